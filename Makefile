@@ -1,0 +1,37 @@
+# Two commands matter: `make quick` (a real run and its report) and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+RUNS ?= runs
+REPORT ?= report
+
+.PHONY: quick test setup lint bench egl
+.DEFAULT_GOAL := quick
+
+quick: setup egl
+	$(BIN)/dreamer-bench run quick@1 --runs $(RUNS)
+	$(BIN)/dreamer-bench report $(RUNS) --out $(REPORT)
+
+test: setup egl
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not benchmark_suite"
+
+bench: setup egl
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-columns=median,iqr,rounds --benchmark-sort=name
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable ".[dev,cluster,tensorboard]"
+	touch $@
+
+# MuJoCo renders without a display through EGL; the library comes with the system, not with pip.
+egl: setup
+	@$(BIN)/python -c "import ctypes; ctypes.CDLL('libEGL.so.1')" 2>/dev/null || { \
+		line="apt-get install -y --no-install-recommends libegl1 libgl1"; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && $$line -qq >/dev/null; \
+		else echo "EGL is missing and this user may not install it. Run: sudo $$line"; exit 2; fi; }

@@ -1,0 +1,1 @@
+"""Everything that learns: one world model, and the behaviours that choose actions with it."""

@@ -1,0 +1,75 @@
+"""Agent name -> AgentEntry: the built-in rows of the results table, and those of other packages.
+
+Only this file turns an agent's name into code, and it imports a recipe only when one is asked for.
+Another package adds an agent with an entry point of the group `dreamer_bench.agents` that names a recipe module.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from gymnasium import spaces
+
+from agents.api import Agent, AgentContext
+
+ENTRY_POINT_GROUP = "dreamer_bench.agents"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentEntry:
+    """One agent by name. `recipe` is the import path of a module that fulfils `agents.api.Recipe`."""
+
+    name: str
+    summary: str
+    recipe: str
+    origin: str = "built in"
+
+    def _module(self) -> Any:
+        return importlib.import_module(self.recipe)
+
+    def options(self, profile: str = "paper") -> Any:
+        """The frozen options of a profile; a recipe without that profile falls back to nothing: it is refused."""
+        profiles = self._module().PROFILES
+        if profile not in profiles:
+            raise ValueError(f"agent {self.name!r} has no profile {profile!r}; it has {', '.join(sorted(profiles))}")
+        return profiles[profile]
+
+    def refuses(self, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
+        return self._module().refuses(options, observation_space, action_space)
+
+    def build(self, options: Any, context: AgentContext) -> Agent:
+        reason = self.refuses(options, context.observation_space, context.action_space)
+        if reason is not None:
+            raise ValueError(f"agent {self.name!r} cannot play this task: {reason}")
+        return self._module().build(options, context)
+
+
+BUILT_IN = (
+    AgentEntry(name="dreamer", summary="actor and value learned in imagination", recipe="agents.dreamer"),
+    AgentEntry(name="random", summary="uniform random actions", recipe="agents.random_policy"),
+)
+
+
+def entries() -> dict[str, AgentEntry]:
+    """Every agent by name, built-ins first. Imports no recipe."""
+    known = {entry.name: entry for entry in BUILT_IN}
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in known:
+            raise ValueError(f"agent name {point.name!r} of entry point {point.value!r} is taken by {known[point.name].recipe}; "
+                             "rename the entry point")
+        package = point.dist.name if point.dist else "an unknown package"
+        known[point.name] = AgentEntry(name=point.name, summary=f"from package {package}", recipe=point.value, origin=package)
+    return known
+
+
+def find(name: str) -> AgentEntry:
+    known = entries()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"agent {name!r} is not known{hint} Known: {', '.join(known)}")
+    return known[name]

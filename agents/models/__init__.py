@@ -1,0 +1,1 @@
+"""The shared backbone: the RSSM world model and its parts. Knows no behaviour."""

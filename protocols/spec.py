@@ -1,0 +1,131 @@
+"""What is measured, as frozen data, and the digest that every record carries. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+Scalar = str | int | float | bool | None
+
+PROSE = ("title", "purpose", "source", "choices")
+"""Fields that explain and do not decide: they are not part of the digest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRule:
+    """Which evaluation episodes make the score of one run; the score is their mean return.
+
+    window  every episode with budget - window_env_steps < env_steps <= budget
+    last    the episodes of the last evaluation at or before the budget
+    final   the separate final evaluation
+    """
+
+    kind: Literal["window", "last", "final"]
+    window_env_steps: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """One version of one experiment. A published value is never edited; a change of meaning is a new version.
+
+    id                        "name@version"
+    tasks                     names of the suite catalog, for example "dmc_walker_walk"
+    suite_options             options of `suites.catalog.make` shared by all tasks (look, camera, sticky probability, ...)
+    task_options              options of single tasks, over the shared ones (PlaNet's own action repeats)
+    action_repeat             simulator steps per decision, where task_options does not say otherwise
+    env_steps                 training budget per run, in simulator steps
+    time_limit_env_steps      episode length limit, a truncation
+    num_envs                  training environments per seed
+    seeds                     the seeds of a complete submission
+    evaluate_every_env_steps  cadence; the first evaluation is at 0 env steps, the last at the budget
+    evaluate_episodes         episodes per evaluation
+    final_episodes            episodes of the separate final evaluation at the budget; 0: none
+    score_range               possible episode returns, for the submission checker; None where unbounded
+    normalization             "dmc" (score / 1000), "atari-human", "none"
+    margin                    equivalence margin of `verify`, in normalised units
+    agent_profile             profile of every agent's options
+    simulators                package -> version that the numbers belong to
+    """
+
+    id: str
+    title: str
+    purpose: str
+    source: str
+    choices: tuple[str, ...]
+    tasks: tuple[str, ...]
+    suite_options: Mapping[str, Scalar] = field(default_factory=dict)
+    task_options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    action_repeat: int
+    env_steps: int
+    time_limit_env_steps: int
+    num_envs: int = 1
+    seeds: tuple[int, ...]
+    evaluate_every_env_steps: int
+    evaluate_episodes: int
+    final_episodes: int = 0
+    score_rule: ScoreRule
+    score_range: tuple[float, float] | None = None
+    normalization: Literal["dmc", "atari-human", "none"]
+    margin: float
+    agent_profile: str = "paper"
+    simulators: Mapping[str, str]
+
+    def options_of(self, task: str) -> dict[str, Scalar]:
+        """Every option of `suites.catalog.make` for one task of this protocol."""
+        if task not in self.tasks:
+            raise ValueError(f"task {task!r} is not in {self.id}; it has {len(self.tasks)} tasks, for example {self.tasks[0]!r}")
+        shared = {"action_repeat": self.action_repeat, "time_limit_env_steps": self.time_limit_env_steps}
+        return {**shared, **self.suite_options, **self.task_options.get(task, {})}
+
+    def action_repeat_of(self, task: str) -> int:
+        return int(self.options_of(task)["action_repeat"])  # type: ignore[arg-type]
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a value that digests are taken of: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def digest(protocol: Protocol) -> str:
+    """SHA-256 of everything in a protocol that decides a number; its prose may be corrected without a new version."""
+    decided = {key: value for key, value in asdict(protocol).items() if key not in PROSE}
+    return hashlib.sha256(canonical_json(decided).encode()).hexdigest()
+
+
+def override_digest(overrides: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits that file a run with changed options apart: `agent+digest`."""
+    return hashlib.sha256(canonical_json(dict(overrides)).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One cell of the grid: which agent meets which task under which protocol, with which seed.
+
+    overrides        fields of the agent's options that were set by hand
+    limit_env_steps  a cut budget; such a run is marked and never counted as a run of the protocol
+    """
+
+    protocol: str
+    digest: str
+    agent: str
+    task: str
+    seed: int
+    overrides: Mapping[str, Scalar] = field(default_factory=dict)
+    limit_env_steps: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The folder and table name of the agent: its name, `+digest` of overrides, `~N` of a cut budget."""
+        label = self.agent
+        if self.overrides:
+            label += "+" + override_digest(self.overrides)
+        if self.limit_env_steps is not None:
+            label += f"~{self.limit_env_steps}"
+        return label
+
+
+def field_names(kind: type) -> tuple[str, ...]:
+    return tuple(entry.name for entry in fields(kind))
