@@ -1,5 +1,119 @@
-"""The command line: a face over the four packages."""
+"""The command line: a face over the four packages, and the only module that may import them all (lazily).
+
+Each package keeps its commands in `commands.py` as frozen dataclasses whose `run()` returns the exit code. Here are only
+those that need several packages at once. Exit codes: 0 done, 1 no (a verdict, a doctor's finding), 2 bad input, 3 inconclusive,
+4 invalid records, 5 internal, 130/143 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCommand:
+    """Show what there is: agents, tasks, protocols, ablations."""
+
+    what: tyro.conf.Positional[Literal["agents", "tasks", "protocols", "ablations", "all"]] = "all"
+    """What to list."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.table import Table
+
+        from protocols.spec import digest
+
+        tables: list[Table] = []
+
+        def table(title: str, *columns: str) -> Table:
+            tables.append(Table(*columns, title=title, title_justify="left", title_style="bold", box=None, pad_edge=False))
+            return tables[-1]
+
+        if self.what in ("agents", "all"):
+            from agents import catalog as agent_catalog
+
+            rows = table("agents", "name", "what it is", "from")
+            for agent in agent_catalog.entries().values():
+                rows.add_row(agent.name, agent.summary, agent.origin)
+        if self.what in ("protocols", "all"):
+            from protocols import catalog as protocol_catalog
+
+            rows = table("protocols", "id", "what it is", "tasks", "env_steps", "seeds", "digest")
+            for protocol in protocol_catalog.entries().values():
+                rows.add_row(protocol.id, protocol.title, str(len(protocol.tasks)), f"{protocol.env_steps:,}",
+                             str(len(protocol.seeds)), digest(protocol)[:12])
+        if self.what in ("ablations", "all"):
+            from protocols import ablations
+
+            rows = table("ablations", "name", "what it is", "protocol", "cells")
+            for ablation in ablations.entries().values():
+                rows.add_row(ablation.name, ablation.title, ablation.protocol, str(len(ablation.rows) * len(ablation.tasks)))
+        if self.what in ("tasks", "all"):
+            from suites import catalog as suite_catalog
+
+            rows = table("tasks", "name", "available")
+            for name in suite_catalog.names():
+                rows.add_row(name, suite_catalog.unavailable(name) or "yes")
+        console = Console()
+        for index, each in enumerate(tables):
+            if index:
+                console.print()
+            console.print(each)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckAgentCommand:
+    """Hold an agent, built in or from another package, to the contract of agents/api.py."""
+
+    name: tyro.conf.Positional[str]
+    """Name of the agent, as in `list agents`."""
+    probes: bool = False
+    """Also train it on the probe environments and print the return it reached beside the known optimum (minutes)."""
+
+    def run(self) -> int:
+        from agents import catalog, conformance
+        from suites import catalog as suites
+
+        findings = conformance.check_agent(catalog.find(self.name), make=suites.make, probes=self.probes)
+        for finding in findings:
+            print(f"{'ok  ' if finding.passed else 'FAIL'} {finding.claim}{': ' + finding.detail if finding.detail else ''}")
+        return 0 if all(finding.passed for finding in findings) else 1
+
+
+def commands() -> dict[str, Any]:
+    """Every command by name, in the order of the help."""
+    from analysis.commands import COMMANDS as reading
+    from protocols.commands import COMMANDS as running
+
+    return {"list": ListCommand, **running, **reading, "check-agent": CheckAgentCommand}
 
 
 def main() -> None:
-    raise SystemExit(2)
+    known = commands()
+    choices = Union[tuple(Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in known.items())]  # type: ignore[misc]  # noqa: UP007
+    command: Any = tyro.cli(
+        choices,  # type: ignore[arg-type]
+        prog="dreamer-bench",
+        description="The benchmark for world-model agents: frozen protocols, raw records, honest intervals.",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    try:
+        code = command.run()
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = getattr(error, "exit_code", 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The import rules of the design, read off the source: who may import whom, no cycles, and a light command line."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("agents", "suites", "protocols", "analysis")
+SIMULATORS = {"dm_control", "mujoco", "ale_py", "deepmind_lab"}
+TORCH_FREE_AGENT_MODULES = ("agents.api", "agents.catalog", "agents.per_seed", "agents.conformance", "agents.random_policy")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def imports_of(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Absolute names a file imports; `from a import b` counts as a.b where that is a module, else as a."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} uses a relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in MODULES else str(node.module))
+    return found
+
+
+IMPORTS = {module: imports_of(path) for module, path in MODULES.items()}
+
+
+def within(name: str, *roots: str) -> bool:
+    return any(name == root or name.startswith(root + ".") for root in roots)
+
+
+def violations(module_root: str, allowed: tuple[str, ...]) -> list[str]:
+    """Imports of project packages from below `module_root` that are not in `allowed`."""
+    return [f"{module} imports {name}" for module, names in IMPORTS.items() if within(module, module_root)
+            for name in sorted(names) if within(name, *PACKAGES) and not within(name, *allowed)]
+
+
+def test_agents_know_no_other_package():
+    assert violations("agents", ("agents",)) == []
+
+
+def test_suites_know_no_other_package():
+    assert violations("suites", ("suites",)) == []
+
+
+def test_protocols_know_the_catalogs_and_the_agent_contract_only():
+    allowed = ("protocols", "suites.catalog", "suites.workers", "agents.api", "agents.catalog", "agents.per_seed")
+    assert violations("protocols", allowed) == []
+
+
+def test_analysis_reads_records_through_the_protocol_package_only():
+    allowed = ("analysis", "protocols.spec", "protocols.catalog", "protocols.store", "protocols.validate")
+    assert violations("analysis", allowed) == []
+
+
+def test_torch_lives_in_agents_and_not_in_their_contract():
+    users = [module for module, names in IMPORTS.items() if any(within(name, "torch") for name in names)]
+    assert [module for module in users if not within(module, "agents") or module in TORCH_FREE_AGENT_MODULES] == []
+
+
+def test_simulators_live_in_suites():
+    users = {module for module, names in IMPORTS.items() if any(within(name, *SIMULATORS) for name in names)}
+    assert [module for module in sorted(users) if not within(module, "suites")] == []
+
+
+def test_recipes_never_import_each_other_and_behaviours_do_not_know_each_other():
+    recipes = ("agents.dreamer", "agents.no_value", "agents.planet", "agents.planet_icml", "agents.sac", "agents.random_policy")
+    behaviors = ("agents.behaviors.actor_critic", "agents.behaviors.actor_only", "agents.behaviors.cem",
+                 "agents.behaviors.soft_actor_critic")
+    wrong = [f"{module} imports {name}" for group in (recipes, behaviors) for module in group for name in IMPORTS.get(module, ())
+             if name in group and name != module]
+    assert wrong == []
+
+
+def test_the_world_model_knows_no_behaviour_and_only_the_learner_lifts():
+    assert [f"{m} imports {n}" for m in MODULES if within(m, "agents.models") for n in IMPORTS[m]
+            if within(n, "agents") and not within(n, "agents.models")] == []
+    lifting = [module for module, path in MODULES.items() if "vmap(" in path.read_text() and within(module, "agents")]
+    assert lifting in ([], ["agents.learner"])
+
+
+def test_there_are_no_import_cycles():
+    graph = {module: {name for name in names if name in MODULES and name != module} for module, names in IMPORTS.items()}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "agents"], ["list", "protocols"], ["status", "--help"]])
+def test_light_commands_import_no_heavy_library(arguments):
+    heavy = ["torch", "rliable", "pandas", "matplotlib", "scipy", *sorted(SIMULATORS)]
+    code = (f"import sys; sys.argv = ['dreamer-bench', *{arguments!r}]\nimport dreamer_bench\n"
+            "try: dreamer_bench.main()\nexcept SystemExit as stop: code = stop.code\n"
+            f"print('HEAVY', [name for name in {heavy!r} if name in sys.modules], code)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1:] == ["HEAVY [] 0"], done.stdout + done.stderr
+
+
+def test_every_agent_and_protocol_name_resolves():
+    from agents import catalog as agents
+    from protocols import catalog as protocols
+    from suites import catalog as suites
+
+    for entry in agents.BUILT_IN:
+        assert "paper" in entry._module().PROFILES, entry.name
+    for protocol in protocols.entries().values():
+        assert [suites.resolve(task) for task in protocol.tasks] == list(protocol.tasks)
+        for name in protocols.default_agents(protocol):
+            agents.find(name).options(protocol.agent_profile)
