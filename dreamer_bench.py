@@ -87,12 +87,37 @@ class CheckAgentCommand:
         return 0 if all(finding.passed for finding in findings) else 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class DoctorCommand:
+    """Check this machine: Python, packages, GPU, rendering, ROMs, disk, memory. Exit code 1 when a run could not start."""
+
+    runs: Path = Path("runs")
+    """Where runs would be kept; its disk is looked at."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.text import Text
+
+        from protocols.doctor import examine
+
+        console = Console(highlight=False, soft_wrap=True)
+        colours = {"ok": "green", "note": "yellow", "bad": "red"}
+        findings = examine(self.runs)
+        for finding in findings:
+            console.print(Text(f"{finding.state:<5}", style=colours[finding.state]) + Text(f"{finding.check:<14}{finding.found}"))
+            if finding.cure:
+                console.print(f"     {'':<14}mend: {finding.cure}", markup=False)
+        bad = sum(finding.state == "bad" for finding in findings)
+        console.print(f"{bad} of {len(findings)} checks keep a run from starting" if bad else "a run can start", markup=False)
+        return 1 if bad else 0
+
+
 def commands() -> dict[str, Any]:
     """Every command by name, in the order of the help."""
     from analysis.commands import COMMANDS as reading
     from protocols.commands import COMMANDS as running
 
-    return {"list": ListCommand, **running, **reading, "check-agent": CheckAgentCommand}
+    return {"list": ListCommand, **running, **reading, "check-agent": CheckAgentCommand, "doctor": DoctorCommand}
 
 
 def main() -> None:
