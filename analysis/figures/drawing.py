@@ -1,0 +1,109 @@
+"""A drawn figure with the table it shows and the sentence below it, and how it gets to disk.
+
+Drawn without pyplot: no global state, no window system, and a figure is gone when nobody holds it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from analysis.style import RC
+
+PNG_DOTS_PER_INCH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One figure.
+
+    name     file stem: "fig6", "curves"
+    title    a few words
+    caption  what is drawn, of how many runs (n), at which budget, with which intervals
+    data     every number in the picture, as it goes into the CSV
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    data: pd.DataFrame
+
+
+@contextmanager
+def drawing_style(name: str) -> Iterator[None]:
+    """Matplotlib set to the house style; the salt makes two drawings of one table equal to the byte."""
+    with mpl.rc_context({**RC, "svg.hashsalt": name}):
+        yield
+
+
+def new_figure(width_inches: float, height_inches: float) -> Figure:
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def svg_text(drawing: Drawing) -> str:
+    """The figure as one SVG element that can stand inside a page: text is text, ids are the drawing's own.
+
+    Without ids of their own, the clip paths of two figures in one page would be taken for each other.
+    """
+    buffer = io.StringIO()
+    with drawing_style(drawing.name):
+        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg"):]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    prefix = re.sub(r"[^A-Za-z0-9_-]", "-", drawing.name) + "--"
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    text = text.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+    label = drawing.title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def png_bytes(drawing: Drawing) -> bytes:
+    buffer = io.BytesIO()
+    with drawing_style(drawing.name):
+        drawing.figure.savefig(buffer, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """A reader finds the old file or the new one, never half of one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save(drawing: Drawing, folder: Path, *, svg: str | None = None) -> list[Path]:
+    """Writes NAME.svg, NAME.png and NAME.csv, all rendered before the first is written. `svg`: already rendered."""
+    contents = {
+        ".svg": (svg or svg_text(drawing)).encode(),
+        ".png": png_bytes(drawing),
+        ".csv": csv_text(drawing.data).encode(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for suffix, content in contents.items():
+        path = folder / f"{drawing.name}{suffix}"
+        write_atomically(path, content)
+        paths.append(path)
+    return paths

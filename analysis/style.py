@@ -1,0 +1,141 @@
+"""How a method looks: one colour, one marker and one line, the same in every figure, page and table.
+
+Colours: Okabe and Ito (2008) for the arms of this benchmark, Paul Tol's "muted" set (personal.sron.nl/~pault) for
+published methods; both were made to stay apart under the common kinds of colour blindness. Markers say the same
+again for print without colour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+RC: dict[str, Any] = {
+    "font.family": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
+    "figure.constrained_layout.use": True,
+}
+"""Settings of matplotlib for everything drawn here, to be entered with `matplotlib.rc_context`."""
+
+INK, MUTED, RULE = "#1a1a1a", "#5c5c5c", "#b0b0b0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Colour as #rrggbb, a matplotlib marker and a matplotlib line style."""
+
+    color: str
+    marker: str
+    line: str = "-"
+
+
+KNOWN = {
+    "dreamer": Look(color="#0072b2", marker="o"),
+    "no_value": Look(color="#e69f00", marker="s"),
+    "planet": Look(color="#009e73", marker="^"),
+    "planet_icml": Look(color="#005f45", marker="v", line="--"),
+    "sac": Look(color="#d55e00", marker="D"),
+    "random": Look(color="#767676", marker="X", line="--"),
+    "d4pg": Look(color="#cc79a7", marker="v"),
+    "a3c": Look(color="#56b4e9", marker="P"),
+    "dreamer_v1": Look(color="#332288", marker="o", line="--"),
+    "dreamer_v2": Look(color="#aa4499", marker="h"),
+    "dreamer_v3": Look(color="#882255", marker="*"),
+    "drq": Look(color="#44aa99", marker="<"),
+    "drq_v2": Look(color="#117733", marker=">"),
+    "curl": Look(color="#cc6677", marker="d"),
+    "ppo": Look(color="#999933", marker="p"),
+    "sac_pixels": Look(color="#a04000", marker="D", line="--"),
+    "sac_state": Look(color="#661100", marker="D", line=":"),
+    "tdmpc2": Look(color="#4b0092", marker="8"),
+    "slac": Look(color="#88ccee", marker="H"),
+    "dqn": Look(color="#6699cc", marker="1"),
+    "c51": Look(color="#997700", marker="2"),
+    "rainbow": Look(color="#ee99aa", marker="3"),
+    "iqn": Look(color="#004488", marker="4"),
+}
+"""Every method whose look was chosen by hand, by its name in lower case with underscores."""
+
+SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
+SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
+VARIANT_MARKERS = ("s", "^", "D", "v", "P", "<", "p", ">", "h", "d")
+
+
+def base_name(method: str) -> str:
+    """The agent behind a label: "dreamer" of "dreamer+1a2b3c4d~20000"; published spellings in lower case."""
+    return method.split("~")[0].split("+")[0].strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def look(method: str) -> Look:
+    """The look of one method, whatever else is drawn beside it.
+
+    Runs with overrides keep their agent's colour with another marker and a dashed line; unknown methods get a look
+    from a hash of their name.
+    """
+    base = base_name(method)
+    known = KNOWN.get(base) or KNOWN.get(base.removesuffix("_paper"))
+    if known is None:
+        number = int.from_bytes(hashlib.sha256(base.encode()).digest()[:4], "big")
+        known = Look(color=SPARE_COLORS[number % len(SPARE_COLORS)], marker=SPARE_MARKERS[number // 16 % len(SPARE_MARKERS)])
+    if "+" in method:
+        number = int.from_bytes(hashlib.sha256(method.encode()).digest()[:4], "big")
+        known = replace(known, marker=VARIANT_MARKERS[number % len(VARIANT_MARKERS)], line="--")
+    if "~" in method:
+        known = replace(known, line=":")
+    return known
+
+
+def looks(methods: Iterable[str]) -> dict[str, Look]:
+    """The looks of methods that share a figure. Two that would look alike get different markers."""
+    chosen: dict[str, Look] = {}
+    for method in methods:
+        wanted = look(method)
+        taken = {(other.color, other.marker) for other in chosen.values()}
+        free = (wanted.marker, *(marker for marker in SPARE_MARKERS if marker != wanted.marker))
+        marker = next((marker for marker in free if (wanted.color, marker) not in taken), wanted.marker)
+        chosen[method] = replace(wanted, marker=marker)
+    return chosen
+
+
+def task_label(task: str) -> str:
+    """A task as a panel's title: "Walker Walk" of "dmc_walker_walk"."""
+    for prefix in ("dmc_", "atari_", "dmlab_", "probe_"):
+        task = task.removeprefix(prefix)
+    return " ".join(word.capitalize() for word in task.split("_"))
+
+
+def short_count(value: float) -> str:
+    """A count as people say it: 5M, 200k, 1.25M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def number(value: float) -> str:
+    """A score for people: three to four digits that matter; a missing one is a dash."""
+    if value != value:
+        return "–"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
