@@ -1,0 +1,58 @@
+"""Protocol id -> Protocol: the published versions of this repository, and those of other packages.
+
+Only this file turns a protocol's name into data. Another package adds protocols with an entry point of the group
+`dreamer_bench.protocols` that names a `Protocol` value; such an id must carry a name that is not taken here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from importlib import metadata
+
+from agents import catalog as agents
+from protocols import dmc, quick
+from protocols.spec import Protocol
+
+ENTRY_POINT_GROUP = "dreamer_bench.protocols"
+
+BUILT_IN: tuple[Protocol, ...] = (*quick.PROTOCOLS, *dmc.PROTOCOLS)
+
+_CONTINUOUS = ("dreamer", "no_value", "planet", "sac", "random")
+_DEFAULT_AGENTS = {"quick@1": _CONTINUOUS}
+"""Rows of a table by protocol; a protocol that is not named here gets the arms of the shared backbone and random actions."""
+
+
+def entries() -> dict[str, Protocol]:
+    """Every protocol by id, built-ins first in reading order."""
+    known = {protocol.id: protocol for protocol in BUILT_IN}
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        protocol = point.load()
+        if not isinstance(protocol, Protocol):
+            raise ValueError(f"entry point {point.value!r} must name a Protocol, not a {type(protocol).__name__}")
+        if protocol.id in known:
+            raise ValueError(f"protocol id {protocol.id!r} of entry point {point.value!r} is taken; give it another name")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*@[1-9][0-9]*", protocol.id):
+            raise ValueError(f"protocol id {protocol.id!r} of entry point {point.value!r} is not of the form name@version")
+        known[protocol.id] = protocol
+    return known
+
+
+def find(id: str) -> Protocol:
+    """The protocol of that id.
+
+    Raises ValueError with the nearest id when there is none.
+    """
+    known = entries()
+    if id in known:
+        return known[id]
+    versions = [other for other in known if other.split("@")[0] == id]
+    near = versions[-1:] or difflib.get_close_matches(id, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")
+
+
+def default_agents(protocol: Protocol) -> tuple[str, ...]:
+    """The rows that `run` fills when no agents are named: those of the protocol's table that are installed."""
+    installed = {entry.name for entry in agents.BUILT_IN}
+    return tuple(name for name in _DEFAULT_AGENTS.get(protocol.id, _CONTINUOUS) if name in installed)

@@ -1,0 +1,37 @@
+"""`quick@1`: minutes on a CPU, to see the whole path from a simulator to a report with intervals. Not a result."""
+
+from __future__ import annotations
+
+from protocols.spec import Protocol, ScoreRule
+
+QUICK_1 = Protocol(
+    id="quick@1",
+    title="One DeepMind Control task in minutes on a CPU",
+    purpose="Shows in minutes, on two CPU cores, that the installation trains, records and reports. It is not the "
+    "Dreamer paper's protocol: one easy task instead of twenty, 1/250 of the paper's env_steps, twice its action repeat, frames without shadows "
+    "or multisampling, and small networks. Its scores rank nothing and compare with no published number.",
+    source="none; the budget was chosen to fit two CPU cores",
+    choices=(
+        "the task, because random actions already show it a reward in every episode",
+        "action repeat 4, which halves the frames to be rendered",
+        "look 'fast': no shadows, no multisampling (a frame in about 3 ms instead of 38 ms in software)",
+        "the score: five noise-free episodes after the last update, apart from the curve",
+    ),
+    tasks=("dmc_cartpole_balance",),
+    suite_options={"look": "fast"},
+    action_repeat=4,
+    env_steps=20_000,
+    time_limit_env_steps=1_000,
+    seeds=(0, 1, 2),
+    evaluate_every_env_steps=5_000,
+    evaluate_episodes=2,
+    final_episodes=5,
+    score_rule=ScoreRule(kind="final"),
+    score_range=(0.0, 1_000.0),
+    normalization="dmc",
+    margin=0.05,
+    agent_profile="quick",
+    simulators={"dm_control": "1.0.50", "mujoco": "3.17.0"},
+)
+
+PROTOCOLS = (QUICK_1,)

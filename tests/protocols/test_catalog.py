@@ -1,0 +1,79 @@
+"""Every published protocol: unchanged, well-formed, and found by name or refused with a hint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from protocols import catalog
+from protocols.digests import pinned
+
+PINS = Path(__file__).with_name("digests.json")
+HOW = "never edit a published version, add one; then `python -m protocols.digests > tests/protocols/digests.json`"
+ALL = pytest.mark.parametrize("protocol", catalog.BUILT_IN, ids=lambda protocol: protocol.id)
+
+
+def test_published_protocol_is_unchanged():
+    assert pinned() == json.loads(PINS.read_text()), HOW
+
+
+def test_a_digest_sees_numbers_and_not_prose():
+    from dataclasses import replace
+
+    from protocols.spec import digest
+
+    protocol = catalog.find("dmc-5m@1")
+    assert digest(replace(protocol, purpose="other words")) == digest(protocol)
+    assert digest(replace(protocol, evaluate_episodes=2)) != digest(protocol)
+    assert digest(replace(protocol, simulators={**protocol.simulators, "mujoco": "3.18.0"})) != digest(protocol)
+
+
+@ALL
+def test_budget_and_cadence_are_whole_numbers_of_decisions(protocol):
+    for task in protocol.tasks:
+        per_round = protocol.action_repeat_of(task) * protocol.num_envs
+        assert protocol.env_steps % per_round == 0, task
+        assert protocol.evaluate_every_env_steps % per_round == 0, task
+        assert protocol.time_limit_env_steps % protocol.action_repeat_of(task) == 0, task
+    assert protocol.env_steps % protocol.evaluate_every_env_steps == 0
+
+
+@ALL
+def test_the_score_rule_finds_episodes(protocol):
+    rule = protocol.score_rule
+    if rule.kind == "window":
+        assert protocol.evaluate_every_env_steps <= rule.window_env_steps <= protocol.env_steps
+    else:
+        assert (rule.window_env_steps, protocol.final_episodes > 0) == (0, rule.kind == "final")
+
+
+@ALL
+def test_each_names_its_source_its_simulator_and_distinct_tasks_and_seeds(protocol):
+    assert protocol.source
+    assert protocol.purpose
+    assert protocol.choices
+    assert protocol.simulators
+    assert len(set(protocol.tasks)) == len(protocol.tasks) > 0
+    assert len(set(protocol.seeds)) == len(protocol.seeds) >= 3
+    assert set(protocol.task_options) <= set(protocol.tasks)
+
+
+@pytest.mark.parametrize(("wrong", "near"), [("dmc-5m", "dmc-5m@1"), ("dmc5m@1", "dmc-5m@1"), ("quik@1", "quick@1")])
+def test_an_unknown_protocol_is_refused_with_the_nearest_name(wrong, near):
+    with pytest.raises(ValueError, match=f"did you mean '{near}'") as caught:
+        catalog.find(wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_quick_says_what_it_is_not():
+    assert "not the Dreamer paper's protocol" in catalog.find("quick@1").purpose
+
+
+def test_default_agents_are_installed_rows_with_dreamer_first_and_random_last():
+    from agents.catalog import BUILT_IN
+
+    rows = catalog.default_agents(catalog.find("quick@1"))
+    assert (rows[0], rows[-1]) == ("dreamer", "random")
+    assert set(rows) <= {entry.name for entry in BUILT_IN}
