@@ -1,0 +1,118 @@
+"""What a behaviour is: a way to act with a world model, and what it learns from one.
+
+A behaviour is written for ONE seed and sees the world model's verbs only. It draws no random number: it says which noise it
+needs, and gets it. It never protects someone else's parameters: the learner differentiates each loss in its own group alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from agents.models.rssm import State
+from agents.models.world_model import Observed, WorldModel
+
+Noise = Mapping[str, Tensor]
+Losses = dict[str, Tensor]
+Metrics = dict[str, Tensor]
+
+
+class NoiseSpec(NamedTuple):
+    """One random tensor to be drawn. kind "normal" (mean 0, deviation 1) or "uniform" (in [0, 1)); shape without the seed axis."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What networks and noise are shaped by.
+
+    features      width of `world_model.features(state)`
+    action        width of an action: A numbers in [-1, 1], or A one-hot choices
+    discrete      the action is one-hot
+    latent        noise of ONE latent draw (kind, shape without leading axes), e.g. ("normal", (30,))
+    has_discount  the world model predicts termination
+    """
+
+    features: int
+    action: int
+    discrete: bool
+    latent: NoiseSpec
+    has_discount: bool = False
+
+    def latent_noise(self, *leading: int) -> NoiseSpec:
+        return NoiseSpec(self.latent.kind, (*leading, *self.latent.shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """Adam with TensorFlow's epsilon placement, and clipping by the global norm of the group, per seed.
+
+    Source: spec §8 (TF2): epsilon 1e-7, clip 100, betas (0.9, 0.999), no weight decay.
+    """
+
+    learning_rate: float
+    clip_norm: float = 100.0
+    epsilon: float = 1e-7
+
+
+class Parts(nn.Module):
+    """All networks of one seed: `world_model`, the behaviour's networks by group name, and slow copies by their own name.
+
+    `parts.world_model`, `parts.actor`, ... Calling it runs a function of the parts: `parts(fn, *args)` is `fn(parts, *args)`,
+    so that one `functional_call` on this root lifts any such function over the seed axis.
+    """
+
+    world_model: WorldModel
+
+    def __init__(self, world_model: WorldModel, networks: Mapping[str, nn.Module]):
+        super().__init__()
+        self.world_model = world_model
+        for name, network in networks.items():
+            self.add_module(name, network)
+
+    def forward(self, function, *args):
+        return function(self, *args)
+
+
+class Behavior(Protocol):
+    """Acting with, and learning from, one world model. Frozen data apart from nothing: it holds settings, never tensors."""
+
+    @property
+    def repeats(self) -> int:
+        """Behaviour updates per model update; the first shares the model's weights from before the update."""
+
+    @property
+    def optimizers(self) -> Mapping[str, OptimizerSettings]:
+        """Group name -> settings; the keys are those of `networks`."""
+
+    @property
+    def targets(self) -> Mapping[str, tuple[str, float]]:
+        """Name of a slow copy -> (group it follows, tau). After each behaviour update: copy += tau * (source - copy)."""
+
+    def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
+        """Fresh networks by group name; {} where nothing is learned. Their names are attributes of `Parts`."""
+
+    def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]: ...
+
+    def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
+        """Actions [E, A] for posterior states with leading axis [E]: numbers in [-1, 1] or one-hot.
+
+        gradient_steps  scalar float tensor: model updates so far (for schedules of exploration)
+        explore         True while training, False while evaluating; static, two functions
+        """
+
+    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        """Noise of ONE behaviour update on a batch [T=length, B=sequences]."""
+
+    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+        """One scalar loss per group, and scalar metrics.
+
+        observed  the posterior of the batch, already detached: leading axes [T, B]
+        batch     [T, B, ...] in the arrival convention: "action" (one-hot if discrete), "reward", "is_first", "is_terminal" float32,
+                  and the observation's own keys
+        """

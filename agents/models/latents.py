@@ -1,0 +1,62 @@
+"""What the stochastic half of a state is. Written for one seed; draws nothing: noise comes in.
+
+Source: spec §3 (TF2): 30 diagonal Gaussians, std = softplus(raw) + 0.1.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+class Latent(Protocol):
+    """Statistics of one latent as a plain object (no parameters).
+
+    size            width of the flat sample "stoch"
+    raw_size        width of the linear layer that yields the statistics
+    noise           (kind, shape) of one draw
+    """
+
+    size: int
+    raw_size: int
+    noise: tuple[str, tuple[int, ...]]
+
+    def statistics(self, raw: Tensor) -> dict[str, Tensor]:
+        """raw [..., raw_size] -> the statistics that a State holds beside "stoch" and "deter"."""
+
+    def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
+        """A reparameterised draw [..., size]; noise [..., *noise shape]."""
+
+    def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
+        """KL(posterior || prior) [...]."""
+
+    def initial(self, *leading: int, like: Tensor | None = None) -> dict[str, Tensor]:
+        """Zeros: "stoch" and the statistics."""
+
+
+class Gaussian:
+    """Diagonal Gaussian; statistics "mean" and "std"."""
+
+    def __init__(self, size: int = 30, min_std: float = 0.1):
+        self.size, self.raw_size, self.min_std = size, 2 * size, min_std
+        self.noise = ("normal", (size,))
+
+    def statistics(self, raw: Tensor) -> dict[str, Tensor]:
+        mean, std = raw.chunk(2, -1)
+        return {"mean": mean, "std": softplus(std) + self.min_std}
+
+    def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
+        return torch.addcmul(statistics["mean"], statistics["std"], noise)
+
+    def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
+        """KL = Σ log(s₂/s₁) + (s₁² + (m₁-m₂)²) / (2 s₂²) - ½."""
+        ratio = (posterior["std"] / prior["std"]).square()
+        distance = ((posterior["mean"] - prior["mean"]) / prior["std"]).square()
+        return 0.5 * (ratio + distance - 1.0 - ratio.log()).sum(-1)
+
+    def initial(self, *leading: int, like: Tensor | None = None) -> dict[str, Tensor]:
+        options = {} if like is None else {"device": like.device}
+        return {name: torch.zeros(*leading, self.size, dtype=torch.float32, **options) for name in ("stoch", "mean", "std")}
