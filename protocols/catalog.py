@@ -11,12 +11,18 @@ import re
 from importlib import metadata
 
 from agents import catalog as agents
-from protocols import dmc, quick
+from protocols import atari, dmc, dmlab, planet_six, quick
 from protocols.spec import Protocol
 
 ENTRY_POINT_GROUP = "dreamer_bench.protocols"
 
-BUILT_IN: tuple[Protocol, ...] = (*quick.PROTOCOLS, *dmc.PROTOCOLS)
+BUILT_IN: tuple[Protocol, ...] = (
+    *quick.PROTOCOLS,
+    *dmc.PROTOCOLS,
+    *planet_six.PROTOCOLS,
+    *atari.PROTOCOLS,
+    *dmlab.PROTOCOLS,
+)
 
 _CONTINUOUS = ("dreamer", "no_value", "planet", "sac", "random")
 _DEFAULT_AGENTS = {"quick@1": _CONTINUOUS}

@@ -8,8 +8,9 @@ QUICK_1 = Protocol(
     id="quick@1",
     title="One DeepMind Control task in minutes on a CPU",
     purpose="Shows in minutes, on two CPU cores, that the installation trains, records and reports. It is not the "
-    "Dreamer paper's protocol: one easy task instead of twenty, 1/250 of the paper's env_steps, twice its action repeat, frames without shadows "
-    "or multisampling, and small networks. Its scores rank nothing and compare with no published number.",
+    "Dreamer paper's protocol: one easy task instead of twenty, 1/250 of the paper's env_steps, twice its action repeat, "
+    "frames without shadows or multisampling, and small networks. Its scores rank nothing and compare with no published "
+    "number.",
     source="none; the budget was chosen to fit two CPU cores",
     choices=(
         "the task, because random actions already show it a reward in every episode",
