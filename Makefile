@@ -5,14 +5,14 @@ INSTALLED := .venv/.installed
 RUNS ?= runs
 REPORT ?= report
 
-.PHONY: quick test setup lint bench egl
+.PHONY: quick test setup lint bench egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
 	$(BIN)/dreamer-bench run quick@1 --runs $(RUNS)
 	$(BIN)/dreamer-bench report $(RUNS) --out $(REPORT)
 
-test: setup egl
+test: setup egl browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not benchmark_suite"
 
 bench: setup egl
@@ -35,3 +35,10 @@ egl: setup
 		line="apt-get install -y --no-install-recommends libegl1 libgl1"; \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && $$line -qq >/dev/null; \
 		else echo "EGL is missing and this user may not install it. Run: sudo $$line"; exit 2; fi; }
+
+# The leaderboard's and the report's tests look at the pages in a real browser; without one they are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null || { \
+		line="apt-get install -y --no-install-recommends chromium chromium-driver"; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && $$line -qq >/dev/null; \
+		else echo "No chromium: the browser tests will be skipped. To run them: sudo $$line"; fi; }
