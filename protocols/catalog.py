@@ -11,7 +11,7 @@ import re
 from importlib import metadata
 
 from agents import catalog as agents
-from protocols import atari, dmc, dmlab, planet_six, quick
+from protocols import ablations, atari, dmc, dmlab, planet_six, quick
 from protocols.spec import Protocol
 
 ENTRY_POINT_GROUP = "dreamer_bench.protocols"
@@ -24,9 +24,9 @@ BUILT_IN: tuple[Protocol, ...] = (
     *dmlab.PROTOCOLS,
 )
 
-_CONTINUOUS = ("dreamer", "no_value", "planet", "sac", "random")
-_DEFAULT_AGENTS = {"quick@1": _CONTINUOUS}
-"""Rows of a table by protocol; a protocol that is not named here gets the arms of the shared backbone and random actions."""
+_ARMS = ("dreamer", "no_value", "planet", "sac", "random")
+_ROWS = {"planet-6@1": ("planet-icml", *_ARMS)}
+"""Rows of a protocol's table, where they are not the arms of the shared backbone beside random actions."""
 
 
 def entries() -> dict[str, Protocol]:
@@ -52,13 +52,23 @@ def find(id: str) -> Protocol:
     known = entries()
     if id in known:
         return known[id]
+    if ablations.is_grid(id):
+        rows = ", ".join(sorted({row.protocol for row in ablations.find(id).rows}))
+        raise ValueError(
+            f"{id!r} is a grid over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
+        )
     versions = [other for other in known if other.split("@")[0] == id]
     near = versions[-1:] or difflib.get_close_matches(id, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ValueError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")
 
 
+def rows(protocol: Protocol) -> tuple[str, ...]:
+    """The agents of a protocol's table."""
+    return _ROWS.get(protocol.id, _ARMS)
+
+
 def default_agents(protocol: Protocol) -> tuple[str, ...]:
     """The rows that `run` fills when no agents are named: those of the protocol's table that are installed."""
     installed = {entry.name for entry in agents.BUILT_IN}
-    return tuple(name for name in _DEFAULT_AGENTS.get(protocol.id, _CONTINUOUS) if name in installed)
+    return tuple(name for name in rows(protocol) if name in installed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from protocols import catalog
 from protocols.digests import pinned
 
 PINS = Path(__file__).with_name("digests.json")
-HOW = "never edit a published version, add one; then `python -m protocols.digests > tests/protocols/digests.json`"
+HOW = (
+    "never edit a published version, add one; then: python -m protocols.digests > tests/protocols/digests.json && "
+    "python -m protocols.document > docs/protocols.md"
+)
 ALL = pytest.mark.parametrize("protocol", catalog.BUILT_IN, ids=lambda protocol: protocol.id)
 
 
@@ -77,3 +81,30 @@ def test_default_agents_are_installed_rows_with_dreamer_first_and_random_last():
     rows = catalog.default_agents(catalog.find("quick@1"))
     assert (rows[0], rows[-1]) == ("dreamer", "random")
     assert set(rows) <= {entry.name for entry in BUILT_IN}
+
+
+@ALL
+def test_tasks_and_options_are_those_of_the_suites(protocol):
+    from dataclasses import fields
+
+    from suites import catalog as suites
+
+    for task in protocol.tasks:
+        assert suites.resolve(task) == task
+        assert set(protocol.options_of(task)) <= {field.name for field in fields(suites.options_type(task))}
+
+
+def test_the_games_are_those_of_the_published_score_tables():
+    table = Path(__file__).resolve().parents[2] / "../shared/reference/atari_human_random_record.csv"
+    if not table.exists():
+        pytest.skip("the reference folder is not beside this checkout")
+    with table.open() as file:
+        games = list(csv.DictReader(file))
+    for column, protocol in (("in_dreamerv2_55", "atari-200m@1"), ("in_atari100k_26", "atari-100k@1")):
+        expected = {"atari_" + game["task"] for game in games if game[column] == "1"}
+        assert set(catalog.find(protocol).tasks) == expected
+
+
+def test_planet_repeats_its_own_number_of_times():
+    protocol = catalog.find("planet-6@1")
+    assert [protocol.action_repeat_of(task) for task in protocol.tasks] == [8, 4, 4, 2, 4, 2]

@@ -1,0 +1,200 @@
+"""The comparisons of the Dreamer paper's figures as grids: which agents, with which options, on which tasks.
+
+A grid adds no rules: every cell is a run of a published protocol, filed under the agent's name and the digest of what was
+overridden, so that a cell that two grids share is run once. What the paper's text leaves open stands under `choices`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from protocols.dmc import DMC_20
+from protocols.spec import Scalar, override_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a figure: an agent with options set, under a protocol.
+
+    name       the line's name in the figure
+    overrides  fields of the agent's options; {} is the protocol's own agent
+    """
+
+    name: str
+    agent: str
+    protocol: str
+    overrides: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What the runs of this row are filed under."""
+        return self.agent + ("+" + override_digest(self.overrides) if self.overrides else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """One figure as data: every row on every task, with the seeds of the row's protocol."""
+
+    name: str
+    title: str
+    source: str
+    choices: tuple[str, ...]
+    tasks: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of the rows, or all of them."""
+        return ", ".join(dict.fromkeys(row.protocol for row in self.rows))
+
+
+def _horizons(lengths: tuple[int, ...]) -> tuple[Row, ...]:
+    """The three arms of Figure 4 at every length; a planner looks as far as the others imagine."""
+    arms = (("Dreamer", "dreamer", "horizon"), ("No value", "no_value", "horizon"), ("PlaNet", "planet", "planner_horizon"))
+    return tuple(
+        Row(name=f"{title}, horizon {length}", agent=agent, protocol="dmc-5m@1", overrides={option: length})
+        for title, agent, option in arms
+        for length in lengths
+    )
+
+
+_CURVES = (
+    Row(name="Dreamer", agent="dreamer", protocol="dmc-5m@1", overrides={"horizon": 20}),
+    Row(name="No value", agent="no_value", protocol="dmc-5m@1", overrides={"horizon": 20}),
+    Row(name="PlaNet", agent="planet", protocol="dmc-5m@1", overrides={"planner_horizon": 20}),
+)
+
+_REPRESENTATIONS = (
+    Row(name="Dreamer + reconstruction", agent="dreamer", protocol="dmc-5m@1"),
+    Row(name="Dreamer + contrastive", agent="dreamer", protocol="dmc-5m@1", overrides={"representation": "contrastive"}),
+    Row(name="Dreamer + reward only", agent="dreamer", protocol="dmc-5m@1", overrides={"representation": "reward_only"}),
+)
+
+_LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_walker_walk", "dmc_quadruped_walk")
+
+FIGURE_4 = Ablation(
+    name="figure-4",
+    title="return against the imagination horizon",
+    source="Hafner et al. 2020, Figure 4: Dreamer, the actor without a value and PlaNet's online planning; reconstruction, "
+    "action repeat 2; ticks at 10, 20, 30 and 40; the first panel is Cartpole Swingup",
+    choices=(
+        "the lengths 10, 20, 30 and 40 are the ticks of the axis; the sweep itself could not be verified",
+        "the panels after the first: Cheetah Run, Quadruped Walk, Walker Walk",
+        "PlaNet's planner looks as many steps ahead as the others imagine",
+        "the budget and score of dmc-5m@1",
+    ),
+    tasks=("dmc_cartpole_swingup", "dmc_cheetah_run", "dmc_quadruped_walk", "dmc_walker_walk"),
+    rows=_horizons((10, 20, 30, 40)),
+)
+
+FIGURE_7 = Ablation(
+    name="figure-7",
+    title="learning curves on tasks that need long horizons",
+    source="Hafner et al. 2020, Figure 7: Dreamer, no value, PlaNet; its caption names acrobot and hopper "
+    "as tasks of long horizon, walker as reactive",
+    choices=(
+        "the panels after Acrobot Swingup: the hopper's hop, the walker's walk and a quadruped",
+        "horizon 20 for all three, as Appendix D says of its curves; whether that held for PlaNet's planner too "
+        "could not be verified",
+        "the figure shows 2e6 env_steps: the first part of these runs",
+    ),
+    tasks=_LONG_HORIZON,
+    rows=_CURVES,
+)
+
+FIGURE_10 = Ablation(
+    name="figure-10",
+    title="learning curves on all 20 tasks",
+    source="Hafner et al. 2020, Figure 10 (Appendix D): Dreamer, no value and PlaNet with a horizon of 20",
+    choices=("whether PlaNet's planner looked 20 steps ahead too could not be verified; here it does",),
+    tasks=DMC_20,
+    rows=_CURVES,
+)
+
+FIGURE_8 = Ablation(
+    name="figure-8",
+    title="what the representation learns from: pixels, contrast or reward",
+    source="Hafner et al. 2020, Figure 8: pixel reconstruction, contrastive estimation, reward prediction",
+    choices=(
+        "the panels: those of our figure-7",
+        "the contrastive objective is the original code's, window mode; the command behind the figure is not published",
+    ),
+    tasks=_LONG_HORIZON,
+    rows=_REPRESENTATIONS,
+)
+
+FIGURE_11 = Ablation(
+    name="figure-11",
+    title="representations on all 20 tasks",
+    source="Hafner et al. 2020, Figure 11 (Appendix E): the three objectives, 5 seeds",
+    choices=("the contrastive objective is the original code's, window mode; the command behind the figure is not published",),
+    tasks=DMC_20,
+    rows=_REPRESENTATIONS,
+)
+
+FIGURE_12 = Ablation(
+    name="figure-12",
+    title="Dreamer under other action repeats",
+    source="Hafner et al. 2020, Figure 12 (Appendix F): only the action repeat differs",
+    choices=(
+        "the repeats 1, 2 and 4: the values in the figure could not be verified",
+        "a protocol per repeat: another repeat is another problem, and its score must never enter the same mean",
+        "repeat 2 is dmc-5m@1 itself, whose runs serve here too",
+    ),
+    tasks=DMC_20,
+    rows=(
+        Row(name="action repeat 1", agent="dreamer", protocol="dmc-repeat-1@1"),
+        Row(name="action repeat 2", agent="dreamer", protocol="dmc-5m@1"),
+        Row(name="action repeat 4", agent="dreamer", protocol="dmc-repeat-4@1"),
+    ),
+)
+
+DYNAMICS = Ablation(
+    name="dynamics",
+    title="which parts of the recurrent state-space model matter",
+    source="Hafner et al. 2019 (PlaNet), Figure 4: RSSM, deterministic only, stochastic only; here with Dreamer's behaviour",
+    choices=(
+        "Dreamer instead of PlaNet acts on the model, at a tenth of its cost",
+        "the panels: PlaNet's six tasks at the action repeat 2 and the budget of dmc-1m@1",
+    ),
+    tasks=(
+        "dmc_cartpole_swingup",
+        "dmc_cheetah_run",
+        "dmc_cup_catch",
+        "dmc_finger_spin",
+        "dmc_reacher_easy",
+        "dmc_walker_walk",
+    ),
+    rows=(
+        Row(name="RSSM", agent="dreamer", protocol="dmc-1m@1"),
+        Row(name="deterministic", agent="dreamer", protocol="dmc-1m@1", overrides={"dynamics": "deterministic"}),
+        Row(name="stochastic", agent="dreamer", protocol="dmc-1m@1", overrides={"dynamics": "stochastic"}),
+    ),
+)
+
+ALIASES = {"dmc-repeat@1": "figure-12"}
+"""The study of action repeats has a protocol's name, because each of its arms is one."""
+
+BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS)
+
+
+def entries() -> dict[str, Ablation]:
+    """Every grid by name."""
+    return {ablation.name: ablation for ablation in BUILT_IN}
+
+
+def is_grid(name: str) -> bool:
+    """Whether `find` knows the name: what `run` and `plan` ask before they look for a protocol."""
+    return name in ALIASES or name in entries()
+
+
+def find(name: str) -> Ablation:
+    """The grid of that name; ValueError with the nearest one where there is none."""
+    known = entries()
+    if is_grid(name):
+        return known[ALIASES.get(name, name)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"ablation {name!r} is not known{hint} Known: {', '.join(known)}")

@@ -1,0 +1,56 @@
+"""The figures as grids: published protocols, their tasks, and cells that are shared instead of run twice."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from protocols import ablations, catalog
+
+ALL = pytest.mark.parametrize("ablation", ablations.BUILT_IN, ids=lambda ablation: ablation.name)
+
+
+@ALL
+def test_every_cell_is_a_cell_of_a_published_protocol(ablation):
+    for row in ablation.rows:
+        assert set(ablation.tasks) <= set(catalog.find(row.protocol).tasks)
+
+
+@ALL
+def test_rows_are_filed_apart(ablation):
+    assert len({(row.protocol, row.label) for row in ablation.rows}) == len(ablation.rows)
+    assert ablation.choices
+
+
+def test_figure_four_has_three_arms_at_four_lengths():
+    figure = ablations.find("figure-4")
+    assert len(figure.rows) == 12
+    dreamers = [row.overrides["horizon"] for row in figure.rows if row.agent == "dreamer"]
+    assert all(after - before == 10 for before, after in pairwise(dreamers))
+    assert [row.overrides["planner_horizon"] for row in figure.rows if row.agent == "planet"] == dreamers
+
+
+def test_the_action_repeat_study_never_puts_two_repeats_under_one_protocol():
+    rows = ablations.find("dmc-repeat@1").rows
+    assert [catalog.find(row.protocol).action_repeat for row in rows] == [1, 2, 4]
+    assert len({row.protocol for row in rows}) == 3
+
+
+def test_a_figure_on_selected_tasks_shares_its_cells_with_the_one_on_all():
+    def cells(name):
+        grid = ablations.find(name)
+        return {(row.protocol, row.label, task) for row in grid.rows for task in grid.tasks}
+
+    assert cells("figure-7") < cells("figure-10")
+    assert cells("figure-8") < cells("figure-11")
+
+
+def test_an_unknown_grid_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="did you mean 'figure-4'"):
+        ablations.find("figure4")
+
+
+def test_a_grid_is_not_taken_for_a_protocol():
+    with pytest.raises(ValueError, match="grid over dmc-5m@1, dmc-repeat-1@1, dmc-repeat-4@1"):
+        catalog.find("dmc-repeat@1")
