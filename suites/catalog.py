@@ -1,0 +1,142 @@
+"""Task name -> environment: the built-in suites, and those of other packages.
+
+Only this file turns a task's name into code. A suite's module is imported when one of its names is asked for, its
+simulator only when an environment is made. Another package adds a suite with an entry point of the group
+`dreamer_bench.suites`: the entry point's name is the suite's name, its value a module that fulfils `SuiteModule`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Protocol, cast
+
+import gymnasium
+
+ENTRY_POINT_GROUP = "dreamer_bench.suites"
+
+
+class SuiteModule(Protocol):
+    """What the module of a suite provides. Importing it must not import the simulator.
+
+    TASKS    names of its tasks; each starts with the suite's name and "_" (or ":" where the suite takes any name)
+    ALIASES  other spellings -> names of TASKS
+    Options  frozen dataclass of plain values, with at least `action_repeat` and `time_limit_env_steps`
+    """
+
+    TASKS: Sequence[str]
+    ALIASES: Mapping[str, str]
+    Options: type
+
+    def unavailable(self, task: str) -> str | None:
+        """Why the task cannot be made on this machine and what to install, in one line; None where it can."""
+
+    def make(self, task: str, options: Any) -> gymnasium.Env:
+        """The environment of one of TASKS (or of any name after "suite:")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """One suite by name. `module` is the import path of a `SuiteModule`."""
+
+    name: str
+    module: str
+    origin: str = "built in"
+
+    def load(self) -> SuiteModule:
+        return cast(SuiteModule, importlib.import_module(self.module))
+
+
+BUILT_IN = (
+    Suite(name="probe", module="suites.probes"),
+)
+
+
+def suites() -> dict[str, Suite]:
+    """Every suite by name, built-ins first. Imports none of them."""
+    known = {suite.name: suite for suite in BUILT_IN}
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in known:
+            raise ValueError(f"suite name {point.name!r} of entry point {point.value!r} is taken by "
+                             f"{known[point.name].module}; rename the entry point")
+        package = point.dist.name if point.dist else "an unknown package"
+        known[point.name] = Suite(name=point.name, module=point.value, origin=package)
+    return known
+
+
+def names(suite: str | None = None) -> list[str]:
+    """Every task by name, of one suite or of all. A suite that takes any name lists examples."""
+    known = suites()
+    if suite is not None and suite not in known:
+        raise ValueError(f"suite {suite!r} is not known; known: {', '.join(known)}")
+    chosen = known.values() if suite is None else [known[suite]]
+    return [task for entry in chosen for task in entry.load().TASKS]
+
+
+def resolve(name: str) -> str:
+    """The one name of a task: aliases ("walker_walk", "dmc_ball_in_cup_catch") become what records are filed under."""
+    known = suites()
+    suite = _suite_of(name, known)
+    if suite is not None:
+        module = suite.load()
+        if name in module.TASKS or name.startswith(f"{suite.name}:"):
+            return name
+        if name in module.ALIASES:
+            return module.ALIASES[name]
+    for built_in in BUILT_IN:
+        aliases = built_in.load().ALIASES
+        if name in aliases:
+            return aliases[name]
+    pool = list(suite.load().TASKS) if suite is not None else names()
+    near = difflib.get_close_matches(name, pool, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"the suites are {', '.join(known)}."
+    raise ValueError(f"task {name!r} is not known; {hint} `dreamer-bench list tasks` shows all")
+
+
+def unavailable(name: str) -> str | None:
+    """Why a task cannot be made here (a simulator that is not installed) and what to do, in one line; None where it can."""
+    task = resolve(name)
+    return _module_of(task).unavailable(task)
+
+
+def options_type(name: str) -> type:
+    """The frozen dataclass of options that `make` takes for this task."""
+    return _module_of(resolve(name)).Options
+
+
+def make(name: str, **options: Any) -> gymnasium.Env:
+    """The environment of a task, a `gymnasium.Env` that passes `suites.conformance.check_suite`.
+
+    options  fields of the suite's Options, among them action_repeat (simulator steps per decision) and
+             time_limit_env_steps (episode limit in simulator steps, a truncation; None: the suite's own).
+    Raises ValueError, in one line, on an unknown task or option and where the simulator is missing.
+    """
+    task = resolve(name)
+    module = _module_of(task)
+    fields = [field.name for field in dataclasses.fields(module.Options)]
+    for option in options:
+        if option not in fields:
+            near = difflib.get_close_matches(option, fields, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"task {task!r} has no option {option!r}; {hint}It has {', '.join(fields)}")
+    reason = module.unavailable(task)
+    if reason is not None:
+        raise ValueError(f"task {task!r} cannot be made: {reason}")
+    return module.make(task, module.Options(**options))
+
+
+def _suite_of(name: str, known: Mapping[str, Suite]) -> Suite | None:
+    """The suite whose name starts this task name; the longest where several do."""
+    fitting = [suite for suite in known.values() if name.startswith((f"{suite.name}_", f"{suite.name}:"))]
+    return max(fitting, key=lambda suite: len(suite.name), default=None)
+
+
+def _module_of(task: str) -> SuiteModule:
+    suite = _suite_of(task, suites())
+    if suite is None:
+        raise ValueError(f"task {task!r} does not start with the name of its suite; suites: {', '.join(suites())}")
+    return suite.load()

@@ -1,0 +1,353 @@
+"""Tiny environments whose best return is known in closed form, and one that counts steps.
+
+An agent that fails a probe has a named fault: no reward model, no credit over time, an action that is ignored, a
+termination that is ignored, no value beyond the horizon. Every probe trains in seconds. `time_limit_env_steps` is the
+length of an episode and always a truncation; the returns below are those of the length and action repeat in force.
+
+    probe_one_step   vector  each step pays (1 + a) / 2 at once
+    probe_two_step   image   the action of an even step pays (1 + a) / 2 on the step after it
+    probe_action     image   each decision shows a side, -1 or +1; each step pays (1 + a * side) / 2
+    probe_terminal   vector  a >= 0 pays 1 and goes on, a < 0 pays 1.5 and terminates
+    probe_beyond     vector  the first action pays a lure of 0.3 (1 - a) / 2 at once or (1 + a) / 2 after `delay` steps
+    probe_count      vector  observation and reward spell the step, the action and the episode's seed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+IMAGE_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a probe is presented.
+
+    action_repeat         simulator steps per decision
+    time_limit_env_steps  length of an episode; None: the probe's own (8; probe_terminal 16; probe_beyond delay + 1)
+    discrete              Discrete(2), read as a = -1 and a = +1, instead of one action in [-1, 1]
+    pixels                a 64x64x3 image of vertical stripes, or a vector; None: the probe's own
+    delay                 probe_beyond only: simulator steps between the choice and its pay; choose it beyond the
+                          horizon of imagination or planning (the Dreamer paper's is 15)
+    """
+
+    action_repeat: int = 1
+    time_limit_env_steps: int | None = None
+    discrete: bool = False
+    pixels: bool | None = None
+    delay: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("action_repeat", "time_limit_env_steps", "delay"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"probe option {name} is at least 1, not {value}")
+
+
+class Probe(gymnasium.Env):
+    """The shared frame: spaces, action repeat, time limit. A probe is `begin`, `tick`, `view` and two returns.
+
+    optimal_return  the best expected return of an episode
+    random_return   the expected return of uniform random actions
+    """
+
+    metadata = {"render_modes": [], "deterministic": True}  # noqa: RUF012  (gymnasium's own convention)
+    length = 8
+    view_size = 1
+    pixels = False
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.env_steps = 0
+        self.decisions = 0
+        self.limit = self.length if options.time_limit_env_steps is None else options.time_limit_env_steps
+        self._show_pixels = self.pixels if options.pixels is None else options.pixels
+        self.action_space = spaces.Discrete(2) if options.discrete else spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.observation_space = spaces.Dict(
+            {"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)} if self._show_pixels else
+            {"vector": spaces.Box(-np.inf, np.inf, (self.view_size,), np.float32)})
+
+    # What a probe is.
+
+    def begin(self) -> None:
+        """A new episode."""
+
+    def decide(self) -> None:
+        """Called after every decision but before the observation that follows it."""
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        """One simulator step, numbered self.env_steps from 0: reward and termination."""
+        raise AssertionError("a probe defines tick")
+
+    def view(self) -> list[float]:
+        """What the agent may see: `view_size` numbers, in [-1, 1] where they are drawn as stripes."""
+        return [1.0]
+
+    @property
+    def optimal_return(self) -> float:
+        raise AssertionError("a probe knows its optimal return")
+
+    @property
+    def random_return(self) -> float:
+        raise AssertionError("a probe knows its random return")
+
+    # What the world sees.
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
+        super().reset(seed=seed)
+        self.episode_seed = int(self.np_random.integers(2**62)) if seed is None else seed
+        self.env_steps = self.decisions = 0
+        self.begin()
+        return self._observation(), {"env_steps": 0}
+
+    def step(self, action: Any) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        number = float(np.asarray(action).reshape(-1)[0])
+        signed = 2 * number - 1 if self.options.discrete else min(max(number, -1.0), 1.0)
+        reward, terminated, ticks = 0.0, False, 0
+        while ticks < self.options.action_repeat and not terminated and self.env_steps < self.limit:
+            earned, terminated = self.tick(signed)
+            reward += earned
+            self.env_steps += 1
+            ticks += 1
+        self.decisions += 1
+        self.decide()
+        truncated = not terminated and self.env_steps >= self.limit
+        return self._observation(), reward, terminated, truncated, {"env_steps": ticks}
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        values = np.asarray(self.view(), np.float32)
+        if not self._show_pixels:
+            return {"vector": values}
+        stripes = np.rint((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
+        columns = np.repeat(stripes, -(-IMAGE_SIZE // len(stripes)))[:IMAGE_SIZE]
+        return {"image": np.broadcast_to(columns[None, :, None], (IMAGE_SIZE, IMAGE_SIZE, 3)).copy()}
+
+
+class OneStep(Probe):
+    """Each step pays (1 + a) / 2 at once: a reward model and an actor that follows it are enough."""
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        return (1 + action) / 2, False
+
+    @property
+    def optimal_return(self) -> float:
+        return float(self.limit)
+
+    @property
+    def random_return(self) -> float:
+        return self.limit / 2
+
+
+class TwoStep(Probe):
+    """An even step's action pays one step later; odd actions do nothing. Stripes: whose turn it is, what is pending."""
+
+    pixels = True
+    view_size = 2
+
+    def begin(self) -> None:
+        self.pending = 0.0
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        if self.env_steps % 2 == 0:
+            self.pending = action
+            return 0.0, False
+        earned, self.pending = (1 + self.pending) / 2, 0.0
+        return earned, False
+
+    def view(self) -> list[float]:
+        return [1.0 if self.env_steps % 2 == 0 else -1.0, self.pending]
+
+    @property
+    def optimal_return(self) -> float:
+        return float(self.limit // 2)
+
+    @property
+    def random_return(self) -> float:
+        return self.limit // 2 / 2
+
+
+class FollowSide(Probe):
+    """A side, -1 or +1, is drawn for every decision and shown as the bright half; each step pays (1 + a * side) / 2."""
+
+    metadata = {"render_modes": [], "deterministic": False}  # noqa: RUF012
+    pixels = True
+    view_size = 2
+
+    def begin(self) -> None:
+        self.decide()
+
+    def decide(self) -> None:
+        self.side = float(2 * self.np_random.integers(2) - 1)
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        return (1 + action * self.side) / 2, False
+
+    def view(self) -> list[float]:
+        return [-self.side, self.side]
+
+    @property
+    def optimal_return(self) -> float:
+        return float(self.limit)
+
+    @property
+    def random_return(self) -> float:
+        return self.limit / 2
+
+
+class Trap(Probe):
+    """Going on (a >= 0) pays 1; leaving (a < 0) pays 1.5 and terminates. A model that misses the end walks into it.
+
+    Best is to go on and to leave with the last decision, so always going on gets all but the last half point.
+    """
+
+    length = 16
+    stay, leave = 1.0, 1.5
+
+    def begin(self) -> None:
+        self.left = False
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        self.left = action < 0
+        return (self.leave, True) if self.left else (self.stay, False)
+
+    def view(self) -> list[float]:
+        return [0.0 if self.left else 1.0]
+
+    @property
+    def _decisions(self) -> int:
+        return -(-self.limit // self.options.action_repeat)
+
+    @property
+    def optimal_return(self) -> float:
+        before_last = (self._decisions - 1) * self.options.action_repeat * self.stay
+        return max(self.limit * self.stay, before_last + self.leave)
+
+    @property
+    def random_return(self) -> float:
+        expected = 0.0
+        for decision in reversed(range(self._decisions)):
+            ticks = min(self.options.action_repeat, self.limit - decision * self.options.action_repeat)
+            expected = 0.5 * self.leave + 0.5 * (ticks * self.stay + expected)
+        return expected
+
+
+class Beyond(Probe):
+    """The first action chooses between a lure now and a larger pay `delay` steps later: Figure 4 of the paper, in small.
+
+    Within a horizon shorter than `delay` only the lure is visible, so return-to-horizon picks a = -1 and earns 0.3; a
+    value function that bootstraps picks a = +1 and earns 1 (0.3 < discount ** delay must hold, so delay < 119 at 0.99).
+    """
+
+    view_size = 3
+    lure = 0.3
+
+    def __init__(self, options: Options) -> None:
+        self.length = options.delay + 1
+        super().__init__(options)
+
+    def begin(self) -> None:
+        self.choice = 0.0
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        if self.env_steps == 0:
+            self.choice = action
+            return self.lure * (1 - action) / 2, False
+        return ((1 + self.choice) / 2 if self.env_steps == self.options.delay else 0.0), False
+
+    def view(self) -> list[float]:
+        """Before the choice or after it, the choice, how near the pay is."""
+        return [1.0 if self.env_steps == 0 else -1.0, self.choice, min(self.env_steps / self.options.delay, 1.0)]
+
+    @property
+    def optimal_return(self) -> float:
+        return 1.0 if self._pays else self.lure
+
+    @property
+    def random_return(self) -> float:
+        return (self.lure + self._pays) / 2
+
+    @property
+    def _pays(self) -> bool:
+        """Whether an episode lasts until the pay; a time limit may cut it off."""
+        return self.limit > self.options.delay
+
+
+class Counted(NamedTuple):
+    """What an observation of probe_count spells."""
+
+    env_steps: int
+    decisions: int
+    action: float
+    seed: int
+
+
+class Count(Probe):
+    """Every observation spells the simulator step, the decision, the last action and the episode's seed (`decode`).
+
+    Simulator step t = 1, 2, ... pays t + a / 2, so a lost or repeated step shows in the return as well. As an image the
+    same seven numbers are two bytes each, side by side in the first row (the action in steps of 1/256).
+    """
+
+    metadata = {"render_modes": [], "deterministic": False}  # noqa: RUF012
+    view_size = 7
+    _SEED_DIGITS, _DIGIT = 4, 2**16
+
+    def begin(self) -> None:
+        self.action = 0.0
+
+    def tick(self, action: float) -> tuple[float, bool]:
+        self.action = action
+        return self.env_steps + 1 + action / 2, False
+
+    def view(self) -> list[float]:
+        digits = [self.episode_seed // self._DIGIT**k % self._DIGIT for k in range(self._SEED_DIGITS)]
+        return [self.env_steps, self.decisions, self.action, *digits]
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        if not self._show_pixels:
+            return super()._observation()
+        steps, decisions, action, *digits = self.view()
+        words = np.asarray([steps, decisions, (action + 1) * 256, *digits]).astype("<u2")
+        image = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        image[0, :2 * len(words), 0] = words.view(np.uint8)
+        return {"image": image}
+
+    @property
+    def optimal_return(self) -> float:
+        return self.random_return + self.limit / 2
+
+    @property
+    def random_return(self) -> float:
+        return self.limit * (self.limit + 1) / 2
+
+
+def decode(observation: dict[str, np.ndarray]) -> Counted:
+    """Reads one observation of probe_count, vector or image (there the action is rounded to 1/256)."""
+    if "vector" in observation:
+        numbers = [float(value) for value in observation["vector"]]
+        steps, decisions, action, digits = *numbers[:3], numbers[3:]
+    else:
+        words = observation["image"][0, :2 * Count.view_size, 0].copy().view("<u2").tolist()
+        steps, decisions, action, digits = words[0], words[1], words[2] / 256 - 1, words[3:]
+    seed = sum(int(digit) * Count._DIGIT**k for k, digit in enumerate(digits))
+    return Counted(env_steps=int(steps), decisions=int(decisions), action=action, seed=seed)
+
+
+PROBES: dict[str, type[Probe]] = {"probe_one_step": OneStep, "probe_two_step": TwoStep, "probe_action": FollowSide,
+                                  "probe_terminal": Trap, "probe_beyond": Beyond, "probe_count": Count}
+TASKS = tuple(PROBES)
+ALIASES: dict[str, str] = {}
+
+
+def unavailable(task: str) -> str | None:
+    """Probes need nothing."""
+    return None
+
+
+def make(task: str, options: Options) -> Probe:
+    return PROBES[task](options)
