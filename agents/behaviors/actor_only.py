@@ -5,8 +5,17 @@ Source: Hafner et al. 2020, eq. 4 (plain sums) and google-research/dreamer witho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.models.distributions import Policy, TanhNormal
+from agents.models.networks import MLP
+from agents.models.rssm import State
+from agents.models.world_model import Observed
 
 
 def rewards_to_go(reward: Tensor, discount: Tensor) -> Tensor:
@@ -24,3 +33,53 @@ def rewards_to_go(reward: Tensor, discount: Tensor) -> Tensor:
         total = here + onward * total
         sums.append(total)
     return torch.stack(sums[::-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorOnly:
+    """Settings with the values of the original code; the mean over states carries no discount weights there.
+
+    undiscounted  plain sums, as the paper prints them (eq. 4); the code that made the figures discounts
+    """
+
+    policy: Policy = field(default_factory=TanhNormal)
+    horizon: int = 15
+    undiscounted: bool = False
+    hidden: int = 400
+    actor_layers: int = 4
+    actor_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
+    repeats: int = 1
+
+    @property
+    def optimizers(self) -> Mapping[str, OptimizerSettings]:
+        return {"actor": self.actor_optimizer}
+
+    @property
+    def targets(self) -> Mapping[str, tuple[str, float]]:
+        return {}
+
+    def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
+        return {"actor": MLP(sizes.features, self.policy.raw_size(sizes.action), layers=self.actor_layers, hidden=self.hidden)}
+
+    def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
+        return (self.policy.explore_noise if explore else self.policy.evaluate_noise)(sizes.action, num_envs)
+
+    def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
+        raw = parts.actor(parts.world_model.features(state))
+        return self.policy.explore(raw, noise, gradient_steps) if explore else self.policy.evaluate(raw, noise)
+
+    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        starts = sizes.starts(length, sequences)
+        return {"latent": sizes.latent.over(self.horizon, starts),
+                "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts)}
+
+    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+        """The actor ascends the mean of G over all imagined states and the batch; its input carries no gradient (spec §6)."""
+        model = parts.world_model
+        dream = model.imagine(model.starts(observed.posterior),
+                              lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
+                              noise["latent"], noise["policy"])
+        reward = model.reward(dream.features)
+        discount = torch.ones_like(reward) if self.undiscounted else model.discount(dream.features)
+        loss = -rewards_to_go(reward, discount).mean()
+        return {"actor": loss}, {"actor_loss": loss.detach(), "imagined_reward": reward.mean().detach()}

@@ -6,12 +6,18 @@ The categorical search for discrete actions is ours: PlaNet has continuous contr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from agents.models.categorical import draw_onehot
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.behaviors.exploration import Exploration
+from agents.models.categorical import argmax_onehot, draw_onehot
+from agents.models.rssm import State
+from agents.models.world_model import Observed, WorldModel
 
 VARIANCE_FLOOR = 1e-6
 """Added to the variance of the kept candidates. Source: google-research/planet."""
@@ -63,3 +69,117 @@ def search_categorical(score: Score, uniform: Tensor, elites: int) -> Tensor:
         candidates = draw_onehot(probabilities.log()[:, None], draw)
         probabilities = refit_categorical(kept(candidates, score(number, candidates), elites))
     return probabilities
+
+
+def predicted_return(world_model: WorldModel, state: State, actions: Tensor, latent_noise: Tensor, discounted: bool) -> Tensor:
+    """Sum of the mean rewards along H prior steps, one sampled trajectory per candidate.
+
+    state         leaves [E, ...]: where each environment stands
+    actions       [E, K, H, A]
+    latent_noise  [H, E·K, ...]
+    discounted    weigh each reward by the product of the discounts before it (models that predict termination; ours)
+    returns       [E, K]
+    """
+    environments, candidates = actions.shape[:2]
+    state = {key: leaf.repeat_interleave(candidates, 0) for key, leaf in state.items()}
+    total = torch.zeros_like(state["stoch"][:, 0])
+    weight = torch.ones_like(total)
+    for number, noise in enumerate(latent_noise):
+        state = world_model.step(state, actions[:, :, number].flatten(0, 1), noise)
+        features = world_model.features(state)
+        total = total + weight * world_model.reward(features)
+        if discounted:
+            weight = weight * world_model.discount(features)
+    return total.unflatten(0, (environments, candidates))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerSettings:
+    """Size of the search. Source of the defaults: Hafner et al. 2019, appendix A, kept by Hafner et al. 2020.
+
+    horizon     model steps, each with one reward
+    iterations  rounds of sampling and refitting
+    candidates  plans per environment and round
+    elites      plans kept
+    discounted  see `predicted_return`; the published planner sums plainly
+    """
+
+    horizon: int = 12
+    iterations: int = 10
+    candidates: int = 1000
+    elites: int = 100
+    discounted: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.elites <= self.candidates:
+            raise ValueError(f"the planner keeps between 1 and {self.candidates} (its candidates) plans, not {self.elites}: "
+                             "change elites or candidates")
+        if self.horizon < 1 or self.iterations < 1:
+            raise ValueError("the planner needs a horizon and iterations of at least 1, "
+                             f"not {self.horizon} and {self.iterations}")
+
+
+class Search(Protocol):
+    """A family of plans: how to draw them, refit them, and what to execute.
+
+    kind  of the noise that draws candidates
+    """
+
+    kind: ClassVar[str]
+
+    def first_action(self, score: Score, draws: Tensor, elites: int) -> Tensor:
+        """draws [I, E, K, H, A] -> the action to execute [E, A]."""
+
+
+class GaussianSearch:
+    """Plans in [-1, 1]: the first action of the mean."""
+
+    kind = "normal"
+
+    def first_action(self, score: Score, draws: Tensor, elites: int) -> Tensor:
+        return search_gaussian(score, draws, elites)[:, 0]
+
+
+class CategoricalSearch:
+    """One-hot plans: the most probable first action. Ours."""
+
+    kind = "uniform"
+
+    def first_action(self, score: Score, draws: Tensor, elites: int) -> Tensor:
+        return argmax_onehot(search_categorical(score, draws, elites)[:, 0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CEMPlanner:
+    """PlaNet: at every decision, search anew. It learns nothing: all it holds is the world model."""
+
+    settings: PlannerSettings
+    search: Search
+    exploration: Exploration
+    repeats: int = 1
+    optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
+    targets: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
+        return {}
+
+    def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
+        plans = (self.settings.iterations, num_envs, self.settings.candidates, self.settings.horizon)
+        noise = {
+            "candidates": NoiseSpec(self.search.kind, (*plans, sizes.action)),
+            "latent": sizes.latent.over(self.settings.iterations, self.settings.horizon, num_envs * self.settings.candidates),
+        }
+        return noise | (self.exploration.noise(sizes.action, num_envs) if explore else {})
+
+    def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
+        def score(number: int, actions: Tensor) -> Tensor:
+            return predicted_return(parts.world_model, state, actions, noise["latent"][number], self.settings.discounted)
+
+        action = self.search.first_action(score, noise["candidates"], self.settings.elites)
+        return self.exploration.explore(action, noise, gradient_steps) if explore else action
+
+    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        return {}
+
+    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+        return {}, {}

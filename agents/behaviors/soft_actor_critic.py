@@ -8,83 +8,233 @@ the arm's design is ours (docs/arms.md): the Dreamer paper has no SAC run.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-LOG_STD_RANGE = (-5.0, 2.0)
-"""Source: denisyarats/pytorch_sac."""
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.behaviors.soft_losses import (
+    actor_loss,
+    actor_loss_discrete,
+    critic_loss,
+    gaussian_statistics,
+    soft_target,
+    soft_target_discrete,
+    squashed_sample,
+    temperature_loss,
+    weighted_mean,
+)
+from agents.models.categorical import argmax_onehot, draw_onehot, entropy
+from agents.models.networks import MLP
+from agents.models.rssm import State
+from agents.models.world_model import Observed
 
 
-def squashed_sample(statistics: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """A reparameterised action a = tanh(u), u ~ N(mean, std²), and its log-density.
+class TwinCritic(nn.Module):
+    """Two independent Q networks, read together: [..., inputs] -> two of [..., outputs]."""
 
-    statistics  [..., 2A]  mean, and a raw log-std that tanh rescales to [-5, 2]
-    normal      [..., A]
-    returns     action [..., A], log π(a) [...]
+    def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int):
+        super().__init__()
+        self.first = MLP(inputs, outputs, layers=layers, hidden=hidden)
+        self.second = MLP(inputs, outputs, layers=layers, hidden=hidden)
 
-    log(1 - tanh²u) is written as 2 (log 2 - u - softplus(-2u)), which stays finite for large |u|.
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.first(inputs), self.second(inputs)
+
+
+class Temperature(nn.Module):
+    """log α, learned; `initial` is the first α. Source of 0.1: denisyarats/pytorch_sac."""
+
+    def __init__(self, initial: float):
+        super().__init__()
+        self.offset = math.log(initial)
+        self.bias_log_alpha = nn.Parameter(torch.empty(()))  # starts at 0, as every bias does
+
+    def forward(self) -> Tensor:
+        return self.bias_log_alpha + self.offset
+
+
+class Transitions(NamedTuple):
+    """(s, a, r, d, s') along one leading axis [N].
+
+    features, following  [N, F]  state before and after, constants
+    action               [N, A]  led from one to the other
+    reward, discount     [N]     of arriving; discount = γ, 0 where the MDP ended
+    weight               [N]     0 where two rows belong to different episodes
     """
-    mean, log_std = gaussian_statistics(statistics)
-    u = mean + log_std.exp() * normal
-    log_normal = -0.5 * normal.square() - log_std - 0.5 * math.log(2.0 * math.pi)
-    squash = 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
-    return torch.tanh(u), (log_normal - squash).sum(-1)
+
+    features: Tensor
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    following: Tensor
+    weight: Tensor
 
 
-def gaussian_statistics(statistics: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and log-std of the Gaussian before squashing: [..., 2A] -> two of [..., A]."""
-    mean, raw = statistics.chunk(2, -1)
-    low, high = LOG_STD_RANGE
-    return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1.0)
+def transitions(features: Tensor, batch: Mapping[str, Tensor], gamma: float, burn_in: int) -> Transitions:
+    """The transitions of sequences in the arrival convention, [T, B] -> [(T - 1 - burn_in) · B].
 
+        row t      features[t]
+        row t+1    action[t+1] led here, reward[t+1] and is_terminal[t+1] were met here, features[t+1]
 
-def soft_target(
-    reward: Tensor, discount: Tensor, first: Tensor, second: Tensor, log_probability: Tensor, alpha: Tensor,
-) -> Tensor:
-    """r + γ d (min(Q1', Q2') - α log π'): what both critics of a continuous action learn. All [N]; carries no gradient.
-
-    reward, discount  of the transition; discount = γ, or 0 where the MDP ended
-    first, second     slow critics at the next features and an action of the current actor
+    burn_in  first rows that are left out, because the zero state before a sequence makes their features poor
     """
-    return (reward + discount * (torch.minimum(first, second) - alpha * log_probability)).detach()
+    before, after = slice(burn_in, -1), slice(burn_in + 1, None)
+    return Transitions(*(tensor.flatten(0, 1) for tensor in (
+        features[before], batch["action"][after], batch["reward"][after], gamma * (1.0 - batch["is_terminal"][after]),
+        features[after], 1.0 - batch["is_first"][after])))
 
 
-def soft_target_discrete(
-    reward: Tensor, discount: Tensor, first: Tensor, second: Tensor, logits: Tensor, alpha: Tensor,
-) -> Tensor:
-    """r + γ d Σ_a π'(a) (min(Q1', Q2')(a) - α log π'(a)): the expectation instead of a draw.
+class Control(Protocol):
+    """What differs between continuous and discrete SAC, handed in by the recipe.
 
-    reward, discount [N];  first, second, logits [N, A]
+    noise  kind of the noise that draws an action
     """
-    log_probabilities = logits.log_softmax(-1)
-    soft_value = (log_probabilities.exp() * (torch.minimum(first, second) - alpha * log_probabilities)).sum(-1)
-    return (reward + discount * soft_value).detach()
+
+    noise: ClassVar[str]
+
+    def target_entropy(self, action: int) -> float: ...
+
+    def actor_size(self, action: int) -> int: ...
+
+    def critic_sizes(self, features: int, action: int) -> tuple[int, int]: ...
+
+    def act(self, raw: Tensor, noise: Tensor | None) -> Tensor:
+        """A draw of the policy, or without noise the action of evaluation."""
+
+    def losses(self, parts: Parts, data: Transitions, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """critic loss, actor loss, entropy of the policy [N]; the noises draw actions at `features` and `following`."""
 
 
-def critic_loss(first: Tensor, second: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of the squared errors of both critics. All [N]."""
-    return weighted_mean((first - target).square() + (second - target).square(), weight)
+class ContinuousControl:
+    """A squashed Gaussian; Q(features, action). Target entropy -A (Haarnoja et al. 2018)."""
+
+    noise = "normal"
+
+    def target_entropy(self, action: int) -> float:
+        return -float(action)
+
+    def actor_size(self, action: int) -> int:
+        return 2 * action
+
+    def critic_sizes(self, features: int, action: int) -> tuple[int, int]:
+        return features + action, 1
+
+    def act(self, raw: Tensor, noise: Tensor | None) -> Tensor:
+        return torch.tanh(gaussian_statistics(raw)[0]) if noise is None else squashed_sample(raw, noise)[0]
+
+    def losses(self, parts: Parts, data: Transitions, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        alpha = parts.temperature().exp()
+        action, log_probability = squashed_sample(parts.actor(data.features), noise[0])
+        next_action, next_log_probability = squashed_sample(parts.actor(data.following), noise[1])
+        target = soft_target(data.reward, data.discount, *self._values(parts.slow_critic, data.following, next_action),
+                             next_log_probability, alpha)
+        return (critic_loss(*self._values(parts.critic, data.features, data.action), target, data.weight),
+                actor_loss(*self._values(parts.critic, data.features, action), log_probability, alpha, data.weight),
+                -log_probability)
+
+    def _values(self, critic: nn.Module, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = critic(torch.cat([features, action], -1))
+        return first.squeeze(-1), second.squeeze(-1)
 
 
-def actor_loss(first: Tensor, second: Tensor, log_probability: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
-    """Mean of α log π(a) - min(Q1, Q2)(a), a drawn from the actor. All [N]; α is a constant here."""
-    return weighted_mean(alpha.detach() * log_probability - torch.minimum(first, second), weight)
+class DiscreteControl:
+    """A categorical; Q(features) per action, expectations instead of draws. Target entropy 0.98 log A.
+
+    Source: Christodoulou 2019; the 0.98 is that paper's as commonly cited, not checked against it (spec §6).
+    """
+
+    noise = "uniform"
+
+    def target_entropy(self, action: int) -> float:
+        return 0.98 * math.log(action)
+
+    def actor_size(self, action: int) -> int:
+        return action
+
+    def critic_sizes(self, features: int, action: int) -> tuple[int, int]:
+        return features, action
+
+    def act(self, raw: Tensor, noise: Tensor | None) -> Tensor:
+        return argmax_onehot(raw) if noise is None else draw_onehot(raw, noise)
+
+    def losses(self, parts: Parts, data: Transitions, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        alpha = parts.temperature().exp()
+        logits = parts.actor(data.features)
+        target = soft_target_discrete(data.reward, data.discount, *parts.slow_critic(data.following),
+                                      parts.actor(data.following), alpha)
+        first, second = parts.critic(data.features)
+        chosen = [(values * data.action).sum(-1) for values in (first, second)]
+        return (critic_loss(*chosen, target, data.weight), actor_loss_discrete(first, second, logits, alpha, data.weight),
+                entropy(logits))
 
 
-def actor_loss_discrete(first: Tensor, second: Tensor, logits: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
-    """Mean of Σ_a π(a) (α log π(a) - min(Q1, Q2)(a)); Q and α are constants here. first, second, logits [N, A]."""
-    log_probabilities = logits.log_softmax(-1)
-    soft = alpha.detach() * log_probabilities - torch.minimum(first, second).detach()
-    return weighted_mean((log_probabilities.exp() * soft).sum(-1), weight)
+@dataclass(frozen=True, kw_only=True)
+class SoftActorCritic:
+    """Settings; their sources are in agents/sac.py.
 
+    repeats       updates per model update
+    transitions   drawn with replacement from the batch for one update; 0 takes all of them
+    burn_in       rows of every sequence left out
+    tau           how far the slow critic moves towards the critic after every update
+    """
 
-def temperature_loss(log_alpha: Tensor, entropy: Tensor, target_entropy: float, weight: Tensor) -> Tensor:
-    """α · (entropy - target): α rises while the policy is more certain than the target. entropy [N] is a constant here."""
-    return weighted_mean(log_alpha.exp() * (entropy.detach() - target_entropy), weight)
+    control: Control
+    gamma: float = 0.99
+    tau: float = 0.005
+    initial_alpha: float = 0.1
+    hidden: int = 400
+    layers: int = 2
+    repeats: int = 5
+    transitions: int = 512
+    burn_in: int = 5
+    optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=3e-4))
 
+    @property
+    def optimizers(self) -> Mapping[str, OptimizerSettings]:
+        return dict.fromkeys(("actor", "critic", "temperature"), self.optimizer)
 
-def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
-    """Σ w x / Σ w; 0 where no entry has weight."""
-    return (weight * value).sum() / weight.sum().clamp(min=1.0)
+    @property
+    def targets(self) -> Mapping[str, tuple[str, float]]:
+        return {"slow_critic": ("critic", self.tau)}
+
+    def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
+        inputs, outputs = self.control.critic_sizes(sizes.features, sizes.action)
+        return {"actor": MLP(sizes.features, self.control.actor_size(sizes.action), layers=self.layers, hidden=self.hidden),
+                "critic": TwinCritic(inputs, outputs, layers=self.layers, hidden=self.hidden),
+                "temperature": Temperature(self.initial_alpha)}
+
+    def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
+        return {"policy": NoiseSpec(self.control.noise, (num_envs, sizes.action))} if explore else {}
+
+    def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
+        """SAC's own randomness explores: nothing is added."""
+        raw = parts.actor(parts.world_model.features(state))
+        return self.control.act(raw, noise["policy"] if explore else None)
+
+    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        if length < self.burn_in + 2:
+            raise ValueError(f"a sequence of {length} rows has no transition after a burn-in of {self.burn_in}: "
+                             f"use sequences of at least {self.burn_in + 2} rows or a smaller burn_in")
+        available = (length - 1 - self.burn_in) * sequences
+        count = self.transitions or available
+        noise = {name: NoiseSpec(self.control.noise, (count, sizes.action)) for name in ("policy", "next_policy")}
+        return noise | ({"subset": NoiseSpec("uniform", (count,))} if self.transitions else {})
+
+    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+        """Real rewards of replay, constant features; reward and discount as the model's own targets have them."""
+        data = transitions(observed.features, batch, self.gamma, self.burn_in)
+        if self.transitions:
+            rows = (noise["subset"] * len(data.reward)).long()
+            data = Transitions(*(tensor.index_select(0, rows) for tensor in data))
+        critic, actor, policy_entropy = self.control.losses(parts, data, (noise["policy"], noise["next_policy"]))
+        log_alpha = parts.temperature()
+        target_entropy = self.control.target_entropy(data.action.shape[-1])
+        temperature = temperature_loss(log_alpha, policy_entropy, target_entropy, data.weight)
+        metrics = {"critic_loss": critic, "actor_loss": actor, "alpha": log_alpha.exp(),
+                   "policy_entropy": weighted_mean(policy_entropy, data.weight)}
+        return ({"critic": critic, "actor": actor, "temperature": temperature},
+                {name: metric.detach() for name, metric in metrics.items()})

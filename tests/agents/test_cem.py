@@ -2,9 +2,23 @@
 
 import math
 
+import pytest
 import torch
 
-from agents.behaviors.cem import kept, refit_categorical, refit_gaussian, search_categorical, search_gaussian
+from agents.behaviors.api import NoiseSpec, Sizes
+from agents.behaviors.cem import (
+    CategoricalSearch,
+    CEMPlanner,
+    GaussianSearch,
+    PlannerSettings,
+    kept,
+    predicted_return,
+    refit_categorical,
+    refit_gaussian,
+    search_categorical,
+    search_gaussian,
+)
+from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
 
 
 def test_the_best_candidates_are_kept_per_environment():
@@ -71,3 +85,91 @@ def test_categorical_search_finds_the_best_of_all_plans():
     best = plans[score(0, torch.nn.functional.one_hot(plans, 3).float()[None])[0].argmax()]
     uniform = torch.rand(8, 1, 200, 4, 3, generator=torch.Generator().manual_seed(4))
     assert search_categorical(score, uniform, 20)[0].argmax(-1).tolist() == best.tolist()
+
+
+class Sum:
+    """A world that adds up actions and noise; arriving at x pays x, and the episode goes on with probability 0.5."""
+
+    def step(self, state, action, noise):
+        return {"stoch": state["stoch"] + action + 0.1 * noise}
+
+    def features(self, state):
+        return state["stoch"]
+
+    def reward(self, features):
+        return features.sum(-1)
+
+    def discount(self, features):
+        return torch.full_like(features[..., 0], 0.5)
+
+
+@pytest.mark.parametrize("discounted", [False, True])
+def test_predicted_return_equals_a_loop_over_environments_and_candidates(discounted):
+    generator = torch.Generator().manual_seed(5)
+    start = {"stoch": torch.randn(2, 3, generator=generator)}
+    actions, noise = torch.randn(2, 4, 5, 3, generator=generator), torch.randn(5, 2 * 4, 3, generator=generator)
+    result = predicted_return(Sum(), start, actions, noise, discounted)
+    for environment in range(2):
+        for candidate in range(4):
+            place, total = start["stoch"][environment], 0.0
+            for number in range(5):
+                place = place + actions[environment, candidate, number] + 0.1 * noise[number, environment * 4 + candidate]
+                total += (0.5**number if discounted else 1.0) * place.sum().item()
+            assert result[environment, candidate].item() == pytest.approx(total, rel=1e-4, abs=1e-4)
+
+
+class Holder:
+    world_model = Sum()
+
+
+def planner(search, exploration, **settings):
+    sizes = Sizes(features=2, action=2, discrete=False, latent=NoiseSpec("normal", (2,)))
+    behavior = CEMPlanner(settings=PlannerSettings(**settings), search=search, exploration=exploration)
+    generator = torch.Generator().manual_seed(6)
+
+    def act(explore, gradient_steps=0.0, num_envs=3):
+        noise = {name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
+                 for name, spec in behavior.act_noise(sizes, num_envs, explore=explore).items()}
+        state = {"stoch": torch.zeros(num_envs, 2)}
+        return behavior.act(Holder(), state, noise, torch.tensor(gradient_steps), explore=explore)
+
+    return act
+
+
+def test_planner_defaults_are_the_published_ones():
+    assert PlannerSettings() == PlannerSettings(horizon=12, iterations=10, candidates=1000, elites=100, discounted=False)
+
+
+def test_planner_executes_the_first_action_and_explores_inside_the_borders():
+    act = planner(GaussianSearch(), GaussianNoise(std=0.3), horizon=3, iterations=6, candidates=200, elites=20)
+    torch.testing.assert_close(act(False), torch.ones(3, 2), atol=0.05, rtol=0.0)  # more is always better in this world
+    explored = act(True, num_envs=200)
+    assert explored.abs().max() <= 1.0
+    assert (explored < 0.9).float().mean() > 0.2  # |N(0, 0.3)| pushes a third of them below 0.9
+
+
+def test_categorical_planner_gives_one_hot_actions_and_wanders_by_epsilon():
+    act = planner(CategoricalSearch(), EpsilonGreedy(), horizon=2, iterations=1, candidates=8, elites=2)
+    actions = act(True, num_envs=50)
+    assert actions.sum(-1).eq(1).all()
+    assert set(actions.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_epsilon_falls_linearly_from_04_to_01():
+    rule = EpsilonGreedy()
+    values = [rule.probability(torch.tensor(step)).item() for step in (0.0, 100_000.0, 200_000.0, 1e6)]
+    assert values == pytest.approx([0.4, 0.25, 0.1, 0.1])
+
+
+def test_epsilon_is_the_share_of_random_choices():
+    greedy, generator = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(20_000, 1), torch.Generator().manual_seed(7)
+    noise = {"explore": torch.rand(20_000, generator=generator), "choice": torch.rand(20_000, 4, generator=generator)}
+    actions = EpsilonGreedy().explore(greedy, noise, torch.tensor(0.0))
+    # one of four random choices is the greedy one by chance
+    torch.testing.assert_close(actions.mean(0), torch.tensor([0.7, 0.1, 0.1, 0.1]), atol=0.01, rtol=0.0)
+
+
+@pytest.mark.parametrize("settings", [{"elites": 5, "candidates": 4}, {"elites": 0}, {"horizon": 0}])
+def test_impossible_planner_sizes_are_refused(settings):
+    with pytest.raises(ValueError, match="the planner"):
+        PlannerSettings(**settings)

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
-from agents.behaviors.soft_actor_critic import (
+from agents.behaviors.soft_losses import (
     actor_loss,
     actor_loss_discrete,
     critic_loss,

@@ -1,0 +1,88 @@
+"""Equations of the soft actor-critic, continuous and discrete, as functions of tensors alone.
+
+Source: Haarnoja et al. 2018 (learned temperature), Christodoulou 2019 (discrete actions); spec ablations §5, §6.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOG_STD_RANGE = (-5.0, 2.0)
+"""Source: denisyarats/pytorch_sac."""
+
+
+def squashed_sample(statistics: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """A reparameterised action a = tanh(u), u ~ N(mean, std²), and its log-density.
+
+    statistics  [..., 2A]  mean, and a raw log-std that tanh rescales to [-5, 2]
+    normal      [..., A]
+    returns     action [..., A], log π(a) [...]
+
+    log(1 - tanh²u) is written as 2 (log 2 - u - softplus(-2u)), which stays finite for large |u|.
+    """
+    mean, log_std = gaussian_statistics(statistics)
+    u = mean + log_std.exp() * normal
+    log_normal = -0.5 * normal.square() - log_std - 0.5 * math.log(2.0 * math.pi)
+    squash = 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
+    return torch.tanh(u), (log_normal - squash).sum(-1)
+
+
+def gaussian_statistics(statistics: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log-std of the Gaussian before squashing: [..., 2A] -> two of [..., A]."""
+    mean, raw = statistics.chunk(2, -1)
+    low, high = LOG_STD_RANGE
+    return mean, low + 0.5 * (high - low) * (torch.tanh(raw) + 1.0)
+
+
+def soft_target(
+    reward: Tensor, discount: Tensor, first: Tensor, second: Tensor, log_probability: Tensor, alpha: Tensor,
+) -> Tensor:
+    """r + γ d (min(Q1', Q2') - α log π'): what both critics of a continuous action learn. All [N]; carries no gradient.
+
+    reward, discount  of the transition; discount = γ, or 0 where the MDP ended
+    first, second     slow critics at the next features and an action of the current actor
+    """
+    return (reward + discount * (torch.minimum(first, second) - alpha * log_probability)).detach()
+
+
+def soft_target_discrete(
+    reward: Tensor, discount: Tensor, first: Tensor, second: Tensor, logits: Tensor, alpha: Tensor,
+) -> Tensor:
+    """r + γ d Σ_a π'(a) (min(Q1', Q2')(a) - α log π'(a)): the expectation instead of a draw.
+
+    reward, discount [N];  first, second, logits [N, A]
+    """
+    log_probabilities = logits.log_softmax(-1)
+    soft_value = (log_probabilities.exp() * (torch.minimum(first, second) - alpha * log_probabilities)).sum(-1)
+    return (reward + discount * soft_value).detach()
+
+
+def critic_loss(first: Tensor, second: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of the squared errors of both critics. All [N]."""
+    return weighted_mean((first - target).square() + (second - target).square(), weight)
+
+
+def actor_loss(first: Tensor, second: Tensor, log_probability: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
+    """Mean of α log π(a) - min(Q1, Q2)(a), a drawn from the actor. All [N]; α is a constant here."""
+    return weighted_mean(alpha.detach() * log_probability - torch.minimum(first, second), weight)
+
+
+def actor_loss_discrete(first: Tensor, second: Tensor, logits: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
+    """Mean of Σ_a π(a) (α log π(a) - min(Q1, Q2)(a)); Q and α are constants here. first, second, logits [N, A]."""
+    log_probabilities = logits.log_softmax(-1)
+    soft = alpha.detach() * log_probabilities - torch.minimum(first, second).detach()
+    return weighted_mean((log_probabilities.exp() * soft).sum(-1), weight)
+
+
+def temperature_loss(log_alpha: Tensor, policy_entropy: Tensor, target_entropy: float, weight: Tensor) -> Tensor:
+    """α · (entropy - target): α rises while the policy is more certain than the target. The entropy [N] is a constant here."""
+    return weighted_mean(log_alpha.exp() * (policy_entropy.detach() - target_entropy), weight)
+
+
+def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
+    """Σ w x / Σ w; 0 where no entry has weight."""
+    return (weight * value).sum() / weight.sum().clamp(min=1.0)
