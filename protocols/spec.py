@@ -91,7 +91,12 @@ def canonical_json(value: Any) -> str:
 
 def digest(protocol: Protocol) -> str:
     """SHA-256 of everything in a protocol that decides a number; its prose may be corrected without a new version."""
-    decided = {key: value for key, value in asdict(protocol).items() if key not in PROSE}
+    return digest_of_data(asdict(protocol))
+
+
+def digest_of_data(data: Mapping[str, Any]) -> str:
+    """The same digest, of a protocol as a manifest keeps it (`protocol_data`)."""
+    decided = {key: value for key, value in data.items() if key not in PROSE}
     return hashlib.sha256(canonical_json(decided).encode()).hexdigest()
 
 

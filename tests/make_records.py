@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from protocols.cadence import episode_seed
 from protocols.spec import Protocol, RunSpec, digest
 from protocols.store import EPISODES, METRICS, Run, append_lines, create_run, write_result
 
@@ -40,7 +41,7 @@ def make_run(root: Path, protocol: Protocol, *, agent: str, task: str, seed: int
         every.append((budget, final, True))
     lines = [
         {"env_steps": steps, "agent_steps": steps // repeat, "gradient_steps": steps // 10, "checkpoint": index,
-         "episode": episode, "env_seed": 1000 * index + episode, "score": float(score),
+         "episode": episode, "env_seed": own_seed(protocol, seed, index, episode, is_final), "score": float(score),
          "length": protocol.time_limit_env_steps // repeat, "seconds": 1.0, "final": is_final}
         for index, (steps, values, is_final) in enumerate(every) for episode, score in enumerate(values)
     ]
@@ -53,3 +54,10 @@ def make_run(root: Path, protocol: Protocol, *, agent: str, task: str, seed: int
         write_result(run, status=status, env_steps=last, agent_steps=last // repeat, gradient_steps=last // 10,  # type: ignore[arg-type]
                      wall_seconds=last / 100.0, device_seconds=last / 100.0)
     return run
+
+
+def own_seed(protocol: Protocol, run_seed: int, checkpoint: int, episode: int, is_final: bool) -> int:
+    """The environment's seed of an evaluation episode, as the loop draws it."""
+    if is_final:
+        return episode_seed(run_seed, "final", episode)
+    return episode_seed(run_seed, "evaluate", checkpoint * protocol.evaluate_episodes + episode)

@@ -1,0 +1,176 @@
+"""The submission checker: a whole record passes, and every way of spoiling one is named by its rule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from protocols import catalog
+from protocols.cadence import cadence_of
+from protocols.rule_commands import ValidateCommand
+from protocols.store import EPISODES, MANIFEST, RESULT
+from protocols.validate import RULES, check, simulator_drift
+from tests.make_records import make_run
+
+PROTOCOL = catalog.find("quick@1")
+TASK = PROTOCOL.tasks[0]
+
+
+def scores_of(seed):
+    cadence = cadence_of(PROTOCOL, TASK, PROTOCOL.env_steps)
+    return {
+        steps: [100.0 + seed + index + episode / 8 for episode in range(PROTOCOL.evaluate_episodes)]
+        for index, steps in enumerate(cadence.evaluation_env_steps)
+    }
+
+
+def write(root, seed, *, scores=None, final=None, **more):
+    final = [200.0 + seed + episode for episode in range(PROTOCOL.final_episodes)] if final is None else final
+    return make_run(
+        root, PROTOCOL, agent="dreamer", task=TASK, seed=seed, scores=scores or scores_of(seed), final=final, **more
+    )
+
+
+def write_all(root, **first):
+    """A whole submission; `first` spoils its first run."""
+    runs = [write(root, seed, **(first if seed == PROTOCOL.seeds[0] else {})) for seed in PROTOCOL.seeds]
+    return runs[0]
+
+
+def rewrite_lines(run, change):
+    """Edits the episode lines as somebody might who also knows how to make the hashes fit."""
+    lines = [change(dict(line), index) for index, line in enumerate(run.episodes())]
+    (run.folder / EPISODES).write_text("".join(json.dumps(line) + "\n" for line in lines if line is not None))
+    refresh_hashes(run)
+
+
+def refresh_hashes(run):
+    from protocols.store import sha256
+
+    result = json.loads((run.folder / RESULT).read_text())
+    result["sha256"] = {name: sha256(run.folder / name) for name in (EPISODES, MANIFEST)}
+    (run.folder / RESULT).write_text(json.dumps(result))
+
+
+def broken(root):
+    return {violation.rule for violation in check(root)}
+
+
+def test_a_whole_submission_breaks_no_rule(tmp_path):
+    write_all(tmp_path)
+    assert check(tmp_path) == []
+
+
+def test_a_diverged_run_is_a_result(tmp_path):
+    early = dict(list(scores_of(0).items())[:2])
+    write_all(tmp_path, scores=early, final=[], status="diverged")
+    assert check(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        ({"digest": "0" * 64}, "protocol"),
+        ({"protocol_data": {**asdict(PROTOCOL), "margin": 0.5}}, "protocol"),
+        ({"status": None}, "complete"),
+        ({"limit_env_steps": PROTOCOL.evaluate_every_env_steps}, "budget"),
+        ({"scores": dict(list(scores_of(0).items())[1:])}, "cadence"),
+        ({"scores": {steps: scores[:-1] for steps, scores in scores_of(0).items()}}, "cadence"),
+        ({"scores": scores_of(0) | {PROTOCOL.evaluate_every_env_steps // 2: [1.0]}}, "cadence"),
+        ({"final": [1.0]}, "cadence"),
+        ({"scores": scores_of(0) | {0: [1_000.1] * PROTOCOL.evaluate_episodes}}, "score"),
+        ({"scores": scores_of(0) | {0: [float("nan")] * PROTOCOL.evaluate_episodes}}, "score"),
+        ({"packages": {**PROTOCOL.simulators, "mujoco": "2.0.0"}}, "simulators"),
+        ({"packages": {}}, "simulators"),
+        ({"commit": None}, "commit"),
+        ({"dirty": True}, "commit"),
+    ],
+)
+def test_a_spoiled_run_is_named_by_its_rule(tmp_path, spoil, rule):
+    run = write_all(tmp_path, **spoil)
+    found = check(tmp_path)
+    assert rule in {violation.rule for violation in found}
+    assert {violation.run for violation in found if violation.rule == rule} == {run.folder.relative_to(tmp_path).as_posix()}
+    assert all("\n" not in violation.what for violation in found)
+
+
+def test_a_changed_score_is_seen_by_the_hash_and_with_a_new_hash_by_the_result(tmp_path):
+    run = write_all(tmp_path)
+    file = run.folder / EPISODES
+    file.write_text(file.read_text().replace("200.0", "900.0"))
+    assert broken(tmp_path) == {"hash", "score"}
+    refresh_hashes(run)
+    assert broken(tmp_path) == {"score"}
+
+
+def test_a_dropped_episode_is_a_hole(tmp_path):
+    run = write_all(tmp_path)
+    rewrite_lines(run, lambda line, index: None if index == 0 else line)
+    assert broken(tmp_path) == {"cadence"}
+
+
+def test_an_episode_under_a_chosen_seed_is_seen(tmp_path):
+    run = write_all(tmp_path)
+    rewrite_lines(run, lambda line, index: line | {"env_seed": 7} if index == 1 else line)
+    assert broken(tmp_path) == {"episode_seed"}
+
+
+def test_steps_that_do_not_fit_the_action_repeat_are_seen(tmp_path):
+    run = write_all(tmp_path)
+    rewrite_lines(run, lambda line, index: line | {"agent_steps": line["agent_steps"] + 1} if index == 0 else line)
+    assert broken(tmp_path) == {"counts"}
+
+
+def test_a_copied_seed_is_seen_even_when_its_manifest_was_corrected(tmp_path):
+    write_all(tmp_path, scores=scores_of(1), final=[201.0 + episode for episode in range(PROTOCOL.final_episodes)])
+    assert broken(tmp_path) == {"distinct"}
+
+
+def test_a_missing_seed_and_a_seed_of_ones_own_are_seen(tmp_path):
+    for seed in (*PROTOCOL.seeds[1:], 77):
+        write(tmp_path, seed)
+    assert [(violation.rule, violation.run) for violation in check(tmp_path)] == [
+        ("protocol", f"quick@1/dreamer/{TASK}/seed-77"),
+        ("complete", "quick@1/dreamer"),
+    ]
+
+
+def test_a_moved_folder_is_seen(tmp_path):
+    run = write_all(tmp_path)
+    run.folder.rename(run.folder.with_name("seed-9"))
+    assert broken(tmp_path) == {"place"}
+
+
+def test_a_damaged_record_is_named_and_does_not_hide_the_others(tmp_path):
+    run = write_all(tmp_path)
+    (run.folder / EPISODES).write_text('{"env_steps": 0\n{}\n')
+    assert "record" in broken(tmp_path)
+
+
+def test_a_reader_is_told_of_another_simulator(tmp_path):
+    run = write_all(tmp_path, packages={"dm_control": "1.0.50", "mujoco": "3.18.0"})
+    assert simulator_drift(run.manifest) == {"mujoco": (PROTOCOL.simulators["mujoco"], "3.18.0")}
+
+
+def test_the_command_writes_a_list_and_leaves_with_four(tmp_path, capsys):
+    runs, report = tmp_path / "runs", tmp_path / "violations.json"
+    write_all(runs, dirty=True)
+    assert ValidateCommand(runs=runs, json=report).run() == 4
+    written = json.loads(report.read_text())
+    assert (written["valid"], written["runs"]) == (False, len(PROTOCOL.seeds))
+    assert [violation["rule"] for violation in written["violations"]] == ["commit"]
+    assert set(written["rules"]) == set(RULES)
+    assert "1 violations of commit" in capsys.readouterr().out
+
+
+def test_the_command_leaves_with_zero_when_every_rule_holds(tmp_path, capsys):
+    write_all(tmp_path)
+    assert ValidateCommand(runs=tmp_path).run() == 0
+    assert "every rule holds" in capsys.readouterr().out
+
+
+def test_what_is_no_runs_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        ValidateCommand(runs=tmp_path / "nothing").run()
