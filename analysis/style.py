@@ -8,7 +8,7 @@ again for print without colour.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,6 +80,14 @@ KNOWN = {
 
 SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
 SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
+SHADES = (-0.5, -0.25, 0.3, 0.5)
+VARIANTS = {
+    ("representation", "contrastive"): Look(color="#aa3377", marker="s"),
+    ("representation", "reward_only"): Look(color="#ccaa22", marker="^"),
+}
+"""The arms of Figures 8 and 11: (option, value) -> look."""
+REPEATS = {1: Look(color="#66b5e5", marker="s"), 2: Look(color="#0072b2", marker="o"), 4: Look(color="#00314d", marker="^")}
+"""The arms of Figure 12, light to dark; repeat 2 is Dreamer itself."""
 VARIANT_MARKERS = ("s", "^", "D", "v", "P", "<", "p", ">", "h", "d")
 
 
@@ -88,35 +96,50 @@ def base_name(method: str) -> str:
     return method.split("~")[0].split("+")[0].strip().lower().replace("-", "_").replace(" ", "_")
 
 
-def look(method: str) -> Look:
+def look(method: str, overrides: Mapping[str, Any] | None = None) -> Look:
     """The look of one method, whatever else is drawn beside it.
 
-    Runs with overrides keep their agent's colour with another marker and a dashed line; unknown methods get a look
-    from a hash of their name.
+    Runs with overrides keep their agent's hue, lighter or darker, with another marker; the representations of Figure 8
+    have colours of their own. Unknown methods get a look from a hash of their name.
     """
     base = base_name(method)
-    known = KNOWN.get(base) or KNOWN.get(base.removesuffix("_paper"))
+    for key, value in (overrides or {}).items():
+        if (key, str(value)) in VARIANTS and len(overrides or {}) == 1:
+            return VARIANTS[key, str(value)]
+    known = KNOWN.get(base)
     if known is None:
-        number = int.from_bytes(hashlib.sha256(base.encode()).digest()[:4], "big")
+        number = _hash(base)
         known = Look(color=SPARE_COLORS[number % len(SPARE_COLORS)], marker=SPARE_MARKERS[number // 16 % len(SPARE_MARKERS)])
     if "+" in method:
-        number = int.from_bytes(hashlib.sha256(method.encode()).digest()[:4], "big")
-        known = replace(known, marker=VARIANT_MARKERS[number % len(VARIANT_MARKERS)], line="--")
+        number = _hash(method)
+        known = replace(known, color=_shade(known.color, SHADES[number % len(SHADES)]), line="--",
+                        marker=VARIANT_MARKERS[number // 16 % len(VARIANT_MARKERS)])
     if "~" in method:
         known = replace(known, line=":")
     return known
 
 
-def looks(methods: Iterable[str]) -> dict[str, Look]:
+def looks(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Look]:
     """The looks of methods that share a figure. Two that would look alike get different markers."""
     chosen: dict[str, Look] = {}
     for method in methods:
-        wanted = look(method)
+        wanted = look(method, (overrides or {}).get(method))
         taken = {(other.color, other.marker) for other in chosen.values()}
         free = (wanted.marker, *(marker for marker in SPARE_MARKERS if marker != wanted.marker))
         marker = next((marker for marker in free if (wanted.color, marker) not in taken), wanted.marker)
         chosen[method] = replace(wanted, marker=marker)
     return chosen
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _shade(color: str, amount: float) -> str:
+    """Towards white (amount > 0) or black (amount < 0)."""
+    parts = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    end = 255 if amount > 0 else 0
+    return "#" + "".join(f"{round(part + (end - part) * abs(amount)):02x}" for part in parts)
 
 
 def task_label(task: str) -> str:

@@ -54,7 +54,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
     return figure
 
 
-def svg_text(drawing: Drawing) -> str:
+def svg_text(drawing: Drawing, *, prefix: str = "") -> str:
     """The figure as one SVG element that can stand inside a page: text is text, ids are the drawing's own.
 
     Without ids of their own, the clip paths of two figures in one page would be taken for each other.
@@ -65,7 +65,7 @@ def svg_text(drawing: Drawing) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg"):]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    prefix = re.sub(r"[^A-Za-z0-9_-]", "-", drawing.name) + "--"
+    prefix = re.sub(r"[^A-Za-z0-9_-]", "-", prefix + drawing.name) + "--"
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = text.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
     label = drawing.title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

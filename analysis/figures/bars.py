@@ -1,0 +1,149 @@
+"""Figure 6: final scores as bars, ours beside the published ones of Appendix G, drawn apart."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from analysis import aggregate, references
+from analysis.figures.curves import panels
+from analysis.figures.drawing import Drawing, drawing_style
+from analysis.figures.intervals import estimate_table, task_estimates
+from analysis.material import Material, seeds_in_words
+from analysis.style import INK, MUTED, short_count, task_label
+
+PUBLISHED_ORDER = ("A3C", "D4PG", "PlaNet", "Dreamer")
+GAP = 0.8
+COMMON, OWN = "mean_common", "mean_own"
+WHOLE_SET = 20
+
+
+def _ours(material: Material) -> pd.DataFrame:
+    """Our bars: one row per task and method, and the means over the published tasks where a method has them all."""
+    scores = material.scores
+    per_task = task_estimates(scores, material.reps)
+    published = material.published
+    if scores["task"].nunique() < 2 or published.empty:
+        return per_task
+    by_method = published.groupby("method")["task"].agg(set)
+    means = {COMMON: set.intersection(*by_method), OWN: set.union(*by_method)}
+    for panel, tasks in means.items():
+        inside = scores[scores["task"].isin(tasks)]
+        whole = [method for method, part in inside.groupby("method") if set(part["task"]) == tasks]
+        inside = inside[inside["method"].isin(whole)]
+        if whole:
+            rows = estimate_table(aggregate.estimates(inside, metrics=["mean"], reps=material.reps, single_seed="omit"))
+            per_task = pd.concat([per_task, rows.assign(task=panel)], ignore_index=True)
+    return per_task
+
+
+def bar_data(material: Material) -> pd.DataFrame:
+    """Every bar: panel, method, origin, score, low, high, runs, tasks, env_steps, source."""
+    ours = _ours(material).rename(columns={"task": "panel", "point": "score"})
+    ours = ours.assign(origin="recorded", env_steps=material.selection.budget_env_steps, source=material.title)
+    published = material.published.rename(columns={"task": "panel"}).assign(origin="published", tasks=1)
+    parts = [ours, published]
+    if material.published["task"].nunique() == WHOLE_SET:
+        means = references.appendix_g_means().merge(
+            material.published.groupby("method", as_index=False).agg(env_steps=("env_steps", "first"), source=("source", "first")), on="method")
+        own = means.rename(columns={"mean": "score"}).assign(panel=OWN, origin="published")
+        common_tasks = material.published.groupby("task")["method"].nunique().eq(len(PUBLISHED_ORDER)).sum()
+        common = means.drop(columns="mean").rename(columns={"mean_common": "score"}).assign(
+            panel=COMMON, origin="published", tasks=int(common_tasks))
+        parts += [own, common]
+    columns = ["panel", "method", "origin", "score", "low", "high", "runs", "tasks", "env_steps", "source"]
+    return pd.concat([part.reindex(columns=columns) for part in parts], ignore_index=True)
+
+
+def _panel(axes: Axes, bars: pd.DataFrame, seeds: pd.DataFrame, colors: dict[str, str], *, roomy: bool, labels: dict[str, str]) -> None:
+    """Recorded bars (solid, with every seed as a dot), a gap, published bars (hatched)."""
+    position, ticks, names = 0.0, [], []
+    for origin in ("recorded", "published"):
+        rows = bars[bars["origin"] == origin]
+        if origin == "published":
+            rows = rows.set_index("method", drop=False).reindex([name for name in PUBLISHED_ORDER if name in set(rows["method"])])
+            if len(rows) and position:
+                axes.axvline(position + GAP / 2 - 0.5, color="#999999", linewidth=0.8, linestyle=":")
+                position += GAP
+        for row in rows.itertuples():
+            recorded = origin == "recorded"
+            axes.bar(position, row.score, width=0.82, color=colors[row.method] if recorded else "white", edgecolor=colors[row.method],
+                     hatch=None if recorded else "////", linewidth=1.0)
+            if recorded and not math.isnan(row.low):
+                axes.errorbar(position, row.score, yerr=[[max(row.score - row.low, 0)], [max(row.high - row.score, 0)]], color=INK, capsize=2.5,
+                              linewidth=1.1)
+            own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
+            spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
+            axes.scatter(spread, own, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)
+            if roomy:
+                top = max([row.score, *own] + ([row.high] if recorded and not math.isnan(row.high) else []))
+                axes.annotate(f"{row.score:.0f}", (position, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8)
+            ticks.append(position)
+            names.append(labels.get(row.method, row.method) if recorded else row.method)
+            position += 1
+    axes.set_xlim(-0.7, position - 0.3)
+    axes.grid(axis="x", visible=False)
+    axes.tick_params(axis="x", length=0)
+    if roomy:
+        axes.set_xticks(ticks, names)
+        if len(names) > 7 or max(map(len, names)) > 10:
+            axes.tick_params(axis="x", labelrotation=30)
+            for text in axes.get_xticklabels():
+                text.set_horizontalalignment("right")
+                text.set_rotation_mode("anchor")
+    else:
+        axes.set_xticks([])
+
+
+def fig6(material: Material) -> Drawing:
+    """Bars per task and their mean, beside Appendix G."""
+    data = bar_data(material)
+    tasks = [task for task in sorted(data["panel"].unique()) if task not in (COMMON, OWN)]
+    names = [*tasks, *(panel for panel in (COMMON, OWN) if panel in set(data["panel"]))]
+    methods = sorted(data[data["origin"] == "recorded"]["method"].unique())
+    published = [name for name in PUBLISHED_ORDER if name in set(data["method"])]
+    colors = {name: chosen.color for name, chosen in material.looks([*methods, *published]).items()}
+    labels = {method: material.label(method) for method in methods}
+    roomy = len(names) <= 2
+    common = int(data[data["panel"] == COMMON]["tasks"].max()) if COMMON in names else 0
+    titles = {COMMON: f"Mean of the common {common}", OWN: "Mean of each one's own"}
+    with drawing_style("fig6"):
+        figure, every = panels(len(names), columns=6, size=(1.85, 1.6), legend_rows=0 if roomy else 2, single=(7.5, 3.9))
+        for axes, name in zip(every, names):
+            _panel(axes, data[data["panel"] == name], material.scores[material.scores["task"] == name], colors, roomy=roomy, labels=labels)
+            axes.set_title(titles.get(name, task_label(name)), loc="left", fontsize=9 if roomy else 8,
+                           fontweight="bold" if name in titles else "normal")
+            if material.normalization == "dmc":
+                axes.set_ylim(0, 1040)
+        figure.supylabel("score (episode return)", fontsize=9)
+        handles = [Patch(facecolor=colors[name], edgecolor=colors[name], label=labels[name]) for name in methods]
+        handles += [Patch(facecolor="white", edgecolor=colors[name], hatch="////", label=f"{name} (published)") for name in published]
+        if not roomy:
+            figure.legend(handles=handles, loc="outside lower center", ncols=5)
+        elif published and methods:
+            every[0].legend(handles=[Patch(facecolor=MUTED, label=f"recorded: {material.title}, {material.budget}"),
+                                     Patch(facecolor="white", edgecolor=MUTED, hatch="////", label="published: Appendix G")],
+                            loc="lower left", bbox_to_anchor=(0, 1.08), ncols=2, borderaxespad=0)
+    return Drawing(name="fig6", title="Scores beside the published ones", figure=figure, data=data, caption=_caption(material, common))
+
+
+def _caption(material: Material, common: int) -> str:
+    words = (f"Final scores. Solid: {material.title} at {material.budget} ({material.selection.rule}), mean with 95% interval (stratified "
+             f"bootstrap, {material.reps:,} resamples), every seed a dot, {seeds_in_words(material.scores)}.")
+    if material.published.empty:
+        return words
+    budgets = ", ".join(
+        f"{name} {short_count(part['env_steps'].iloc[0])} env steps ({part['modality'].iloc[0]})"
+        for name, part in sorted(material.published.groupby("method"), key=lambda pair: PUBLISHED_ORDER.index(pair[0])))
+    words += (f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; no seeds or intervals "
+              "were printed with them.")
+    if common:
+        means = references.appendix_g_means().set_index("method")
+        own = ", ".join(f"{name} {means.loc[name, 'mean']:.2f} of {means.loc[name, 'tasks']}" for name in PUBLISHED_ORDER)
+        alike = ", ".join(f"{name} {means.loc[name, 'mean_common']:.2f}" for name in PUBLISHED_ORDER)
+        words += (f" The printed means cover different task sets ({own} tasks: A3C and D4PG have no quadruped); over the common {common}: "
+                  f"{alike}.")
+    return words

@@ -1,0 +1,163 @@
+"""Numbers with their intervals: the four aggregates, differences to one method, performance profiles, pairwise improvement."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis import aggregate, normalize
+from analysis.figures.curves import legend_below
+from analysis.figures.drawing import Drawing, drawing_style, new_figure
+from analysis.material import Material, seeds_in_words
+from analysis.style import INK, RULE
+
+METRIC_TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality-gap": "Optimality gap"}
+BETTER = {"iqm": "higher is better", "median": "higher is better", "mean": "higher is better", "optimality-gap": "lower is better"}
+
+
+def estimate_table(estimates: Sequence[aggregate.Estimate]) -> pd.DataFrame:
+    return pd.DataFrame([asdict(estimate) for estimate in estimates])
+
+
+def task_estimates(scores: pd.DataFrame, reps: int) -> pd.DataFrame:
+    """Mean over the seeds of every method and task, with its interval: `aggregate.Estimate` rows and their task."""
+    parts = [
+        estimate_table(aggregate.estimates(part, metrics=["mean"], reps=reps, single_seed="omit")).assign(task=task)
+        for task, part in scores.groupby("task")
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, height: float = 0.55) -> None:
+    """One bar per row from low to high with its point as a black stroke; the first row on top."""
+    for position, row in enumerate(rows.itertuples()):
+        if not math.isnan(row.low):
+            axes.barh(position, row.high - row.low, left=row.low, height=height, color=colors[row.method], alpha=0.65, linewidth=0)
+        axes.plot([row.point, row.point], [position - height / 2, position + height / 2], color=INK, linewidth=1.6)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+
+
+def _axis_label(material: Material) -> str:
+    return normalize.NORMALIZATIONS[material.normalization].label if material.normalization in normalize.NORMALIZATIONS else "score"
+
+
+def aggregates(material: Material) -> Drawing:
+    """IQM, median, mean and optimality gap of every method with 95% intervals."""
+    scores = aggregate.common_tasks(material.normalized)
+    # the optimality gap is the distance to a normalised score of 1: without a normalisation it says nothing
+    metrics = aggregate.METRICS if material.normalization != "none" else aggregate.METRICS[:3]
+    data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=material.reps, single_seed="omit"))
+    methods = sorted(scores["method"].unique())
+    colors = {method: chosen.color for method, chosen in material.looks(methods).items()}
+    with drawing_style("aggregates"):
+        figure = new_figure(9.0, 0.9 + 0.3 * len(methods))
+        for axes, metric in zip(figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics):
+            rows = data[data["metric"] == metric].set_index("method", drop=False).loc[methods]
+            interval_rows(axes, rows, colors)
+            axes.set_title(f"{METRIC_TITLES[metric]}\n", loc="left", fontweight="bold")
+            axes.text(0, 1.03, BETTER[metric], transform=axes.transAxes, fontsize=7.5, color="#5c5c5c")
+            axes.margins(x=0.12)
+            axes.locator_params(axis="x", nbins=4)
+        figure.axes[0].set_yticks(range(len(methods)), [material.label(method) for method in methods])
+        figure.supxlabel(_axis_label(material), fontsize=9)
+    return Drawing(
+        name="aggregates", title="Aggregate scores", figure=figure, data=data,
+        caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point estimate; bar: 95% "
+                f"interval, stratified bootstrap over runs with {material.reps:,} resamples; {scores['task'].nunique()} "
+                f"task{'s' if scores['task'].nunique() != 1 else ''}, {seeds_in_words(scores)}.",
+    )
+
+
+def differences(material: Material, baseline: str = "random") -> Drawing:
+    """How far every method lies from one of them, in the score's own units, with the 95% interval of the difference."""
+    raw = aggregate.common_tasks(material.scores if material.normalization in ("dmc", "none") else material.normalized)
+    others = [method for method in sorted(raw["method"].unique()) if method != baseline]
+    data = estimate_table([aggregate.difference(raw, other, baseline, metric="mean", reps=material.reps) for other in others])
+    data.insert(0, "of", others)
+    data.insert(1, "to", baseline)
+    colors = {f"{row.method}": material.looks([row.of])[row.of].color for row in data.itertuples()}
+    unit = "points of the mean return" if material.normalization in ("dmc", "none") else f"mean {_axis_label(material)}"
+    with drawing_style("difference"):
+        figure = new_figure(7.0, 0.95 + 0.32 * len(others))
+        axes = figure.subplots()
+        interval_rows(axes, data, colors)
+        axes.axvline(0, color=INK, linewidth=1.0)
+        axes.set_yticks(range(len(others)), [material.label(other) for other in others])
+        low, high = min(0.0, data[["low", "point"]].min().min()), max(0.0, data[["high", "point"]].max().max())
+        room = 0.06 * ((high - low) or 1.0)
+        axes.set_xlim(low - room, high + room)
+        axes.set_xlabel(f"difference to {baseline} ({unit})")
+    return Drawing(
+        name="difference", title=f"Difference to {baseline}", figure=figure, data=data,
+        caption=f"Difference of the mean score to {baseline}, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval, "
+                f"stratified bootstrap, both resampled ({material.reps:,} resamples); an interval to the right of 0 lies above {baseline}; "
+                f"{seeds_in_words(raw)}.",
+    )
+
+
+def profiles(material: Material) -> Drawing:
+    """Which share of a method's runs scores above a threshold."""
+    scores = aggregate.common_tasks(material.normalized)
+    data = aggregate.profiles(scores, reps=min(material.reps, 2_000))
+    methods = sorted(scores["method"].unique())
+    styles = material.looks(methods)
+    with drawing_style("profiles"):
+        figure = new_figure(7.0, 4.1)
+        axes = figure.subplots()
+        for method in methods:
+            mine = data[data["method"] == method]
+            axes.fill_between(mine["threshold"], mine["low"], mine["high"], color=styles[method].color, alpha=0.18, linewidth=0)
+            axes.plot(mine["threshold"], mine["point"], color=styles[method].color, linestyle=styles[method].line, marker=styles[method].marker,
+                      markevery=(3 + 2 * (methods.index(method) % 5), 20), label=material.label(method))
+        axes.set_xlabel(f"threshold τ ({_axis_label(material)})")
+        axes.set_ylabel("fraction of runs with score > τ")
+        axes.set_ylim(-0.02, 1.02)
+        axes.margins(x=0.01)
+        legend_below(figure, axes)
+    return Drawing(
+        name="profiles", title="Performance profiles", figure=figure, data=data,
+        caption=f"Performance profiles, {material.title} at {material.budget}: the fraction of runs above a threshold, with pointwise 95% "
+                f"bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
+    )
+
+
+def improvement(material: Material, *, baseline: str | None = None) -> Drawing:
+    """P(a run of X beats a run of Y on the same task) for every pair, or against one method."""
+    scores = aggregate.common_tasks(material.scores)
+    methods = sorted(scores["method"].unique())
+    pairs = list(itertools.combinations(methods, 2)) if baseline is None else [(m, baseline) for m in methods if m != baseline]
+    if not pairs:
+        raise ValueError(f"figure 'improvement' compares two methods; the scores hold only {', '.join(methods)}")
+    estimates = [aggregate.improvement(scores, first, second, reps=material.reps) for first, second in pairs]
+    data = estimate_table(estimates)
+    data.insert(0, "first", [first for first, _ in pairs])
+    data.insert(1, "second", [second for _, second in pairs])
+    colors = {row.method: material.looks([row.first])[row.first].color for row in data.itertuples()}
+    with drawing_style("improvement"):
+        figure = new_figure(7.0, 1.0 + 0.3 * len(pairs))
+        axes = figure.subplots()
+        interval_rows(axes, data, colors)
+        axes.axvline(0.5, color=INK, linewidth=1.0, linestyle="--")
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_yticks(range(len(pairs)), [material.label(first) for first, _ in pairs])
+        right = axes.secondary_yaxis("right")
+        right.set_yticks(range(len(pairs)), [material.label(second) for _, second in pairs])
+        right.tick_params(length=0)
+        right.spines["right"].set_color(RULE)
+        axes.set_title("X", loc="left")
+        axes.set_title("Y", loc="right")
+        axes.set_xlabel("P(X > Y): a run of X beats a run of Y on the same task")
+    return Drawing(
+        name="improvement", title="Probability of improvement", figure=figure, data=data,
+        caption=f"Probability of improvement, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval (stratified "
+                f"bootstrap, {material.reps:,} resamples); dashed: neither is better. A description, not a test of equality; "
+                f"{scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
+    )
