@@ -10,11 +10,12 @@ Knows no simulator and no agent; a runs folder is read through `protocols.store`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from protocols import store
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = ("protocol", "method", "task", "seed", "env_steps", "episode", "score", "source", "final", "device_seconds")
 """Columns of a table.
 
-protocol        str    protocol id, "" for a score file that names none
+protocol        str    protocol id; "" for a score file that names none and for runs with a cut budget (`run --limit`)
 method          str    agent label or the file's method name
 task            str    catalog name, aliases resolved: "dmc_walker_walk", "atari_pong"
 seed            str    label of the run inside (method, task)
@@ -32,8 +33,10 @@ episode         int64  index inside one evaluation; 0 for a logged point
 score           float  undiscounted, unnormalised return
 source          str    file or run folder
 final           bool   belongs to the separate final evaluation
-device_seconds  float  this run's share of training time until env_steps; NaN where no record says it
+device_seconds  float  this run's share of its cohort's training time until env_steps; NaN where no record says it
 """
+
+RUN = ["method", "task", "seed"]
 
 Short = Literal["drop", "carry", "fail"]
 
@@ -48,12 +51,41 @@ def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.Data
     """Long table (COLUMNS) of runs folders and score files, side by side, sorted by protocol, method, task, seed, env_steps, episode.
 
     A folder is a runs folder; a file is recognised by its content (`analysis.formats`), gzip included.
-    protocol: keep only records of this protocol id (score files that name none are kept).
+    protocol: keep only records of this protocol id (score files that name none are kept, runs with a cut budget are not).
 
     Raises ValueError (one line) for a path that is neither, InvalidData for holes (NaN, a repeated point) and for one
     method name under two protocols.
     """
-    ...
+    import pandas as pd
+
+    from analysis import formats
+
+    if not paths:
+        raise ValueError("no scores given; name runs folders or score files")
+    frames = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            frame = _read_runs(path, protocol)
+        else:
+            frame, _ = formats.read_file(path)
+        if protocol is not None:
+            frame = frame[frame["protocol"].isin(["", protocol])]
+        frames.append(frame)
+    table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    if table.empty:
+        where = ", ".join(map(str, paths))
+        raise InvalidData(f"{where}: no evaluation episode {f'of {protocol} ' if protocol else ''}is recorded yet; let a run reach its first evaluation")
+    _refuse_clashes(table)
+    return table.sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
+
+
+def protocols_of(paths: Sequence[str | Path]) -> list[str]:
+    """The protocol ids recorded in these runs folders (score files are not opened), sorted."""
+    found = set()
+    for path in map(Path, paths):
+        if path.is_dir():
+            found |= {str(run.manifest["protocol"]) for run in store.find_runs(path)}
+    return sorted(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +103,6 @@ class Selection:
     left_out: pd.DataFrame
     rule: str
     budget_env_steps: int
-    notes: tuple[str, ...] = field(default=())
 
 
 def select(
@@ -91,10 +122,177 @@ def select(
     short   runs that stop before the budget: "drop" leaves them out (listed in left_out), "carry" uses their last
             points (marked), "fail" raises InvalidData naming them. A run is short when its last point lies more than one
             of its own evaluation intervals before the budget.
+
+    The separate final evaluation enters the score under the rule "final" only.
     """
-    ...
+    import pandas as pd
+
+    rule, at = _rule_and_budget(table, rule, at, window)
+    points = table[(table["env_steps"] <= at) & (table["final"] == (rule.kind == "final"))]
+    if points.empty:
+        raise InvalidData(
+            f"no point lies at or before {at:,} env_steps under the rule {rule.kind!r}"
+            + ("; these records have no final evaluation, so compare with --at" if rule.kind == "final" else "; give a larger --at")
+        )
+    reached = table.groupby(RUN)["env_steps"].agg(last="max", tolerance=_interval)
+    reached["short"] = reached["last"] < at - reached["tolerance"].clip(lower=at // 100)
+    late = reached[reached["short"]]
+    if len(late) and short == "fail":
+        (method, task, seed), row = late.index[0], late.iloc[0]
+        more = f" and {len(late) - 1} more runs stop" if len(late) > 1 else " stops"
+        raise InvalidData(
+            f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps (it ends at {int(row['last']):,}); "
+            "compare earlier with --at, or say --short drop or --short carry"
+        )
+    if short == "drop":
+        points = points.set_index(RUN)[~_lookup(reached["short"], points)].reset_index()
+    end = at if short != "carry" else _lookup(reached["last"].clip(upper=at), points)
+    if rule.kind == "window":
+        used = points[points["env_steps"] > end - rule.window_env_steps]
+    else:
+        used = points[points["env_steps"] == points.groupby(RUN)["env_steps"].transform("max")]
+    grouped = used.groupby(RUN)
+    scores = grouped.agg(score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size")).reset_index()
+    _refuse_holes(points, scores, rule, at)
+    scores["carried"] = _lookup(reached["short"], scores) if len(scores) else False
+    left_out = late.reset_index()[[*RUN, "last"]].rename(columns={"last": "env_steps"}) if short == "drop" else late.iloc[:0].reset_index()
+    if scores.empty:
+        raise InvalidData(f"every run stops short of {at:,} env_steps; compare earlier with --at")
+    assert isinstance(left_out, pd.DataFrame)
+    return Selection(
+        scores=scores,
+        left_out=left_out.reindex(columns=[*RUN, "env_steps"]).astype({"env_steps": "int64"}),
+        rule=_in_words(rule, at),
+        budget_env_steps=at,
+    )
 
 
 def cells(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
     """task -> scores of the seeds (sorted by value), tasks sorted: what the estimators take of one method."""
-    ...
+    rows = scores[scores["method"] == method]
+    return {str(task): sorted(group.tolist()) for task, group in rows.groupby("task", sort=True)["score"]}
+
+
+def _read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
+    import pandas as pd
+
+    digests: dict[str, tuple[str, Path]] = {}
+    frames = []
+    for run in store.find_runs(root):
+        manifest = run.manifest
+        id, digest = str(manifest["protocol"]), str(manifest["digest"])
+        if protocol not in (None, id):
+            continue
+        other, folder = digests.setdefault(id, (digest, run.folder))
+        if other != digest:
+            raise InvalidData(f"{run.folder} and {folder} hold two protocols under the name {id}; keep them in two runs folders")
+        cut = manifest["limit_env_steps"] is not None
+        if cut and protocol is not None:
+            continue
+        lines = run.episodes()
+        if not lines:
+            continue
+        frame = pd.DataFrame(lines)
+        bad = frame[pd.to_numeric(frame["score"], errors="coerce").isna()]
+        if len(bad):
+            raise InvalidData(
+                f"{run.folder / store.EPISODES}:{bad.index[0] + 1}: the score is {bad['score'].iloc[0]}, no finite number; "
+                "leave the run out of the comparison or train it again"
+            )
+        frames.append(pd.DataFrame({
+            "protocol": "" if cut else id,
+            "method": str(manifest["label"]),
+            "task": str(manifest["task"]),
+            "seed": str(manifest["seed"]),
+            "env_steps": frame["env_steps"].astype("int64"),
+            "episode": frame["episode"].astype("int64"),
+            "score": frame["score"].astype(float),
+            "source": str(run.folder),
+            "final": frame["final"].astype(bool),
+            "device_seconds": _device_seconds(run, frame["env_steps"].to_numpy()),
+        }))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _device_seconds(run: store.Run, env_steps: Any) -> Any:
+    """Training seconds until each of these steps, interpolated in the metrics and divided among the seeds of the cohort."""
+    import numpy as np
+
+    lines = [line for line in run.metrics() if line.get("seconds") is not None]
+    if not lines:
+        return np.full(len(env_steps), np.nan)
+    steps = [0.0, *(float(line["env_steps"]) for line in lines)]
+    seconds = [0.0, *(float(line["seconds"]) for line in lines)]
+    return np.interp(env_steps, steps, seconds) / max(1, len(run.manifest.get("cohort") or [0]))
+
+
+def _refuse_clashes(table: pd.DataFrame) -> None:
+    clashing = table.groupby("method")["protocol"].unique()
+    for method, protocols in clashing.items():
+        if len(protocols) > 1:
+            names = " and ".join(sorted(name or "no protocol" for name in protocols))
+            raise InvalidData(f"method {method!r} appears under {names}; choose one with --protocol, or import the file under another --method")
+    sources = table.groupby(RUN)["source"].unique()
+    double = sources[sources.map(len) > 1]
+    if len(double):
+        method, task, seed = double.index[0]
+        first, second = double.iloc[0][:2]
+        raise InvalidData(f"{method}, {task}, seed {seed} comes from both {first} and {second}; give one of them, or import one under another --method")
+
+
+def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> tuple[ScoreRule, int]:
+    if at is not None and at <= 0:
+        raise ValueError(f"--at must be a number of env_steps above 0, not {at}")
+    if window < 0:
+        raise ValueError(f"--window must be a number of env_steps, 0 or more, not {window}")
+    spec = _protocol_of(table)
+    if rule is None:
+        if spec is not None and at is None and window == 0:
+            rule = spec.score_rule
+        else:
+            rule = ScoreRule(kind="window", window_env_steps=window) if window else ScoreRule(kind="last")
+    if at is None:
+        at = spec.env_steps if spec is not None else int(table.groupby("method")["env_steps"].max().min())
+    return rule, at
+
+
+def _protocol_of(table: pd.DataFrame) -> Any:
+    """The one known protocol of a table, or None."""
+    from protocols import catalog
+
+    ids = set(table["protocol"]) - {""}
+    return catalog.entries().get(ids.pop()) if len(ids) == 1 else None
+
+
+def _interval(env_steps: pd.Series) -> float:
+    """The widest gap among a run's last evaluations: how far before the budget its last one may lie."""
+    import numpy as np
+
+    steps = np.unique(env_steps.to_numpy())[-10:]
+    return float(np.diff(steps).max()) if len(steps) > 1 else 0.0
+
+
+def _lookup(by_run: pd.Series, frame: pd.DataFrame) -> Any:
+    """The value of each row's run, as an array."""
+    import pandas as pd
+
+    return by_run.reindex(pd.MultiIndex.from_frame(frame[RUN])).to_numpy()
+
+
+def _refuse_holes(points: pd.DataFrame, scores: pd.DataFrame, rule: ScoreRule, at: int) -> None:
+    expected, found = points[RUN].drop_duplicates(), scores[RUN]
+    if len(expected) > len(found):
+        missing = expected.merge(found, how="left", indicator=True).query("_merge == 'left_only'").iloc[0]
+        raise InvalidData(
+            f"{missing['method']}, {missing['task']}, seed {missing['seed']} has no point in the last {rule.window_env_steps:,} env_steps "
+            f"before {at:,}; widen --window"
+        )
+
+
+def _in_words(rule: ScoreRule, at: int) -> str:
+    words: Mapping[str, str] = {
+        "window": f"mean of the last {rule.window_env_steps:,} env steps before {at:,}",
+        "last": f"last evaluation at or before {at:,} env steps",
+        "final": f"separate final evaluation at {at:,} env steps",
+    }
+    return words[rule.kind]
