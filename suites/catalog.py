@@ -121,8 +121,8 @@ def make(name: str, **options: Any) -> gymnasium.Env:
     for option in options:
         if option not in fields:
             near = difflib.get_close_matches(option, fields, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"task {task!r} has no option {option!r}; {hint}It has {', '.join(fields)}")
+            hint = f" did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"task {task!r} has no option {option!r};{hint} It has {', '.join(fields)}")
     reason = module.unavailable(task)
     if reason is not None:
         raise ValueError(f"task {task!r} cannot be made: {reason}")
