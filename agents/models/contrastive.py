@@ -1,4 +1,4 @@
-"""Contrastive representation (NCE): which state belongs to which image, in place of pixel reconstruction.
+"""Representations without pixels: contrastive (NCE: which state belongs to which image), and from reward alone.
 
 A Gaussian q(features | image) must give a state's own image more density than its neighbours in the batch.
 Source: Hafner et al. 2020, eq. 12 (Dreamer); window, scale and network as in google-research/dreamer `cpc_head`.
@@ -7,10 +7,17 @@ Source: Hafner et al. 2020, eq. 12 (Dreamer); window, scale and network as in go
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from agents.models.networks import MLP
+from agents.models.objectives import Metrics, Reconstruction
+
+Contrast = Callable[[Tensor, Tensor, Tensor, Sequence[int], Sequence[int]], Tensor]
 
 SEQUENCE_SHIFTS = tuple(range(-5, 5))
 """Neighbours among the sequences of a batch, -5..4. Source: google-research/dreamer, window mode."""
@@ -54,3 +61,49 @@ def contrast_images(
         for dt in time_shifts for db in sequence_shifts
     ]
     return log_density(features, mean, std) - torch.logsumexp(torch.stack(negatives), 0)
+
+
+class Contrastive(nn.Module):
+    """The features are told apart instead of decoded; a decoder learns on stopped gradients, to be looked at only.
+
+    q(features | image) is a diagonal Gaussian: three dense layers on the encoder's output, linear mean,
+    std = softplus(raw + ln(e - 1)) + 0.01, so that it starts near 1. Source: google-research/dreamer `cpc_head`.
+
+    contrast  `contrast_states` (original code) or `contrast_images` (paper)
+    """
+
+    def __init__(self, features: int, embed: int, space: spaces.Dict, *, contrast: Contrast = contrast_states,
+                 sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS, time_shifts: Sequence[int] = TIME_SHIFTS,
+                 layers: int = 3, hidden: int = 400, depth: int = 32, decoder_hidden: int = 400):
+        super().__init__()
+        self.contrast, self.sequence_shifts, self.time_shifts = contrast, tuple(sequence_shifts), tuple(time_shifts)
+        self.statistics = MLP(embed, 2 * features, layers=layers, hidden=hidden)
+        self.picture = RewardOnly(features, space, depth=depth, hidden=decoder_hidden)
+
+    def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        mean, raw = self.statistics(embed).chunk(2, -1)
+        std = softplus(raw + math.log(math.e - 1.0)) + 0.01
+        objective = self.contrast(features.float(), mean, std, self.sequence_shifts, self.time_shifts).mean()
+        picture, metrics = self.picture.loss(features, embed, batch)
+        return picture - objective, {**metrics, "contrastive_objective": objective.detach()}
+
+    def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
+        return self.picture.reconstruct(features)
+
+
+class RewardOnly(nn.Module):
+    """Nothing about the observation trains the features: reward and divergence alone do. The decoder is a spectator.
+
+    It learns on stopped gradients, so that the video predictions of every objective can be compared.
+    Source: Hafner et al. 2020, §4; google-research/dreamer with reward as the only gradient head.
+    """
+
+    def __init__(self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+        super().__init__()
+        self.reconstruction = Reconstruction(features, space, depth=depth, hidden=hidden)
+
+    def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        return self.reconstruction.loss(features.detach(), embed, batch)
+
+    def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
+        return self.reconstruction.reconstruct(features)

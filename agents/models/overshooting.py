@@ -1,34 +1,25 @@
 """What the first PlaNet added to its model loss: latent overshooting, and a global prior on the posterior.
 
-Knows a model only as a function from (state, action, noise) to the next prior state.
+Both are `agents.models.objectives.Divergence` objects around another one.
 Source: Hafner et al. 2019 (PlaNet), eq. 7, and google-research/planet b33f0d5; both were dropped from the ICML agent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-State = Mapping[str, Tensor]
-
-
-def gaussian_kl(mean: Tensor, std: Tensor, other_mean: Tensor, other_std: Tensor) -> Tensor:
-    """KL(N(mean, std²) || N(other_mean, other_std²)) of diagonal Gaussians, summed over the last axis."""
-    ratio = std / other_std
-    shift = (mean - other_mean) / other_std
-    return 0.5 * (ratio.square() + shift.square() - 1.0 - 2.0 * ratio.log()).sum(-1)
-
-
-def global_prior_kl(mean: Tensor, std: Tensor) -> Tensor:
-    """KL(N(mean, std²) || N(0, I)) of every position; PlaNet's first release weighs its mean by 0.1."""
-    return gaussian_kl(mean, std, torch.zeros_like(mean), torch.ones_like(std))
+from agents.models.latents import Latent, NoiseSpec
+from agents.models.objectives import Divergence, FreeNats, Metrics
+from agents.models.rssm import Dynamics, State
 
 
 def overshooting_kl(
-    step: Callable[[State, Tensor, Tensor], State], posterior: State, action: Tensor, is_first: Tensor,
-    noise: Sequence[Tensor] | Tensor, free_nats: float,
+    step: Callable[[State, Tensor, Tensor], State], divergence: Callable[[State, State], Tensor],
+    posterior: State, action: Tensor, is_first: Tensor, noise: Sequence[Tensor] | Tensor, free_nats: float,
 ) -> Tensor:
     """Mean KL from each posterior to the prior that was rolled towards it from `d` rows before, d = 2..D.
 
@@ -37,12 +28,13 @@ def overshooting_kl(
         d = 2        q0 → p1 → p2  compare with q2 (gradient stopped)
         d = 3        q0 → p1 → p2 → p3  compare with q3
 
-    step       one step of the prior
-    posterior  leaves [T, B, ...], with "mean" and "std"
-    action     [T, B, A]  led into row t
-    is_first   [T, B]     a roll that would cross into a new episode counts nothing
-    noise      D entries, the d-th of leading shape [T, B] (its first T - d rows are used)
-    free_nats  subtracted per position and cut at 0, as the original does per element
+    step        one step of the prior, leading [N]
+    divergence  KL of two states
+    posterior   leaves [T, B, ...]
+    action      [T, B, A]  led into row t
+    is_first    [T, B]     a roll that would cross into a new episode counts nothing
+    noise       D entries, the d-th of leading shape [T, B] (its first T - d rows are used)
+    free_nats   subtracted per position and cut at 0, as the original does per element
 
     Raises ValueError if a chunk is too short for the distance.
     """
@@ -50,16 +42,59 @@ def overshooting_kl(
     if not 2 <= distance < length:
         raise ValueError(f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
                          "change the distance or the sequence length")
-    state: State = posterior
-    inside = torch.ones_like(action[..., 0])
-    total = torch.zeros_like(inside[0, 0])
+    goal = {key: leaf.detach() for key, leaf in posterior.items()}
+    state = posterior
+    inside = torch.ones_like(is_first)
+    total = torch.zeros_like(is_first[0, 0])
     count = torch.zeros_like(total)
     for d in range(1, distance + 1):
-        state = step({key: leaf[:-1] for key, leaf in state.items()}, action[d:], noise[d - 1][: length - d])
-        inside = inside[:-1] * (1.0 - is_first[d:].to(inside.dtype))
+        rows = length - d
+        flat = {key: leaf[:rows].flatten(0, 1) for key, leaf in state.items()}
+        rolled = step(flat, action[d:].flatten(0, 1), noise[d - 1][:rows].flatten(0, 1))
+        state = {key: leaf.unflatten(0, (rows, -1)) for key, leaf in rolled.items()}
+        inside = inside[:rows] * (1.0 - is_first[d:])
         if d == 1:
             continue
-        divergence = gaussian_kl(posterior["mean"][d:].detach(), posterior["std"][d:].detach(), state["mean"], state["std"])
-        total = total + (inside * (divergence - free_nats).clamp(min=0.0)).sum()
+        excess = divergence({key: leaf[d:] for key, leaf in goal.items()}, state) - free_nats
+        total = total + (inside * excess.clamp(min=0.0)).sum()
         count = count + inside.sum()
     return total / count.clamp(min=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overshooting:
+    """`base` + scale · overshooting KL. The first PlaNet's distance was 49 of 50 rows, its scale 1, its free nats 2."""
+
+    base: Divergence = field(default_factory=FreeNats)
+    distance: int = 49
+    scale: float = 1.0
+    free_nats: float = 2.0
+
+    def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        own = {"overshooting": latent.noise.over(self.distance, length, sequences)}
+        return {**self.base.noise(latent, length, sequences), **own}
+
+    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
+             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        loss, metrics = self.base.loss(dynamics, posterior, prior, batch, noise)
+        overshot = overshooting_kl(dynamics.step, dynamics.divergence, posterior, batch["action"], batch["is_first"],
+                                   noise["overshooting"], self.free_nats)
+        return loss + self.scale * overshot, {**metrics, "overshooting_kl": overshot.detach()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalPrior:
+    """`base` + scale · mean KL(posterior || N(0, I)), without free nats. Gaussian latents; 0.1: PlaNet's first release."""
+
+    base: Divergence = field(default_factory=FreeNats)
+    scale: float = 0.1
+
+    def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        return self.base.noise(latent, length, sequences)
+
+    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
+             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        loss, metrics = self.base.loss(dynamics, posterior, prior, batch, noise)
+        standard = {"mean": torch.zeros_like(posterior["mean"]), "std": torch.ones_like(posterior["std"])}
+        divergence = dynamics.divergence(posterior, standard).mean()
+        return loss + self.scale * divergence, {**metrics, "global_prior_kl": divergence.detach()}
