@@ -1,0 +1,72 @@
+"""When a run evaluates, when it ends, and which seed an episode is played with. Pure arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from protocols.spec import Protocol
+
+Purpose = Literal["train", "evaluate", "final"]
+
+_PURPOSES: dict[Purpose, int] = {"train": 0, "evaluate": 1, "final": 2}
+_RANDOM_BITS = 29    # the purpose takes the two bits above: purposes never meet, and a seed stays below 2**31 (ALE's limit)
+
+
+def episode_seed(run_seed: int, purpose: Purpose, index: int) -> int:
+    """The environment's seed of the index-th episode of a purpose: a function of its arguments alone, in [0, 2**31).
+
+    index of "train"     n-th episode of environment e of E: n * E + e
+    index of "evaluate"  evaluation * evaluate_episodes + episode
+    index of "final"     episode
+    """
+    purpose_bits = _PURPOSES[purpose]
+    drawn = int(np.random.SeedSequence((run_seed, purpose_bits, index)).generate_state(1, np.uint32)[0])
+    return (purpose_bits << _RANDOM_BITS) | (drawn >> (32 - _RANDOM_BITS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cadence:
+    """The timetable of one run, counted in iterations: one decision in each of a seed's environments.
+
+    env_steps_per_iteration  num_envs x action repeat
+    iterations               the last iteration; no run goes beyond its budget
+    evaluations              iterations at which an evaluation is due, first 0, last `iterations`
+    """
+
+    num_envs: int
+    action_repeat: int
+    iterations: int
+    evaluations: tuple[int, ...]
+
+    @property
+    def env_steps_per_iteration(self) -> int:
+        return self.num_envs * self.action_repeat
+
+    def env_steps(self, iteration: int) -> int:
+        return iteration * self.env_steps_per_iteration
+
+    def agent_steps(self, iteration: int) -> int:
+        return iteration * self.num_envs
+
+    @property
+    def evaluation_env_steps(self) -> tuple[int, ...]:
+        """Where the evaluations of a complete run stand, in env_steps."""
+        return tuple(self.env_steps(iteration) for iteration in self.evaluations)
+
+
+def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
+    """The timetable of a protocol on one task: an evaluation at the first iteration at or after each multiple of its
+    cadence, and one at the end. Raises ValueError when the budget is below one iteration."""
+    action_repeat = protocol.action_repeat_of(task)
+    per_iteration = protocol.num_envs * action_repeat
+    last = budget_env_steps // per_iteration
+    if last < 1:
+        raise ValueError(f"a budget of {budget_env_steps} env_steps is below one step of {task} under {protocol.id}; "
+                         f"give at least {per_iteration}")
+    every = protocol.evaluate_every_env_steps
+    due = {min(-(-multiple // per_iteration), last) for multiple in range(0, budget_env_steps + 1, every)}
+    return Cadence(num_envs=protocol.num_envs, action_repeat=action_repeat, iterations=last,
+                   evaluations=tuple(sorted({*due, last})))
