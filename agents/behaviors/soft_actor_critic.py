@@ -51,10 +51,10 @@ class Temperature(nn.Module):
     def __init__(self, initial: float):
         super().__init__()
         self.offset = math.log(initial)
-        self.bias_log_alpha = nn.Parameter(torch.empty(()))  # starts at 0, as every bias does
+        self.bias_log_alpha = nn.Parameter(torch.empty(1))  # starts at 0, as every bias does
 
     def forward(self) -> Tensor:
-        return self.bias_log_alpha + self.offset
+        return self.bias_log_alpha.squeeze(0) + self.offset
 
 
 class Transitions(NamedTuple):
