@@ -18,6 +18,7 @@ from analysis.style import Look, looks, short_count
 from protocols import store
 from protocols.spec import ScoreRule
 
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """One comparison: methods that met the same tasks under the same rules.

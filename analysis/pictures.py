@@ -26,7 +26,11 @@ def pictures(runs: Iterable[Run]) -> list[dict[str, str]]:
             if key in seen:
                 continue
             seen.add(key)
-            what = "last evaluation, first episode" if path.name == VIDEO else f"imagined sequence ({path.stem.replace('_', ' ')}): truth, prediction, error"
+            what = (
+                "last evaluation, first episode"
+                if path.name == VIDEO
+                else f"imagined sequence ({path.stem.replace('_', ' ')}): truth, prediction, error"
+            )
             words = f"{where[0]}, {where[1]}, seed {run.manifest['seed']}: {what}"
             size = path.stat().st_size
             if spent + size > MOST_BYTES:

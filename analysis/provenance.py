@@ -67,29 +67,57 @@ def groups(runs: Iterable[Run]) -> list[Group]:
     for run in runs:
         found.setdefault((run.manifest["protocol"], run.manifest["digest"]), []).append(run)
     return [
-        Group(protocol=protocol, digest=digest, data=members[0].manifest["protocol_data"], cells=tuple(_cell(run) for run in members))
+        Group(
+            protocol=protocol,
+            digest=digest,
+            data=members[0].manifest["protocol_data"],
+            cells=tuple(_cell(run) for run in members),
+        )
         for (protocol, digest), members in sorted(found.items())
     ]
 
 
 def _cell(run: Run) -> Cell:
     manifest, state = run.manifest, run.state()
-    kind = ("limited" if manifest["limit_env_steps"] is not None else "diverged" if state == "diverged"
-            else "" if state == "done" else "unfinished")
+    kind = (
+        "limited"
+        if manifest["limit_env_steps"] is not None
+        else "diverged"
+        if state == "diverged"
+        else ""
+        if state == "done"
+        else "unfinished"
+    )
     wanted = manifest["protocol_data"].get("simulators", {})
     packages = manifest["packages"]
-    foreign = tuple(f"{name} {packages[name]} (protocol: {version})" for name, version in wanted.items()
-                    if name in packages and packages[name] != version)
-    return Cell(run=run, method=manifest["label"], task=manifest["task"], seed=manifest["seed"], state=state, counts=not kind,
-                why=REASONS.get(kind, ""), foreign=foreign)
+    foreign = tuple(
+        f"{name} {packages[name]} (protocol: {version})"
+        for name, version in wanted.items()
+        if name in packages and packages[name] != version
+    )
+    return Cell(
+        run=run,
+        method=manifest["label"],
+        task=manifest["task"],
+        seed=manifest["seed"],
+        state=state,
+        counts=not kind,
+        why=REASONS.get(kind, ""),
+        foreign=foreign,
+    )
 
 
 def missing(group: Group) -> list[tuple[str, str, int]]:
     """Cells of the protocol's grid without a finished run: (method, task, seed) for every method that was begun."""
     have = {(cell.method, cell.task, cell.seed) for cell in group.cells if cell.state in ("done", "diverged")}
     methods = sorted({cell.method for cell in group.cells if cell.run.manifest["limit_env_steps"] is None})
-    return [(method, task, seed) for method in methods for task in group.data["tasks"] for seed in group.data["seeds"]
-            if (method, task, seed) not in have]
+    return [
+        (method, task, seed)
+        for method in methods
+        for task in group.data["tasks"]
+        for seed in group.data["seeds"]
+        if (method, task, seed) not in have
+    ]
 
 
 def overrides(cells: Iterable[Cell]) -> dict[str, dict[str, Any]]:
@@ -120,8 +148,10 @@ def compress(cells: Sequence[tuple[str, str, int]]) -> list[str]:
     by_task: dict[tuple[str, str], list[int]] = {}
     for method, task, seed in cells:
         by_task.setdefault((method, task), []).append(seed)
-    return [f"{method}, {task}: seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
-            for (method, task), seeds in sorted(by_task.items())]
+    return [
+        f"{method}, {task}: seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
+        for (method, task), seeds in sorted(by_task.items())
+    ]
 
 
 def facts(group: Group) -> list[tuple[str, str]]:
@@ -137,30 +167,57 @@ def facts(group: Group) -> list[tuple[str, str]]:
     options = ", ".join(f"{key} {value}" for key, value in data.get("suite_options", {}).items()) or "none"
     packages = sorted({name for manifest in manifests for name in manifest["packages"]})
     known = group.known_digest
-    agreement = ("this installation does not know the protocol" if known is None
-                 else "the same as in this installation" if known == group.digest
-                 else f"NOT the digest of this installation ({known[:12]})")
-    hours = [result["device_seconds"] / 3600 for cell in group.cells if (result := cell.run.result()) and result.get("device_seconds")]
+    agreement = (
+        "this installation does not know the protocol"
+        if known is None
+        else "the same as in this installation"
+        if known == group.digest
+        else f"NOT the digest of this installation ({known[:12]})"
+    )
+    hours = [
+        result["device_seconds"] / 3600
+        for cell in group.cells
+        if (result := cell.run.result()) and result.get("device_seconds")
+    ]
     found = [
         ("Protocol", f"{group.protocol}: {data['title']}"),
         ("Digest", f"{group.digest} ({agreement})"),
         ("Source", data["source"]),
         ("Tasks", f"{len(data['tasks'])}: {', '.join(data['tasks'])}"),
-        ("Budget", f"{data['env_steps']:,} env steps a run; action repeat {data['action_repeat']}, episodes of at most "
-                   f"{data['time_limit_env_steps']:,} env steps"),
+        (
+            "Budget",
+            f"{data['env_steps']:,} env steps a run; action repeat {data['action_repeat']}, episodes of at most "
+            f"{data['time_limit_env_steps']:,} env steps",
+        ),
         ("Suite options", options),
         ("Score of a run", rules[rule["kind"]]),
-        ("Evaluation", f"{data['evaluate_episodes']} episodes every {data['evaluate_every_env_steps']:,} env steps, in environments of its own"),
+        (
+            "Evaluation",
+            f"{data['evaluate_episodes']} episodes every {data['evaluate_every_env_steps']:,} env steps, in environments of its own",
+        ),
         ("Seeds", f"{', '.join(map(str, data['seeds']))} in a complete submission"),
-        ("Recorded", f"{min(m['created'] for m in manifests)[:16].replace('T', ' ')} to "
-                     f"{max(m['created'] for m in manifests)[:16].replace('T', ' ')} UTC"),
-        ("Code", counted(f"commit {m['commit'][:12] if m['commit'] else 'unknown'}{' with local changes' if m['dirty'] else ''}"
-                         for m in manifests)),
+        (
+            "Recorded",
+            f"{min(m['created'] for m in manifests)[:16].replace('T', ' ')} to "
+            f"{max(m['created'] for m in manifests)[:16].replace('T', ' ')} UTC",
+        ),
+        (
+            "Code",
+            counted(
+                f"commit {m['commit'][:12] if m['commit'] else 'unknown'}{' with local changes' if m['dirty'] else ''}"
+                for m in manifests
+            ),
+        ),
         ("Hardware", counted(hardware(m) for m in manifests)),
         ("Device", counted(str(m["device"]) for m in manifests)),
         ("Renderer", counted(str(m["gl_renderer"] or "none") for m in manifests)),
         ("Python", counted(f"{m['python']} on {m['platform']}" for m in manifests)),
-        ("Packages", "; ".join(f"{name} {counted(str(m['packages'][name]) for m in manifests if name in m['packages'])}" for name in packages)),
+        (
+            "Packages",
+            "; ".join(
+                f"{name} {counted(str(m['packages'][name]) for m in manifests if name in m['packages'])}" for name in packages
+            ),
+        ),
     ]
     if hours:
         found.append(("Device time", f"{sum(hours):.2f} hours in {len(hours)} finished runs"))

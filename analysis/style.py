@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 RC: dict[str, Any] = {
-    "font.family": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib, so layouts do not depend on the machine
     "font.size": 9.0,
     "axes.titlesize": 9.0,
     "axes.labelsize": 9.0,
@@ -112,8 +112,12 @@ def look(method: str, overrides: Mapping[str, Any] | None = None) -> Look:
         known = Look(color=SPARE_COLORS[number % len(SPARE_COLORS)], marker=SPARE_MARKERS[number // 16 % len(SPARE_MARKERS)])
     if "+" in method:
         number = _hash(method)
-        known = replace(known, color=_shade(known.color, SHADES[number % len(SHADES)]), line="--",
-                        marker=VARIANT_MARKERS[number // 16 % len(VARIANT_MARKERS)])
+        known = replace(
+            known,
+            color=_shade(known.color, SHADES[number % len(SHADES)]),
+            line="--",
+            marker=VARIANT_MARKERS[number // 16 % len(VARIANT_MARKERS)],
+        )
     if "~" in method:
         known = replace(known, line=":")
     return known

@@ -48,39 +48,65 @@ def bar_data(material: Material) -> pd.DataFrame:
     parts = [ours, published]
     if material.published["task"].nunique() == WHOLE_SET:
         means = references.appendix_g_means().merge(
-            material.published.groupby("method", as_index=False).agg(env_steps=("env_steps", "first"), source=("source", "first")), on="method")
+            material.published.groupby("method", as_index=False).agg(
+                env_steps=("env_steps", "first"), source=("source", "first")
+            ),
+            on="method",
+        )
         own = means.rename(columns={"mean": "score"}).assign(panel=OWN, origin="published")
         common_tasks = material.published.groupby("task")["method"].nunique().eq(len(PUBLISHED_ORDER)).sum()
-        common = means.drop(columns="mean").rename(columns={"mean_common": "score"}).assign(
-            panel=COMMON, origin="published", tasks=int(common_tasks))
+        common = (
+            means.drop(columns="mean")
+            .rename(columns={"mean_common": "score"})
+            .assign(panel=COMMON, origin="published", tasks=int(common_tasks))
+        )
         parts += [own, common]
     columns = ["panel", "method", "origin", "score", "low", "high", "runs", "tasks", "env_steps", "source"]
     return pd.concat([part.reindex(columns=columns) for part in parts], ignore_index=True)
 
 
-def _panel(axes: Axes, bars: pd.DataFrame, seeds: pd.DataFrame, colors: dict[str, str], *, roomy: bool, labels: dict[str, str]) -> None:
+def _panel(
+    axes: Axes, bars: pd.DataFrame, seeds: pd.DataFrame, colors: dict[str, str], *, roomy: bool, labels: dict[str, str]
+) -> None:
     """Recorded bars (solid, with every seed as a dot), a gap, published bars (hatched)."""
     position, ticks, names = 0.0, [], []
     for origin in ("recorded", "published"):
         rows = bars[bars["origin"] == origin]
         if origin == "published":
-            rows = rows.set_index("method", drop=False).reindex([name for name in PUBLISHED_ORDER if name in set(rows["method"])])
+            rows = rows.set_index("method", drop=False).reindex(
+                [name for name in PUBLISHED_ORDER if name in set(rows["method"])]
+            )
             if len(rows) and position:
                 axes.axvline(position + GAP / 2 - 0.5, color="#999999", linewidth=0.8, linestyle=":")
                 position += GAP
         for row in rows.itertuples():
             recorded = origin == "recorded"
-            axes.bar(position, row.score, width=0.82, color=colors[row.method] if recorded else "white", edgecolor=colors[row.method],
-                     hatch=None if recorded else "////", linewidth=1.0)
+            axes.bar(
+                position,
+                row.score,
+                width=0.82,
+                color=colors[row.method] if recorded else "white",
+                edgecolor=colors[row.method],
+                hatch=None if recorded else "////",
+                linewidth=1.0,
+            )
             if recorded and not math.isnan(row.low):
-                axes.errorbar(position, row.score, yerr=[[max(row.score - row.low, 0)], [max(row.high - row.score, 0)]], color=INK, capsize=2.5,
-                              linewidth=1.1)
+                axes.errorbar(
+                    position,
+                    row.score,
+                    yerr=[[max(row.score - row.low, 0)], [max(row.high - row.score, 0)]],
+                    color=INK,
+                    capsize=2.5,
+                    linewidth=1.1,
+                )
             own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
             spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
             axes.scatter(spread, own, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)
             if roomy:
                 top = max([row.score, *own] + ([row.high] if recorded and not math.isnan(row.high) else []))
-                axes.annotate(f"{row.score:.0f}", (position, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8)
+                axes.annotate(
+                    f"{row.score:.0f}", (position, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8
+                )
             ticks.append(position)
             names.append(labels.get(row.method, row.method) if recorded else row.method)
             position += 1
@@ -113,37 +139,66 @@ def fig6(material: Material) -> Drawing:
     with drawing_style("fig6"):
         figure, every = panels(len(names), columns=6, size=(1.85, 1.6), legend_rows=0 if roomy else 2, single=(7.5, 3.9))
         for axes, name in zip(every, names):
-            _panel(axes, data[data["panel"] == name], material.scores[material.scores["task"] == name], colors, roomy=roomy, labels=labels)
-            axes.set_title(titles.get(name, task_label(name)), loc="left", fontsize=9 if roomy else 8,
-                           fontweight="bold" if name in titles else "normal")
+            _panel(
+                axes,
+                data[data["panel"] == name],
+                material.scores[material.scores["task"] == name],
+                colors,
+                roomy=roomy,
+                labels=labels,
+            )
+            axes.set_title(
+                titles.get(name, task_label(name)),
+                loc="left",
+                fontsize=9 if roomy else 8,
+                fontweight="bold" if name in titles else "normal",
+            )
             if material.normalization == "dmc":
                 axes.set_ylim(0, 1040)
         figure.supylabel("score (episode return)", fontsize=9)
         handles = [Patch(facecolor=colors[name], edgecolor=colors[name], label=labels[name]) for name in methods]
-        handles += [Patch(facecolor="white", edgecolor=colors[name], hatch="////", label=f"{name} (published)") for name in published]
+        handles += [
+            Patch(facecolor="white", edgecolor=colors[name], hatch="////", label=f"{name} (published)") for name in published
+        ]
         if not roomy:
             figure.legend(handles=handles, loc="outside lower center", ncols=5)
         elif published and methods:
-            every[0].legend(handles=[Patch(facecolor=MUTED, label=f"recorded: {material.title}, {material.budget}"),
-                                     Patch(facecolor="white", edgecolor=MUTED, hatch="////", label="published: Appendix G")],
-                            loc="lower left", bbox_to_anchor=(0, 1.08), ncols=2, borderaxespad=0)
-    return Drawing(name="fig6", title="Scores beside the published ones", figure=figure, data=data, caption=_caption(material, common))
+            every[0].legend(
+                handles=[
+                    Patch(facecolor=MUTED, label=f"recorded: {material.title}, {material.budget}"),
+                    Patch(facecolor="white", edgecolor=MUTED, hatch="////", label="published: Appendix G"),
+                ],
+                loc="lower left",
+                bbox_to_anchor=(0, 1.08),
+                ncols=2,
+                borderaxespad=0,
+            )
+    return Drawing(
+        name="fig6", title="Scores beside the published ones", figure=figure, data=data, caption=_caption(material, common)
+    )
 
 
 def _caption(material: Material, common: int) -> str:
-    words = (f"Final scores. Solid: {material.title} at {material.budget} ({material.selection.rule}), mean with 95% interval (stratified "
-             f"bootstrap, {material.reps:,} resamples), every seed a dot, {seeds_in_words(material.scores)}.")
+    words = (
+        f"Final scores. Solid: {material.title} at {material.budget} ({material.selection.rule}), mean with 95% interval (stratified "
+        f"bootstrap, {material.reps:,} resamples), every seed a dot, {seeds_in_words(material.scores)}."
+    )
     if material.published.empty:
         return words
     budgets = ", ".join(
         f"{name} {short_count(part['env_steps'].iloc[0])} env steps ({part['modality'].iloc[0]})"
-        for name, part in sorted(material.published.groupby("method"), key=lambda pair: PUBLISHED_ORDER.index(pair[0])))
-    words += (f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; no seeds or intervals "
-              "were printed with them.")
+        for name, part in sorted(material.published.groupby("method"), key=lambda pair: PUBLISHED_ORDER.index(pair[0]))
+    )
+    words += (
+        f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; no seeds or intervals "
+        "were printed with them."
+    )
     if common:
         means = references.appendix_g_means().set_index("method")
         own = ", ".join(f"{name} {means.loc[name, 'mean']:.2f} of {means.loc[name, 'tasks']}" for name in PUBLISHED_ORDER)
         alike = ", ".join(f"{name} {means.loc[name, 'mean_common']:.2f}" for name in PUBLISHED_ORDER)
-        words += (f" The printed means cover different task sets ({own} tasks: A3C and D4PG have no quadruped); over the common {common}: "
-                  f"{alike}.")
+        words += (
+            f" The printed means cover different task sets ({own} tasks: A3C and D4PG have no quadruped); over the common {common}: "
+            f"{alike}."
+        )
     return words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,21 @@ FINEST_GRID = 120
 """Up to so many distinct evaluation times are drawn as they are; more are put on an even grid."""
 
 
-def panels(count: int, *, single: tuple[float, float] = (7.0, 3.6), columns: int = 4, size: tuple[float, float] = (2.5, 1.9),
-           legend_rows: int = 1) -> tuple[Figure, list[Axes]]:
+def panels(
+    count: int,
+    *,
+    single: tuple[float, float] = (7.0, 3.6),
+    columns: int = 4,
+    size: tuple[float, float] = (2.5, 1.9),
+    legend_rows: int = 1,
+) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels, and room for a legend below."""
     if count == 1:
         figure = new_figure(single[0], single[1] + 0.22 * legend_rows)
         return figure, [figure.subplots()]
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    width, height = (size if count > 3 else (3.4, 2.6))
+    width, height = size if count > 3 else (3.4, 2.6)
     figure = new_figure(max(width * columns, 6.0), height * rows + 0.3 + 0.22 * legend_rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     every = list(grid.flat)
@@ -59,28 +65,50 @@ def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Look
     for _, one in seeds.groupby("seed"):
         axes.plot(one["x"], one["score"], color=chosen.color, linewidth=0.7, alpha=0.45)
     every = max(1, len(mean) // 8)
-    axes.plot(mean["x"], mean["mean"], color=chosen.color, linestyle=chosen.line, marker=chosen.marker, markevery=every,
-              markersize=4.5, label=label)
+    axes.plot(
+        mean["x"],
+        mean["mean"],
+        color=chosen.color,
+        linestyle=chosen.line,
+        marker=chosen.marker,
+        markevery=every,
+        markersize=4.5,
+        label=label,
+    )
 
 
-def curves(material: Material, *, name: str = "curves", title: str = "Learning curves", methods: Sequence[str] | None = None,
-           lines: pd.DataFrame | None = None, lines_note: str = "") -> Drawing:
+def curves(
+    material: Material,
+    *,
+    name: str = "curves",
+    title: str = "Learning curves",
+    methods: Sequence[str] | None = None,
+    lines: pd.DataFrame | None = None,
+    lines_note: str = "",
+    styles: Mapping[str, Look] | None = None,
+) -> Drawing:
     """Episode return against env_steps, a panel per task.
 
     methods  which ones, in which order; all by default
     lines    task, label, score: horizontal guide lines
+    styles   looks over the methods' own
     """
     table = material.evaluations
     chosen = list(methods or material.methods)
     table = table[table["method"].isin(chosen)]
     tasks = sorted(table["task"].unique())
     grid = own_grid(table)
-    seeds = pd.concat([
-        curve_data.learning_curves(part, grid=own_grid(part) if grid is None else grid[np.isin(grid, part["env_steps"].unique())])
-        for _, part in table.groupby("method", sort=True)
-    ], ignore_index=True).dropna(subset=["score"])
+    seeds = pd.concat(
+        [
+            curve_data.learning_curves(
+                part, grid=own_grid(part) if grid is None else grid[np.isin(grid, part["env_steps"].unique())]
+            )
+            for _, part in table.groupby("method", sort=True)
+        ],
+        ignore_index=True,
+    ).dropna(subset=["score"])
     means = curve_data.task_curves(seeds)
-    styles = material.looks(chosen)
+    chosen_looks = {**material.looks(chosen), **(styles or {})}
     with drawing_style(name):
         figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / 5))
         for axes, task in zip(every, tasks):
@@ -88,11 +116,16 @@ def curves(material: Material, *, name: str = "curves", title: str = "Learning c
                 mine = means[(means["method"] == method) & (means["task"] == task)]
                 if len(mine):
                     own = seeds[(seeds["method"] == method) & (seeds["task"] == task)]
-                    draw_seeds(axes, own, mine, styles[method], material.label(method))
+                    draw_seeds(axes, own, mine, chosen_looks[method], material.label(method))
             if lines is not None:
                 for line in lines[lines["task"] == task].itertuples():
-                    axes.axhline(line.score, color=looks([line.label])[line.label].color, linestyle=(0, (1, 1.2)), linewidth=1.1,
-                                 label=line.label)
+                    axes.axhline(
+                        line.score,
+                        color=looks([line.label])[line.label].color,
+                        linestyle=(0, (1, 1.2)),
+                        linewidth=1.1,
+                        label=line.label,
+                    )
             axes.set_title(task_label(task), loc="left")
             env_steps_axis(axes)
             axes.margins(x=0.02)
@@ -103,13 +136,19 @@ def curves(material: Material, *, name: str = "curves", title: str = "Learning c
         fullest = max(every, key=lambda axes: len(axes.get_legend_handles_labels()[0]))
         legend_below(figure, fullest)
     note = f" {lines_note}" if lines_note else ""
-    data = pd.concat([
-        seeds.assign(kind="seed").rename(columns={"x": "env_steps"}),
-        means.rename(columns={"x": "env_steps", "mean": "score", "seeds": "n"}).assign(kind="mean"),
-    ], ignore_index=True)
+    data = pd.concat(
+        [
+            seeds.assign(kind="seed").rename(columns={"x": "env_steps"}),
+            means.rename(columns={"x": "env_steps", "mean": "score", "seeds": "n"}).assign(kind="mean"),
+        ],
+        ignore_index=True,
+    )
     columns = ["kind", "method", "task", "seed", "env_steps", "score", "low", "high", "n"]
     return Drawing(
-        name=name, title=title, figure=figure, data=data.reindex(columns=columns),
+        name=name,
+        title=title,
+        figure=figure,
+        data=data.reindex(columns=columns),
         caption=f"{title}, {material.title}. Episode return of the noise-free evaluations against simulator steps; thin lines are single "
-                f"seeds, the thick line is their mean; {seeds_in_words(table)}.{note}",
+        f"seeds, the thick line is their mean; {seeds_in_words(table)}.{note}",
     )

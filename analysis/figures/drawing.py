@@ -63,11 +63,12 @@ def svg_text(drawing: Drawing, *, prefix: str = "") -> str:
     with drawing_style(drawing.name):
         FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    text = text[text.index("<svg"):]
+    text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     prefix = re.sub(r"[^A-Za-z0-9_-]", "-", prefix + drawing.name) + "--"
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = text.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+    text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")  # a reader's machine may lack the first
     label = drawing.title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 

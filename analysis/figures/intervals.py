@@ -17,7 +17,12 @@ from analysis.material import Material, seeds_in_words
 from analysis.style import INK, RULE
 
 METRIC_TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality-gap": "Optimality gap"}
-BETTER = {"iqm": "higher is better", "median": "higher is better", "mean": "higher is better", "optimality-gap": "lower is better"}
+BETTER = {
+    "iqm": "higher is better",
+    "median": "higher is better",
+    "mean": "higher is better",
+    "optimality-gap": "lower is better",
+}
 
 
 def estimate_table(estimates: Sequence[aggregate.Estimate]) -> pd.DataFrame:
@@ -37,7 +42,9 @@ def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, hei
     """One bar per row from low to high with its point as a black stroke; the first row on top."""
     for position, row in enumerate(rows.itertuples()):
         if not math.isnan(row.low):
-            axes.barh(position, row.high - row.low, left=row.low, height=height, color=colors[row.method], alpha=0.65, linewidth=0)
+            axes.barh(
+                position, row.high - row.low, left=row.low, height=height, color=colors[row.method], alpha=0.65, linewidth=0
+            )
         axes.plot([row.point, row.point], [position - height / 2, position + height / 2], color=INK, linewidth=1.6)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)))
@@ -45,8 +52,12 @@ def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, hei
     axes.grid(axis="y", visible=False)
 
 
-def _axis_label(material: Material) -> str:
-    return normalize.NORMALIZATIONS[material.normalization].label if material.normalization in normalize.NORMALIZATIONS else "score"
+def axis_label(material: Material) -> str:
+    return (
+        normalize.NORMALIZATIONS[material.normalization].label
+        if material.normalization in normalize.NORMALIZATIONS
+        else "score"
+    )
 
 
 def aggregates(material: Material) -> Drawing:
@@ -67,12 +78,15 @@ def aggregates(material: Material) -> Drawing:
             axes.margins(x=0.12)
             axes.locator_params(axis="x", nbins=4)
         figure.axes[0].set_yticks(range(len(methods)), [material.label(method) for method in methods])
-        figure.supxlabel(_axis_label(material), fontsize=9)
+        figure.supxlabel(axis_label(material), fontsize=9)
     return Drawing(
-        name="aggregates", title="Aggregate scores", figure=figure, data=data,
+        name="aggregates",
+        title="Aggregate scores",
+        figure=figure,
+        data=data,
         caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point estimate; bar: 95% "
-                f"interval, stratified bootstrap over runs with {material.reps:,} resamples; {scores['task'].nunique()} "
-                f"task{'s' if scores['task'].nunique() != 1 else ''}, {seeds_in_words(scores)}.",
+        f"interval, stratified bootstrap over runs with {material.reps:,} resamples; {scores['task'].nunique()} "
+        f"task{'s' if scores['task'].nunique() != 1 else ''}, {seeds_in_words(scores)}.",
     )
 
 
@@ -84,7 +98,7 @@ def differences(material: Material, baseline: str = "random") -> Drawing:
     data.insert(0, "of", others)
     data.insert(1, "to", baseline)
     colors = {f"{row.method}": material.looks([row.of])[row.of].color for row in data.itertuples()}
-    unit = "points of the mean return" if material.normalization in ("dmc", "none") else f"mean {_axis_label(material)}"
+    unit = "points of the mean return" if material.normalization in ("dmc", "none") else f"mean {axis_label(material)}"
     with drawing_style("difference"):
         figure = new_figure(7.0, 0.95 + 0.32 * len(others))
         axes = figure.subplots()
@@ -96,10 +110,13 @@ def differences(material: Material, baseline: str = "random") -> Drawing:
         axes.set_xlim(low - room, high + room)
         axes.set_xlabel(f"difference to {baseline} ({unit})")
     return Drawing(
-        name="difference", title=f"Difference to {baseline}", figure=figure, data=data,
+        name="difference",
+        title=f"Difference to {baseline}",
+        figure=figure,
+        data=data,
         caption=f"Difference of the mean score to {baseline}, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval, "
-                f"stratified bootstrap, both resampled ({material.reps:,} resamples); an interval to the right of 0 lies above {baseline}; "
-                f"{seeds_in_words(raw)}.",
+        f"stratified bootstrap, both resampled ({material.reps:,} resamples); an interval to the right of 0 lies above {baseline}; "
+        f"{seeds_in_words(raw)}.",
     )
 
 
@@ -115,17 +132,27 @@ def profiles(material: Material) -> Drawing:
         for method in methods:
             mine = data[data["method"] == method]
             axes.fill_between(mine["threshold"], mine["low"], mine["high"], color=styles[method].color, alpha=0.18, linewidth=0)
-            axes.plot(mine["threshold"], mine["point"], color=styles[method].color, linestyle=styles[method].line, marker=styles[method].marker,
-                      markevery=(3 + 2 * (methods.index(method) % 5), 20), label=material.label(method))
-        axes.set_xlabel(f"threshold τ ({_axis_label(material)})")
+            axes.plot(
+                mine["threshold"],
+                mine["point"],
+                color=styles[method].color,
+                linestyle=styles[method].line,
+                marker=styles[method].marker,
+                markevery=(3 + 2 * (methods.index(method) % 5), 20),
+                label=material.label(method),
+            )
+        axes.set_xlabel(f"threshold τ ({axis_label(material)})")
         axes.set_ylabel("fraction of runs with score > τ")
         axes.set_ylim(-0.02, 1.02)
         axes.margins(x=0.01)
         legend_below(figure, axes)
     return Drawing(
-        name="profiles", title="Performance profiles", figure=figure, data=data,
+        name="profiles",
+        title="Performance profiles",
+        figure=figure,
+        data=data,
         caption=f"Performance profiles, {material.title} at {material.budget}: the fraction of runs above a threshold, with pointwise 95% "
-                f"bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
+        f"bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
     )
 
 
@@ -156,8 +183,11 @@ def improvement(material: Material, *, baseline: str | None = None) -> Drawing:
         axes.set_title("Y", loc="right")
         axes.set_xlabel("P(X > Y): a run of X beats a run of Y on the same task")
     return Drawing(
-        name="improvement", title="Probability of improvement", figure=figure, data=data,
+        name="improvement",
+        title="Probability of improvement",
+        figure=figure,
+        data=data,
         caption=f"Probability of improvement, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval (stratified "
-                f"bootstrap, {material.reps:,} resamples); dashed: neither is better. A description, not a test of equality; "
-                f"{scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
+        f"bootstrap, {material.reps:,} resamples); dashed: neither is better. A description, not a test of equality; "
+        f"{scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
     )

@@ -1,0 +1,167 @@
+"""Figure name -> function, and which of the paper's figures is which selection of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from analysis import material as materials
+from analysis import references
+from analysis import table as tables
+from analysis.figures.bars import fig6
+from analysis.figures.curves import curves
+from analysis.figures.drawing import Drawing
+from analysis.figures.efficiency import efficiency
+from analysis.figures.intervals import aggregates, differences, improvement, profiles
+from analysis.figures.sweeps import fig4
+from analysis.material import Material
+from analysis.style import REPEATS, base_name, short_count
+
+LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_quadruped_walk", "dmc_walker_walk")
+"""The panels of our Figures 7 and 8 (protocols/ablations.py says why these)."""
+
+
+def _only(material: Material, figure: str, methods: Sequence[str], wanted: str, tasks: Sequence[str] | None = None) -> Material:
+    """The material cut to some methods and, where it has any of them, to some tasks."""
+    if not methods:
+        raise ValueError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(material.methods)}")
+    chosen = [task for task in tasks or () if task in material.tasks] or material.tasks
+    keep = material.table["method"].isin(methods) & material.table["task"].isin(chosen)
+    return replace(material, table=material.table[keep])
+
+
+def _lines(lines: pd.DataFrame | None) -> dict[str, Any]:
+    if lines is None or lines.empty:
+        return {}
+    said = ", ".join(dict.fromkeys(f"{row.label} ({row.source})" for row in lines.itertuples()))
+    return {"lines": lines, "lines_note": f"Dotted: final scores of {said}."}
+
+
+def plain_curves(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    return curves(material, **_lines(lines))
+
+
+def fig10(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    """Learning curves of all arms on all tasks, with the published final scores of A3C and D4PG as lines."""
+    if lines is None:
+        published = material.published[material.published["method"].isin(["A3C", "D4PG"])]
+        lines = published.assign(
+            label=published["method"],
+            source=[
+                f"Appendix G, {short_count(steps)} env steps, {kind}"
+                for steps, kind in zip(published["env_steps"], published["modality"])
+            ],
+        )
+    return curves(material, name="fig10", title="Learning curves on all tasks", **_lines(lines))
+
+
+def _representations(material: Material, name: str, title: str, tasks: Sequence[str] | None) -> Drawing:
+    methods = [
+        method
+        for method in material.methods
+        if set(material.overrides.get(method, {})) == {"representation"}
+        or (base_name(method) == "dreamer" and not material.overrides.get(method))
+        or "representation" in method
+        or method in ("reconstruction", "contrastive", "reward_only")
+    ]
+    cut = _only(material, name, methods, "dreamer and its runs with `--set representation=…` (`run figure-11`)", tasks)
+    return curves(cut, name=name, title=title)
+
+
+def fig8(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    """Representation objectives on the tasks of long horizon."""
+    return _representations(material, "fig8", "Representation objectives, tasks of long horizon", LONG_HORIZON)
+
+
+def fig11(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    """Representation objectives on all tasks."""
+    return _representations(material, "fig11", "Representation objectives, all tasks", None)
+
+
+def fig9(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    """Discrete control: learning curves on Atari and DMLab levels with guide lines."""
+    discrete = [task for task in material.tasks if task.startswith(("atari_", "dmlab_"))]
+    if not discrete:
+        raise ValueError(f"figure 'fig9' shows Atari and DMLab tasks; these scores hold {', '.join(material.tasks[:4])}")
+    if lines is None:
+        games = references.atari_scores()
+        lines = pd.concat(
+            [
+                games.assign(label=kind, score=games[kind], source="DQN Zoo's table")[["task", "label", "score", "source"]]
+                for kind in ("random", "human")
+            ],
+            ignore_index=True,
+        ).dropna(subset=["score"])
+    return curves(
+        _only(material, "fig9", material.methods, "runs", discrete), name="fig9", title="Discrete control", **_lines(lines)
+    )
+
+
+def fig12(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    """Learning curves under several action repeats; `combine_repeats` brings the protocols together."""
+    repeats = {method: int(method.rsplit("=", 1)[1]) for method in material.methods if " action_repeat=" in method}
+    if not repeats:
+        raise ValueError(
+            "figure 'fig12' needs runs of dmc-repeat-1@1, dmc-5m@1 and dmc-repeat-4@1 (`run figure-12`), or methods "
+            f"named like 'dreamer action_repeat=4'; these scores hold {', '.join(material.methods)}"
+        )
+    cut = _only(material, "fig12", sorted(repeats), "action repeats")
+    return curves(
+        cut,
+        name="fig12",
+        title="Action repeats",
+        methods=sorted(repeats, key=lambda method: (method.split(" ")[0], repeats[method])),
+        styles={method: REPEATS[repeat] for method, repeat in repeats.items() if repeat in REPEATS},
+    )
+
+
+FIGURES: dict[str, Callable[..., Drawing]] = {
+    "fig4": fig4,
+    "fig6": fig6,
+    "fig8": fig8,
+    "fig9": fig9,
+    "fig10": fig10,
+    "fig11": fig11,
+    "fig12": fig12,
+    "aggregates": aggregates,
+    "profiles": profiles,
+    "improvement": improvement,
+    "difference": differences,
+    "efficiency": efficiency,
+    "curves": plain_curves,
+}
+WITH_LINES = ("fig9", "fig10", "curves")
+"""Figures that draw the final scores of `--references` as lines."""
+
+
+def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame | None:
+    """Final mean per task of references: task, label, score, source. A name is a shipped reference or a score file."""
+    if not names:
+        return None
+    parts = []
+    for name in names:
+        if name in references.NAMES:
+            published = materials.published_for(tasks)
+            parts.append(published.assign(label=published["method"], source="Appendix G")[["task", "label", "score", "source"]])
+        else:
+            chosen = tables.select(tables.read([name]), short="drop")
+            means = (
+                chosen.scores.groupby(["method", "task"], as_index=False)["score"].mean().rename(columns={"method": "label"})
+            )
+            parts.append(
+                means.assign(source=f"{short_count(chosen.budget_env_steps)} env steps")[["task", "label", "score", "source"]]
+            )
+    lines = pd.concat(parts, ignore_index=True)
+    return lines[lines["task"].isin(list(tasks))]
+
+
+def draw(name: str, material: Material, *, reference_names: Sequence[str] = ()) -> Drawing:
+    """One figure by name. Raises ValueError where these scores cannot make it, or where it has no use for references."""
+    if reference_names and name not in WITH_LINES:
+        raise ValueError(f"figure {name!r} draws no reference lines; --references works with {', '.join(WITH_LINES)}")
+    if name in WITH_LINES and reference_names:
+        return FIGURES[name](material, reference_lines(reference_names, material.tasks))
+    return FIGURES[name](material)

@@ -1,0 +1,63 @@
+"""Sample efficiency: the aggregate score against env_steps, and against device hours where records have times."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis import curves as curve_data
+from analysis.figures.curves import env_steps_axis, legend_below
+from analysis.figures.drawing import Drawing, drawing_style, new_figure
+from analysis.figures.intervals import axis_label
+from analysis.material import Material, seeds_in_words
+
+
+def efficiency(material: Material) -> Drawing:
+    """IQM with its 95% band against env_steps, and beside it against device hours where any record says them."""
+    table = material.evaluations
+    axes_names: list[curve_data.Axis] = ["env_steps"]
+    if table["device_seconds"].notna().any():
+        axes_names.append("device_hours")
+    data = pd.concat(
+        [
+            curve_data.efficiency(table, normalization=material.normalization, axis=axis, reps=material.reps).assign(axis=axis)
+            for axis in axes_names
+        ],
+        ignore_index=True,
+    )
+    methods = sorted(data["method"].unique())
+    styles = material.looks(methods)
+    with drawing_style("efficiency"):
+        figure = new_figure(7.0 if len(axes_names) == 1 else 9.5, 4.0)
+        every = figure.subplots(1, len(axes_names), sharey=True, squeeze=False)[0]
+        for axes, axis in zip(every, axes_names):
+            for method in methods:
+                mine = data[(data["method"] == method) & (data["axis"] == axis)]
+                if mine.empty:
+                    continue
+                look = styles[method]
+                axes.fill_between(mine["x"], mine["low"], mine["high"], color=look.color, alpha=0.18, linewidth=0)
+                axes.plot(
+                    mine["x"],
+                    mine["point"],
+                    color=look.color,
+                    linestyle=look.line,
+                    marker=look.marker,
+                    markevery=max(1, len(mine) // 8),
+                    label=material.label(method),
+                )
+            if axis == "env_steps":
+                env_steps_axis(axes)
+            axes.set_xlabel("env steps" if axis == "env_steps" else "device hours per run")
+            axes.margins(x=0.02)
+        every[0].set_ylabel(f"IQM, {axis_label(material)}")
+        legend_below(figure, every[0])
+    hours = " and against device hours" if len(axes_names) > 1 else ""
+    return Drawing(
+        name="efficiency",
+        title="Sample efficiency",
+        figure=figure,
+        data=data,
+        caption=f"Interquartile mean over runs and tasks against env steps{hours}, {material.title}. Bands: pointwise 95% intervals, stratified "
+        f"bootstrap over whole runs ({material.reps:,} resamples); {table['task'].nunique()} "
+        f"task{'s' if table['task'].nunique() != 1 else ''}, {seeds_in_words(table)}.",
+    )

@@ -1,0 +1,82 @@
+"""Figure 4: the final score against how far an agent looks ahead."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from analysis.figures.curves import legend_below, panels
+from analysis.figures.drawing import Drawing, drawing_style
+from analysis.figures.intervals import task_estimates
+from analysis.material import Material, seeds_in_words
+from analysis.style import looks, task_label
+
+HORIZON_OPTIONS = ("planner_horizon", "horizon")
+"""Options that say how far an agent looks ahead, in agent steps: PlaNet's planner, and the imagination of the others."""
+
+
+def horizon_of(material: Material, method: str) -> tuple[str, int] | None:
+    """The agent and its horizon where that is the only thing set: from the run's overrides, or a name like "dreamer horizon=20"."""
+    changed = dict(material.overrides.get(method, {}))
+    agent = method.split("+")[0]
+    if not changed:
+        spelled = re.fullmatch(r"(.+?)[ _]+(?:planner_)?horizon[= _](\d+)", method)
+        return (spelled[1], int(spelled[2])) if spelled else None
+    key = next((option for option in HORIZON_OPTIONS if option in changed), None)
+    if key is None or len(changed) > 1:
+        return None
+    return agent, int(changed[key])
+
+
+def fig4(material: Material) -> Drawing:
+    """Final score against the imagination horizon, a panel per task, a line per agent."""
+    lengths = {method: found for method in material.methods if (found := horizon_of(material, method))}
+    if not lengths:
+        raise ValueError(
+            "figure 'fig4' needs runs whose overrides set horizon or planner_horizon alone (`run figure-4`), "
+            f"or methods named like 'dreamer horizon=20'; these scores hold {', '.join(material.methods)}"
+        )
+    scores = material.scores[material.scores["method"].isin(lengths)]
+    data = task_estimates(scores, material.reps)
+    data.insert(0, "agent", [lengths[method][0] for method in data["method"]])
+    data.insert(1, "horizon", [lengths[method][1] for method in data["method"]])
+    data = data.sort_values(["task", "agent", "horizon"], ignore_index=True)
+    agents, tasks = sorted(data["agent"].unique()), sorted(data["task"].unique())
+    styles = looks(agents)
+    ticks = sorted(data["horizon"].unique())
+    with drawing_style("fig4"):
+        figure, every = panels(len(tasks), size=(2.5, 2.1))
+        for axes, task in zip(every, tasks):
+            for index, agent in enumerate(agents):
+                mine = data[(data["task"] == task) & (data["agent"] == agent)]
+                # intervals of several agents at one horizon stand side by side instead of on top of each other
+                place = mine["horizon"] + (index - (len(agents) - 1) / 2) * 0.012 * (ticks[-1] - ticks[0] or 1)
+                low = [0.0 if math.isnan(row.low) else row.point - row.low for row in mine.itertuples()]
+                high = [0.0 if math.isnan(row.high) else row.high - row.point for row in mine.itertuples()]
+                axes.errorbar(
+                    place,
+                    mine["point"],
+                    yerr=[low, high],
+                    color=styles[agent].color,
+                    marker=styles[agent].marker,
+                    linestyle=styles[agent].line,
+                    capsize=2,
+                    elinewidth=0.9,
+                    label=agent,
+                )
+            axes.set_title(task_label(task), loc="left")
+            axes.set_xticks(ticks)
+            if material.normalization == "dmc":
+                axes.set_ylim(-20, 1020)
+        figure.supxlabel("horizon (agent steps)", fontsize=9)
+        figure.supylabel("score (episode return)", fontsize=9)
+        legend_below(figure, every[0])
+    return Drawing(
+        name="fig4",
+        title="Score against the horizon",
+        figure=figure,
+        data=data,
+        caption=f"Final score against the imagination horizon (for PlaNet: the planner's), {material.title} at {material.budget} "
+        f"({material.selection.rule}). Mean over seeds with 95% interval (stratified bootstrap, {material.reps:,} resamples); "
+        f"{seeds_in_words(scores)}.",
+    )
