@@ -8,23 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from torch import Tensor, nn
 
+from agents.models.latents import NoiseSpec
 from agents.models.rssm import State
 from agents.models.world_model import Observed, WorldModel
 
 Noise = Mapping[str, Tensor]
 Losses = dict[str, Tensor]
 Metrics = dict[str, Tensor]
-
-
-class NoiseSpec(NamedTuple):
-    """One random tensor to be drawn. kind "normal" (mean 0, deviation 1) or "uniform" (in [0, 1)); shape without the seed axis."""
-
-    kind: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +28,7 @@ class Sizes:
     features      width of `world_model.features(state)`
     action        width of an action: A numbers in [-1, 1], or A one-hot choices
     discrete      the action is one-hot
-    latent        noise of ONE latent draw (kind, shape without leading axes), e.g. ("normal", (30,))
+    latent        noise of ONE latent draw, e.g. NoiseSpec("normal", (30,)); `.over(H, N)` adds leading axes
     has_discount  the world model predicts termination
     """
 
@@ -44,8 +38,9 @@ class Sizes:
     latent: NoiseSpec
     has_discount: bool = False
 
-    def latent_noise(self, *leading: int) -> NoiseSpec:
-        return NoiseSpec(self.latent.kind, (*leading, *self.latent.shape))
+    def starts(self, length: int, sequences: int) -> int:
+        """Number of states in `world_model.starts(...)` of a batch [length, sequences]."""
+        return (length - 1 if self.has_discount else length) * sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +75,7 @@ class Parts(nn.Module):
 
 
 class Behavior(Protocol):
-    """Acting with, and learning from, one world model. Frozen data apart from nothing: it holds settings, never tensors."""
+    """Acting with, and learning from, one world model. It holds settings, never tensors."""
 
     @property
     def repeats(self) -> int:
@@ -113,6 +108,6 @@ class Behavior(Protocol):
         """One scalar loss per group, and scalar metrics.
 
         observed  the posterior of the batch, already detached: leading axes [T, B]
-        batch     [T, B, ...] in the arrival convention: "action" (one-hot if discrete), "reward", "is_first", "is_terminal" float32,
-                  and the observation's own keys
+        batch     [T, B, ...] in the arrival convention: "action" (one-hot if discrete), "reward", "is_first",
+                  "is_terminal", all float32, and the observation's own keys
         """

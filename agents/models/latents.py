@@ -5,36 +5,47 @@ Source: spec §3 (TF2): 30 diagonal Gaussians, std = softplus(raw) + 0.1.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 
+class NoiseSpec(NamedTuple):
+    """One random tensor to be drawn, without the seed axis. kind "normal" (mean 0, deviation 1) or "uniform" (in [0, 1))."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+    def over(self, *leading: int) -> NoiseSpec:
+        """The same draw for every position of some leading axes."""
+        return NoiseSpec(self.kind, (*leading, *self.shape))
+
+
 class Latent(Protocol):
     """Statistics of one latent as a plain object (no parameters).
 
-    size            width of the flat sample "stoch"
-    raw_size        width of the linear layer that yields the statistics
-    noise           (kind, shape) of one draw
+    size      width of the flat sample "stoch"
+    raw_size  width of the linear layer that yields the statistics
+    noise     of one draw
     """
 
     size: int
     raw_size: int
-    noise: tuple[str, tuple[int, ...]]
+    noise: NoiseSpec
 
     def statistics(self, raw: Tensor) -> dict[str, Tensor]:
-        """raw [..., raw_size] -> the statistics that a State holds beside "stoch" and "deter"."""
+        """raw [..., raw_size] -> the float32 statistics that a State holds beside "stoch" and "deter"."""
 
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
-        """A reparameterised draw [..., size]; noise [..., *noise shape]."""
+        """A reparameterised draw [..., size]; noise [..., *noise.shape]."""
 
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
         """KL(posterior || prior) [...]."""
 
     def initial(self, *leading: int, like: Tensor | None = None) -> dict[str, Tensor]:
-        """Zeros: "stoch" and the statistics."""
+        """Zeros: "stoch" and the statistics, on the device of `like`."""
 
 
 class Gaussian:
@@ -42,10 +53,10 @@ class Gaussian:
 
     def __init__(self, size: int = 30, min_std: float = 0.1):
         self.size, self.raw_size, self.min_std = size, 2 * size, min_std
-        self.noise = ("normal", (size,))
+        self.noise = NoiseSpec("normal", (size,))
 
     def statistics(self, raw: Tensor) -> dict[str, Tensor]:
-        mean, std = raw.chunk(2, -1)
+        mean, std = raw.float().chunk(2, -1)
         return {"mean": mean, "std": softplus(std) + self.min_std}
 
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
@@ -58,5 +69,5 @@ class Gaussian:
         return 0.5 * (ratio + distance - 1.0 - ratio.log()).sum(-1)
 
     def initial(self, *leading: int, like: Tensor | None = None) -> dict[str, Tensor]:
-        options = {} if like is None else {"device": like.device}
-        return {name: torch.zeros(*leading, self.size, dtype=torch.float32, **options) for name in ("stoch", "mean", "std")}
+        zeros = torch.zeros(*leading, self.size, device=None if like is None else like.device)
+        return {"stoch": zeros, "mean": zeros, "std": zeros}

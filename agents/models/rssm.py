@@ -1,14 +1,19 @@
 """Latent dynamics: the contract, and the recurrent state space model.
 
-Written for one seed. A state is a dict of tensors with any leading axes: "deter", "stoch" (flat) and the statistics of the latent
-("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2; danijar/dreamer 56d4d44, spec §3.
+Written for one seed. A state is a dict of tensors with any leading axes: "deter", "stoch" (flat) and the statistics of the
+latent ("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2; danijar/dreamer 56d4d44, spec §3.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import elu, linear
+
+from agents.models.latents import Latent
+from agents.models.networks import GRU
 
 State = dict[str, Tensor]
 
@@ -17,11 +22,12 @@ class Dynamics(Protocol):
     """Every implementation is an nn.Module built as `Variant(action=A, embed=E, latent=Latent, deter=…, hidden=…)`."""
 
     feature_size: int
+    latent: Latent
 
     def initial(self, *leading: int, like: Tensor | None = None) -> State: ...
 
     def filter(self, state: State, action: Tensor, embed: Tensor, is_first: Tensor, noise: Tensor) -> State:
-        """One posterior step, leading [E]. State and action are zeroed where is_first (float 0/1 or bool [E])."""
+        """One posterior step, leading [E]. State and action are zeroed where is_first (float 0/1 [E])."""
 
     def step(self, state: State, action: Tensor, noise: Tensor) -> State:
         """One prior step, leading [N]."""
@@ -34,3 +40,71 @@ class Dynamics(Protocol):
 
     def divergence(self, posterior: State, prior: State) -> Tensor:
         """KL(posterior || prior) [...], summed over the latent's dimensions."""
+
+
+class RSSM(nn.Module):
+    """Deterministic path (GRU) and stochastic latent.
+
+        x  = ELU(W [z, a])        h' = GRU(x, h)
+        prior     z' ~ latent(linear(ELU(linear(h'))))
+        posterior z' ~ latent(linear(ELU(linear([h', embed]))))
+
+    The prior's statistics of a sequence come out without a sample of it ("stoch" is absent there).
+    """
+
+    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 200, hidden: int = 200):
+        super().__init__()
+        self.latent, self.deter_size, self.feature_size = latent, deter, latent.size + deter
+        self.input = nn.Linear(latent.size + action, hidden)
+        self.gru = GRU(hidden, deter)
+        self.prior_hidden, self.prior_statistics = nn.Linear(deter, hidden), nn.Linear(hidden, latent.raw_size)
+        self.posterior_hidden, self.posterior_statistics = nn.Linear(deter + embed, hidden), nn.Linear(hidden, latent.raw_size)
+
+    def initial(self, *leading: int, like: Tensor | None = None) -> State:
+        deter = torch.zeros(*leading, self.deter_size, device=None if like is None else like.device)
+        return {"deter": deter, **self.latent.initial(*leading, like=like)}
+
+    def features(self, state: State) -> Tensor:
+        return torch.cat([state["stoch"], state["deter"]], -1)
+
+    def divergence(self, posterior: State, prior: State) -> Tensor:
+        return self.latent.divergence(posterior, prior)
+
+    def filter(self, state: State, action: Tensor, embed: Tensor, is_first: Tensor, noise: Tensor) -> State:
+        keep = (1.0 - is_first).unsqueeze(-1)
+        deter = self._advance(state["stoch"] * keep, state["deter"] * keep, action * keep)
+        raw = self.posterior_statistics(elu(self.posterior_hidden(torch.cat([deter, embed], -1))))
+        return self._state(deter, raw, noise)
+
+    def step(self, state: State, action: Tensor, noise: Tensor) -> State:
+        deter = self._advance(state["stoch"], state["deter"], action)
+        return self._state(deter, self.prior_statistics(elu(self.prior_hidden(deter))), noise)
+
+    def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
+        """The loop over time keeps only what depends on the state: inputs are projected before it, priors made after it."""
+        keep = (1.0 - is_first).unsqueeze(-1)
+        stoch_weight, action_weight = self.input.weight.split([self.latent.size, action.shape[-1]], 1)
+        deter_weight, embed_weight = self.posterior_hidden.weight.split([self.deter_size, embed.shape[-1]], 1)
+        action_part = linear(action * keep, action_weight, self.input.bias)
+        embed_part = linear(embed, embed_weight, self.posterior_hidden.bias)
+
+        state = self.initial(embed.shape[1], like=embed)
+        deter, stoch = state["deter"], state["stoch"]
+        states = []
+        for action_t, embed_t, keep_t, noise_t in zip(action_part.unbind(), embed_part.unbind(), keep.unbind(), noise.unbind()):
+            hidden = elu(action_t + linear(stoch * keep_t, stoch_weight))
+            deter = self.gru(hidden, deter * keep_t)
+            raw = self.posterior_statistics(elu(embed_t + linear(deter, deter_weight)))
+            states.append(self._state(deter, raw, noise_t))
+            stoch = states[-1]["stoch"]
+        posterior = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+        deter = posterior["deter"]
+        prior = {"deter": deter, **self.latent.statistics(self.prior_statistics(elu(self.prior_hidden(deter))))}
+        return posterior, prior
+
+    def _advance(self, stoch: Tensor, deter: Tensor, action: Tensor) -> Tensor:
+        return self.gru(elu(self.input(torch.cat([stoch, action], -1))), deter)
+
+    def _state(self, deter: Tensor, raw: Tensor, noise: Tensor) -> State:
+        statistics = self.latent.statistics(raw)
+        return {"deter": deter, "stoch": self.latent.sample(statistics, noise), **statistics}

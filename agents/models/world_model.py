@@ -1,7 +1,7 @@
 """The one backbone: encoder, dynamics, representation objective, reward head, optional discount head.
 
 Written for one seed. Knows no behaviour and has no flags: variants are the objects handed in.
-Sources: Hafner et al. 2020; danijar/dreamer 56d4d44 (TF2).
+Sources: Hafner et al. 2020; danijar/dreamer 56d4d44 (TF2), spec §3, §4, §6.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
+from agents.models.latents import NoiseSpec
+from agents.models.objectives import unit_normal_loss
 from agents.models.rssm import State
 
 Batch = Mapping[str, Tensor]
@@ -22,9 +25,9 @@ class Observed(NamedTuple):
     """What the model made of a sequence; every tensor leads with [T, B].
 
     posterior  state after seeing the observation
-    prior      state predicted just before it
+    prior      statistics predicted just before it
     features   [T, B, F] of the posterior
-    embed      [T, B, ...] the encoder's output
+    embed      [T, B, E] the encoder's output
     """
 
     posterior: State
@@ -36,12 +39,10 @@ class Observed(NamedTuple):
 class Dream(NamedTuple):
     """Imagined time after the start, which itself is left out (spec §6).
 
-    state     leading [H, N]
     features  [H, N, F]
-    action    [H, N, A]   action[k] led INTO state[k]
+    action    [H, N, A]   action[k] led INTO features[k]
     """
 
-    state: State
     features: Tensor
     action: Tensor
 
@@ -49,34 +50,35 @@ class Dream(NamedTuple):
 class WorldModel(nn.Module):
     """encoder + dynamics + objective (representation) + divergence (KL) + reward [+ discount].
 
-    encoder     nn.Module: observation mapping [..., *] -> embed [..., embed_size]; attribute `size`
-    dynamics    agents.models.rssm.Dynamics (RSSM, or a variant)
-    objective   nn.Module: `loss(features, embed, batch) -> (scalar, metrics)`; agents.models.objectives.Reconstruction or a variant
-    divergence  object: `loss(dynamics, observed, batch, noise) -> (scalar, metrics)` and `noise(latent, length, sequences)`;
-                agents.models.objectives.FreeNats or a variant
-    reward      nn.Module: features -> [...]
-    discount    nn.Module: features -> logits [...], or None
+    encoder     observation mapping -> embed [..., E]; attribute `size`
+    dynamics    agents.models.rssm.Dynamics: RSSM or a variant
+    objective   agents.models.objectives.Objective: Reconstruction or a variant
+    divergence  agents.models.objectives.Divergence: FreeNats or a variant
+    reward      features -> mean [...]
+    discount    features -> logits [...], or None where nothing ends; its targets are γ · (1 - is_terminal)
     """
 
     def __init__(self, *, encoder: nn.Module, dynamics: nn.Module, objective: nn.Module, divergence, reward: nn.Module,
-                 discount: nn.Module | None = None, gamma: float = 0.99, discount_scale: float = 10.0):
+                 discount: nn.Module | None = None, gamma: float = 0.99, discount_scale: float = 10.0,
+                 reward_scale: float = 1.0):
         super().__init__()
         self.encoder, self.dynamics, self.objective, self.reward_head = encoder, dynamics, objective, reward
-        self.discount_head = discount
-        self.divergence = divergence
-        self.gamma, self.discount_scale = gamma, discount_scale
+        self.discount_head, self.divergence = discount, divergence
+        self.gamma, self.discount_scale, self.reward_scale = gamma, discount_scale, reward_scale
 
     def initial(self, *leading: int, like: Tensor | None = None) -> State:
-        """The state before an episode: zeros."""
+        """The state before an episode: zeros, on the device of `like`."""
         return self.dynamics.initial(*leading, like=like)
 
     def filter(self, state: State, action: Tensor, observation: Batch, is_first: Tensor, noise: Tensor) -> State:
-        """One posterior step: the state after `action` [E, A] led to `observation` [E, ...]. Where `is_first` [E], state and
-        action are forgotten. noise: one latent draw [E, ...]."""
+        """One posterior step: the state after `action` [E, A] led to `observation` [E, ...].
+
+        Where `is_first` [E] is 1, state and action are forgotten. noise: one latent draw [E, ...].
+        """
         return self.dynamics.filter(state, action, self.encoder(observation), is_first, noise)
 
     def observe(self, batch: Batch, noise: Tensor) -> Observed:
-        """Posterior and prior of sequences [T, B]; noise [T, B, ...]."""
+        """Posterior and prior of sequences [T, B], from a zero state; noise [T, B, ...]."""
         embed = self.encoder(batch)
         posterior, prior = self.dynamics.observe(embed, batch["action"], batch["is_first"], noise)
         return Observed(posterior, prior, self.features(posterior), embed)
@@ -85,13 +87,25 @@ class WorldModel(nn.Module):
         """One prior step: planning."""
         return self.dynamics.step(state, action, noise)
 
-    def imagine(self, start: State, policy: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor) -> Dream:
-        """H steps from `start` [N]: action[k] = policy(features[k-1], policy_noise[k]).
+    def starts(self, posterior: State) -> State:
+        """States to imagine from: [T, B, ...] -> [N, ...]; with a discount head without the last row, which may be terminal."""
+        end = -1 if self.discount_head is not None else None
+        return {name: tensor[:end].flatten(0, 1) for name, tensor in posterior.items()}
 
-        latent_noise  [H, N, ...]   policy_noise  [H, N, ...]
-        The policy decides what gradient its input carries (Dreamer detaches it).
+    def imagine(self, start: State, policy: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor,
+                policy_noise: Tensor) -> Dream:
+        """H steps from `start` [N, ...]: action[k] = policy(features[k-1], policy_noise[k]).
+
+        latent_noise [H, N, ...], policy_noise [H, N, ...]. The policy decides what gradient its input carries (Dreamer: none).
         """
-        raise AssertionError("being written")
+        state, features = start, self.features(start)
+        dreamt, actions = [], []
+        for latent_draw, policy_draw in zip(latent_noise.unbind(), policy_noise.unbind()):
+            actions.append(policy(features, policy_draw))
+            state = self.dynamics.step(state, actions[-1], latent_draw)
+            features = self.features(state)
+            dreamt.append(features)
+        return Dream(torch.stack(dreamt), torch.stack(actions))
 
     def features(self, state: State) -> Tensor:
         return self.dynamics.features(state)
@@ -101,15 +115,31 @@ class WorldModel(nn.Module):
         return self.reward_head(features)
 
     def discount(self, features: Tensor) -> Tensor:
-        """γ · P(the episode goes on) [...]: the head's probability (its targets already contain γ), or γ where there is no head."""
+        """γ · P(the episode goes on) [...]: the head's probability (γ is in its targets), or γ where there is no head."""
         if self.discount_head is None:
             return torch.full_like(features[..., 0], self.gamma)
         return torch.sigmoid(self.discount_head(features))
 
-    def noise(self, length: int, sequences: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """What `loss` draws: at least "latent" [T, B, ...]; (kind, shape) by name."""
-        raise AssertionError("being written")
+    def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
+        """Mean observation by key, images in [-0.5, 0.5]; {} where the objective cannot draw."""
+        return self.objective.reconstruct(features)
+
+    def noise(self, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        """What `loss` needs drawn for a batch [length, sequences]."""
+        latent = self.dynamics.latent
+        return {"latent": latent.noise.over(length, sequences), **self.divergence.noise(latent, length, sequences)}
 
     def loss(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Observed, Metrics]:
-        """Scalar loss of sequences [T, B], with what was observed on the way (with gradient)."""
-        raise AssertionError("being written")
+        """Scalar loss of sequences [T, B], and what was observed on the way (with gradient). Source: spec §4."""
+        observed = self.observe(batch, noise["latent"])
+        represent, metrics = self.objective.loss(observed.features, observed.embed, batch)
+        divergence, divergence_metrics = self.divergence.loss(self.dynamics, observed.posterior, observed.prior, batch, noise)
+        reward = unit_normal_loss(self.reward(observed.features), batch["reward"])
+        loss = represent + divergence + self.reward_scale * reward
+        metrics = {**metrics, **divergence_metrics, "reward_loss": reward.detach()}
+        if self.discount_head is not None:
+            target = self.gamma * (1.0 - batch["is_terminal"])
+            discount = binary_cross_entropy_with_logits(self.discount_head(observed.features), target)
+            loss = loss + self.discount_scale * discount
+            metrics["discount_loss"] = discount.detach()
+        return loss, observed, {**metrics, "model_loss": loss.detach()}

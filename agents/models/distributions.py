@@ -1,0 +1,98 @@
+"""What an actor's numbers mean: policies as plain objects, written for one seed; noise comes in.
+
+Source: spec §5 (danijar/dreamer 56d4d44 and google-research/dreamer d517542).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from agents.models.latents import NoiseSpec
+
+
+class Policy(Protocol):
+    """Turns an actor network's output `raw` [..., raw_size(A)] into actions [..., A]."""
+
+    def raw_size(self, action: int) -> int: ...
+
+    def sample_noise(self, action: int) -> NoiseSpec:
+        """Of one draw."""
+
+    def sample(self, raw: Tensor, noise: Tensor) -> Tensor:
+        """A draw through which gradient flows; noise [..., *sample_noise.shape]."""
+
+    def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
+
+    def explore(self, raw: Tensor, noise: dict[str, Tensor], gradient_steps: Tensor) -> Tensor:
+        """The action while training [E, A]."""
+
+    def evaluate_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
+
+    def evaluate(self, raw: Tensor, noise: dict[str, Tensor]) -> Tensor:
+        """The action while evaluating [E, A]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TanhNormal:
+    """a = tanh(u), u ~ N(mean, std): mean = s·tanh(raw/s), std = softplus(raw + c) + min_std, c such that it starts at init_std.
+
+    init_std 5, min_std 1e-4, mean_scale 5: spec §5, both codes
+    mode_samples  100 draws, the likeliest is the mode, per row (TF2's index is right for one row only: spec §5)
+    exploration   std of the noise added to a training action, clipped to [-1, 1]: spec §9, both codes
+    """
+
+    init_std: float = 5.0
+    min_std: float = 1e-4
+    mean_scale: float = 5.0
+    mode_samples: int = 100
+    exploration: float = 0.3
+
+    def raw_size(self, action: int) -> int:
+        return 2 * action
+
+    def statistics(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and std of u, each [..., A]."""
+        mean, std = raw.chunk(2, -1)
+        mean = self.mean_scale * torch.tanh(mean / self.mean_scale)
+        return mean, softplus(std + math.log(math.expm1(self.init_std))) + self.min_std
+
+    def sample_noise(self, action: int) -> NoiseSpec:
+        return NoiseSpec("normal", (action,))
+
+    def sample(self, raw: Tensor, noise: Tensor) -> Tensor:
+        mean, std = self.statistics(raw)
+        return torch.tanh(torch.addcmul(mean, std, noise))
+
+    def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
+        """log p(action) [...]; |action| is taken as at most 0.99999997, as in the original."""
+        mean, std = self.statistics(raw)
+        return tanh_normal_log_prob(mean, std, torch.atanh(action.clamp(-0.99999997, 0.99999997)))
+
+    def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
+        return {"policy": NoiseSpec("normal", (num_envs, action)), "exploration": NoiseSpec("normal", (num_envs, action))}
+
+    def explore(self, raw: Tensor, noise: dict[str, Tensor], gradient_steps: Tensor) -> Tensor:
+        return (self.sample(raw, noise["policy"]) + self.exploration * noise["exploration"]).clamp(-1.0, 1.0)
+
+    def evaluate_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
+        return {"mode": NoiseSpec("normal", (self.mode_samples, num_envs, action))}
+
+    def evaluate(self, raw: Tensor, noise: dict[str, Tensor]) -> Tensor:
+        """The likeliest of `mode_samples` draws, row by row: [..., A]; noise["mode"] [samples, ..., A]."""
+        mean, std = self.statistics(raw)
+        draws = torch.addcmul(mean, std, noise["mode"])
+        best = tanh_normal_log_prob(mean, std, draws).argmax(0)
+        return torch.tanh(draws.gather(0, best[None, ..., None].expand(1, *draws.shape[1:])).squeeze(0))
+
+
+def tanh_normal_log_prob(mean: Tensor, std: Tensor, before_tanh: Tensor) -> Tensor:
+    """log p(tanh(u)) [...] from u [..., A]; log(1 - tanh²u) = 2 (ln 2 - u - softplus(-2u))."""
+    u = before_tanh
+    normal = -0.5 * ((u - mean) / std).square() - std.log() - 0.5 * math.log(2.0 * math.pi)
+    return (normal - 2.0 * (math.log(2.0) - u - softplus(-2.0 * u))).sum(-1)

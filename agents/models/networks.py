@@ -1,0 +1,194 @@
+"""Layers and stacks of layers with the sizes and the initial values of the original, for one seed.
+
+Images are [..., 64, 64, C] uint8 outside and x/255 - 0.5 inside (spec §4). Source: spec §2 (danijar/dreamer 56d4d44).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn.functional import elu, linear, relu
+
+IMAGE_SIZE = 64
+
+
+def initialize(module: nn.Module, generator: torch.Generator) -> None:
+    """Gives every parameter its initial value, Keras' defaults: Glorot-uniform kernels, zero biases, orthogonal recurrent kernels.
+
+    Keras holds a GRU's recurrent kernel as one [units, 3 units] matrix, so its orthogonal rows span the three gates together.
+    """
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            kind = name.rsplit(".", 1)[-1]
+            if kind.startswith("bias"):
+                parameter.zero_()
+            elif kind == "weight_recurrent":
+                nn.init.orthogonal_(parameter, generator=generator)
+            elif kind.startswith("weight"):
+                nn.init.xavier_uniform_(parameter, generator=generator)
+            else:
+                raise ValueError(f"parameter {name!r} has no initial value; end its name in weight… or bias…")
+
+
+def scaled_image(image: Tensor) -> Tensor:
+    """uint8 [..., H, W, C] -> float32 in [-0.5, 0.5]."""
+    return image.float().mul_(1.0 / 255.0).sub_(0.5)
+
+
+class GRU(nn.Module):
+    """Keras' reset-after GRU cell: the algebra of `torch.nn.GRUCell` as products and gates, which can be lifted over seeds."""
+
+    def __init__(self, inputs: int, units: int):
+        super().__init__()
+        self.weight_input = nn.Parameter(torch.empty(3 * units, inputs))
+        self.weight_recurrent = nn.Parameter(torch.empty(3 * units, units))
+        self.bias_input = nn.Parameter(torch.empty(3 * units))
+        self.bias_recurrent = nn.Parameter(torch.empty(3 * units))
+        self.units = units
+
+    def forward(self, inputs: Tensor, deter: Tensor) -> Tensor:
+        """inputs [B, I], deter [B, U] -> deter [B, U]; gates in the order reset, update, candidate."""
+        fresh = linear(inputs, self.weight_input, self.bias_input)
+        kept = linear(deter, self.weight_recurrent, self.bias_recurrent)
+        sizes = [2 * self.units, self.units]
+        fresh_gates, fresh_candidate = fresh.split(sizes, -1)
+        kept_gates, kept_candidate = kept.split(sizes, -1)
+        reset, update = torch.sigmoid(fresh_gates + kept_gates).chunk(2, -1)
+        candidate = torch.tanh(fresh_candidate + reset * kept_candidate)
+        return candidate + update * (deter - candidate)
+
+
+class MLP(nn.Module):
+    """`layers` hidden layers with ELU and a linear output, float32: [..., inputs] -> [..., outputs]."""
+
+    def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int):
+        super().__init__()
+        widths = [inputs, *[hidden] * layers, outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = elu(layer(x))
+        return self.layers[-1](x).float()
+
+
+class Scalar(nn.Module):
+    """One number per position: [..., inputs] -> [...], float32."""
+
+    def __init__(self, inputs: int, *, layers: int, hidden: int):
+        super().__init__()
+        self.mlp = MLP(inputs, 1, layers=layers, hidden=hidden)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.mlp(features).squeeze(-1)
+
+
+class ImageEncoder(nn.Module):
+    """Four convolutions, kernel 4, stride 2, ReLU: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
+
+    def __init__(self, channels: int, depth: int = 32):
+        super().__init__()
+        widths = [channels, depth, 2 * depth, 4 * depth, 8 * depth]
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
+        self.size = 32 * depth
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 [..., 64, 64, C] -> [..., size]."""
+        x = scaled_image(image).flatten(0, -4).permute(0, 3, 1, 2)
+        for layer in self.layers:
+            x = relu(layer(x))
+        return x.reshape(*image.shape[:-3], self.size)
+
+
+class ImageDecoder(nn.Module):
+    """Dense to 32 · depth, then four transposed convolutions, stride 2, kernels 5, 5, 6, 6: 1 → 5 → 13 → 30 → 64."""
+
+    def __init__(self, inputs: int, channels: int, depth: int = 32):
+        super().__init__()
+        widths = [32 * depth, 4 * depth, 2 * depth, depth, channels]
+        self.dense = nn.Linear(inputs, widths[0])
+        self.layers = nn.ModuleList(nn.ConvTranspose2d(a, b, k, 2) for a, b, k in zip(widths[:-1], widths[1:], (5, 5, 6, 6)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[..., F] -> mean image [..., 64, 64, C] in [-0.5, 0.5], float32."""
+        x = self.dense(features.reshape(-1, features.shape[-1]))[..., None, None]
+        for layer in self.layers[:-1]:
+            x = relu(layer(x))
+        x = self.layers[-1](x).float()
+        return x.permute(0, 2, 3, 1).unflatten(0, features.shape[:-1])
+
+
+class Encoder(nn.Module):
+    """Embeds every key of an observation: "image" by convolutions, the vectors together by two dense layers.
+
+    The vector part is ours; the paper's tasks are seen in pixels only.
+    """
+
+    def __init__(self, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+        super().__init__()
+        self.vectors = vector_keys(space)
+        if "image" in space.spaces:
+            self.image = ImageEncoder(image_channels(space), depth)
+        if self.vectors:
+            width = sum(math.prod(space[key].shape) for key in self.vectors)
+            self.vector = MLP(width, hidden, layers=1, hidden=hidden)
+        self.has_image = "image" in space.spaces
+        self.size = (self.image.size if self.has_image else 0) + (hidden if self.vectors else 0)
+
+    def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
+        """[..., *] by key -> [..., size]."""
+        embeds = []
+        if self.has_image:
+            embeds.append(self.image(observation["image"]))
+        if self.vectors:
+            embeds.append(elu(self.vector(torch.cat([observation[key] for key in self.vectors], -1))))
+        return embeds[0] if len(embeds) == 1 else torch.cat(embeds, -1)
+
+
+class Decoder(nn.Module):
+    """Mean of every key of an observation from features: the mirror of `Encoder`."""
+
+    def __init__(self, inputs: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+        super().__init__()
+        self.widths = {key: math.prod(space[key].shape) for key in vector_keys(space)}
+        self.has_image = "image" in space.spaces
+        if self.has_image:
+            self.image = ImageDecoder(inputs, image_channels(space), depth)
+        if self.widths:
+            self.vector = MLP(inputs, sum(self.widths.values()), layers=2, hidden=hidden)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """[..., F] -> {"image": [..., 64, 64, C] in [-0.5, 0.5], vectors: [..., width]}."""
+        means: dict[str, Tensor] = {}
+        if self.has_image:
+            means["image"] = self.image(features)
+        if self.widths:
+            means |= dict(zip(self.widths, self.vector(features).split(list(self.widths.values()), -1)))
+        return means
+
+
+def image_channels(space: spaces.Dict) -> int:
+    return int(space["image"].shape[-1])
+
+
+def vector_keys(space: spaces.Dict) -> tuple[str, ...]:
+    """Keys of the one-axis float observations, in sorted order."""
+    return tuple(sorted(key for key in space.spaces if key != "image"))
+
+
+def refuses_observation(space: spaces.Space) -> str | None:
+    """Why these networks cannot see such observations, or None."""
+    if not isinstance(space, spaces.Dict) or not space.spaces:
+        return f"observations must be a gymnasium Dict with \"image\" or vectors; this one is {space}"
+    for key, part in space.spaces.items():
+        if key == "image":
+            if len(part.shape) != 3 or part.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE) or part.dtype != "uint8":
+                return f"\"image\" must be uint8 {IMAGE_SIZE}x{IMAGE_SIZE}xC; this one is {part.dtype} {part.shape}"
+        elif not isinstance(part, spaces.Box) or len(part.shape) != 1:
+            return f"observation {key!r} must be a Box of one axis; this one is {part}"
+    return None

@@ -1,0 +1,94 @@
+"""What trains the representation: reconstruction, and the divergence between posterior and prior.
+
+Written for one seed. Likelihoods are Gaussians of unit variance, summed over event axes, averaged over time and batch.
+Source: spec §4 (danijar/dreamer 56d4d44).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from agents.models.latents import Latent, NoiseSpec
+from agents.models.networks import Decoder, scaled_image
+from agents.models.rssm import Dynamics, State
+
+LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+Metrics = dict[str, Tensor]
+
+
+def unit_normal_loss(mean: Tensor, target: Tensor, event_axes: int = 0) -> Tensor:
+    """-log N(target; mean, 1), summed over the last `event_axes` axes and averaged over the others: a scalar."""
+    events = math.prod(mean.shape[mean.dim() - event_axes:])
+    positions = mean.numel() // events
+    return 0.5 * (mean - target).square().sum() / positions + events * LOG_SQRT_2PI
+
+
+class Objective(Protocol):
+    """Trains features to know the observation; an nn.Module (it may hold a decoder)."""
+
+    def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        """features [T, B, F] and embed [T, B, E] with gradient; batch as observed. A scalar to be minimised."""
+
+    def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
+        """The mean observation by key (images in [-0.5, 0.5]) for looking at; {} where nothing can draw."""
+
+
+class Reconstruction(nn.Module):
+    """The observation is decoded from the features."""
+
+    def __init__(self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+        super().__init__()
+        self.decoder = Decoder(features, space, depth=depth, hidden=hidden)
+
+    def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        losses = {}
+        for key, mean in self.decoder(features).items():
+            if key == "image":
+                losses["image_loss"] = unit_normal_loss(mean, scaled_image(batch[key]), event_axes=3)
+            else:
+                losses[f"{key}_loss"] = unit_normal_loss(mean, batch[key], event_axes=1)
+        return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}
+
+    def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
+        return self.decoder(features)
+
+
+class Divergence(Protocol):
+    """What keeps the posterior near the prior; a plain object without parameters."""
+
+    def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        """What it draws beside the posterior's own noise; the name "latent" is taken."""
+
+    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
+             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        """A scalar to be minimised, scaled; states lead with [T, B]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeNats:
+    """scale · max(mean KL, free_nats): no gradient while the batch's mean is below the threshold.
+
+    free_nats     3.0, on the mean over batch and time (TF2; spec §12 row 5)
+    per_position  clips every position before the mean, as the original code did (profile `gr`)
+    """
+
+    scale: float = 1.0
+    free_nats: float = 3.0
+    per_position: bool = False
+
+    def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        return {}
+
+    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
+             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+        divergence = dynamics.divergence(posterior, prior)
+        mean = divergence.mean()
+        clipped = divergence.clamp_min(self.free_nats).mean() if self.per_position else mean.clamp_min(self.free_nats)
+        return self.scale * clipped, {"kl": mean.detach()}

@@ -1,0 +1,55 @@
+"""The only source of randomness of an agent: a number drawn is a function of (seed, purpose, counters) and of nothing else.
+
+So nothing random needs saving, several seeds together draw what each would draw alone, and a resumed run draws what the
+uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.models.latents import NoiseSpec
+
+INITIAL, ACT, LEARN, REPLAY = range(4)
+"""Purposes: initial values, acting, learning, choosing sequences."""
+
+
+def entropy(seed: int, purpose: int, *counters: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, purpose, *counters])
+
+
+class Noise:
+    """Draws for S seeds on one device."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device):
+        self.seeds, self.device = tuple(seeds), device
+        self._generator = torch.Generator(device)
+
+    def generator(self, seed: int, purpose: int, *counters: int) -> torch.Generator:
+        """The generator of one (seed, purpose, counters), at its beginning; valid until the next call."""
+        self._generator.manual_seed(int(entropy(seed, purpose, *counters).generate_state(1, np.uint64)[0]))
+        return self._generator
+
+    def draw(self, specs: Mapping[str, NoiseSpec], purpose: int, *counters: int) -> dict[str, Tensor]:
+        """Every tensor of `specs` as [S, *shape], float32; one draw per kind and seed, cut into the tensors in the order given."""
+        drawn: dict[str, Tensor] = {}
+        for kind in ("normal", "uniform"):
+            chosen = {name: spec.shape for name, spec in specs.items() if spec.kind == kind}
+            widths = [math.prod(shape) for shape in chosen.values()]
+            if not chosen:
+                continue
+            flat = torch.empty(len(self.seeds), sum(widths), device=self.device)
+            for row, seed in zip(flat, self.seeds):
+                generator = self.generator(seed, purpose, *counters)
+                if kind == "normal":
+                    row.normal_(generator=generator)
+                else:
+                    row.uniform_(generator=generator)
+            for (name, shape), part in zip(chosen.items(), flat.split(widths, 1)):
+                drawn[name] = part.reshape(len(self.seeds), *shape)
+        return drawn

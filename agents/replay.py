@@ -1,0 +1,152 @@
+"""Sequence replay of one seed: a lane of rows per environment, in the arrival convention (agents/api.py). NumPy only.
+
+A row is one TimeStep with the action that led to it. Rows are only ever appended, in blocks: in memory, or files mapped into it.
+Sources: spec §9 (TF2), with the start of a sequence inclusive of the last row (spec §12 row 12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+BLOCK_BYTES = 2 ** 29
+"""Size of a block; pages are taken only when written. Large, since every mapped file holds a descriptor open."""
+
+
+class Lane:
+    """The rows of one environment, in the order they arrived."""
+
+    def __init__(self, row: np.dtype, folder: Path | None):
+        self.row, self.folder, self.rows = row, folder, 0
+        self.block_rows = max(1024, BLOCK_BYTES // row.itemsize)
+        self._blocks: list[np.ndarray] = []
+
+    def append(self, values: Mapping[str, np.ndarray]) -> None:
+        block, place = divmod(self.rows, self.block_rows)
+        if block == len(self._blocks):
+            self._blocks.append(self._new_block(block))
+        for key, value in values.items():
+            self._blocks[block][key][place] = value
+        self.rows += 1
+
+    def _new_block(self, number: int) -> np.ndarray:
+        if self.folder is None:
+            return np.empty(self.block_rows, self.row)
+        path = self.folder / f"rows-{number:06d}.bin"
+        whole = path.exists() and path.stat().st_size == self.block_rows * self.row.itemsize
+        return np.memmap(path, self.row, "r+" if whole else "w+", shape=(self.block_rows,))
+
+    def read(self, key: str, start: int, out: np.ndarray) -> None:
+        """Copies rows start, start + 1, ... of one field into `out` [L, ...]."""
+        done = 0
+        while done < len(out):
+            block, place = divmod(start + done, self.block_rows)
+            part = self._blocks[block][key][place:place + len(out) - done]
+            out[done:done + len(part)] = part
+            done += len(part)
+
+    def everything(self) -> np.ndarray:
+        """A copy of all rows."""
+        parts = [block[:self.rows - i * self.block_rows] for i, block in enumerate(self._blocks)]
+        return np.concatenate([np.empty(0, self.row), *parts])
+
+    def flush(self) -> None:
+        for block in self._blocks:
+            if isinstance(block, np.memmap):
+                block.flush()
+
+    def truncate(self, rows: int) -> None:
+        """Forgets every row from `rows` on; maps the files of the others again after a restart."""
+        while len(self._blocks) * self.block_rows < rows:
+            self._blocks.append(self._new_block(len(self._blocks)))
+        self.rows = rows
+
+    def restore(self, rows: np.ndarray) -> None:
+        """Takes back what `everything` gave."""
+        self._blocks, self.rows = [], len(rows)
+        for start in range(0, len(rows), self.block_rows):
+            block = self._new_block(len(self._blocks))
+            part = rows[start:start + self.block_rows]
+            block[:len(part)] = part
+            self._blocks.append(block)
+
+
+class Replay:
+    """All lanes of one seed. Samples only sequences that start in a completed episode.
+
+    observation  shape and dtype by key
+    action       width of the stored action (one-hot if discrete)
+    folder       where rows live when they are too many for memory; None keeps them in memory
+    """
+
+    def __init__(self, observation: Mapping[str, tuple[tuple[int, ...], np.dtype]], action: int, num_envs: int,
+                 folder: Path | None = None):
+        self.row = np.dtype([("action", np.float32, (action,)), ("reward", np.float32), ("is_first", np.float32),
+                             ("is_terminal", np.float32),
+                             *((key, dtype, shape) for key, (shape, dtype) in observation.items())])
+        self.keys = tuple(self.row.names or ())
+        self.lanes = []
+        for number in range(num_envs):
+            place = None if folder is None else folder / f"lane-{number}"
+            if place is not None:
+                place.mkdir(parents=True, exist_ok=True)
+            self.lanes.append(Lane(self.row, place))
+        self._open = [0] * num_envs                            # first row of the episode under way, per lane
+        self._episodes: list[tuple[int, int, int]] = []        # (lane, first row, rows), in order of completion
+        self._used_lanes: set[int] = set()
+
+    @property
+    def episodes(self) -> int:
+        """Completed episodes."""
+        return len(self._episodes)
+
+    def add(self, lane: int, action: np.ndarray, observation: Mapping[str, np.ndarray], reward: float, is_first: bool,
+            is_last: bool, is_terminal: bool) -> None:
+        """One row; action and reward count as 0 where is_first. Only episodes that saw is_last are ever sampled."""
+        rows = self.lanes[lane].rows
+        if is_first:
+            self._open[lane] = rows
+        self.lanes[lane].append({"action": 0.0 if is_first else action, "reward": 0.0 if is_first else reward,
+                                 "is_first": is_first, "is_terminal": is_terminal, **observation})
+        if is_last:
+            self._episodes.append((lane, self._open[lane], rows + 1 - self._open[lane]))
+            self._used_lanes.add(lane)
+
+    def ready(self, length: int) -> bool:
+        """Whether there is a completed episode, and a sequence of `length` rows can be drawn from each."""
+        return bool(self._used_lanes) and all(self.lanes[lane].rows >= length for lane in self._used_lanes)
+
+    def sample(self, generator: np.random.Generator, out: Mapping[str, np.ndarray], *, balance_ends: bool = False) -> None:
+        """Fills out[key] [L, B, ...] with B sequences of L rows.
+
+        An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs on
+        into the rows that follow it in its lane (or begins before it, at the end of a lane); is_first tells where the next begins.
+        balance_ends: start = min(uniform {0 .. rows - 1}, rows - L), which draws the ends of episodes more often.
+        """
+        length, sequences = out["reward"].shape
+        chosen = generator.integers(0, len(self._episodes), sequences)
+        position = generator.random(sequences)
+        for b in range(sequences):
+            lane, first, rows = self._episodes[chosen[b]]
+            latest = max(rows - length, 0)
+            offset = min(int(position[b] * rows), latest) if balance_ends else int(position[b] * (latest + 1))
+            start = min(first + offset, self.lanes[lane].rows - length)
+            for key in self.keys:
+                self.lanes[lane].read(key, start, out[key][:, b])
+
+    def state(self) -> dict:
+        """What decides the future of sampling, as plain numbers; the rows themselves are saved apart, or in their files."""
+        for lane in self.lanes:
+            lane.flush()
+        return {"rows": [lane.rows for lane in self.lanes], "open": list(self._open),
+                "episodes": [list(episode) for episode in self._episodes]}
+
+    def restore(self, state: Mapping) -> None:
+        """Takes back `state`; rows that came after it are cut off. The rows must be there already."""
+        for lane, rows in zip(self.lanes, state["rows"]):
+            lane.truncate(rows)
+        self._open = list(state["open"])
+        self._episodes = [(lane, first, rows) for lane, first, rows in state["episodes"]]
+        self._used_lanes = {lane for lane, _, _ in self._episodes}
