@@ -52,6 +52,7 @@ class Suite:
 
 
 BUILT_IN = (
+    Suite(name="dmc", module="suites.dmc"),
     Suite(name="probe", module="suites.probes"),
 )
 
@@ -140,3 +141,13 @@ def _module_of(task: str) -> SuiteModule:
     if suite is None:
         raise ValueError(f"task {task!r} does not start with the name of its suite; suites: {', '.join(suites())}")
     return suite.load()
+
+
+def gl_renderer() -> str | None:
+    """What draws DeepMind Control frames here, for records; None where nothing can."""
+    from suites import dmc
+
+    try:
+        return dmc.gl_renderer()
+    except ValueError:
+        return None

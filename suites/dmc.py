@@ -1,0 +1,203 @@
+"""The 20 DeepMind Control tasks of the Dreamer paper, from 64x64 pixels.
+
+Only this file knows dm_control. Tasks, cameras and their source: Hafner et al. 2020, section 6, and the original code's task
+list (quadruped is followed by its camera 2; camera 0 shows it a few pixels wide).
+
+A frame is rendered once per decision, after the last repeat. `physics.render` builds a scene at every call (about 5 ms in
+software); here one camera stays open per environment, with the same pixels. dm_control is imported when an environment is
+made, and MUJOCO_GL is set to "egl" before that where it is unset and there is no display.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from importlib import util
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+IMAGE_SIZE = 64
+LOOKS = ("reference", "fast")
+INSTALL_EGL = "apt-get install -y --no-install-recommends libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
+
+_DOMAINS = {
+    "acrobot": ("swingup",),
+    "cartpole": ("balance", "balance_sparse", "swingup", "swingup_sparse"),
+    "cheetah": ("run",),
+    "cup": ("catch",),
+    "finger": ("spin", "turn_easy", "turn_hard"),
+    "hopper": ("hop", "stand"),
+    "pendulum": ("swingup",),
+    "quadruped": ("run", "walk"),
+    "reacher": ("easy", "hard"),
+    "walker": ("run", "stand", "walk"),
+}
+_DM_CONTROL_DOMAIN = {"cup": "ball_in_cup"}
+_CAMERA = {"quadruped": 2}
+
+TASKS = tuple(f"dmc_{domain}_{task}" for domain, tasks in _DOMAINS.items() for task in tasks)
+ALIASES = {"dmc_ball_in_cup_catch": "dmc_cup_catch", "ball_in_cup_catch": "dmc_cup_catch",
+           **{name.removeprefix("dmc_"): name for name in TASKS}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a task is shown and how long it lasts.
+
+    action_repeat         control steps per decision (the paper: 2)
+    time_limit_env_steps  episode length in control steps, always a truncation; None: 1,000, the suite's own
+    look                  "reference": dm_control's own pixels, to the bit; "fast": no shadows and no multisampling, several
+                          times cheaper in software (mean difference 1.4 of 255 on cartpole, 6.8 on walker)
+    camera                number of the camera; None: the paper's (2 for quadruped, else 0)
+    """
+
+    action_repeat: int = 2
+    time_limit_env_steps: int | None = 1000
+    look: Literal["reference", "fast"] = "reference"
+    camera: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.action_repeat < 1:
+            raise ValueError(f"dmc option action_repeat is at least 1, not {self.action_repeat}")
+        if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
+            raise ValueError(f"dmc option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
+        if self.look not in LOOKS:
+            raise ValueError(f"dmc option look is one of {', '.join(LOOKS)}, not {self.look!r}")
+
+
+class ControlTask(gymnasium.Env):
+    """One dm_control task as pixels, actions in [-1, 1] and rewards summed over the repeats. `physics` is dm_control's."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own convention)
+    render_mode = "rgb_array"
+
+    def __init__(self, task: str, options: Options) -> None:
+        suite = _dm_control_suite()
+        domain, _, name = task.removeprefix("dmc_").partition("_")
+        self.options = options
+        self.limit = 1000 if options.time_limit_env_steps is None else options.time_limit_env_steps
+        # The limit is counted here, so dm_control's own (1,000 control steps) is out of the way.
+        self._environment = suite.load(_DM_CONTROL_DOMAIN.get(domain, domain), name, task_kwargs={"time_limit": float("inf")})
+        self.physics = self._environment.physics
+        if options.look == "fast":                              # read once, when the first frame makes the GL context
+            self.physics.model.vis.quality.shadowsize = 0
+            self.physics.model.vis.quality.offsamples = 0
+        self._camera_id = _CAMERA.get(domain, 0) if options.camera is None else options.camera
+        if not 0 <= self._camera_id < self.physics.model.ncam:
+            raise ValueError(f"task {task!r} has the cameras 0 to {self.physics.model.ncam - 1}, not {self._camera_id}")
+        self._camera: Any = None
+        action = self._environment.action_spec()
+        self._scale = (action.maximum - action.minimum) / 2
+        self._offset = (action.maximum + action.minimum) / 2
+        self.action_space = spaces.Box(-1.0, 1.0, action.shape, np.float32)
+        self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)})
+        self.env_steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
+        """A new episode; the seed decides it alone, as `suite.load(random=seed)` would decide its first one."""
+        super().reset(seed=seed)
+        if seed is not None:
+            # Every task draws from this one generator, and resets the whole of the simulator's state.
+            words = seed if seed < 2**32 else np.random.SeedSequence(seed).generate_state(8)
+            self._environment.task._random = np.random.RandomState(words)   # dm_control's own kind
+        self._environment.reset()
+        self.env_steps = 0
+        return self._observation(), {"env_steps": 0}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        control = self._scale * np.clip(np.asarray(action, np.float64), -1, 1) + self._offset
+        reward, repeats = 0.0, min(self.options.action_repeat, self.limit - self.env_steps)
+        if repeats <= 0:
+            raise RuntimeError(f"the episode ended at its limit of {self.limit} env steps; reset before the next step")
+        for _ in range(repeats):
+            arrived = self._environment.step(control)
+            assert not arrived.last(), "none of the 20 tasks terminates"
+            reward += arrived.reward
+        self.env_steps += repeats
+        return self._observation(), float(reward), False, self.env_steps >= self.limit, {"env_steps": repeats}
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The present frame, uint8 [64, 64, 3], in memory of its own."""
+        if self._camera is None:
+            self._camera = _open_camera(self.physics, self._camera_id)
+        return self._camera.render().copy()
+
+    def close(self) -> None:
+        if self._camera is not None:
+            self._camera._scene.free()
+            self._camera = None
+        self.physics.free()
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {"image": self.render()}
+
+
+def unavailable(task: str) -> str | None:
+    """dm_control and, where frames come from EGL or OSMesa, the system's library for it."""
+    if util.find_spec("dm_control") is None:
+        return "dm_control is not installed: pip install 'dm_control>=1.0.50' 'mujoco>=3.17,<4'"
+    _choose_renderer()
+    library = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}.get(os.environ.get("MUJOCO_GL", "").lower())
+    if library is not None and sys.platform == "linux" and not _loads(library):
+        return f"MUJOCO_GL={os.environ['MUJOCO_GL']} needs {library}, which this system has not: {INSTALL_EGL}"
+    return None
+
+
+def make(task: str, options: Options) -> ControlTask:
+    return ControlTask(task, options)
+
+
+def gl_renderer() -> str:
+    """What draws the frames, in OpenGL's words ("llvmpipe (LLVM ...)", a GPU's name). Raises ValueError without one."""
+    reason = unavailable("")
+    if reason is not None:
+        raise ValueError(f"no renderer: {reason}")
+    _dm_control_suite()
+    from dm_control import _render
+    from OpenGL import GL
+
+    context = _render.Renderer(max_width=IMAGE_SIZE, max_height=IMAGE_SIZE)
+    with context.make_current() as current:
+        name = current.call(GL.glGetString, GL.GL_RENDERER)
+    context.free()
+    return name.decode()
+
+
+def _choose_renderer() -> None:
+    headless = sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if headless:
+        os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _dm_control_suite() -> Any:
+    """Imports dm_control with a renderer; what goes wrong there becomes one line that says what to install."""
+    _choose_renderer()
+    try:
+        from dm_control import suite
+    except (ImportError, AttributeError, RuntimeError) as error:    # PyOpenGL fails with an AttributeError without libEGL
+        raise ValueError(f"dm_control does not start with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
+                         f"({' '.join(str(error).split())}): {INSTALL_EGL}") from error
+    return suite
+
+
+def _open_camera(physics: Any, camera_id: int) -> Any:
+    from dm_control.mujoco import engine
+
+    try:
+        return engine.Camera(physics, IMAGE_SIZE, IMAGE_SIZE, camera_id)
+    except RuntimeError as error:
+        raise ValueError(f"no frame can be rendered with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
+                         f"({' '.join(str(error).split())}): {INSTALL_EGL}") from error
