@@ -41,6 +41,10 @@ class AgentEntry:
     def refuses(self, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
         return self._module().refuses(options, observation_space, action_space)
 
+    def keeps_replay(self) -> bool:
+        """Whether it stores every observation it is shown (a recipe that does not says KEEPS_REPLAY = False)."""
+        return bool(getattr(self._module(), "KEEPS_REPLAY", True))
+
     def build(self, options: Any, context: AgentContext) -> Agent:
         reason = self.refuses(options, context.observation_space, context.action_space)
         if reason is not None:
@@ -73,3 +77,14 @@ def find(name: str) -> AgentEntry:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"agent {name!r} is not known{hint} Known: {', '.join(known)}")
     return known[name]
+
+
+def resolve_device(name: str) -> str:
+    """"auto", "cpu" or "cuda" -> the device an agent is built for. Imports torch. ValueError for "cuda" without a GPU."""
+    return str(importlib.import_module("agents.device").resolve(name))
+
+
+def describe_device(device: str) -> str | None:
+    """The name of the GPU, for the record; None on a CPU. Imports torch."""
+    name = importlib.import_module("agents.device").describe(device)
+    return None if name is None else str(name)
