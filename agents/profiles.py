@@ -1,0 +1,18 @@
+"""Sizes and settings of the backbone that every arm of the table shares in a profile, as fields of `agents.backbone.Backbone`.
+
+A behaviour's own settings stand in its recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+QUICK: Mapping[str, Any] = {
+    "stoch": 16, "deter": 64, "model_hidden": 64, "depth": 8, "hidden": 64, "batch_sequences": 16, "batch_length": 16,
+    "model_learning_rate": 2e-3, "prefill_env_steps": 2000, "update_every_env_steps": 100, "updates": 10,
+}
+"""The same code at a size for two CPU cores: every number is ours, chosen for time and not from the paper."""
+
+DISCRETE: Mapping[str, Any] = {"kl_scale": 0.1, "clip_rewards": True, "predict_discount": True, "balance_ends": True}
+"""Discrete control (Hafner et al. 2020, appendix A; spec dreamer §11): Atari and DMLab."""

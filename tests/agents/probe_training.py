@@ -1,0 +1,86 @@
+"""A training loop of thirty lines for tests: one agent, S seeds x E copies of a tiny environment, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import gymnasium
+import numpy as np
+
+from agents.api import Agent, Progress, TimeStep
+
+MakeEnvironment = Callable[[], gymnasium.Env]
+
+
+class Lanes:
+    """S x E environments that restart by themselves."""
+
+    def __init__(self, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, purpose: int):
+        self.envs = [[make() for _ in range(num_envs)] for _ in seeds]
+        self.seeds, self.purpose = seeds, purpose
+        self.episodes = np.zeros((len(seeds), num_envs), int)
+
+    def _rows(self, rows) -> TimeStep:
+        grid = [rows[start:start + len(self.envs[0])] for start in range(0, len(rows), len(self.envs[0]))]
+        keys = grid[0][0][0]
+        observation = {key: np.stack([np.stack([row[0][key] for row in line]) for line in grid]) for key in keys}
+        column = [np.array([[row[i] for row in line] for line in grid]) for i in range(1, 5)]
+        return TimeStep(observation, column[0].astype(np.float32), *(flag.astype(bool) for flag in column[1:]))
+
+    def reset(self, s: int, e: int):
+        seed = np.random.SeedSequence([self.seeds[s], self.purpose, e, int(self.episodes[s, e])]).generate_state(1)[0]
+        self.episodes[s, e] += 1
+        return self.envs[s][e].reset(seed=int(seed))[0], 0.0, True, False, False
+
+    def reset_all(self) -> TimeStep:
+        return self._rows([self.reset(s, e) for s in range(len(self.envs)) for e in range(len(self.envs[0]))])
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        rows = []
+        for s, line in enumerate(self.envs):
+            for e, env in enumerate(line):
+                observation, reward, terminated, truncated, _ = env.step(action[s, e])
+                rows.append((observation, reward, False, terminated or truncated, terminated))
+        return self._rows(rows)
+
+    def restart(self, step: TimeStep) -> TimeStep:
+        """The same step, with those lanes reset whose episode ended."""
+        arrays = [{key: value.copy() for key, value in step.observation.items()}, *(part.copy() for part in step[1:])]
+        for s, e in zip(*np.nonzero(step.is_last)):
+            observation, *rest = self.reset(s, e)
+            for key, value in observation.items():
+                arrays[0][key][s, e] = value
+            for array, value in zip(arrays[1:], rest):
+                array[s, e] = value
+        return TimeStep(*arrays)
+
+
+def train(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, decisions: int) -> None:
+    """Every environment takes `decisions` steps; env_steps count those of all environments of one seed (repeat 1)."""
+    lanes = Lanes(make, seeds, num_envs, 0)
+    step, carry = lanes.reset_all(), agent.initial(num_envs)
+    everyone = np.ones((len(seeds), num_envs), bool)
+    agent.observe(np.zeros((len(seeds), num_envs, *lanes.envs[0][0].action_space.shape), np.float32), step, everyone)
+    for number in range(1, decisions + 1):
+        action, carry = agent.act(carry, step, explore=True)
+        step = lanes.step(action)
+        agent.observe(action, step, everyone)
+        if step.is_last.any():
+            ended, step = step.is_last, lanes.restart(step)
+            agent.observe(action, step, ended)
+        agent.learn(Progress(env_steps=number * num_envs, agent_steps=number * num_envs, episodes=int(lanes.episodes.min()) - 1,
+                             budget_env_steps=decisions * num_envs))
+
+
+def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes: int) -> np.ndarray:
+    """Mean return per seed of `episodes` parallel episodes without exploration."""
+    lanes = Lanes(make, seeds, episodes, 1)
+    step, carry = lanes.reset_all(), agent.initial(episodes, stream=1)
+    returns, running = np.zeros((len(seeds), episodes)), np.ones((len(seeds), episodes), bool)
+    while running.any():
+        action, carry = agent.act(carry, step, explore=False)
+        step = lanes.step(action)
+        returns += step.reward * running
+        running &= ~step.is_last
+        step = lanes.restart(step)
+    return returns.mean(1)
