@@ -6,7 +6,7 @@ Reads runs through `protocols.store` and scores through `analysis.table`; comput
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,30 @@ class Material:
     @property
     def budget(self) -> str:
         return f"{short_count(self.selection.budget_env_steps)} env steps"
+
+    @property
+    def raw_units(self) -> bool:
+        """Whether scores of different tasks may be averaged as they are: all on one scale."""
+        return self.normalization in ("dmc", "none")
+
+    @property
+    def unit(self) -> str:
+        """What a mean over tasks is measured in."""
+        if self.raw_units:
+            return "episode return" + (", 0 to 1,000" if self.normalization == "dmc" else "")
+        return normalize.NORMALIZATIONS[self.normalization].label
+
+    @property
+    def digits(self) -> int:
+        return 1 if self.raw_units else 3
+
+    def only(self, methods: Iterable[str]) -> Material:
+        """The same comparison among some of its methods."""
+        chosen = list(methods)
+        scores = self.selection.scores
+        selection = replace(self.selection, scores=scores[scores["method"].isin(chosen)].reset_index(drop=True))
+        table = self.table[self.table["method"].isin(chosen)].reset_index(drop=True)
+        return replace(self, table=table, selection=selection)
 
     def looks(self, methods: Iterable[str]) -> dict[str, Look]:
         return looks(methods, self.overrides)

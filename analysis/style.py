@@ -161,8 +161,6 @@ def short_count(value: float) -> str:
     return f"{value:.4g}"
 
 
-def number(value: float) -> str:
-    """A score for people: three to four digits that matter; a missing one is a dash."""
-    if value != value:
-        return "–"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+def number(value: float, digits: int = 1) -> str:
+    """A score for people, with a true minus sign; a missing one is a dash."""
+    return "–" if value != value else f"{value:,.{digits}f}".replace("-", "−")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from analysis import aggregate, references
-from analysis.figures.curves import panels
+from analysis.figures.curves import panels, row_major
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import estimate_table, task_estimates
 from analysis.material import Material, seeds_in_words
@@ -26,7 +26,7 @@ def _ours(material: Material) -> pd.DataFrame:
     scores = material.scores
     per_task = task_estimates(scores, material.reps)
     published = material.published
-    if scores["task"].nunique() < 2 or published.empty:
+    if published["task"].nunique() < WHOLE_SET:
         return per_task
     by_method = published.groupby("method")["task"].agg(set)
     means = {COMMON: set.intersection(*by_method), OWN: set.union(*by_method)}
@@ -135,7 +135,7 @@ def fig6(material: Material) -> Drawing:
     labels = {method: material.label(method) for method in methods}
     roomy = len(names) <= 2
     common = int(data[data["panel"] == COMMON]["tasks"].max()) if COMMON in names else 0
-    titles = {COMMON: f"Mean of the common {common}", OWN: "Mean of each one's own"}
+    titles = {COMMON: f"Mean, common {common}", OWN: "Mean, own tasks"}
     with drawing_style("fig6"):
         figure, every = panels(len(names), columns=6, size=(1.85, 1.6), legend_rows=0 if roomy else 2, single=(7.5, 3.9))
         for axes, name in zip(every, names):
@@ -161,7 +161,7 @@ def fig6(material: Material) -> Drawing:
             Patch(facecolor="white", edgecolor=colors[name], hatch="////", label=f"{name} (published)") for name in published
         ]
         if not roomy:
-            figure.legend(handles=handles, loc="outside lower center", ncols=5)
+            figure.legend(handles=row_major(handles, 5), loc="outside lower center", ncols=min(5, len(handles)))
         elif published and methods:
             every[0].legend(
                 handles=[

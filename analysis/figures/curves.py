@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,13 +45,32 @@ def panels(
 
 
 def env_steps_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+
+
+def label_bottom(every: Sequence[Axes], text: str) -> None:
+    """An x label below the lowest panel of every column (`supxlabel` would lie under a legend outside the axes)."""
+    lowest: dict[int, Axes] = {}
+    for axes in every:
+        spec = axes.get_subplotspec()
+        lowest[spec.colspan.start if spec else 0] = axes
+    for axes in lowest.values():
+        axes.set_xlabel(text)
+
+
+def row_major(entries: Sequence[Any], columns: int) -> list[Any]:
+    """Legend entries in an order that reads along the rows; matplotlib fills columns first."""
+    columns = min(columns, len(entries)) or 1
+    return [entries[index] for column in range(columns) for index in range(column, len(entries), columns)]
 
 
 def legend_below(figure: Figure, axes: Axes, *, columns: int = 5) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
+        unique = dict(zip(labels, handles))
+        labels = row_major(list(unique), columns)
+        handles = [unique[label] for label in labels]
         figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
@@ -131,7 +151,7 @@ def curves(
             axes.margins(x=0.02)
             if material.normalization == "dmc" and len(tasks) > 1:
                 axes.set_ylim(-20, 1020)
-        figure.supxlabel("env steps", fontsize=9)
+        label_bottom(every, "env steps")
         figure.supylabel("episode return", fontsize=9)
         fullest = max(every, key=lambda axes: len(axes.get_legend_handles_labels()[0]))
         legend_below(figure, fullest)

@@ -38,6 +38,24 @@ def task_estimates(scores: pd.DataFrame, reps: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def means(material: Material) -> pd.DataFrame:
+    """The mean over the common tasks of every method with its interval, in the unit of the material; methods sorted."""
+    scores = _in_units(material)
+    return estimate_table(aggregate.estimates(scores, metrics=["mean"], reps=material.reps, single_seed="omit"))
+
+
+def _in_units(material: Material) -> pd.DataFrame:
+    return aggregate.common_tasks(material.scores if material.raw_units else material.normalized)
+
+
+def comparable(material: Material, baseline: str) -> list[str]:
+    """Methods that can be told from the baseline: at least two seeds of both on every common task."""
+    scores = _in_units(material)
+    seeds = scores.groupby(["method", "task"])["seed"].nunique().groupby("method").min()
+    enough = [str(method) for method in seeds.index[seeds > 1]]
+    return [method for method in enough if method != baseline] if baseline in enough else []
+
+
 def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, height: float = 0.55) -> None:
     """One bar per row from low to high with its point as a black stroke; the first row on top."""
     for position, row in enumerate(rows.itertuples()):
@@ -46,6 +64,7 @@ def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, hei
                 position, row.high - row.low, left=row.low, height=height, color=colors[row.method], alpha=0.65, linewidth=0
             )
         axes.plot([row.point, row.point], [position - height / 2, position + height / 2], color=INK, linewidth=1.6)
+    axes.use_sticky_edges = False
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)))
     axes.tick_params(axis="y", length=0)
@@ -92,13 +111,17 @@ def aggregates(material: Material) -> Drawing:
 
 def differences(material: Material, baseline: str = "random") -> Drawing:
     """How far every method lies from one of them, in the score's own units, with the 95% interval of the difference."""
-    raw = aggregate.common_tasks(material.scores if material.normalization in ("dmc", "none") else material.normalized)
-    others = [method for method in sorted(raw["method"].unique()) if method != baseline]
+    raw = _in_units(material)
+    others = comparable(material, baseline)
+    if not others:
+        raise ValueError(
+            f"a difference to {baseline!r} needs two seeds of it and of another method on the same tasks; "
+            f"the scores hold {', '.join(material.methods)}"
+        )
     data = estimate_table([aggregate.difference(raw, other, baseline, metric="mean", reps=material.reps) for other in others])
     data.insert(0, "of", others)
     data.insert(1, "to", baseline)
     colors = {f"{row.method}": material.looks([row.of])[row.of].color for row in data.itertuples()}
-    unit = "points of the mean return" if material.normalization in ("dmc", "none") else f"mean {axis_label(material)}"
     with drawing_style("difference"):
         figure = new_figure(7.0, 0.95 + 0.32 * len(others))
         axes = figure.subplots()
@@ -108,7 +131,7 @@ def differences(material: Material, baseline: str = "random") -> Drawing:
         low, high = min(0.0, data[["low", "point"]].min().min()), max(0.0, data[["high", "point"]].max().max())
         room = 0.06 * ((high - low) or 1.0)
         axes.set_xlim(low - room, high + room)
-        axes.set_xlabel(f"difference to {baseline} ({unit})")
+        axes.set_xlabel(f"difference to {baseline} (mean {material.unit})")
     return Drawing(
         name="difference",
         title=f"Difference to {baseline}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from analysis.figures.curves import legend_below, panels
+from analysis.figures.curves import label_bottom, legend_below, panels
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import task_estimates
 from analysis.material import Material, seeds_in_words
@@ -68,7 +68,7 @@ def fig4(material: Material) -> Drawing:
             axes.set_xticks(ticks)
             if material.normalization == "dmc":
                 axes.set_ylim(-20, 1020)
-        figure.supxlabel("horizon (agent steps)", fontsize=9)
+        label_bottom(every, "horizon (agent steps)")
         figure.supylabel("score (episode return)", fontsize=9)
         legend_below(figure, every[0])
     return Drawing(

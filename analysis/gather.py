@@ -1,0 +1,95 @@
+"""Paths and choices of a command line in, the one comparison they mean out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import material, provenance
+from analysis import table as tables
+from analysis.material import Material
+from protocols.spec import ScoreRule
+
+
+def gather(
+    paths: Sequence[str | Path],
+    *,
+    several_protocols: bool = False,
+    protocol: str | None = None,
+    methods: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    at: int | None = None,
+    window: int = 0,
+    short: tables.Short = "drop",
+    normalization: str | None = None,
+    reps: int = 50_000,
+) -> Material:
+    """Scores of runs folders and files as one material. Cut runs (`--limit`) and diverged ones are never among them.
+
+    several_protocols  bring the protocols together as methods "agent action_repeat=R" (Figure 12 alone may do so)
+
+    Raises ValueError where the folders hold several protocols and none is chosen, and for a method or task that is not there.
+    """
+    folders, files = material.split_paths(paths)
+    found = provenance.groups(material.runs_of(folders))
+    if protocol is not None:
+        found = [group for group in found if group.protocol == protocol]
+    if len(found) > 1 and not several_protocols:
+        raise ValueError(
+            f"the runs are of several protocols ({', '.join(group.protocol for group in found)}), which never share a figure; "
+            "choose one with --protocol"
+        )
+    parts, overrides = [], {}
+    for group in found:
+        cells = {
+            (cell.method, cell.task, str(cell.seed))
+            for cell in group.cells
+            if cell.counts or cell.why == provenance.REASONS["unfinished"]
+        }
+        if not any(cell.run.episodes() for cell in group.cells):
+            continue
+        table = tables.read(folders, protocol=group.protocol)
+        table = table[[key in cells for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]]
+        overrides |= provenance.overrides(group.cells)
+        if several_protocols:
+            repeat = group.data["action_repeat"]
+            table = table.assign(method=[f"{method} action_repeat={repeat}" for method in table["method"]], protocol="")
+        parts.append(table)
+    if files:
+        parts.append(tables.read(files, protocol=protocol))
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        raise ValueError(f"{', '.join(map(str, paths))} holds no evaluation{f' of {protocol}' if protocol else ''} to draw")
+    table = pd.concat(parts, ignore_index=True)
+    table = _chosen(_chosen(table, "method", methods), "task", tasks)
+    rule = None
+    if len(found) == 1 and at is None and not window and table["protocol"].nunique() == 1:
+        rule, at = ScoreRule(**found[0].data["score_rule"]), found[0].data["env_steps"]
+    names = [group.protocol for group in found] or sorted({name for name in table["protocol"] if name})
+    title = ", ".join(names) or ", ".join(path.name.split(".")[0] for path in files)
+    return material.assemble(
+        table,
+        title=title,
+        rule=rule,
+        at=at,
+        window=window,
+        short=short,
+        normalization=normalization,
+        overrides=overrides,
+        reps=reps,
+    )
+
+
+def _chosen(table: pd.DataFrame, column: str, wanted: Sequence[str]) -> pd.DataFrame:
+    there = sorted(table[column].unique())
+    for name in wanted:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, n=1)
+            raise ValueError(
+                f"{column} {name!r} is not among the scores{f'; did you mean {near[0]!r}?' if near else ''} They hold "
+                f"{', '.join(there)}"
+            )
+    return table[table[column].isin(list(wanted))].reset_index(drop=True) if wanted else table

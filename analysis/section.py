@@ -1,0 +1,199 @@
+"""One section of the report: a protocol (as one digest) or the score files, with what was run and what may not be counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import material, provenance, results
+from analysis.figures.drawing import Drawing, csv_text, png_bytes, svg_text
+from analysis.pictures import pictures
+from analysis.style import task_label
+from protocols.spec import ScoreRule
+
+
+@dataclass
+class Section:
+    """One protocol (as one digest) on the page. `files`: name -> content, beside the page; `summary`: its share of the JSON."""
+
+    anchor: str
+    title: str
+    purpose: str = ""
+    warnings: list[str] = field(default_factory=list)
+    cards_title: str = ""
+    cards: list[dict[str, str]] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    folder: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    headline: str = ""
+    lead: list[str] = field(default_factory=list)
+
+    def add(self, heading: str, *paragraphs: str, **content: Any) -> None:
+        anchor = re.sub(r"[^a-z0-9]+", "-", f"{self.anchor}-{heading}".lower()).strip("-")
+        self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, **content})
+
+    def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
+        """A figure on the page, and its SVG, PNG and CSV beside it."""
+        path = f"{self.folder}{drawing.name}"
+        svg = svg_text(drawing, prefix=f"{self.anchor}-")
+        self.files[f"{path}.svg"] = svg.encode()
+        self.files[f"{path}.png"] = png_bytes(drawing)
+        self.files[f"{path}.csv"] = csv_text(drawing.data).encode()
+        self.add(heading, *paragraphs, svg=svg, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", **content)
+
+
+def run_section(
+    group: provenance.Group, table: pd.DataFrame, beside: pd.DataFrame | None, *, several: bool, same: bool, reps: int
+) -> Section:
+    suffix = f" ({group.digest[:8]})" if same else ""
+    anchor = re.sub(r"[^a-z0-9]+", "-", f"{group.protocol}{suffix}".lower()).strip("-")
+    section = Section(
+        anchor=anchor,
+        title=f"{group.protocol}{suffix}: {group.data['title']}",
+        purpose=group.data["purpose"],
+        folder=f"{anchor}/" if several else "",
+    )
+    shown = _rows_of(table, [cell for cell in group.cells if cell.run.manifest["limit_env_steps"] is None])
+    counted = _rows_of(table, group.counted)
+    if beside is not None:
+        clash = sorted(set(beside["method"]) & set(shown["method"]))
+        if clash:
+            raise ValueError(
+                f"method {clash[0]!r} of {group.protocol} is in the runs folder and in {beside['source'].iloc[0]}; rename one"
+            )
+        shown, counted = pd.concat([shown, beside]), pd.concat([counted, beside])
+    absent = provenance.missing(group)
+    section.warnings = _warnings(group, absent)
+    if len(counted):
+        rule = ScoreRule(**group.data["score_rule"])
+        subject = material.assemble(
+            counted.reset_index(drop=True),
+            title=group.protocol,
+            rule=rule,
+            at=group.data["env_steps"],
+            normalization=group.data["normalization"],
+            overrides=provenance.overrides(group.cells),
+            reps=reps,
+        )
+        results.fill(section, subject, replace(subject, table=shown.reset_index(drop=True)))
+    elif len(shown):
+        section.headline = f"{group.protocol}: no finished run yet"
+    total = len({cell.method for cell in group.cells if cell.run.manifest["limit_env_steps"] is None})
+    grid = total * len(group.data["tasks"]) * len(group.data["seeds"])
+    tasks = group.data["tasks"]
+    named = ": " + ", ".join(map(task_label, tasks)) if len(tasks) <= 4 else ""
+    section.lead.insert(
+        0,
+        f"{total} agent{'s' if total != 1 else ''} on {len(tasks)} task{'s' if len(tasks) != 1 else ''}{named}; "
+        f"{len(group.data['seeds'])} seeds each, {group.data['env_steps']:,} env steps a run: "
+        f"{grid - len(absent)} of {grid} runs finished.",
+    )
+    machine = provenance.counted(provenance.hardware(cell.run.manifest) for cell in group.cells)
+    section.lead.append(f"Run on {machine}.")
+    section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
+    found = pictures([cell.run for cell in group.cells])
+    if found:
+        section.add(
+            "Pictures", "The last recorded evaluation and imagined sequences, of the first seed that has them.", pictures=found
+        )
+    states = {state: sum(cell.state == state for cell in group.cells) for state in ("done", "running", "resumable", "diverged")}
+    section.add(
+        "What was run",
+        facts=[
+            ("Runs", ", ".join(f"{count} {state}" for state, count in states.items() if count) + f", {len(absent)} missing"),
+            *provenance.facts(group),
+        ],
+    )
+    if absent:
+        section.add("Missing cells", points=provenance.compress(absent))
+    section.summary |= {
+        "protocol": group.protocol,
+        "digest": group.digest,
+        "states": states,
+        "counted": len(group.counted),
+        "grid": grid,
+        "missing": absent,
+        "not_counted": [
+            {"method": cell.method, "task": cell.task, "seed": cell.seed, "why": cell.why}
+            for cell in group.cells
+            if not cell.counts
+        ],
+        "foreign_simulator": [
+            {"method": cell.method, "task": cell.task, "seed": cell.seed, "found": cell.foreign}
+            for cell in group.cells
+            if cell.foreign
+        ],
+        "facts": dict(provenance.facts(group)),
+    }
+    return section
+
+
+def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int) -> Section:
+    anchor = re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-") or "score-files"
+    section = Section(
+        anchor=anchor,
+        title=protocol or "Score files",
+        folder=f"{anchor}/" if several else "",
+        purpose="Scores read from files; how they were made is known only to their sources.",
+    )
+    subject = material.assemble(table.reset_index(drop=True), title=protocol or "score files", reps=reps)
+    results.fill(section, subject, subject)
+    sources = sorted(table["source"].unique())
+    section.add(
+        "What was read",
+        facts=[
+            ("Files", ", ".join(Path(source).name for source in sources)),
+            ("Score of a run", subject.selection.rule),
+            ("Budget", subject.budget),
+        ],
+    )
+    section.lead.insert(
+        0,
+        f"{len(subject.methods)} methods on {len(subject.tasks)} tasks, "
+        f"{len(subject.scores)} runs compared at {subject.budget}.",
+    )
+    section.summary |= {"protocol": protocol, "files": [Path(source).name for source in sources]}
+    return section
+
+
+def _rows_of(table: pd.DataFrame, cells: Sequence[provenance.Cell]) -> pd.DataFrame:
+    wanted = {(cell.method, cell.task, str(cell.seed)) for cell in cells}
+    mask = [key in wanted for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]
+    return table[mask]
+
+
+def _warnings(group: provenance.Group, absent: Sequence[Any]) -> list[str]:
+    found = []
+    for reason, name in (
+        (provenance.REASONS["limited"], "cut short with --limit"),
+        (provenance.REASONS["diverged"], "diverged"),
+        (provenance.REASONS["unfinished"], "unfinished"),
+    ):
+        cells = [cell for cell in group.cells if cell.why == reason]
+        if cells:
+            found.append(
+                f"{len(cells)} run{'s' if len(cells) != 1 else ''} {name}, never counted in a score: "
+                + "; ".join(provenance.compress([(c.method, c.task, c.seed) for c in cells])[:6])
+                + "."
+            )
+    if absent:
+        found.append(f"{len(absent)} cells of the grid have no finished run (listed below); the means are over what is there.")
+    foreign = [cell for cell in group.cells if cell.foreign]
+    if foreign:
+        versions = provenance.counted(", ".join(cell.foreign) for cell in foreign)
+        found.append(
+            f"{len(foreign)} runs were made under another simulator version than the protocol's: {versions}. "
+            "Simulator releases move scores; compare them with care."
+        )
+    if group.known_digest not in (None, group.digest):
+        found.append(
+            f"These records carry digest {group.digest[:12]} of {group.protocol}, this installation's is {str(group.known_digest)[:12]}: "
+            "another definition under the same name."
+        )
+    return found
