@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from analysis.table import InvalidData, Short, read, select
+from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,13 +76,14 @@ def load(
     method: str | None = None,
     at: int | None = None,
     window: int = 0,
+    rule: ScoreRule | None = None,
     short: Short = "fail",
     protocol: str | None = None,
 ) -> Reference:
     """A shipped reference by name, or a score file or runs folder as a raw reference.
 
     method   which method of the file; needed where there are several
-    at, window, short   how a file's curves become one score per run, see `analysis.table.select`
+    at, window, rule, short   how a file's curves become one score per run, see `analysis.table.select`
     """
     if str(name_or_path) in NAMES:
         return _dreamer_2020(method or "Dreamer")
@@ -95,7 +97,7 @@ def load(
     method = method or methods[0]
     if method not in methods:
         raise ValueError(f"{path} holds no method {method!r}; it holds {', '.join(methods)}")
-    selection = select(table[table["method"] == method], at=at, window=window, short=short)
+    selection = select(table[table["method"] == method], rule=rule, at=at, window=window, short=short)
     scores = selection.scores[["method", "task", "seed", "score"]]
     return Reference(
         name=f"{path.name}:{method}",

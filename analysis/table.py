@@ -75,7 +75,7 @@ def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.Data
     if table.empty:
         where = ", ".join(map(str, paths))
         raise InvalidData(f"{where}: no evaluation episode {f'of {protocol} ' if protocol else ''}is recorded yet; let a run reach its first evaluation")
-    _refuse_clashes(table)
+    refuse_clashes(table)
     return table.sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
 
 
@@ -173,6 +173,21 @@ def cells(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
     return {str(task): sorted(group.tolist()) for task, group in rows.groupby("task", sort=True)["score"]}
 
 
+def refuse_clashes(table: pd.DataFrame) -> None:
+    """Raises InvalidData for a method under two protocols and for a run that two sources give."""
+    clashing = table.groupby("method")["protocol"].unique()
+    for method, protocols in clashing.items():
+        if len(protocols) > 1:
+            names = " and ".join(sorted(name or "no protocol" for name in protocols))
+            raise InvalidData(f"method {method!r} appears under {names}; choose one with --protocol, or import the file under another --method")
+    sources = table.groupby(RUN)["source"].unique()
+    double = sources[sources.map(len) > 1]
+    if len(double):
+        method, task, seed = double.index[0]
+        first, second = double.iloc[0][:2]
+        raise InvalidData(f"{method}, {task}, seed {seed} comes from both {first} and {second}; give one of them, or import one under another --method")
+
+
 def _read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
     import pandas as pd
 
@@ -224,20 +239,6 @@ def _device_seconds(run: store.Run, env_steps: Any) -> Any:
     steps = [0.0, *(float(line["env_steps"]) for line in lines)]
     seconds = [0.0, *(float(line["seconds"]) for line in lines)]
     return np.interp(env_steps, steps, seconds) / max(1, len(run.manifest.get("cohort") or [0]))
-
-
-def _refuse_clashes(table: pd.DataFrame) -> None:
-    clashing = table.groupby("method")["protocol"].unique()
-    for method, protocols in clashing.items():
-        if len(protocols) > 1:
-            names = " and ".join(sorted(name or "no protocol" for name in protocols))
-            raise InvalidData(f"method {method!r} appears under {names}; choose one with --protocol, or import the file under another --method")
-    sources = table.groupby(RUN)["source"].unique()
-    double = sources[sources.map(len) > 1]
-    if len(double):
-        method, task, seed = double.index[0]
-        first, second = double.iloc[0][:2]
-        raise InvalidData(f"{method}, {task}, seed {seed} comes from both {first} and {second}; give one of them, or import one under another --method")
 
 
 def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> tuple[ScoreRule, int]:

@@ -1,0 +1,194 @@
+"""`verify` from paths to an exit code: gather both sides, judge, print, and write the verdict."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from analysis import normalize, references, table, validity, verdict_files, verify
+from analysis.aggregate_report import chosen
+from analysis.exchange import check_target
+from analysis.references import Reference
+from analysis.table import InvalidData
+from analysis.tasks import canonical
+from analysis.verdict import Question, Verdict
+from protocols.spec import Protocol, ScoreRule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.commands import VerifyCommand
+
+
+class InternalErrors:
+    """Turns anything but bad input into exit code 5: Python's own 1 would read as "not reproduced"."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None or error is None or issubclass(kind, (ValueError, SystemExit, KeyboardInterrupt)):
+            return
+        traceback.print_exception(kind, error, trace)
+        raise SystemExit(5) from error
+
+
+def verify_scores(command: VerifyCommand) -> int:
+    """The exit code of the verdict on a command's scores; the verdict is printed and written."""
+    with InternalErrors():
+        if command.non_inferior and command.improves:
+            raise ValueError("--non-inferior and --improves ask different questions; choose one")
+        if command.look is not None and command.look < 1:
+            raise ValueError(f"--look must be 1 or more, not {command.look}")
+        for path in filter(None, (command.json, command.junit)):
+            check_target(path)
+        verdict, key, looks = examine(command)
+        texts = {command.json: verdict_files.as_json(verdict, key, looks, _as_asked(command))}
+        if command.junit is not None:
+            texts[command.junit] = verdict_files.as_junit(verdict)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        verdict_files.write_all(texts, (Path(summary), verdict_files.as_markdown(verdict)) if summary else None)
+        _show(verdict, command.per_task)
+        return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
+
+
+def examine(command: VerifyCommand) -> tuple[Verdict, dict[str, Any], list[dict[str, Any]]]:
+    """The verdict, what identifies its question, and the looks before it. ValueError for a question that cannot be put."""
+    folders = [path for path in command.scores if path.is_dir()]
+    protocol = _protocol(command, folders)
+    tasks = tuple(canonical(task) for task in command.tasks)
+    normalization = _normalization(command, protocol, tasks)
+    margin, margin_source = verify.margin_of(normalization or "none", protocol, command.margin) if normalization else (0.0, "")
+    mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
+    question = Question(
+        method=command.method or "", mode=mode, normalization=normalization or "none", margin=margin, margin_source=margin_source,
+        protocol=protocol.id if protocol else "", allow_better=command.allow_better, profile=command.profile,
+    )  # fmt: skip
+    try:
+        points = _ours(command, protocol)
+    except InvalidData as error:
+        return _invalid(question, [str(error)]), verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []), []
+    method = str(points["method"].iloc[0])
+    if normalization is None:
+        normalization = normalize.for_tasks(points["task"].unique())
+        margin, margin_source = verify.margin_of(normalization, protocol, command.margin)
+    question = replace(question, method=method, normalization=normalization, margin=margin, margin_source=margin_source)
+    causes, notes = validity.record_causes(folders, method, protocol, tasks)
+    causes += validity.copies(points)
+    rule, at = _rule(command, protocol)
+    try:
+        selection = table.select(points, rule=rule, at=at, window=command.window)
+    except InvalidData as error:
+        return _invalid(question, [*causes, str(error)]), verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []), []
+    try:
+        reference = _reference(command, selection, rule, tasks)
+    except InvalidData as error:
+        return _invalid(question, [*causes, f"reference: {error}"]), verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []), []
+    key = verdict_files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, sorted(selection.scores["task"].unique()))
+    look, looks = verdict_files.look_of(command.json, key, verify.data_sha256(selection.scores))
+    if reference.kind == "mean":
+        notes.append(f"score: {selection.rule}; how the reference was evaluated is {reference.evaluation}")
+    try:
+        verdict = verify.judge(
+            selection.scores, reference, replace(question, look=command.look or look),
+            budget_env_steps=selection.budget_env_steps, causes=causes, notes=notes, hours_per_run=_hours(points),
+        )  # fmt: skip
+    except InvalidData as error:
+        verdict = _invalid(question, [*causes, str(error)])
+    return verdict, key, looks
+
+
+def _ours(command: VerifyCommand, protocol: Protocol | None) -> pd.DataFrame:
+    points = table.read(command.scores, protocol=protocol.id if protocol else None)
+    points = chosen(points, (command.method,) if command.method else (), ())
+    if command.tasks:
+        points = points[points["task"].isin([canonical(task) for task in command.tasks])]
+        if points.empty:
+            raise InvalidData(f"none of the tasks {', '.join(command.tasks)} is among the scores; check --tasks")
+    methods = sorted(points["method"].unique())
+    if len(methods) > 1:
+        raise ValueError(f"the scores hold the methods {', '.join(methods)}; choose one with --method")
+    return points.reset_index(drop=True)
+
+
+def _protocol(command: VerifyCommand, folders: list[Path]) -> Protocol | None:
+    """The protocol asked for, else the one of the runs; None for score files without."""
+    from protocols import catalog
+
+    if command.protocol is not None:
+        return catalog.find(command.protocol)
+    recorded = table.protocols_of(folders)
+    if len(recorded) > 1:
+        raise ValueError(f"the runs belong to the protocols {', '.join(recorded)}; choose one with --protocol")
+    return catalog.entries().get(recorded[0]) if recorded else None
+
+
+def _normalization(command: VerifyCommand, protocol: Protocol | None, tasks: tuple[str, ...]) -> str | None:
+    """The units asked for, else the protocol's, else those of the named tasks; None while only the data can tell."""
+    if command.normalize != "auto":
+        return command.normalize
+    if protocol is not None:
+        return protocol.normalization
+    return normalize.for_tasks(tasks) if tasks else None
+
+
+def _rule(command: VerifyCommand, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
+    """The protocol's rule and budget where nothing else is asked for."""
+    if command.at is not None or command.window or protocol is None:
+        return None, command.at or (protocol.env_steps if protocol else None)
+    return protocol.score_rule, protocol.env_steps
+
+
+def _reference(command: VerifyCommand, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
+    window = rule.window_env_steps if rule is not None else command.window
+    reference = references.load(
+        command.reference, method=command.reference_method, at=selection.budget_env_steps, window=window, rule=rule,
+        short=command.reference_short,
+    )  # fmt: skip
+    if tasks:
+        kept = reference.scores[reference.scores["task"].isin(tasks)].reset_index(drop=True)
+        if kept.empty:
+            raise InvalidData(f"it has none of the tasks {', '.join(tasks)}; check --tasks")
+        reference = replace(reference, scores=kept)
+    return reference
+
+
+def _hours(points: pd.DataFrame) -> float | None:
+    """Mean device hours of a run, None where no record says."""
+    longest = points.groupby(table.RUN)["device_seconds"].max().dropna()
+    return float(longest.mean()) / 3_600.0 if len(longest) else None
+
+
+def _invalid(question: Question, causes: list[str]) -> Verdict:
+    return Verdict(status="invalid", exit_code=4, headline=f"INVALID: {causes[0]}", question=question, causes=tuple(causes))
+
+
+def _as_asked(command: VerifyCommand) -> dict[str, Any]:
+    """The command's choices for the record; names of files only, since folders belong to a machine."""
+    return {
+        name: value.name if isinstance(value, Path) else [v.name if isinstance(v, Path) else v for v in value] if isinstance(value, tuple) else value
+        for name, value in asdict(command).items()
+    }
+
+
+def _show(verdict: Verdict, per_task: bool) -> None:
+    print(verdict.headline)
+    for line in verdict.causes if len(verdict.causes) > 1 or "INVALID: " + "".join(verdict.causes) != verdict.headline else ():
+        print(f"  cause: {line}")
+    for line in verdict.plan_lines:
+        print(f"  plan: {line}")
+    if verdict.tasks and per_task:
+        width = max(len(row.task) for row in verdict.tasks)
+        print(f"  {'task':<{width}}      ours  reference  difference  interval              Holm p  verdict ({verdict.units})")
+        for row in verdict.tasks:
+            print(
+                f"  {row.task:<{width}}  {row.ours:8.3f}  {row.reference:9.3f}  {row.difference:+10.3f}  [{row.low:+.3f}, {row.high:+.3f}]"
+                f"      {row.p:6.3f}  {row.verdict}"
+            )
+    for note in verdict.notes:
+        print(f"note: {note}", file=sys.stderr)
