@@ -42,8 +42,11 @@ class Interrupted(Exception):
 class Moment:
     """Where a cohort stands, for whoever watches.
 
-    scores  mean score of the last evaluation per seed, None before it and for a diverged seed
-    lines   the record of this evaluation per seed; empty between evaluations
+    scores              mean score of the last evaluation per seed, None before it and for a diverged seed
+    evaluations         how many are done, of evaluations_due
+    lines               metrics and mean score of this evaluation per seed; empty between evaluations
+    films               images of this evaluation's first episode per seed, where they were asked for
+    is_last_evaluation  of the regular ones
     """
 
     env_steps: int
@@ -51,9 +54,14 @@ class Moment:
     seconds: float
     env_steps_per_second: float
     scores: tuple[float | None, ...]
+    evaluations: int
+    evaluations_due: int
     lines: tuple[Mapping[str, Any], ...] = ()
     films: tuple[Sequence[np.ndarray], ...] = ()
-    is_last: bool = False
+
+    @property
+    def is_last_evaluation(self) -> bool:
+        return bool(self.lines) and self.evaluations == self.evaluations_due
 
     @property
     def seconds_left(self) -> float | None:
@@ -238,7 +246,7 @@ class Training:
             self._record(played, len(self.job.cadence.evaluations), final=True)
         for s in np.flatnonzero(self.active):
             self._write_result(s, "complete")
-        self._tell(is_last=True)
+        self._tell()
 
     def _write_result(self, s: np.signedinteger, status: Literal["complete", "diverged"]) -> None:
         seconds = self._seconds()
@@ -342,13 +350,13 @@ class Training:
     def _seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def _tell(self, lines: tuple[Mapping[str, Any], ...] = (), films: tuple[Sequence[np.ndarray], ...] = (),
-              is_last: bool = False) -> None:
+    def _tell(self, lines: tuple[Mapping[str, Any], ...] = (), films: tuple[Sequence[np.ndarray], ...] = ()) -> None:
         env_steps, seconds = self._counted()["env_steps"], self._seconds()
         self.watched_at = time.monotonic()
         self.job.watch(Moment(env_steps=env_steps, budget_env_steps=self.job.budget_env_steps, seconds=seconds,
                               env_steps_per_second=env_steps / seconds if seconds > 0 else 0.0, scores=tuple(self.scores),
-                              lines=lines, films=films, is_last=is_last))
+                              evaluations=self.counts.evaluations, evaluations_due=len(self.job.cadence.evaluations),
+                              lines=lines, films=films))
 
     def close(self) -> None:
         self.stage.close()

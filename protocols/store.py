@@ -43,6 +43,8 @@ REPLAY, VIDEO = "replay", "last_evaluation.webp"
 PROTOCOL_FOLDER = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+")
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 
+_TAIL_BYTES = 1 << 16      # far more than a line takes
+
 State = Literal["done", "running", "resumable", "diverged"]
 
 
@@ -148,6 +150,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
                              "restore the file from a copy")
         records.append(record)
     return records
+
+
+def last_record(path: Path) -> dict[str, Any] | None:
+    """The last whole line of a JSON Lines file, read from its end; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+        record = json.loads(lines[-1]) if lines else None
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise ValueError(f"the last line of {path} is damaged; restore the file from a copy") from None
+    return record
 
 
 # ---------------------------------------------------------------- writing

@@ -1,0 +1,138 @@
+"""The commands that make records: `run` and `status`. Beside them those that look at rules (protocols/rule_commands.py)."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from protocols.rule_commands import COMMANDS as RULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand:
+    """Train and evaluate agents under a protocol. What is there already is left alone; what was interrupted goes on.
+
+    Exit code 0 when every run is complete, 130 or 143 after Ctrl-C or SIGTERM (a checkpoint is written first).
+    """
+
+    protocol: tyro.conf.Positional[str]
+    """Which protocol, for example quick@1 (see `list protocols`)."""
+    agents: tuple[str, ...] = ()
+    """Which agents; those of the protocol's table when left out."""
+    tasks: tuple[str, ...] = ()
+    """Which of the protocol's tasks; all when left out."""
+    seeds: tuple[int, ...] = ()
+    """Which seeds; the protocol's own when left out."""
+    runs: Path = Path("runs")
+    """Where records are kept."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What agents compute on."""
+    set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """name=value ...: another value of one of the agent's options; may be given several times."""
+    limit: int | None = None
+    """Cut the budget to this many env_steps; such a run is marked and never counts as one of the protocol."""
+    executor: Literal["inline", "ray"] = "inline"
+    """Programs one after the other in this process, or as Ray tasks (extra `cluster`)."""
+    address: str | None = None
+    """Address of a Ray cluster; one is started on this machine when left out."""
+    workers: int | None = None
+    """Processes that step environments; 0: none. Chosen from the number of processors when left out."""
+    seeds_per_program: int | None = None
+    """How many seeds train together; all of a task when left out."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard as well (extra `tensorboard`)."""
+    film: bool = True
+    """Keep a video of the last evaluation's first episode."""
+
+    def run(self) -> int:
+        from protocols import catalog
+        from protocols.grid import check_records, grid
+        from protocols.terminal import console_for_tables
+
+        protocol = catalog.find(self.protocol)
+        agents = self._agents(catalog.default_agents(protocol))
+        for name, value, least in (("--workers", self.workers, 0), ("--seeds-per-program", self.seeds_per_program, 1)):
+            if value is not None and value < least:
+                raise ValueError(f"{name} {value} is too small; expected at least {least}")
+        overrides = self._overrides(agents, protocol.agent_profile)
+        wanted = grid(root=self.runs, protocol=protocol, agents=agents, tasks=self.tasks, seeds=self.seeds, overrides=overrides,
+                      limit_env_steps=self.limit)
+        check_records(self.runs, protocol)
+        cells = wanted.cells()
+        busy = next((cell for cell in cells if cell.state == "running"), None)
+        if busy is not None:
+            raise ValueError(f"another process is working on {busy.folder}; wait for it, or stop it and run again")
+        console = console_for_tables()
+        code = 0
+        cohorts = wanted.cohorts(cells, self.seeds_per_program)
+        if cohorts:
+            code = self._train(wanted, cohorts, console)
+        else:
+            console.print(f"all {len(cells)} runs are complete in {self.runs}", markup=False, soft_wrap=True)
+        if code == 0:
+            from protocols.display import results_table
+
+            console.print(results_table(wanted.cells()))
+        return code
+
+    def _agents(self, default: tuple[str, ...]) -> tuple[str, ...]:
+        from agents import catalog
+
+        return tuple(catalog.find(name).name for name in self.agents or default)
+
+    def _overrides(self, agents: tuple[str, ...], profile: str) -> dict[str, Any]:
+        if not self.set:
+            return {}
+        from agents import catalog
+        from protocols.overrides import parse
+
+        assignments = [assignment for group in self.set for assignment in group]
+        return [parse(assignments, catalog.find(name).options(profile), name) for name in agents][-1]
+
+    def _train(self, wanted: Any, cohorts: Any, console: Any) -> int:
+        from agents.catalog import resolve_device
+        from protocols import preflight
+        from protocols.display import Display
+        from protocols.launch import EXECUTORS, CohortRequest, Stop
+
+        again = shlex.join(["dreamer-bench", *sys.argv[1:]])
+        device = resolve_device(self.device)
+        requests = [CohortRequest(grid=wanted, agent=cohort.agent, task=cohort.task, seeds=cohort.seeds, device=device,
+                                  workers=self.workers, film=self.film, tensorboard=self.tensorboard, command=again)
+                    for cohort in cohorts]
+        preflight.check(requests)
+        stop = Stop()
+        with stop.listening(), Display(console, [request.name for request in requests]) as display:
+            EXECUTORS[self.executor](requests, display, stop, self.address)
+        if stop.signum is not None:
+            print(f"interrupted, checkpoint written; to go on: {again}", file=sys.stderr)
+            return 128 + stop.signum
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusCommand:
+    """Show every cell of the grids in a runs folder: done, running, resumable, diverged, missing."""
+
+    runs: tyro.conf.Positional[Path] = Path("runs")
+    """The folder that `run --runs` wrote."""
+
+    def run(self) -> int:
+        from protocols.status import standings, table
+        from protocols.terminal import console_for_tables
+
+        rows = standings(self.runs)
+        console = console_for_tables()
+        if not rows:
+            console.print(f"no runs in {self.runs}", markup=False)
+            return 0
+        console.print(table(rows))
+        return 0
+
+
+COMMANDS = {"run": RunCommand, "status": StatusCommand, **RULES}
