@@ -1,7 +1,8 @@
 """The options every recipe with a world model shares, and the objects they stand for.
 
-A recipe's Options extend `Backbone` (flat fields, so that `--set name=value` reaches them), so all rows of the table hold the same model.
-Defaults are those of the later official code, danijar/dreamer 56d4d44 ("TF2"); GR is google-research/dreamer d517542; § is spec/dreamer.md.
+A recipe's Options extend `Backbone` (flat fields, so that `--set name=value` reaches them), so all rows of the table hold
+the same model. Defaults are those of the later official code, danijar/dreamer 56d4d44 ("TF2"); GR is google-research/dreamer
+d517542; § is spec/dreamer.md.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gymnasium import spaces
+from torch import nn
 
+from agents import variants
 from agents.behaviors.api import OptimizerSettings
 from agents.model_based import Schedule
-from agents.models.latents import Gaussian
+from agents.models.categorical_latent import BalancedKL
 from agents.models.networks import Encoder, Scalar
-from agents.models.objectives import FreeNats, Reconstruction
-from agents.models.rssm import RSSM
+from agents.models.objectives import Divergence, FreeNats
+from agents.models.overshooting import GlobalPrior, Overshooting
+from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
 from agents.models.world_model import WorldModel
 
 
@@ -78,8 +82,36 @@ class Backbone:
     balance_ends: bool = False
     """Draw the ends of episodes more often (§9)."""
 
+    representation: str = "reconstruction"
+    """What trains the features: reconstruction, contrastive, contrastive_images or reward_only (agents/variants.py)."""
+    dynamics: str = "rssm"
+    """rssm, deterministic, stochastic or categorical, where `stoch` counts groups (agents/variants.py)."""
+    latent_classes: int = 32
+    """Classes of each group, categorical only (DreamerV2)."""
+    kl_balance: float = 0.0
+    """Share of the KL's gradient that trains the prior; 0 trains both sides alike; DreamerV2 0.8."""
+    overshooting_distance: int = 0
+    """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (spec/planet.md §6)."""
+    global_prior_scale: float = 0.0
+    """Weight of the KL to a standard normal; PlaNet's first release 0.1 (spec/planet.md §6)."""
+    reward_scale: float = 1.0
+    """Weight of the reward's loss; PlaNet's code 10 (§4)."""
+    activation: str = "elu"
+    """Of the dense layers of dynamics and heads: elu, or relu as in PlaNet."""
+    image_bits: int = 8
+    """Bits of a colour channel that the model sees; PlaNet 5."""
+
     precision: str = "float32"
     """"float32" or "bfloat16" (deviation: TF2 computes in float16; §12 row 16)."""
+
+    def __post_init__(self) -> None:
+        variants.check("representation", self.representation, variants.REPRESENTATIONS)
+        variants.check("dynamics", self.dynamics, variants.DYNAMICS)
+        variants.check("activation", self.activation, variants.ACTIVATIONS)
+        if not 1 <= self.image_bits <= 8:
+            raise ValueError(f"option image_bits is between 1 and 8, not {self.image_bits}")
+        if self.global_prior_scale and self.dynamics == "categorical":
+            raise ValueError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
 
     def optimizer(self, learning_rate: float) -> OptimizerSettings:
         return OptimizerSettings(learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon)
@@ -92,15 +124,36 @@ class Backbone:
 
     def world_model(self, space: spaces.Dict) -> Callable[[int], WorldModel]:
         """Makes the model of one seed from the width of an action."""
+        variant, activation = variants.DYNAMICS[self.dynamics], variants.ACTIVATIONS[self.activation]
+        represent = variants.REPRESENTATIONS[self.representation]
+
         def build(action: int) -> WorldModel:
-            encoder = Encoder(space, depth=self.depth, hidden=self.hidden)
-            dynamics = RSSM(action=action, embed=encoder.size, latent=Gaussian(self.stoch, self.min_std), deter=self.deter,
-                            hidden=self.model_hidden)
+            seeing = Encoder(space, depth=self.depth, hidden=self.hidden)
+            latent = variant.latent(self.stoch, self.latent_classes, self.min_std)
+            dynamics = variant.cls(action=action, embed=seeing.size, latent=latent, deter=self.deter, hidden=self.model_hidden,
+                                   activation=activation)
             features = dynamics.feature_size
-            discount = Scalar(features, layers=self.discount_layers, hidden=self.hidden) if self.predict_discount else None
+            objective = represent(features, seeing.size, space, depth=self.depth, hidden=self.hidden)
+            encoder: nn.Module = seeing
+            if self.image_bits < 8:
+                encoder = ReducedBitsEncoder(seeing, seeing.size, self.image_bits)
+                objective = ReducedBitsObjective(objective, self.image_bits)
+            discount = None
+            if self.predict_discount:
+                discount = Scalar(features, layers=self.discount_layers, hidden=self.hidden, activation=activation)
             return WorldModel(
-                encoder=encoder, dynamics=dynamics, objective=Reconstruction(features, space, depth=self.depth, hidden=self.hidden),
-                divergence=FreeNats(scale=self.kl_scale, free_nats=self.free_nats, per_position=self.free_nats_per_position),
-                reward=Scalar(features, layers=self.reward_layers, hidden=self.hidden),
-                discount=discount, gamma=self.discount, discount_scale=self.discount_scale)
+                encoder=encoder, dynamics=dynamics, objective=objective, divergence=self.divergence(),
+                reward=Scalar(features, layers=self.reward_layers, hidden=self.hidden, activation=activation),
+                discount=discount, gamma=self.discount, discount_scale=self.discount_scale, reward_scale=self.reward_scale)
         return build
+
+    def divergence(self) -> Divergence:
+        scale = self.kl_scale * variants.DYNAMICS[self.dynamics].kl
+        divergence: Divergence = FreeNats(scale=scale, free_nats=self.free_nats, per_position=self.free_nats_per_position)
+        if self.kl_balance:
+            divergence = BalancedKL(scale=scale, balance=self.kl_balance, free_nats=self.free_nats)
+        if self.overshooting_distance:
+            divergence = Overshooting(base=divergence, distance=self.overshooting_distance)
+        if self.global_prior_scale:
+            divergence = GlobalPrior(base=divergence, scale=self.global_prior_scale)
+        return divergence

@@ -16,6 +16,7 @@ from agents.backbone import Backbone
 from agents.behaviors.actor_critic import ActorCritic
 from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.models.distributions import Policy, TanhNormal
+from agents.profiles import DISCRETE, QUICK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +42,11 @@ class Options(Backbone):
 
 
 PAPER = Options()
-SMALL = Options(stoch=16, deter=64, model_hidden=64, depth=8, hidden=64, batch_sequences=16, batch_length=16, horizon=10,
-                model_learning_rate=2e-3, actor_learning_rate=5e-4, value_learning_rate=5e-4,
-                prefill_env_steps=2000, update_every_env_steps=100, updates=10)
-"""The same code at a size for two CPU cores: every number above is ours, chosen for time and not from the paper."""
+SMALL = Options(**QUICK, horizon=10, actor_learning_rate=5e-4, value_learning_rate=5e-4)
 
 PROFILES: Mapping[str, Options] = {
     "paper": PAPER,
-    "discrete": Options(horizon=10, kl_scale=0.1, clip_rewards=True, predict_discount=True, balance_ends=True),
+    "discrete": Options(**DISCRETE, horizon=10),
     "quick": SMALL,
 }
 

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from agents import model_based
 from agents.api import AgentContext
 from agents.backbone import Backbone
-from agents.behaviors.soft_actor_critic import ContinuousControl, DiscreteControl, SoftActorCritic
+from agents.behaviors.soft_actor_critic import ContinuousControl, Control, DiscreteControl, SoftActorCritic
 from agents.profiles import DISCRETE, QUICK
 
 UPDATE_RATIOS: Mapping[str, tuple[int, int]] = {"typical": (5, 512), "matched": (1, 0)}
@@ -59,9 +59,9 @@ def refuses(options: Options, observation_space: spaces.Dict, action_space: spac
 
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
     repeats, transitions = UPDATE_RATIOS[options.update_ratio]
-    discrete = isinstance(context.action_space, spaces.Discrete)
+    control: Control = DiscreteControl() if isinstance(context.action_space, spaces.Discrete) else ContinuousControl()
     behavior = SoftActorCritic(
-        control=DiscreteControl() if discrete else ContinuousControl(), gamma=options.discount, tau=options.tau,
+        control=control, gamma=options.discount, tau=options.tau,
         initial_alpha=options.initial_alpha, hidden=options.hidden, layers=options.sac_layers, repeats=repeats,
         transitions=transitions, burn_in=options.burn_in, optimizer=options.optimizer(options.sac_learning_rate))
     return model_based.ModelBasedAgent(

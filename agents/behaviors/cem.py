@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +125,7 @@ class Search(Protocol):
     kind  of the noise that draws candidates
     """
 
-    kind: ClassVar[str]
+    kind: str
 
     def first_action(self, score: Score, draws: Tensor, elites: int) -> Tensor:
         """draws [I, E, K, H, A] -> the action to execute [E, A]."""

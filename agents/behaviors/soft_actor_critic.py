@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +94,7 @@ class Control(Protocol):
     noise  kind of the noise that draws an action
     """
 
-    noise: ClassVar[str]
+    noise: str
 
     def target_entropy(self, action: int) -> float: ...
 
@@ -164,12 +164,11 @@ class DiscreteControl:
     def losses(self, parts: Parts, data: Transitions, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         alpha = parts.temperature().exp()
         logits = parts.actor(data.features)
-        target = soft_target_discrete(data.reward, data.discount, *parts.slow_critic(data.following),
-                                      parts.actor(data.following), alpha)
+        slow_first, slow_second = parts.slow_critic(data.following)
+        target = soft_target_discrete(data.reward, data.discount, slow_first, slow_second, parts.actor(data.following), alpha)
         first, second = parts.critic(data.features)
-        chosen = [(values * data.action).sum(-1) for values in (first, second)]
-        return (critic_loss(*chosen, target, data.weight), actor_loss_discrete(first, second, logits, alpha, data.weight),
-                entropy(logits))
+        critic = critic_loss((first * data.action).sum(-1), (second * data.action).sum(-1), target, data.weight)
+        return critic, actor_loss_discrete(first, second, logits, alpha, data.weight), entropy(logits)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ Source: spec §5 (danijar/dreamer 56d4d44 and google-research/dreamer d517542).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,12 +30,12 @@ class Policy(Protocol):
 
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
 
-    def explore(self, raw: Tensor, noise: dict[str, Tensor], gradient_steps: Tensor) -> Tensor:
+    def explore(self, raw: Tensor, noise: Mapping[str, Tensor], gradient_steps: Tensor) -> Tensor:
         """The action while training [E, A]."""
 
     def evaluate_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
 
-    def evaluate(self, raw: Tensor, noise: dict[str, Tensor]) -> Tensor:
+    def evaluate(self, raw: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """The action while evaluating [E, A]."""
 
 
@@ -77,13 +78,13 @@ class TanhNormal:
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {"policy": NoiseSpec("normal", (num_envs, action)), "exploration": NoiseSpec("normal", (num_envs, action))}
 
-    def explore(self, raw: Tensor, noise: dict[str, Tensor], gradient_steps: Tensor) -> Tensor:
+    def explore(self, raw: Tensor, noise: Mapping[str, Tensor], gradient_steps: Tensor) -> Tensor:
         return (self.sample(raw, noise["policy"]) + self.exploration * noise["exploration"]).clamp(-1.0, 1.0)
 
     def evaluate_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {"mode": NoiseSpec("normal", (self.mode_samples, num_envs, action))}
 
-    def evaluate(self, raw: Tensor, noise: dict[str, Tensor]) -> Tensor:
+    def evaluate(self, raw: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
         """The likeliest of `mode_samples` draws, row by row: [..., A]; noise["mode"] [samples, ..., A]."""
         mean, std = self.statistics(raw)
         draws = torch.addcmul(mean, std, noise["mode"])

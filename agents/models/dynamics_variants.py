@@ -5,6 +5,8 @@ Source: Hafner et al. 2019 (PlaNet), figure 4 and google-research/planet; spec p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
@@ -45,8 +47,10 @@ class StochasticOnly(nn.Module):
         features   z alone
     """
 
-    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 0, hidden: int = 200):
+    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 0, hidden: int = 200,
+                 activation: Callable[[Tensor], Tensor] = elu):
         super().__init__()
+        self.activation = activation
         self.latent, self.feature_size = latent, latent.size
         self.prior_hidden, self.prior_statistics = nn.Linear(latent.size + action, hidden), nn.Linear(hidden, latent.raw_size)
         self.posterior_hidden = nn.Linear(2 * latent.size + embed, hidden)
@@ -79,11 +83,11 @@ class StochasticOnly(nn.Module):
         return _stacked(posteriors), _stacked(priors)
 
     def _prior(self, stoch: Tensor, action: Tensor) -> State:
-        hidden = elu(self.prior_hidden(torch.cat([stoch, action], -1)))
+        hidden = self.activation(self.prior_hidden(torch.cat([stoch, action], -1)))
         return self.latent.statistics(self.prior_statistics(hidden))
 
     def _posterior(self, prior: State, embed: Tensor) -> State:
-        hidden = elu(self.posterior_hidden(torch.cat([prior["mean"], prior["std"], embed], -1)))
+        hidden = self.activation(self.posterior_hidden(torch.cat([prior["mean"], prior["std"], embed], -1)))
         return self.latent.statistics(self.posterior_statistics(hidden))
 
     def _draw(self, statistics: State, noise: Tensor) -> State:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from gymnasium import spaces
@@ -64,25 +64,26 @@ class GRU(nn.Module):
 
 
 class MLP(nn.Module):
-    """`layers` hidden layers with ELU and a linear output, float32: [..., inputs] -> [..., outputs]."""
+    """`layers` hidden layers (ELU unless told otherwise) and a linear output, float32: [..., inputs] -> [..., outputs]."""
 
-    def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int):
+    def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int, activation: Callable[[Tensor], Tensor] = elu):
         super().__init__()
+        self.activation = activation
         widths = [inputs, *[hidden] * layers, outputs]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
-            x = elu(layer(x))
+            x = self.activation(layer(x))
         return self.layers[-1](x).float()
 
 
 class Scalar(nn.Module):
     """One number per position: [..., inputs] -> [...], float32."""
 
-    def __init__(self, inputs: int, *, layers: int, hidden: int):
+    def __init__(self, inputs: int, *, layers: int, hidden: int, activation: Callable[[Tensor], Tensor] = elu):
         super().__init__()
-        self.mlp = MLP(inputs, 1, layers=layers, hidden=hidden)
+        self.mlp = MLP(inputs, 1, layers=layers, hidden=hidden, activation=activation)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.mlp(features).squeeze(-1)

@@ -6,6 +6,7 @@ latent ("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -52,8 +53,10 @@ class RSSM(nn.Module):
     The prior's statistics of a sequence come out without a sample of it ("stoch" is absent there).
     """
 
-    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 200, hidden: int = 200):
+    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 200, hidden: int = 200,
+                 activation: Callable[[Tensor], Tensor] = elu):
         super().__init__()
+        self.activation = activation
         self.latent, self.deter_size, self.feature_size = latent, deter, latent.size + deter
         self.input = nn.Linear(latent.size + action, hidden)
         self.gru = GRU(hidden, deter)
@@ -73,12 +76,12 @@ class RSSM(nn.Module):
     def filter(self, state: State, action: Tensor, embed: Tensor, is_first: Tensor, noise: Tensor) -> State:
         keep = (1.0 - is_first).unsqueeze(-1)
         deter = self._advance(state["stoch"] * keep, state["deter"] * keep, action * keep)
-        raw = self.posterior_statistics(elu(self.posterior_hidden(torch.cat([deter, embed], -1))))
+        raw = self.posterior_statistics(self.activation(self.posterior_hidden(torch.cat([deter, embed], -1))))
         return self._state(deter, raw, noise)
 
     def step(self, state: State, action: Tensor, noise: Tensor) -> State:
         deter = self._advance(state["stoch"], state["deter"], action)
-        return self._state(deter, self.prior_statistics(elu(self.prior_hidden(deter))), noise)
+        return self._state(deter, self.prior_statistics(self.activation(self.prior_hidden(deter))), noise)
 
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
         """The loop over time keeps only what depends on the state: inputs are projected before it, priors made after it."""
@@ -92,18 +95,18 @@ class RSSM(nn.Module):
         deter, stoch = state["deter"], state["stoch"]
         states = []
         for action_t, embed_t, keep_t, noise_t in zip(action_part.unbind(), embed_part.unbind(), keep.unbind(), noise.unbind()):
-            hidden = elu(action_t + linear(stoch * keep_t, stoch_weight))
+            hidden = self.activation(action_t + linear(stoch * keep_t, stoch_weight))
             deter = self.gru(hidden, deter * keep_t)
-            raw = self.posterior_statistics(elu(embed_t + linear(deter, deter_weight)))
+            raw = self.posterior_statistics(self.activation(embed_t + linear(deter, deter_weight)))
             states.append(self._state(deter, raw, noise_t))
             stoch = states[-1]["stoch"]
         posterior = {name: torch.stack([state[name] for state in states]) for name in states[0]}
         deter = posterior["deter"]
-        prior = {"deter": deter, **self.latent.statistics(self.prior_statistics(elu(self.prior_hidden(deter))))}
+        prior = {"deter": deter, **self.latent.statistics(self.prior_statistics(self.activation(self.prior_hidden(deter))))}
         return posterior, prior
 
     def _advance(self, stoch: Tensor, deter: Tensor, action: Tensor) -> Tensor:
-        return self.gru(elu(self.input(torch.cat([stoch, action], -1))), deter)
+        return self.gru(self.activation(self.input(torch.cat([stoch, action], -1))), deter)
 
     def _state(self, deter: Tensor, raw: Tensor, noise: Tensor) -> State:
         statistics = self.latent.statistics(raw)
