@@ -1,0 +1,136 @@
+"""The benchmark's claim: the arms differ only in how they choose actions. The world model and its gradients are the same."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from agents import catalog
+from agents.api import AgentContext, TimeStep
+
+ARMS = ("dreamer", "no_value", "planet", "sac")
+TINY = {"stoch": 3, "deter": 8, "model_hidden": 8, "hidden": 8, "depth": 1, "batch_sequences": 3, "batch_length": 8,
+        "prefill_env_steps": 0}
+OBSERVATION = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8), "vector": spaces.Box(-1, 1, (2,), np.float32)})
+ACTIONS = {"continuous": spaces.Box(-1.0, 1.0, (2,), np.float32), "discrete": spaces.Discrete(3)}
+PROFILES = {"continuous": "paper", "discrete": "discrete"}
+
+
+def built(name, control, seeds=(5,)):
+    entry = catalog.find(name)
+    options = entry.options(PROFILES[control])
+    shared = {field.name for field in dataclasses.fields(options)}
+    small = {"planner_candidates": 4, "planner_elites": 2, "planner_iterations": 1, "planner_horizon": 2, "horizon": 3}
+    options = dataclasses.replace(options, **TINY, **{key: value for key, value in small.items() if key in shared})
+    context = AgentContext(observation_space=OBSERVATION, action_space=ACTIONS[control], seeds=seeds, num_envs=1,
+                           action_repeat=1, budget_env_steps=100)
+    return entry.build(options, context)
+
+
+def feed(agent, control):
+    """Two episodes of 12 rows, the same for every agent; no simulator."""
+    generator = np.random.default_rng(0)
+    for row in range(24):
+        observation = {"image": generator.integers(0, 256, (1, 1, 64, 64, 3), dtype=np.uint8),
+                       "vector": generator.uniform(-1, 1, (1, 1, 2)).astype(np.float32)}
+        flag = [np.full((1, 1), row % 12 == place) for place in (0, 11)]
+        action = (generator.integers(0, 3, (1, 1)) if control == "discrete" else
+                  generator.uniform(-1, 1, (1, 1, 2)).astype(np.float32))
+        reward = np.where(flag[0], 0.0, generator.normal(size=(1, 1))).astype(np.float32)
+        agent.observe(action, TimeStep(observation, reward, *flag, flag[1]), np.ones((1, 1), bool))
+
+
+def world(agent):
+    group = agent.learner.groups["world_model"]
+    return {name: value.clone() for name, value in group.views(group.values).items()}, group.gradient.clone()
+
+
+@pytest.mark.parametrize("control", ACTIONS)
+def test_all_arms_hold_the_same_world_model_and_train_it_alike(control):
+    agents = {name: built(name, control) for name in ARMS}
+    reference, _ = world(agents["dreamer"])
+    assert any(parameter.abs().sum() > 0 for parameter in reference.values())
+    for name, agent in agents.items():
+        parameters, _ = world(agent)
+        assert list(parameters) == list(reference), name
+        for key, value in parameters.items():
+            assert value.shape == reference[key].shape, (name, key)
+            assert torch.equal(value, reference[key]), (name, key)
+
+    for agent in agents.values():
+        feed(agent, control)
+    for _ in range(2):  # the second update shows that no behaviour has moved the model, its batches or its noise
+        losses = {}
+        for name, agent in agents.items():
+            agent.update()
+            losses[name] = agent.metrics()["model_loss"].tolist()
+        assert all(loss == losses["dreamer"] for loss in losses.values()), losses
+        _, gradient = world(agents["dreamer"])
+        assert gradient.abs().sum() > 0
+        for name, agent in agents.items():
+            assert torch.equal(world(agent)[1], gradient), name
+            assert all(torch.equal(value, world(agents["dreamer"])[0][key]) for key, value in world(agent)[0].items()), name
+
+
+@pytest.mark.parametrize("control", ACTIONS)
+def test_what_an_arm_adds_to_the_world_model(control):
+    added = {name: sorted(set(built(name, control).learner.groups) - {"world_model"}) for name in ARMS}
+    assert added == {"dreamer": ["actor", "value"], "no_value": ["actor"], "planet": [],
+                     "sac": ["actor", "critic", "slow_critic", "temperature"]}
+
+
+@pytest.mark.parametrize("control", ACTIONS)
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_acts_in_the_space_it_is_given(name, control):
+    agent = built(name, control, seeds=(5, 6))
+    generator = np.random.default_rng(1)
+    image = generator.integers(0, 256, (2, 3, 64, 64, 3), dtype=np.uint8)
+    observation = {"image": image, "vector": np.zeros((2, 3, 2), np.float32)}
+    flags = [np.full((2, 3), value) for value in (True, False, False)]
+    step = TimeStep(observation, np.zeros((2, 3), np.float32), *flags)
+    for explore in (True, False):
+        action, _ = agent.act(agent.initial(3), step, explore=explore)
+        assert action.shape == ((2, 3) if control == "discrete" else (2, 3, 2))
+        assert all(ACTIONS[control].contains(choice) for row in action for choice in row)
+
+
+@pytest.mark.parametrize("control", ACTIONS)
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_learns_the_same_whether_seeds_are_looped_over_or_lifted_together(name, control):
+    agents = {}
+    for lift in ("loop", "vmap"):
+        agents[lift] = built(name, control)
+        agents[lift].learner.lift = lift
+        feed(agents[lift], control)
+        agents[lift].update()
+    for group, looped in agents["loop"].learner.groups.items():
+        torch.testing.assert_close(agents["vmap"].learner.groups[group].values, looped.values, atol=1e-5, rtol=1e-3)
+
+
+def test_planet_icml_keeps_its_own_settings_and_refuses_discrete_actions():
+    entry = catalog.find("planet-icml")
+    options = entry.options("paper")
+    assert (options.hidden, options.activation, options.image_bits, options.reward_scale) == (200, "relu", 5, 10.0)
+    assert (options.model_learning_rate, options.adam_epsilon, options.clip_norm) == (1e-3, 1e-4, 1000.0)
+    assert "continuous actions only" in entry.refuses(options, OBSERVATION, ACTIONS["discrete"])
+    assert entry.refuses(options, OBSERVATION, ACTIONS["continuous"]) is None
+
+
+@pytest.mark.parametrize(("option", "value", "message"), [
+    ("representation", "pixels", "representation is one of reconstruction, contrastive"),
+    ("dynamics", "lstm", "dynamics is one of rssm"),
+    ("image_bits", 9, "image_bits is between 1 and 8"),
+])
+def test_an_unknown_variant_is_refused_in_one_line(option, value, message):
+    with pytest.raises(ValueError, match=message) as error:
+        dataclasses.replace(catalog.find("dreamer").options("paper"), **{option: value})
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_update_ratio_of_sac_is_refused_with_the_known_ones():
+    entry = catalog.find("sac")
+    options = dataclasses.replace(entry.options("paper"), update_ratio="double")
+    assert entry.refuses(options, OBSERVATION, ACTIONS["continuous"]) == (
+        "option update_ratio is one of typical, matched, not 'double'")
