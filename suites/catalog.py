@@ -53,6 +53,7 @@ class Suite:
 
 BUILT_IN = (
     Suite(name="dmc", module="suites.dmc"),
+    Suite(name="atari", module="suites.atari"),
     Suite(name="probe", module="suites.probes"),
 )
 
