@@ -1,6 +1,7 @@
 """Aggregates over tasks and seeds with stratified-bootstrap intervals: rliable's definitions on a vectorised engine.
 
-Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"; rliable 1.2.0 is the oracle.
+Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"; rliable 1.2.0 is the
+oracle.
 
 `scores` is a DataFrame with at least method, task, seed, score (see `analysis.table.select`), normalised by the caller.
 Digits depend on a method's own scores alone: not on row order, seed labels, other methods, or the other metrics asked for.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis import bootstrap
+from analysis.cells import Cells, generator_of, point_of, roles_of, samples_of
 from analysis.table import InvalidData
 
 if TYPE_CHECKING:
@@ -54,38 +56,6 @@ class Estimate:
     confidence: float
 
 
-class Cells:
-    """The scores of one method: tasks sorted, scores sorted inside a task, so that nothing else can leave a trace."""
-
-    def __init__(self, scores: pd.DataFrame, method: str) -> None:
-        rows = scores[scores["method"] == method]
-        if rows.empty:
-            raise ValueError(f"method {method!r} is not among the scores; they hold {', '.join(sorted(scores['method'].unique()))}")
-        bad = rows[~np.isfinite(rows["score"].to_numpy(float))]
-        if len(bad):
-            cell = bad.iloc[0]
-            raise InvalidData(f"{method}, {cell['task']}, seed {cell['seed']} has no finite score; mend or remove that run")
-        repeated = rows[rows.duplicated(["task", "seed"])]
-        if len(repeated):
-            cell = repeated.iloc[0]
-            raise InvalidData(f"{method}, {cell['task']}, seed {cell['seed']} has more than one score; select one per run first")
-        groups = {str(task): np.sort(group.to_numpy(float)) for task, group in rows.groupby("task")["score"]}
-        self.method = method
-        self.tasks = tuple(sorted(groups))
-        self.values = [groups[task] for task in self.tasks]
-        self.sizes = [len(value) for value in self.values]
-        self.pooled = np.concatenate(self.values)
-
-    @property
-    def rows(self) -> list[slice]:
-        ends = np.cumsum([0, *self.sizes])
-        return [slice(start, end) for start, end in zip(ends[:-1], ends[1:], strict=True)]
-
-    def key(self) -> bytes:
-        """What two methods with the same scores share."""
-        return repr([(task, value.tolist()) for task, value in zip(self.tasks, self.values, strict=True)]).encode()
-
-
 def common_tasks(scores: pd.DataFrame) -> pd.DataFrame:
     """Only the tasks that every method has."""
     methods = scores["method"].nunique()
@@ -111,13 +81,15 @@ def estimates(
     _check(metrics, reps, confidence)
     result = []
     for cells in _all_cells(scores, single_seed):
-        points = {metric: _point(cells, metric) for metric in metrics}
+        points = {metric: point_of(cells, metric) for metric in metrics}
         if min(cells.sizes) == 1:
-            ends = {metric: (np.nan, np.nan) for metric in metrics}
+            ends = dict.fromkeys(metrics, (np.nan, np.nan))
         else:
-            samples = _samples(cells, metrics, reps)
+            samples = samples_of(cells, metrics, reps)
             ends = {metric: _ends(samples[metric], confidence) for metric in metrics}
-        result += [_estimate(cells.method, metric, points[metric], ends[metric], [cells], reps, confidence) for metric in metrics]
+        result += [
+            _estimate(cells.method, metric, points[metric], ends[metric], [cells], reps, confidence) for metric in metrics
+        ]
     return result
 
 
@@ -127,9 +99,9 @@ def difference(
     """metric(first) - metric(second), both resampled independently; swapping the two flips the signs."""
     _check([metric], reps, confidence)
     a, b = _pair(scores, first, second)
-    role_a, role_b = _roles([a, b])
-    samples = _samples(a, [metric], reps, role_a)[metric] - _samples(b, [metric], reps, role_b)[metric]
-    point = _point(a, metric) - _point(b, metric)
+    role_a, role_b = roles_of([a, b])
+    samples = samples_of(a, [metric], reps, role_a)[metric] - samples_of(b, [metric], reps, role_b)[metric]
+    point = point_of(a, metric) - point_of(b, metric)
     return _estimate(f"{first} - {second}", metric, point, _ends(samples, confidence), [a, b], reps, confidence)
 
 
@@ -143,13 +115,15 @@ def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = RE
     ]
     point = float(np.mean([win.mean() for win in wins]))
     chunks = []
-    generators = [_generator(cells, role) for cells, role in zip((a, b), _roles([a, b]), strict=True)]
+    generators = [generator_of(cells, role) for cells, role in zip((a, b), roles_of([a, b]), strict=True)]
     for x, y in zip(bootstrap.draws(a.sizes, reps, generators[0]), bootstrap.draws(b.sizes, reps, generators[1]), strict=True):
         total = np.zeros(x.shape[1])
         for win, rows_a, rows_b in zip(wins, a.rows, b.rows, strict=True):
             total += np.einsum("nr,nr->r", x[rows_a].astype(float), win @ y[rows_b].astype(float)) / win.size
         chunks.append(total / len(wins))
-    return _estimate(f"P({first} > {second})", "improvement", point, _ends(np.concatenate(chunks), confidence), [a, b], reps, confidence)
+    return _estimate(
+        f"P({first} > {second})", "improvement", point, _ends(np.concatenate(chunks), confidence), [a, b], reps, confidence
+    )
 
 
 def profiles(
@@ -168,15 +142,20 @@ def profiles(
     frames = []
     for cells in every:
         above = (cells.pooled[None, :] > np.asarray(thresholds)[:, None]).astype(float)  # [thresholds, N]
-        drawn = bootstrap.draws(cells.sizes, reps, _generator(cells))
+        drawn = bootstrap.draws(cells.sizes, reps, generator_of(cells))
         samples = np.concatenate([above @ counts.astype(float) for counts in drawn], axis=1) / len(cells.pooled)
         low, high = bootstrap.interval(samples, confidence)
-        frames.append(pd.DataFrame({"method": cells.method, "threshold": thresholds, "point": above.mean(axis=1), "low": low, "high": high}))
+        frames.append(
+            pd.DataFrame(
+                {"method": cells.method, "threshold": thresholds, "point": above.mean(axis=1), "low": low, "high": high}
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
 def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, confidence: float = 0.95) -> pd.DataFrame:
-    """Ranking by one metric: method, point, low, high, rank (1 best), rank_low, rank_high (interval of the rank over resamples).
+    """Ranking by one metric: method, point, low, high, rank (1 best), rank_low, rank_high (interval of the rank over
+    resamples).
 
     Best first; for the optimality gap the least value is best. Methods are resampled independently.
     """
@@ -185,21 +164,23 @@ def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, 
     _check([metric], reps, confidence)
     every = _all_cells(scores, "refuse")
     sign = -1.0 if metric == "optimality-gap" else 1.0
-    points = np.array([_point(cells, metric) for cells in every])
-    samples = np.stack([_samples(c, [metric], reps, role)[metric] for c, role in zip(every, _roles(every), strict=True)])
+    points = np.array([point_of(cells, metric) for cells in every])
+    samples = np.stack([samples_of(c, [metric], reps, role)[metric] for c, role in zip(every, roles_of(every), strict=True)])
     best = np.array([1 + (sign * samples > sign * own).sum(axis=0) for own in samples])  # ties share the better rank here
     worst = np.array([(sign * samples >= sign * own).sum(axis=0) for own in samples])  # and the worse one here
     tail = (1.0 - confidence) / 2.0
     low, high = bootstrap.interval(samples, confidence)
-    frame = pd.DataFrame({
-        "method": [cells.method for cells in every],
-        "point": points,
-        "low": low,
-        "high": high,
-        "rank": [int(1 + (sign * points > sign * point).sum()) for point in points],
-        "rank_low": np.quantile(best, tail, axis=1, method="inverted_cdf").astype(int),
-        "rank_high": np.quantile(worst, 1.0 - tail, axis=1, method="inverted_cdf").astype(int),
-    })
+    frame = pd.DataFrame(
+        {
+            "method": [cells.method for cells in every],
+            "point": points,
+            "low": low,
+            "high": high,
+            "rank": [int(1 + (sign * points > sign * point).sum()) for point in points],
+            "rank_low": np.quantile(best, tail, axis=1, method="inverted_cdf").astype(int),
+            "rank_high": np.quantile(worst, 1.0 - tail, axis=1, method="inverted_cdf").astype(int),
+        }
+    )
     return frame.sort_values(["rank", "method"], ignore_index=True)
 
 
@@ -238,12 +219,15 @@ def _all_cells(scores: pd.DataFrame, single_seed: SingleSeed) -> list[Cells]:
         missing = sorted(tasks - set(cells.tasks))
         if missing:
             raise InvalidData(
-                f"{cells.method} has no score on {missing[0]}{f' and {len(missing) - 1} more tasks' if missing[1:] else ''} that other "
+                f"{cells.method} has no score on {missing[0]}{f' and {len(missing) - 1} more tasks' if missing[1:] else ''} "
+                "that other "
                 "methods have; add the runs, or compare on the common tasks (--common)"
             )
         if single_seed == "refuse" and min(cells.sizes) == 1:
             task = cells.tasks[cells.sizes.index(1)]
-            raise InvalidData(f"{cells.method} has a single seed on {task}: no interval can be given; add seeds or leave the method out")
+            raise InvalidData(
+                f"{cells.method} has a single seed on {task}: no interval can be given; add seeds or leave the method out"
+            )
     return every
 
 
@@ -256,50 +240,6 @@ def _pair(scores: pd.DataFrame, first: str, second: str) -> tuple[Cells, Cells]:
     return by_name[first], by_name[second]
 
 
-def _roles(every: Sequence[Cells]) -> list[int]:
-    """0, 1, ... for methods whose scores are equal: without it they would share their draws and never differ."""
-    twins: dict[bytes, list[str]] = {}
-    for cells in every:
-        twins.setdefault(cells.key(), []).append(cells.method)
-    return [sorted(twins[cells.key()]).index(cells.method) for cells in every]
-
-
-def _generator(cells: Cells, role: int = 0) -> np.random.Generator:
-    return bootstrap.generator(f"runs {role}", cells.tasks, cells.values)
-
-
-def _point(cells: Cells, metric: str) -> float:
-    means = np.array([value.mean() for value in cells.values])
-    if metric == "iqm":
-        cut = int(bootstrap.TRIM * len(cells.pooled))
-        return float(np.sort(cells.pooled)[cut : len(cells.pooled) - cut].mean())
-    if metric == "optimality-gap":
-        return float(1.0 - np.minimum(cells.pooled, 1.0).mean())
-    return float(np.median(means) if metric == "median" else means.mean())
-
-
-def _samples(cells: Cells, metrics: Sequence[str], reps: int, role: int = 0) -> dict[str, bootstrap.Values]:
-    """metric -> [reps] values under resampling; the draws do not depend on which metrics are asked for."""
-    trimmed = bootstrap.TrimmedMean(cells.pooled) if "iqm" in metrics else None
-    capped = np.minimum(cells.pooled, 1.0)
-    weights = np.zeros((len(cells.tasks), len(cells.pooled)))  # [T, N]: task means are weights @ counts
-    for task, (rows, value) in enumerate(zip(cells.rows, cells.values, strict=True)):
-        weights[task, rows] = value / len(value)
-    chunks: dict[str, list[bootstrap.Values]] = {metric: [] for metric in metrics}
-    for counts in bootstrap.draws(cells.sizes, reps, _generator(cells, role)):
-        if trimmed is not None:
-            chunks["iqm"].append(trimmed(counts))
-        if {"mean", "median", "optimality-gap"} & set(metrics):
-            floats = counts.astype(float)
-            if "median" in metrics:
-                chunks["median"].append(np.median(weights @ floats, axis=0))
-            if "mean" in metrics:
-                chunks["mean"].append(weights.mean(axis=0) @ floats)
-            if "optimality-gap" in metrics:
-                chunks["optimality-gap"].append(1.0 - capped @ floats / len(capped))
-    return {metric: np.concatenate(parts) for metric, parts in chunks.items()}
-
-
 def _ends(samples: bootstrap.Values, confidence: float) -> tuple[float, float]:
     low, high = bootstrap.interval(samples, confidence)
     return float(low), float(high)
@@ -310,6 +250,15 @@ def _estimate(
 ) -> Estimate:
     sizes = [size for cells in every for size in cells.sizes]
     return Estimate(
-        method=name, metric=metric, point=point, low=ends[0], high=ends[1], tasks=len(every[0].tasks), runs=sum(sizes),
-        seeds_min=min(sizes), seeds_max=max(sizes), reps=reps, confidence=confidence,
-    )  # fmt: skip
+        method=name,
+        metric=metric,
+        point=point,
+        low=ends[0],
+        high=ends[1],
+        tasks=len(every[0].tasks),
+        runs=sum(sizes),
+        seeds_min=min(sizes),
+        seeds_max=max(sizes),
+        reps=reps,
+        confidence=confidence,
+    )

@@ -31,21 +31,30 @@ def aggregate_scores(command: AggregateCommand) -> int:
     methods = sorted(scores["method"].unique())
     if command.improvement:
         found += [aggregate.improvement(scores, a, b, reps=command.reps) for a, b in combinations(methods, 2)]
-    notes = [f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}" for row in selection.left_out.itertuples()]
+    notes = [
+        f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
+        for row in selection.left_out.itertuples()
+    ]
     carried = int(selection.scores["carried"].sum())
     notes += [f"{carried} run{'s' if carried > 1 else ''} carried forward from an earlier end"] if carried else []
     note = aggregate.small_sample_note(scores)
     notes += [note] if note else []
     result: dict[str, Any] = {
-        "rule": selection.rule, "budget_env_steps": selection.budget_env_steps, "normalization": normalize.find(name).id,
-        "tasks": sorted(scores["task"].unique()), "estimates": [asdict(each) for each in found], "notes": notes,
-    }  # fmt: skip
+        "rule": selection.rule,
+        "budget_env_steps": selection.budget_env_steps,
+        "normalization": normalize.find(name).id,
+        "tasks": sorted(scores["task"].unique()),
+        "estimates": [asdict(each) for each in found],
+        "notes": notes,
+    }
     if command.profiles:
         result["profiles"] = aggregate.profiles(scores, reps=command.reps).to_dict("records")
     if command.efficiency:
         kept = points.merge(scores[["method", "task", "seed"]], on=["method", "task", "seed"])
         kept = kept[kept["env_steps"] <= selection.budget_env_steps]
-        result["efficiency"] = curves.efficiency(kept, normalization=name, points=CURVE_POINTS, reps=command.reps).to_dict("records")
+        result["efficiency"] = curves.efficiency(kept, normalization=name, points=CURVE_POINTS, reps=command.reps).to_dict(
+            "records"
+        )
     if command.json:
         print(json.dumps(result, indent=1, allow_nan=False))
         return 0
@@ -67,7 +76,10 @@ def chosen(points: pd.DataFrame, methods: Sequence[str], tasks: Sequence[str]) -
         missing = [name for name in wanted if name not in set(points[column])]
         if missing:
             there = sorted(points[column].unique())
-            raise ValueError(f"{column} {missing[0]!r} is not among the scores; they hold {', '.join(there[:8])}{', ...' if there[8:] else ''}")
+            raise ValueError(
+                f"{column} {missing[0]!r} is not among the scores; they hold "
+                f"{', '.join(there[:8])}{', ...' if there[8:] else ''}"
+            )
         if wanted:
             points = points[points[column].isin(wanted)]
     return points.reset_index(drop=True)
@@ -85,7 +97,9 @@ def _text(found: Sequence[aggregate.Estimate]) -> str:
 def _rows(records: Sequence[dict[str, Any]]) -> str:
     names = list(records[0])
     cut = records[:: max(1, len(records) // 20)] if len(records) > 40 else records
-    return _aligned([tuple(names), *(tuple(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()) for row in cut)])
+    return _aligned(
+        [tuple(names), *(tuple(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()) for row in cut)]
+    )
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

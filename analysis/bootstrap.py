@@ -1,6 +1,7 @@
 """Stratified bootstrap over runs within tasks, as arithmetic on counts instead of on resampled scores.
 
-A resample of n runs of a task is decided by how often each run was drawn. With the runs of all tasks stacked into N rows and the
+A resample of n runs of a task is decided by how often each run was drawn. With the runs of all tasks stacked into N rows
+and the
 resamples along the fast axis, every aggregate is a weighted sum whose weights are those counts:
 
     counts[i, r]   how often run i is in resample r; rows of one task sum to its number of runs

@@ -21,7 +21,8 @@ Short = Literal["fail", "drop", "carry"]
 class ImportCommand:
     """Turn score files of other projects into one tidy CSV (method,task,seed,env_step,score, and what else is known).
 
-    Task names are resolved, agent steps converted, repeated and missing points named. Nothing is written unless all files are good.
+    Task names are resolved, agent steps converted, repeated and missing points named. Nothing is written unless all files
+    are good.
     """
 
     format: tyro.conf.Positional[Literal["auto", "danijar", "tidy", "tdmpc2", "drqv2", "slac", "dopamine", "marl-eval"]]
@@ -53,7 +54,8 @@ class ImportCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportCommand:
-    """Write scores in a format that other tools read: rliable (npz of [runs, tasks] per method), tidy CSV, danijar JSON, marl-eval JSON."""
+    """Write scores in a format that other tools read: rliable (npz of [runs, tasks] per method), tidy CSV, danijar JSON,
+    marl-eval JSON."""
 
     format: tyro.conf.Positional[Literal["rliable", "tidy", "danijar", "marl-eval"]]
     """Format to write."""
@@ -121,9 +123,11 @@ class AggregateCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyCommand:
-    """Does a set of runs reproduce a reference? Equivalence of suite means by two one-sided t-tests, with a check of the profile.
+    """Does a set of runs reproduce a reference? Equivalence of suite means by two one-sided t-tests, with a check of the
+    profile.
 
-    Exit codes: 0 reproduced, 1 not, 2 usage, 3 inconclusive, 4 invalid or incomplete data, 5 internal. verdict.json is always written.
+    Exit codes: 0 reproduced, 1 not, 2 usage, 3 inconclusive, 4 invalid or incomplete data, 5 internal. verdict.json is
+    always written.
     """
 
     scores: tyro.conf.Positional[tuple[Path, ...]]

@@ -27,9 +27,14 @@ def grid_of(table: pd.DataFrame, *, points: int = 100, axis: Axis = "env_steps")
 
 
 def learning_curves(
-    table: pd.DataFrame, *, grid: Sequence[float] | np.ndarray | None = None, window: float | None = None, axis: Axis = "env_steps"
+    table: pd.DataFrame,
+    *,
+    grid: Sequence[float] | np.ndarray | None = None,
+    window: float | None = None,
+    axis: Axis = "env_steps",
 ) -> pd.DataFrame:
-    """Every run on the common grid: method, task, seed, x, score; score is NaN before the first and after the last point of a run.
+    """Every run on the common grid: method, task, seed, x, score; score is NaN before the first and after the last point
+    of a run.
 
     score at x: mean of the run's points in (x - window, x]; where that is empty, of its last evaluation before x.
     A run counts as lasting until its last point and half its widest evaluation interval.
@@ -82,7 +87,11 @@ def efficiency(
         point, samples = _resampled(tasks, values, metric, reps)
         low, high = bootstrap.interval(samples, confidence)
         runs = sum(len(value) for value in values)
-        frames.append(pd.DataFrame({"method": method, "x": x, "point": point, "low": low, "high": high, "tasks": len(tasks), "runs": runs}))
+        frames.append(
+            pd.DataFrame(
+                {"method": method, "x": x, "point": point, "low": low, "high": high, "tasks": len(tasks), "runs": runs}
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -93,7 +102,9 @@ def _timed(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
         return regular.assign(x=regular["env_steps"].astype(float))
     hours = regular["device_seconds"] / 3_600.0
     if hours.notna().sum() == 0:
-        raise InvalidData("no record says how long it trained; device hours need runs folders, or score files with device_seconds or hour")
+        raise InvalidData(
+            "no record says how long it trained; device hours need runs folders, or score files with device_seconds or hour"
+        )
     return regular.assign(x=hours)[hours.notna()]
 
 
@@ -123,7 +134,9 @@ def _matrices(rows: pd.DataFrame, method: str) -> tuple[list[str], list[np.ndarr
     for task, curves in wide[covered].groupby(level="task", sort=True):
         value = curves.to_numpy(float)
         if len(value) == 1:
-            raise InvalidData(f"{method} has a single seed on {task}: no interval can be given; add seeds or leave the method out")
+            raise InvalidData(
+                f"{method} has a single seed on {task}: no interval can be given; add seeds or leave the method out"
+            )
         tasks.append(str(task))
         values.append(value[np.lexsort(value.T[::-1])])
     return tasks, values, covered.to_numpy(float)

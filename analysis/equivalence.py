@@ -1,4 +1,5 @@
-"""The statistics of `verify`: equivalence of suite means, the profile check, the per-task table, planning. Arrays in, numbers out.
+"""The statistics of `verify`: equivalence of suite means, the profile check, the per-task table, planning. Arrays in,
+numbers out.
 
 One array of scores per task for us and, where the reference is raw, for the reference; else its means and its number of runs.
 Why these tests and not others, with simulated error rates: docs/verifying.md.
@@ -27,8 +28,10 @@ FLOOR = 0.2
 game that always ends alike cannot decide."""
 
 CAP = 2.0
-"""Mean-only profile: no task adds more than this many standard errors. Real seeds are not normal, and three of them that happen to
-agree make one task's ratio huge: uncapped, splits of DreamerV3's and DrQ-v2's published seeds were called different (p < .01) in
+"""Mean-only profile: no task adds more than this many standard errors. Real seeds are not normal, and three of them that
+happen to
+agree make one task's ratio huge: uncapped, splits of DreamerV3's and DrQ-v2's published seeds were called different (p <
+.01) in
 5-19% of 150 trials, capped in 0-3%; DreamerV2 against the means of Dreamer at three seeds was caught in 50 of 50 either way."""
 
 
@@ -85,8 +88,14 @@ def suite_test(pair: Pair, alpha: float, inflation: float = 1.0) -> SuiteTest:
     error, df = _combined(parts, freedom)
     error *= math.sqrt(inflation)
     half = float(stats.t.ppf(1.0 - alpha, df)) * error if error > 0 else 0.0
-    return SuiteTest(difference=difference, standard_error=error, degrees_of_freedom=df, alpha=alpha,
-                     low=difference - half, high=difference + half)  # fmt: skip
+    return SuiteTest(
+        difference=difference,
+        standard_error=error,
+        degrees_of_freedom=df,
+        alpha=alpha,
+        low=difference - half,
+        high=difference + half,
+    )
 
 
 def _variance_parts(pair: Pair, seeds: int | None = None) -> tuple[Values, Values]:
@@ -153,7 +162,8 @@ def _pooled_term(a: Values, b: Values, floor: float) -> Values:
 class TaskRow:
     """One line of the diagnostic table; it never gates.
 
-    verdict  TOST at the wider margin: "equivalent", "below", "above", "inconclusive", or "undecidable" where the reference's own
+    verdict  TOST at the wider margin: "equivalent", "below", "above", "inconclusive", or "undecidable" where the
+    reference's own
              uncertainty exceeds that margin however many seeds we add
     p        Holm-adjusted p-value of Welch's test of no difference
     """
@@ -189,10 +199,20 @@ def task_table(pair: Pair, alpha: float, margin: float) -> list[TaskRow]:
             outcome = "undecidable"
         rows.append((task, ours, theirs, m, test, {"reproduced": "equivalent"}.get(outcome, outcome)))
     return [
-        TaskRow(task=task, ours=float(ours.mean()), reference=float(theirs.mean()), seeds=len(ours), reference_seeds=m,
-                difference=test.difference, low=test.low, high=test.high, verdict=outcome, p=p)
+        TaskRow(
+            task=task,
+            ours=float(ours.mean()),
+            reference=float(theirs.mean()),
+            seeds=len(ours),
+            reference_seeds=m,
+            difference=test.difference,
+            low=test.low,
+            high=test.high,
+            verdict=outcome,
+            p=p,
+        )
         for (task, ours, theirs, m, test, outcome), p in zip(rows, holm(p_values), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -28,9 +28,14 @@ def import_files(command: ImportCommand) -> int:
     import pandas as pd
 
     options = Options(
-        method=command.method, task=command.task, protocol=command.protocol, unit=command.unit,
-        action_repeat=command.action_repeat, suite=command.suite, nulls=command.nulls,
-    )  # fmt: skip
+        method=command.method,
+        task=command.task,
+        protocol=command.protocol,
+        unit=command.unit,
+        action_repeat=command.action_repeat,
+        suite=command.suite,
+        nulls=command.nulls,
+    )
     check_target(command.out)
     if command.protocol is not None:
         from protocols import catalog
@@ -61,7 +66,9 @@ def export_scores(command: ExportCommand) -> int:
         data = rliable_npz(points, at=command.at, window=command.window, short=command.short, normalization=command.normalize)
     else:
         if command.at is not None or command.window or command.normalize not in ("none", "auto"):
-            raise ValueError(f"{command.format} holds whole curves in raw units; --at, --window and --normalize are for rliable only")
+            raise ValueError(
+                f"{command.format} holds whole curves in raw units; --at, --window and --normalize are for rliable only"
+            )
         texts = {"tidy": tidy, "danijar": danijar.dump, "marl-eval": marl_eval.dump}
         data = compressed(command.out, texts[command.format](points))
     write_bytes(command.out, data)
@@ -80,11 +87,13 @@ def tidy(points: pd.DataFrame) -> str:
         ("source", True),
     ):
         columns += [name] if says_something else []
-    return points[columns].rename(columns={"env_steps": "env_step"}).to_csv(index=False, lineterminator="\n")
+    names = points.assign(source=[Path(source).name for source in points["source"]])  # folders belong to a machine
+    return names[columns].rename(columns={"env_steps": "env_step"}).to_csv(index=False, lineterminator="\n")
 
 
 def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: table.Short, normalization: str) -> bytes:
-    """An npz archive: per method an array [runs, tasks], and `tasks`, their names. Raises InvalidData where it is not rectangular."""
+    """An npz archive: per method an array [runs, tasks], and `tasks`, their names. Raises InvalidData where it is not
+    rectangular."""
     selection = table.select(points, at=at, window=window, short=short)
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
@@ -97,7 +106,8 @@ def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: tab
         if len(set(sizes.values())) > 1:
             fewest = min(sizes, key=lambda task: sizes[task])
             raise InvalidData(
-                f"{method} has {sizes[fewest]} runs on {fewest} and {max(sizes.values())} elsewhere; rliable takes rectangles only, "
+                f"{method} has {sizes[fewest]} runs on {fewest} and {max(sizes.values())} elsewhere; rliable takes "
+                "rectangles only, "
                 "so leave runs out, or use `dreamer-bench aggregate`, which does not need them"
             )
         arrays[method] = np.array([by_task[task] for task in tasks]).T

@@ -43,12 +43,32 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
     entry.name: entry
     for entry in (
         Normalization(name="none", version=1, label="episode return", source="the return itself"),
-        Normalization(name="dmc", version=1, label="return / 1000", scale=1_000.0, suite="dmc",
-                      source="1,000 env_steps an episode, rewards in [0, 1] (Tassa et al. 2018)"),
-        Normalization(name="atari-human", version=1, label="human-normalised score", reference="human", suite="atari", source=_ATARI_SOURCE),
-        Normalization(name="atari-record", version=1, label="record-normalised score", reference="record", suite="atari", source=_ATARI_SOURCE),
+        Normalization(
+            name="dmc",
+            version=1,
+            label="return / 1000",
+            scale=1_000.0,
+            suite="dmc",
+            source="1,000 env_steps an episode, rewards in [0, 1] (Tassa et al. 2018)",
+        ),
+        Normalization(
+            name="atari-human",
+            version=1,
+            label="human-normalised score",
+            reference="human",
+            suite="atari",
+            source=_ATARI_SOURCE,
+        ),
+        Normalization(
+            name="atari-record",
+            version=1,
+            label="record-normalised score",
+            reference="record",
+            suite="atari",
+            source=_ATARI_SOURCE,
+        ),
     )
-}  # fmt: skip
+}
 """none, dmc (score / 1000), atari-human ((x - random) / (human - random)), atari-record."""
 
 
@@ -56,18 +76,23 @@ def find(name: str) -> Normalization:
     """The normalisation of that name or id ("dmc", "dmc@1")."""
     entry = NORMALIZATIONS.get(name.partition("@")[0])
     if entry is None or ("@" in name and name != entry.id):
-        raise ValueError(f"normalisation {name!r} is not known; choose from {', '.join(entry.id for entry in NORMALIZATIONS.values())}")
+        raise ValueError(
+            f"normalisation {name!r} is not known; choose from {', '.join(entry.id for entry in NORMALIZATIONS.values())}"
+        )
     return entry
 
 
 def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The same table or scores with `score` in normalised units. ValueError for an unknown name, InvalidData for a task without constants."""
+    """The same table or scores with `score` in normalised units. ValueError for an unknown name, InvalidData for a task
+    without constants."""
     entry = find(name)
     result = table.copy()
     tasks = sorted(table["task"].unique())
     for task in tasks:
         if not task.startswith(entry.suite):
-            raise InvalidData(f"{entry.id} is not defined for {task}; choose another --normalize, or leave the task out with --tasks")
+            raise InvalidData(
+                f"{entry.id} is not defined for {task}; choose another --normalize, or leave the task out with --tasks"
+            )
     if entry.reference is None:
         result["score"] = table["score"] / entry.scale
         return result

@@ -46,7 +46,8 @@ def appendix_g() -> pd.DataFrame:
     """Appendix G of Hafner et al. 2020: task, method ("A3C", "D4PG", "PlaNet", "Dreamer"), modality, env_steps, score, source.
 
     Only reported cells: A3C and D4PG have 18 tasks (no quadruped), PlaNet and Dreamer 20. The budgets of A3C and D4PG are those
-    of the original code's baselines file; PlaNet's and Dreamer's 5e6 is from the text, since the table's own row of steps is lost
+    of the original code's baselines file; PlaNet's and Dreamer's 5e6 is from the text, since the table's own row of steps
+    is lost
     in the copy these numbers were taken from.
     """
     import pandas as pd
@@ -64,7 +65,8 @@ def appendix_g_means() -> pd.DataFrame:
 
 
 def atari_scores() -> pd.DataFrame:
-    """task, random, human, record (NaN where none is known), in_atari57, in_dreamerv2_55, in_atari100k_26 (0 or 1), and the sources."""
+    """task, random, human, record (NaN where none is known), in_atari57, in_dreamerv2_55, in_atari100k_26 (0 or 1), and
+    the sources."""
     import pandas as pd
 
     return pd.read_csv(FOLDER / "atari_human_random_record.csv")
@@ -89,7 +91,9 @@ def load(
         return _dreamer_2020(method or "Dreamer")
     path = Path(name_or_path)
     if not path.exists():
-        raise ValueError(f"reference {str(path)!r} is neither a file nor one of {', '.join(NAMES)}; give a score file or a known name")
+        raise ValueError(
+            f"reference {str(path)!r} is neither a file nor one of {', '.join(NAMES)}; give a score file or a known name"
+        )
     table = read([path], protocol=protocol)
     methods = sorted(table["method"].unique())
     if method is None and len(methods) > 1:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from protocols import store
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ class InvalidData(ValueError):
 
 
 def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.DataFrame:
-    """Long table (COLUMNS) of runs folders and score files, side by side, sorted by protocol, method, task, seed, env_steps, episode.
+    """Long table (COLUMNS) of runs folders and score files, side by side, sorted by protocol, method, task, seed,
+    env_steps, episode.
 
     A folder is a runs folder; a file is recognised by its content (`analysis.formats`), gzip included.
     protocol: keep only records of this protocol id (score files that name none are kept, runs with a cut budget are not).
@@ -58,14 +58,14 @@ def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.Data
     """
     import pandas as pd
 
-    from analysis import formats
+    from analysis import formats, recorded
 
     if not paths:
         raise ValueError("no scores given; name runs folders or score files")
     frames = []
     for path in map(Path, paths):
         if path.is_dir():
-            frame = _read_runs(path, protocol)
+            frame = recorded.read_runs(path, protocol)
         else:
             frame, _ = formats.read_file(path)
         if protocol is not None:
@@ -74,17 +74,22 @@ def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.Data
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if table.empty:
         where = ", ".join(map(str, paths))
-        raise InvalidData(f"{where}: no evaluation episode {f'of {protocol} ' if protocol else ''}is recorded yet; let a run reach its first evaluation")
+        raise InvalidData(
+            f"{where}: no evaluation episode {f'of {protocol} ' if protocol else ''}is recorded yet; let a run reach its "
+            "first evaluation"
+        )
     refuse_clashes(table)
     return table.sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
 
 
 def protocols_of(paths: Sequence[str | Path]) -> list[str]:
     """The protocol ids recorded in these runs folders (score files are not opened), sorted."""
-    found = set()
+    from analysis import recorded
+
+    found: set[str] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            found |= {str(run.manifest["protocol"]) for run in store.find_runs(path)}
+            found |= recorded.protocols(path)
     return sorted(found)
 
 
@@ -132,7 +137,11 @@ def select(
     if points.empty:
         raise InvalidData(
             f"no point lies at or before {at:,} env_steps under the rule {rule.kind!r}"
-            + ("; these records have no final evaluation, so compare with --at" if rule.kind == "final" else "; give a larger --at")
+            + (
+                "; these records have no final evaluation, so compare with --at"
+                if rule.kind == "final"
+                else "; give a larger --at"
+            )
         )
     reached = table.groupby(RUN)["env_steps"].agg(last="max", tolerance=_interval)
     reached["short"] = reached["last"] < at - reached["tolerance"].clip(lower=at // 100)
@@ -155,7 +164,11 @@ def select(
     scores = grouped.agg(score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size")).reset_index()
     _refuse_holes(points, scores, rule, at)
     scores["carried"] = _lookup(reached["short"], scores) if len(scores) else False
-    left_out = late.reset_index()[[*RUN, "last"]].rename(columns={"last": "env_steps"}) if short == "drop" else late.iloc[:0].reset_index()
+    left_out = (
+        late.reset_index()[[*RUN, "last"]].rename(columns={"last": "env_steps"})
+        if short == "drop"
+        else late.iloc[:0].reset_index()
+    )
     if scores.empty:
         raise InvalidData(f"every run stops short of {at:,} env_steps; compare earlier with --at")
     assert isinstance(left_out, pd.DataFrame)
@@ -179,66 +192,25 @@ def refuse_clashes(table: pd.DataFrame) -> None:
     for method, protocols in clashing.items():
         if len(protocols) > 1:
             names = " and ".join(sorted(name or "no protocol" for name in protocols))
-            raise InvalidData(f"method {method!r} appears under {names}; choose one with --protocol, or import the file under another --method")
+            raise InvalidData(
+                f"method {method!r} appears under {names}; choose one with --protocol, or import the file under another "
+                "--method"
+            )
+    repeated = table[table.duplicated([*RUN, "env_steps", "episode", "final"])]
+    if len(repeated):
+        row = repeated.iloc[0]
+        raise InvalidData(
+            f"{row['method']}, {row['task']}, seed {row['seed']} is given twice (again in {row['source']}); give it once"
+        )
     sources = table.groupby(RUN)["source"].unique()
     double = sources[sources.map(len) > 1]
     if len(double):
         method, task, seed = double.index[0]
         first, second = double.iloc[0][:2]
-        raise InvalidData(f"{method}, {task}, seed {seed} comes from both {first} and {second}; give one of them, or import one under another --method")
-
-
-def _read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
-    import pandas as pd
-
-    digests: dict[str, tuple[str, Path]] = {}
-    frames = []
-    for run in store.find_runs(root):
-        manifest = run.manifest
-        id, digest = str(manifest["protocol"]), str(manifest["digest"])
-        if protocol not in (None, id):
-            continue
-        other, folder = digests.setdefault(id, (digest, run.folder))
-        if other != digest:
-            raise InvalidData(f"{run.folder} and {folder} hold two protocols under the name {id}; keep them in two runs folders")
-        cut = manifest["limit_env_steps"] is not None
-        if cut and protocol is not None:
-            continue
-        lines = run.episodes()
-        if not lines:
-            continue
-        frame = pd.DataFrame(lines)
-        bad = frame[pd.to_numeric(frame["score"], errors="coerce").isna()]
-        if len(bad):
-            raise InvalidData(
-                f"{run.folder / store.EPISODES}:{bad.index[0] + 1}: the score is {bad['score'].iloc[0]}, no finite number; "
-                "leave the run out of the comparison or train it again"
-            )
-        frames.append(pd.DataFrame({
-            "protocol": "" if cut else id,
-            "method": str(manifest["label"]),
-            "task": str(manifest["task"]),
-            "seed": str(manifest["seed"]),
-            "env_steps": frame["env_steps"].astype("int64"),
-            "episode": frame["episode"].astype("int64"),
-            "score": frame["score"].astype(float),
-            "source": str(run.folder),
-            "final": frame["final"].astype(bool),
-            "device_seconds": _device_seconds(run, frame["env_steps"].to_numpy()),
-        }))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
-
-
-def _device_seconds(run: store.Run, env_steps: Any) -> Any:
-    """Training seconds until each of these steps, interpolated in the metrics and divided among the seeds of the cohort."""
-    import numpy as np
-
-    lines = [line for line in run.metrics() if line.get("seconds") is not None]
-    if not lines:
-        return np.full(len(env_steps), np.nan)
-    steps = [0.0, *(float(line["env_steps"]) for line in lines)]
-    seconds = [0.0, *(float(line["seconds"]) for line in lines)]
-    return np.interp(env_steps, steps, seconds) / max(1, len(run.manifest.get("cohort") or [0]))
+        raise InvalidData(
+            f"{method}, {task}, seed {seed} comes from both {first} and {second}; give one of them, or import one under "
+            "another --method"
+        )
 
 
 def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> tuple[ScoreRule, int]:
@@ -285,7 +257,8 @@ def _refuse_holes(points: pd.DataFrame, scores: pd.DataFrame, rule: ScoreRule, a
     if len(expected) > len(found):
         missing = expected.merge(found, how="left", indicator=True).query("_merge == 'left_only'").iloc[0]
         raise InvalidData(
-            f"{missing['method']}, {missing['task']}, seed {missing['seed']} has no point in the last {rule.window_env_steps:,} env_steps "
+            f"{missing['method']}, {missing['task']}, seed {missing['seed']} has no point in the last "
+            f"{rule.window_env_steps:,} env_steps "
             f"before {at:,}; widen --window"
         )
 

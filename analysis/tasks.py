@@ -9,15 +9,17 @@ from pathlib import Path
 
 from analysis.table import InvalidData
 
-DMC = (
-    "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup cartpole_swingup_sparse "
-    "cartpole_three_poles cartpole_two_poles cheetah_run cup_catch dog_fetch dog_run dog_stand dog_trot dog_walk finger_spin "
-    "finger_turn_easy finger_turn_hard fish_swim fish_upright hopper_hop hopper_stand humanoid_cmu_run humanoid_cmu_stand "
-    "humanoid_cmu_walk humanoid_run humanoid_run_pure_state humanoid_stand humanoid_walk lqr_lqr_2_1 lqr_lqr_6_2 "
-    "manipulator_bring_ball manipulator_bring_peg manipulator_insert_ball manipulator_insert_peg pendulum_swingup point_mass_easy "
-    "point_mass_hard quadruped_escape quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard "
-    "stacker_stack_2 stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk"
-).split()
+_DMC = (
+    "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "
+    "cartpole_swingup_sparse cartpole_three_poles cartpole_two_poles cheetah_run cup_catch dog_fetch dog_run "
+    "dog_stand dog_trot dog_walk finger_spin finger_turn_easy finger_turn_hard fish_swim fish_upright hopper_hop "
+    "hopper_stand humanoid_cmu_run humanoid_cmu_stand humanoid_cmu_walk humanoid_run humanoid_run_pure_state "
+    "humanoid_stand humanoid_walk lqr_lqr_2_1 lqr_lqr_6_2 manipulator_bring_ball manipulator_bring_peg "
+    "manipulator_insert_ball manipulator_insert_peg pendulum_swingup point_mass_easy point_mass_hard quadruped_escape "
+    "quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard stacker_stack_2 "
+    "stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk "
+)
+DMC = tuple(_DMC.split())
 """Tasks of dm_control 1.0.50's suite, and its manipulation task reach_duplo as DrQ-v2 names it."""
 
 ALIASES = {"ball_in_cup_catch": "cup_catch"}

@@ -1,4 +1,5 @@
-"""The validity gate of `verify`, as far as it concerns records: complete runs, one protocol, runs that are not copies of each other."""
+"""The validity gate of `verify`, as far as it concerns records: complete runs, one protocol, runs that are not copies of
+each other."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ MOST = 5
 """Causes of one kind that are listed before the rest is only counted."""
 
 
-def record_causes(folders: Sequence[Path], method: str, protocol: Protocol | None, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
+def record_causes(
+    folders: Sequence[Path], method: str, protocol: Protocol | None, tasks: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """What makes the runs of a method unfit for a verdict, and what should be known about them; both empty for score files.
 
     Causes: a run that is not complete, a protocol other than the catalog's of that name, another action repeat than the
@@ -35,9 +38,15 @@ def record_causes(folders: Sequence[Path], method: str, protocol: Protocol | Non
             if run.state() != "done":
                 unfinished.append(f"{run.folder} is {run.state()}, not complete; go on with `run`, or leave the task out")
             if expected is not None and manifest["digest"] != expected:
-                foreign.append(f"{run.folder} was made under another {manifest['protocol']} (digest {manifest['digest'][:12]}, not {expected[:12]})")
+                foreign.append(
+                    f"{run.folder} was made under another {manifest['protocol']} (digest {manifest['digest'][:12]}, not "
+                    f"{expected[:12]})"
+                )
             if protocol is not None and manifest["action_repeat"] != protocol.action_repeat_of(manifest["task"]):
-                repeats.append(f"{run.folder} used action repeat {manifest['action_repeat']}, not {protocol.action_repeat_of(manifest['task'])}")
+                repeats.append(
+                    f"{run.folder} used action repeat {manifest['action_repeat']}, not "
+                    f"{protocol.action_repeat_of(manifest['task'])}"
+                )
             versions |= {(name, manifest["packages"].get(name)) for name in (protocol.simulators if protocol else {})}
             commits.add(manifest["commit"])
             dirty += bool(manifest["dirty"])
@@ -45,7 +54,10 @@ def record_causes(folders: Sequence[Path], method: str, protocol: Protocol | Non
     if protocol is not None:
         other = sorted(f"{name} {version}" for name, version in versions if version != protocol.simulators[name])
         if other:
-            notes.append(f"simulators other than {protocol.id}'s ({', '.join(f'{k} {v}' for k, v in protocol.simulators.items())}): {', '.join(other)}")
+            notes.append(
+                f"simulators other than {protocol.id}'s ({', '.join(f'{k} {v}' for k, v in protocol.simulators.items())}): "
+                f"{', '.join(other)}"
+            )
     if len(commits) > 1:
         notes.append(f"the runs come from {len(commits)} commits")
     if dirty:

@@ -18,9 +18,14 @@ SCHEMA = 1
 def question_key(question: Question, reference: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
     """What makes two verdicts answers to one question."""
     return {
-        "method": question.method, "mode": question.mode, "normalization": question.normalization, "protocol": question.protocol,
-        "reference": reference["name"], "reference_sha256": reference["sha256"], "tasks": tasks,
-    }  # fmt: skip
+        "method": question.method,
+        "mode": question.mode,
+        "normalization": question.normalization,
+        "protocol": question.protocol,
+        "reference": reference["name"],
+        "reference_sha256": reference["sha256"],
+        "tasks": tasks,
+    }
 
 
 def look_of(path: Path, key: dict[str, Any], data_sha256: str) -> tuple[int, list[dict[str, Any]]]:
@@ -37,7 +42,9 @@ def look_of(path: Path, key: dict[str, Any], data_sha256: str) -> tuple[int, lis
         looks = list(before["looks"])
         known = [look["data_sha256"] for look in looks]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is no verdict of this program, and it would be overwritten; give another place with --json") from None
+        raise ValueError(
+            f"{path} is no verdict of this program, and it would be overwritten; give another place with --json"
+        ) from None
     if not same:
         return 1, []
     if data_sha256 in known:
@@ -57,8 +64,12 @@ def as_json(verdict: Verdict, key: dict[str, Any], looks: list[dict[str, Any]], 
 def as_junit(verdict: Verdict) -> str:
     """One test case for the suite, which fails as the verdict does, and one per task, which never does."""
     failed = verdict.exit_code != 0
-    cases = ElementTree.Element("testsuite", name="dreamer-bench verify", tests=str(1 + len(verdict.tasks)), failures=str(int(failed)), errors="0")
-    suite = ElementTree.SubElement(cases, "testcase", classname="verify", name=f"{verdict.question.method} against {verdict.reference.get('name', '')}")
+    cases = ElementTree.Element(
+        "testsuite", name="dreamer-bench verify", tests=str(1 + len(verdict.tasks)), failures=str(int(failed)), errors="0"
+    )
+    suite = ElementTree.SubElement(
+        cases, "testcase", classname="verify", name=f"{verdict.question.method} against {verdict.reference.get('name', '')}"
+    )
     if failed:
         failure = ElementTree.SubElement(suite, "failure", message=verdict.headline, type=verdict.status)
         failure.text = "\n".join([*verdict.causes, *verdict.notes, *verdict.plan_lines])
@@ -77,10 +88,16 @@ def as_markdown(verdict: Verdict) -> str:
     lines = [f"### verify: {verdict.status}", "", verdict.headline, ""]
     lines += [f"- {line}" for line in (*verdict.causes, *verdict.notes, *verdict.plan_lines)]
     if verdict.tasks:
-        lines += ["", f"Per task, in {verdict.units} (diagnostic):", "", "| task | ours | reference | difference | interval | verdict | Holm p |",
-                  "| --- | ---: | ---: | ---: | --- | --- | ---: |"]  # fmt: skip
         lines += [
-            f"| {row.task} | {row.ours:.3f} | {row.reference:.3f} | {row.difference:+.3f} | {row.low:+.3f} … {row.high:+.3f} | {row.verdict} | {row.p:.3f} |"
+            "",
+            f"Per task, in {verdict.units} (diagnostic):",
+            "",
+            "| task | ours | reference | difference | interval | verdict | Holm p |",
+            "| --- | ---: | ---: | ---: | --- | --- | ---: |",
+        ]
+        lines += [
+            f"| {row.task} | {row.ours:.3f} | {row.reference:.3f} | {row.difference:+.3f} | {row.low:+.3f} … "
+            f"{row.high:+.3f} | {row.verdict} | {row.p:.3f} |"
             for row in verdict.tasks
         ]
     return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import aggregate, equivalence, normalize, verdict
-from analysis.equivalence import Pair, SuiteTest
+from analysis.equivalence import Pair, Plan, SuiteTest
 from analysis.references import Reference
 from analysis.table import InvalidData, cells
 from analysis.verdict import Question, Status, Verdict
@@ -42,9 +42,18 @@ def judge(
     described = _describe(reference)
     digest = data_sha256(scores)
     if found:
-        headline = f"INVALID: {len(found)} cause{'s' if len(found) > 1 else ''} keep{'' if len(found) > 1 else 's'} this from being compared"
-        return Verdict(status="invalid", exit_code=4, headline=headline, question=question, causes=tuple(found), notes=tuple(notes),
-                       data_sha256=digest, reference=described)  # fmt: skip
+        s = "s" if len(found) > 1 else ""
+        headline = f"INVALID: {len(found)} cause{s} against comparing this"
+        return Verdict(
+            status="invalid",
+            exit_code=4,
+            headline=headline,
+            question=question,
+            causes=tuple(found),
+            notes=tuple(notes),
+            data_sha256=digest,
+            reference=described,
+        )
     pair, units, margin = _pair(scores, reference, question)
     alpha = question.alpha
     suite = equivalence.suite_test(pair, alpha)
@@ -54,17 +63,31 @@ def judge(
     status = _status(question, suite, margin, profile_p, improvement)
     sizes = [len(ours) for ours in pair.ours]
     remarks = [*notes, *verdict.remarks(pair, question, suite, sensitivity, margin, profile_p, sizes)]
-    plans, lines = (), ()
+    plans: tuple[Plan, ...] = ()
+    lines: tuple[str, ...] = ()
     if status == "inconclusive" and question.mode != "improves":
         plans, lines = verdict.plans(pair, alpha, margin, suite.difference, sizes, hours_per_run)
     code = 0 if status == "above" and question.allow_better else verdict.EXIT_CODES[status]
     return Verdict(
-        status=status, exit_code=code, headline=verdict.headline(status, question, suite, margin, improvement, pair, sizes, profile_p),
-        question=question, notes=tuple(remarks), units=units, margin=margin, suite=suite, sensitivity=sensitivity,
-        profile_statistic=statistic, profile_p=profile_p, improvement=improvement,
-        tasks=tuple(equivalence.task_table(pair, alpha, verdict.TASK_MARGIN * margin)), plans=plans, plan_lines=lines,
-        seeds=(min(sizes), max(sizes)), data_sha256=digest, reference=described,
-    )  # fmt: skip
+        status=status,
+        exit_code=code,
+        headline=verdict.headline(status, question, suite, margin, improvement, pair, sizes, profile_p),
+        question=question,
+        notes=tuple(remarks),
+        units=units,
+        margin=margin,
+        suite=suite,
+        sensitivity=sensitivity,
+        profile_statistic=statistic,
+        profile_p=profile_p,
+        improvement=improvement,
+        tasks=tuple(equivalence.task_table(pair, alpha, verdict.TASK_MARGIN * margin)),
+        plans=plans,
+        plan_lines=lines,
+        seeds=(min(sizes), max(sizes)),
+        data_sha256=digest,
+        reference=described,
+    )
 
 
 def data_sha256(scores: pd.DataFrame) -> str:
@@ -77,12 +100,16 @@ def margin_of(normalization: str, protocol: Any, given: float | None) -> tuple[f
     """The margin and where it comes from: what was given, else the protocol's, else the normalisation's default."""
     if given is not None:
         if not given > 0 or not math.isfinite(given):
-            raise ValueError(f"--margin must be a number above 0 in normalised units, not {given}; 0.05 is the margin of the DMC protocols")
+            raise ValueError(
+                f"--margin must be a number above 0 in normalised units, not {given}; 0.05 is the margin of the DMC protocols"
+            )
         return given, "--margin"
     if protocol is not None:
         return float(protocol.margin), f"protocol {protocol.id}"
     if normalization not in verdict.MARGINS:
-        raise ValueError(f"there is no margin for the normalisation {normalization!r}; state one with --margin, or name a --protocol")
+        raise ValueError(
+            f"there is no margin for the normalisation {normalization!r}; state one with --margin, or name a --protocol"
+        )
     return verdict.MARGINS[normalization], f"default of {normalization}"
 
 
@@ -94,20 +121,30 @@ def _score_causes(scores: pd.DataFrame, reference: Reference, budget_env_steps: 
     if ours - theirs:
         causes.append(f"the reference has no {_list(ours - theirs)}; leave them out with --tasks")
     if abs(budget_env_steps - reference.budget_env_steps) > 0.01 * reference.budget_env_steps:
-        causes.append(f"budget {budget_env_steps:,} env_steps against the reference's {reference.budget_env_steps:,}; compare at one with --at")
+        causes.append(
+            f"budget {budget_env_steps:,} env_steps against the reference's {reference.budget_env_steps:,}; compare at one "
+            "with --at"
+        )
     for name, frame in (("", scores), ("the reference's ", reference.scores)):
         bad = frame[~np.isfinite(frame["score"].to_numpy(float))]
         if len(bad):
             row = bad.iloc[0]
-            causes.append(f"{name}{row['method']}, {row['task']}, seed {row['seed']} has no finite score; mend or remove that run")
+            causes.append(
+                f"{name}{row['method']}, {row['task']}, seed {row['seed']} has no finite score; mend or remove that run"
+            )
     sizes = scores.groupby("task").size()
     few = sizes[sizes < verdict.MIN_SEEDS]
     if len(few):
-        causes.append(f"{_list(few.index)} {'have' if len(few) > 1 else 'has'} {few.min()} seed{'s' if few.min() > 1 else ''}; at least {verdict.MIN_SEEDS} are needed, {verdict.GOOD_SEEDS} recommended")
+        causes.append(
+            f"{_list(few.index)} {'have' if len(few) > 1 else 'has'} {few.min()} seed{'s' if few.min() > 1 else ''}; at "
+            f"least {verdict.MIN_SEEDS} are needed, {verdict.GOOD_SEEDS} recommended"
+        )
     if reference.kind == "raw":
         sizes = reference.scores.groupby("task").size()
         if (sizes < 2).any():
-            causes.append(f"the reference has a single run on {_list(sizes[sizes < 2].index)}; it has no variance to compare with")
+            causes.append(
+                f"the reference has a single run on {_list(sizes[sizes < 2].index)}; it has no variance to compare with"
+            )
     values = scores.groupby("task")["score"].agg(lambda score: tuple(sorted(score)))
     other = reference.scores.groupby("task")["score"].agg(lambda score: tuple(sorted(score)))
     if reference.kind == "raw" and ours == theirs and values.equals(other) and any(len(set(value)) > 1 for value in values):
@@ -128,23 +165,31 @@ def _pair(scores: pd.DataFrame, reference: Reference, question: Question) -> tup
         return np.asarray(values, dtype=float)
 
     if question.normalization == "atari-human":
-        # Ratios differ by orders of magnitude between games: on the log scale none rules the mean. Margin: 10% at the reference's IQM.
+        # Ratios differ by orders of magnitude between games: on the log scale none rules the mean. The margin is 10% at
+        # the reference's IQM.
         middle = np.sort(np.concatenate([unit(theirs[task]) for task in tasks]))
         cut = int(0.25 * len(middle))
         iqm = max(float(middle[cut : len(middle) - cut].mean()), 0.0)
         if iqm == 0.0:
-            raise InvalidData("the reference's IQM is not above the random agent's, so 10% of it is no margin; choose another --normalize")
+            raise InvalidData(
+                "the reference's IQM is not above the random agent's, so 10% of it is no margin; choose another --normalize"
+            )
         units, margin = "log(1 + human-normalised score)", math.log1p(iqm * (1 + question.margin)) - math.log1p(iqm)
 
         def unit(values: list[float]) -> np.ndarray:  # type: ignore[no-redef]
             return np.log1p(np.maximum(np.asarray(values, dtype=float), 0.0))
 
     return (
-        Pair(tasks=tasks, ours=[unit(ours[task]) for task in tasks], reference=[unit(theirs[task]) for task in tasks],
-             kind=reference.kind, reference_seeds=reference.seeds),
+        Pair(
+            tasks=tasks,
+            ours=[unit(ours[task]) for task in tasks],
+            reference=[unit(theirs[task]) for task in tasks],
+            kind=reference.kind,
+            reference_seeds=reference.seeds,
+        ),
         units,
         margin,
-    )  # fmt: skip
+    )
 
 
 def _improvement(scores: pd.DataFrame, reference: Reference, question: Question) -> aggregate.Estimate:
@@ -156,7 +201,9 @@ def _improvement(scores: pd.DataFrame, reference: Reference, question: Question)
     return aggregate.improvement(both, "ours", "reference", confidence=1.0 - question.alpha)
 
 
-def _status(question: Question, suite: SuiteTest, margin: float, profile_p: float, improvement: aggregate.Estimate | None) -> Status:
+def _status(
+    question: Question, suite: SuiteTest, margin: float, profile_p: float, improvement: aggregate.Estimate | None
+) -> Status:
     if improvement is not None:
         return "improved" if improvement.low > 0.5 else "not-improved" if improvement.high < 0.5 else "inconclusive"
     if question.mode == "non-inferior":
@@ -169,12 +216,25 @@ def _status(question: Question, suite: SuiteTest, margin: float, profile_p: floa
 
 def _describe(reference: Reference) -> dict[str, Any]:
     return {
-        "name": reference.name, "title": reference.title, "source": reference.source, "licence": reference.licence,
-        "kind": reference.kind, "seeds": reference.seeds, "budget_env_steps": reference.budget_env_steps,
-        "window_env_steps": reference.window_env_steps, "evaluation": reference.evaluation, "sha256": reference.sha256,
-    }  # fmt: skip
+        "name": reference.name,
+        "title": reference.title,
+        "source": reference.source,
+        "licence": reference.licence,
+        "kind": reference.kind,
+        "seeds": reference.seeds,
+        "budget_env_steps": reference.budget_env_steps,
+        "window_env_steps": reference.window_env_steps,
+        "evaluation": reference.evaluation,
+        "sha256": reference.sha256,
+    }
 
 
 def _list(names: Any) -> str:
     ordered = sorted(map(str, names))
-    return ordered[0] if len(ordered) == 1 else f"{ordered[0]} and {len(ordered) - 1} more tasks" if len(ordered) > 3 else ", ".join(ordered)
+    return (
+        ordered[0]
+        if len(ordered) == 1
+        else f"{ordered[0]} and {len(ordered) - 1} more tasks"
+        if len(ordered) > 3
+        else ", ".join(ordered)
+    )

@@ -16,7 +16,7 @@ from analysis.exchange import check_target
 from analysis.references import Reference
 from analysis.table import InvalidData
 from analysis.tasks import canonical
-from analysis.verdict import Question, Verdict
+from analysis.verdict import Mode, Question, Verdict
 from protocols.spec import Protocol, ScoreRule
 
 if TYPE_CHECKING:
@@ -64,15 +64,25 @@ def examine(command: VerifyCommand) -> tuple[Verdict, dict[str, Any], list[dict[
     tasks = tuple(canonical(task) for task in command.tasks)
     normalization = _normalization(command, protocol, tasks)
     margin, margin_source = verify.margin_of(normalization or "none", protocol, command.margin) if normalization else (0.0, "")
-    mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
+    mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
     question = Question(
-        method=command.method or "", mode=mode, normalization=normalization or "none", margin=margin, margin_source=margin_source,
-        protocol=protocol.id if protocol else "", allow_better=command.allow_better, profile=command.profile,
-    )  # fmt: skip
+        method=command.method or "",
+        mode=mode,
+        normalization=normalization or "none",
+        margin=margin,
+        margin_source=margin_source,
+        protocol=protocol.id if protocol else "",
+        allow_better=command.allow_better,
+        profile=command.profile,
+    )
     try:
         points = _ours(command, protocol)
     except InvalidData as error:
-        return _invalid(question, [str(error)]), verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []), []
+        return (
+            _invalid(question, [str(error)]),
+            verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []),
+            [],
+        )
     method = str(points["method"].iloc[0])
     if normalization is None:
         normalization = normalize.for_tasks(points["task"].unique())
@@ -84,20 +94,35 @@ def examine(command: VerifyCommand) -> tuple[Verdict, dict[str, Any], list[dict[
     try:
         selection = table.select(points, rule=rule, at=at, window=command.window)
     except InvalidData as error:
-        return _invalid(question, [*causes, str(error)]), verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []), []
+        return (
+            _invalid(question, [*causes, str(error)]),
+            verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []),
+            [],
+        )
     try:
         reference = _reference(command, selection, rule, tasks)
     except InvalidData as error:
-        return _invalid(question, [*causes, f"reference: {error}"]), verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []), []
-    key = verdict_files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, sorted(selection.scores["task"].unique()))
+        return (
+            _invalid(question, [*causes, f"reference: {error}"]),
+            verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []),
+            [],
+        )
+    key = verdict_files.question_key(
+        question, {"name": reference.name, "sha256": reference.sha256}, sorted(selection.scores["task"].unique())
+    )
     look, looks = verdict_files.look_of(command.json, key, verify.data_sha256(selection.scores))
     if reference.kind == "mean":
         notes.append(f"score: {selection.rule}; how the reference was evaluated is {reference.evaluation}")
     try:
         verdict = verify.judge(
-            selection.scores, reference, replace(question, look=command.look or look),
-            budget_env_steps=selection.budget_env_steps, causes=causes, notes=notes, hours_per_run=_hours(points),
-        )  # fmt: skip
+            selection.scores,
+            reference,
+            replace(question, look=command.look or look),
+            budget_env_steps=selection.budget_env_steps,
+            causes=causes,
+            notes=notes,
+            hours_per_run=_hours(points),
+        )
     except InvalidData as error:
         verdict = _invalid(question, [*causes, str(error)])
     return verdict, key, looks
@@ -147,9 +172,13 @@ def _rule(command: VerifyCommand, protocol: Protocol | None) -> tuple[ScoreRule 
 def _reference(command: VerifyCommand, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
     window = rule.window_env_steps if rule is not None else command.window
     reference = references.load(
-        command.reference, method=command.reference_method, at=selection.budget_env_steps, window=window, rule=rule,
+        command.reference,
+        method=command.reference_method,
+        at=selection.budget_env_steps,
+        window=window,
+        rule=rule,
         short=command.reference_short,
-    )  # fmt: skip
+    )
     if tasks:
         kept = reference.scores[reference.scores["task"].isin(tasks)].reset_index(drop=True)
         if kept.empty:
@@ -171,7 +200,11 @@ def _invalid(question: Question, causes: list[str]) -> Verdict:
 def _as_asked(command: VerifyCommand) -> dict[str, Any]:
     """The command's choices for the record; names of files only, since folders belong to a machine."""
     return {
-        name: value.name if isinstance(value, Path) else [v.name if isinstance(v, Path) else v for v in value] if isinstance(value, tuple) else value
+        name: value.name
+        if isinstance(value, Path)
+        else [v.name if isinstance(v, Path) else v for v in value]
+        if isinstance(value, tuple)
+        else value
         for name, value in asdict(command).items()
     }
 
@@ -187,7 +220,8 @@ def _show(verdict: Verdict, per_task: bool) -> None:
         print(f"  {'task':<{width}}      ours  reference  difference  interval              Holm p  verdict ({verdict.units})")
         for row in verdict.tasks:
             print(
-                f"  {row.task:<{width}}  {row.ours:8.3f}  {row.reference:9.3f}  {row.difference:+10.3f}  [{row.low:+.3f}, {row.high:+.3f}]"
+                f"  {row.task:<{width}}  {row.ours:8.3f}  {row.reference:9.3f}  {row.difference:+10.3f}  [{row.low:+.3f}, "
+                f"{row.high:+.3f}]"
                 f"      {row.p:6.3f}  {row.verdict}"
             )
     for note in verdict.notes:

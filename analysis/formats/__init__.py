@@ -1,6 +1,7 @@
 """Score files of other projects, each read by a module of its own, and the formats that this project writes.
 
-A reader turns bytes into raw points (`Raw`) and knows one format; `raw.finish` is where names, units, holes and repeats are checked,
+A reader turns bytes into raw points (`Raw`) and knows one format; `raw.finish` is where names, units, holes and repeats
+are checked,
 once for all of them. `read_file` recognises a file by its content.
 """
 
@@ -32,7 +33,8 @@ READERS: Mapping[str, Reader] = {
 def read_file(path: Path, options: Options | None = None, format: str | None = None) -> tuple[pd.DataFrame, list[str]]:
     """The points of one score file as a table, and notes on what was left out.
 
-    format None: recognised by content. Raises InvalidData (one line: file, line, cure) or ValueError for what is not a score file.
+    format None: recognised by content. Raises InvalidData (one line: file, line, cure) or ValueError for what is not a
+    score file.
     """
     options = options or Options()
     text = content(path)
@@ -58,4 +60,9 @@ def recognize(text: str, path: Path) -> str:
         return "drqv2"
     if {"seed", "step"} <= header and header & {"reward", "return"}:
         return "tdmpc2"
-    raise problem(path, 1, "is no score file known here", f"expected one of {', '.join(READERS)}; a tidy CSV starts with method,task,seed,env_step,score")
+    raise problem(
+        path,
+        1,
+        "is no score file known here",
+        f"expected one of {', '.join(READERS)}; a tidy CSV starts with method,task,seed,env_step,score",
+    )

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STEPS: Mapping[str, Unit | None] = {
-    "env_step": "env_steps", "env_steps": "env_steps", "frame": "frames", "frames": "frames", "OriginalEnvironmentSteps": "env_steps",
-    "agent_step": "agent_steps", "agent_steps": "agent_steps", "step": None, "steps": None,
-}  # fmt: skip
+    "env_step": "env_steps",
+    "env_steps": "env_steps",
+    "frame": "frames",
+    "frames": "frames",
+    "OriginalEnvironmentSteps": "env_steps",
+    "agent_step": "agent_steps",
+    "agent_steps": "agent_steps",
+    "step": None,
+    "steps": None,
+}
 """Step columns and what their names say they count; None: the name does not say."""
 
 EMPTY = ("", "nan", "NaN", "null", "None", "NA")
@@ -49,7 +56,9 @@ def parse_drqv2(text: str, path: Path, options: Options) -> Raw:
 
 def parse_slac(text: str, path: Path, options: Options) -> Raw:
     """domain_name, task_name, trial_id, AverageReturnEvalPolicy, OriginalEnvironmentSteps; a method per decoder variance."""
-    raw = _parse(text, path, {"seed": "trial_id", "score": "AverageReturnEvalPolicy", "task": "task_name", "domain": "domain_name"})
+    raw = _parse(
+        text, path, {"seed": "trial_id", "score": "AverageReturnEvalPolicy", "task": "task_name", "domain": "domain_name"}
+    )
     raw.frame["task"] = raw.frame["domain"] + "_" + raw.frame["task"]
     variance = raw.frame.get("decoder_var")
     raw.frame["method"] = "slac" if variance is None else "slac_decvar_" + variance.astype(str)
@@ -66,7 +75,12 @@ def _parse(text: str, path: Path, names: Mapping[str, str], fixed: Mapping[str, 
         raise problem(path, 1, f"has two columns {repeated[0]!r}", "remove one")
     for wanted in names.values():
         if wanted not in header:
-            raise problem(path, 1, f"has no column {wanted!r}, only {', '.join(filter(None, header))}", "rename the column or choose another format")
+            raise problem(
+                path,
+                1,
+                f"has no column {wanted!r}, only {', '.join(filter(None, header))}",
+                "rename the column or choose another format",
+            )
     step = _step_column(header, path)
     try:
         frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True)
@@ -82,7 +96,12 @@ def _parse(text: str, path: Path, names: Mapping[str, str], fixed: Mapping[str, 
     frame = frame[~blank].reset_index(drop=True)
     units = sorted(set(frame["unit"])) if "unit" in frame else []
     if len(units) > 1:
-        raise problem(path, int(frame.loc[frame["unit"] != frame["unit"].iloc[0], "place"].iloc[0]), f"mixes the units {' and '.join(units)}", "convert the steps to one unit")
+        raise problem(
+            path,
+            int(frame.loc[frame["unit"] != frame["unit"].iloc[0], "place"].iloc[0]),
+            f"mixes the units {' and '.join(units)}",
+            "convert the steps to one unit",
+        )
     if units and units[0] not in ("env_steps", "frames", "agent_steps"):
         raise problem(path, 2, f"has the unit {units[0]!r}", "it must be env_steps, frames or agent_steps")
     result = pd.DataFrame({"place": frame["place"], "step": _number(frame, step, path)})
@@ -98,7 +117,9 @@ def _parse(text: str, path: Path, names: Mapping[str, str], fixed: Mapping[str, 
     if "episode" in result:
         bad = result[result["episode"].isna()]
         if len(bad):
-            raise problem(path, int(bad["place"].iloc[0]), "has no episode number", "number the episodes of an evaluation from 0")
+            raise problem(
+                path, int(bad["place"].iloc[0]), "has no episode number", "number the episodes of an evaluation from 0"
+            )
     if "final" in frame:
         result["final"] = frame["final"].str.lower().isin(["true", "1"])
     for name in ("protocol", "source", "decoder_var"):

@@ -1,4 +1,5 @@
-"""The JSON of danijar/dreamer, dreamerv2 and dreamerv3: a list of runs {task, method, seed, xs, ys}; steps are simulator steps."""
+"""The JSON of danijar/dreamer, dreamerv2 and dreamerv3: a list of runs {task, method, seed, xs, ys}; steps are simulator
+steps."""
 
 from __future__ import annotations
 
@@ -43,9 +44,20 @@ def parse(text: str, path: Path, options: Options) -> Raw:
         for point, (x, y) in enumerate(zip(xs, ys, strict=True), start=1):
             if not _is_number(x) or not (y is None or _is_number(y)):
                 raise problem(path, f"{place}, point {point}", f"is ({x!r}, {y!r})", "a point is two numbers; y may be null")
-            rows.append((f"{place}, point {point}", run["method"], run["task"], run["seed"], float(x), float("nan") if y is None else float(y)))
+            rows.append(
+                (
+                    f"{place}, point {point}",
+                    run["method"],
+                    run["task"],
+                    run["seed"],
+                    float(x),
+                    float("nan") if y is None else float(y),
+                )
+            )
     notes = (f"{path}: {pseudo} aggregates under {PSEUDO_TASK}* left out: they are not runs",) if pseudo else ()
-    return Raw(frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"]), unit="env_steps", notes=notes)
+    return Raw(
+        frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"]), unit="env_steps", notes=notes
+    )
 
 
 def dump(table: pd.DataFrame) -> str:

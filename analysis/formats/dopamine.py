@@ -10,7 +10,8 @@ from analysis.formats.danijar import load_json
 from analysis.formats.raw import Options, Raw, problem
 
 FRAMES_PER_ITERATION = 1_000_000
-"""250,000 agent steps at action repeat 4: dopamine's baselines/README; point `Iteration` is the mean over it, so filed at its end."""
+"""250,000 agent steps at action repeat 4: dopamine's baselines/README; point `Iteration` is the mean over it, so filed at
+its end."""
 
 
 def parse(text: str, path: Path, options: Options) -> Raw:

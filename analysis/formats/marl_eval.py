@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 ABSOLUTE = "absolute_metrics"
 METRICS = ("return", "episode_return", "mean_episode_return", "score")
-"""Names under which returns are logged; the first that is present is read. Values of a list are the episodes of an evaluation."""
+"""Names under which returns are logged; the first that is present is read. Values of a list are the episodes of an
+evaluation."""
 
 
 def parse(text: str, path: Path, options: Options) -> Raw:
@@ -34,7 +35,9 @@ def parse(text: str, path: Path, options: Options) -> Raw:
                 raise problem(path, f"{place}/{step}", "is no object", "expected {step_count, metric: [values]}")
             metric = next((metric for metric in METRICS if metric in entry), None)
             if metric is None:
-                raise problem(path, f"{place}/{step}", f"holds none of {', '.join(METRICS)}", "rename the metric that is the return")
+                raise problem(
+                    path, f"{place}/{step}", f"holds none of {', '.join(METRICS)}", "rename the metric that is the return"
+                )
             if step != ABSOLUTE and not isinstance(entry.get("step_count"), (int, float)):
                 raise problem(path, f"{place}/{step}", "has no step_count", "add the number of simulator steps")
             count = last if step == ABSOLUTE else int(entry["step_count"])
@@ -44,7 +47,18 @@ def parse(text: str, path: Path, options: Options) -> Raw:
                 if not isinstance(value, (int, float, type(None))):
                     raise problem(path, f"{place}/{step}", f"{metric} holds {value!r}", "it must be a number or null")
                 score = float("nan") if value is None else float(value)
-                rows.append((place, method, name, run.removeprefix("seed_").removeprefix("run_"), count, episode, score, step == ABSOLUTE))
+                rows.append(
+                    (
+                        place,
+                        method,
+                        name,
+                        run.removeprefix("seed_").removeprefix("run_"),
+                        count,
+                        episode,
+                        score,
+                        step == ABSOLUTE,
+                    )
+                )
     return Raw(frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "episode", "score", "final"]))
 
 
@@ -56,7 +70,10 @@ def dump(table: pd.DataFrame) -> str:
         run = tree.setdefault(suite, {}).setdefault(name, {}).setdefault(method, {}).setdefault(f"seed_{seed}", {})
         regular = group[~group["final"]]
         for number, (env_steps, points) in enumerate(regular.groupby("env_steps")):
-            run[f"step_{number}"] = {"step_count": int(str(env_steps)), "return": points.sort_values("episode")["score"].tolist()}
+            run[f"step_{number}"] = {
+                "step_count": int(str(env_steps)),
+                "return": points.sort_values("episode")["score"].tolist(),
+            }
         final = group[group["final"]]
         if len(final):
             run[ABSOLUTE] = {"return": final.sort_values("episode")["score"].tolist()}

@@ -103,7 +103,12 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
     if empty.any():
         first = frame[empty].iloc[0]
         if options.nulls == "fail":
-            raise problem(path, first["place"], f"{_cell(first)} has no finite score", "mend it, or leave such points out with `import --nulls drop`")
+            raise problem(
+                path,
+                first["place"],
+                f"{_cell(first)} has no finite score",
+                "mend it, or leave such points out with `import --nulls drop`",
+            )
         notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_cell(first)}")
         frame = frame[~empty]
     for name, default in {"protocol": "", "episode": 0, "final": False, "device_seconds": np.nan, "source": str(path)}.items():
@@ -115,9 +120,15 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
     repeated = frame[frame.duplicated(keys)]
     if len(repeated):
         again = repeated.iloc[0]
-        raise problem(path, again["place"], f"{_cell(again)} at {again['env_steps']:,} env_steps is there twice",
-                      "remove one, or number the episodes of one evaluation in a column 'episode'")  # fmt: skip
-    frame = frame.astype({"env_steps": "int64", "episode": "int64", "score": float, "final": bool, "device_seconds": float, "seed": str})
+        raise problem(
+            path,
+            again["place"],
+            f"{_cell(again)} at {again['env_steps']:,} env_steps is there twice",
+            "remove one, or number the episodes of one evaluation in a column 'episode'",
+        )
+    frame = frame.astype(
+        {"env_steps": "int64", "episode": "int64", "score": float, "final": bool, "device_seconds": float, "seed": str}
+    )
     return frame[list(COLUMNS)].sort_values(keys, ignore_index=True), notes
 
 
@@ -126,7 +137,9 @@ def _named(frame: pd.DataFrame, path: Path) -> None:
         frame[name] = frame[name].astype(str).str.strip()
         empty = frame[frame[name].isin(["", "nan", "None"])]
         if len(empty):
-            raise problem(path, empty.iloc[0]["place"], f"has no {name}", f"fill it in{f', or give --{name}' if name != 'seed' else ''}")
+            raise problem(
+                path, empty.iloc[0]["place"], f"has no {name}", f"fill it in{f', or give --{name}' if name != 'seed' else ''}"
+            )
 
 
 def _tasks(frame: pd.DataFrame, path: Path, options: Options) -> pd.Series:
@@ -151,13 +164,20 @@ def _env_steps(frame: pd.DataFrame, unit: Unit | None, path: Path, options: Opti
     """Simulator steps, action repeat included; frames are simulator steps."""
     stated, given = ("agent_steps" if kind == "agent_steps" else "env_steps" if kind else None for kind in (unit, options.unit))
     if stated and given and stated != given:
-        raise problem(path, "", f"its steps are {unit} by their column's name, not {options.unit}", "leave --unit out, or rename the column")
+        raise problem(
+            path,
+            "",
+            f"its steps are {unit} by their column's name, not {options.unit}",
+            "leave --unit out, or rename the column",
+        )
     if (stated or given) == "agent_steps":
         if options.action_repeat is None:
             raise problem(path, "", "counts agent steps", "say how many simulator steps one is with --action-repeat N")
         return (frame["step"] * options.action_repeat).round().astype("int64")
     if options.action_repeat is not None:
-        raise ValueError(f"{path} counts simulator steps, so --action-repeat has nothing to convert; leave it out or add --unit agent_steps")
+        raise ValueError(
+            f"{path} counts simulator steps, so --action-repeat has nothing to convert; leave it out or add --unit agent_steps"
+        )
     return frame["step"].round().astype("int64")
 
 
