@@ -67,6 +67,23 @@ class Material:
         return f"{short_count(self.selection.budget_env_steps)} env steps"
 
     @property
+    def left_out(self) -> str:
+        """A sentence for captions on the runs that stop short, or nothing."""
+        count = len(self.selection.left_out)
+        return (
+            f" {count} run{'s' if count != 1 else ''} that stop{'s' if count == 1 else ''} before {self.budget} left out."
+            if count
+            else ""
+        )
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The table of the runs that reach the budget."""
+        short = set(self.selection.left_out[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))
+        keys = self.table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)
+        return self.table[[key not in short for key in keys]].reset_index(drop=True)
+
+    @property
     def raw_units(self) -> bool:
         """Whether scores of different tasks may be averaged as they are: all on one scale."""
         return self.normalization in ("dmc", "none")
@@ -108,6 +125,11 @@ def seeds_in_words(scores: pd.DataFrame) -> str:
         return "n = 0"
     low, high = int(counts.min()), int(counts.max())
     return f"n = {low} seed{'s' if high != 1 else ''} per task" if low == high else f"n = {low} to {high} seeds per task"
+
+
+def tasks_in_words(scores: pd.DataFrame) -> str:
+    count = scores["task"].nunique()
+    return f"{count} task{'s' if count != 1 else ''}"
 
 
 def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:

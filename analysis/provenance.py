@@ -144,13 +144,16 @@ def hardware(manifest: Mapping[str, Any]) -> str:
 
 
 def compress(cells: Sequence[tuple[str, str, int]]) -> list[str]:
-    """ "dreamer, dmc_walker_walk: seeds 1, 2" for cells that are missing."""
+    """ "dreamer, seeds 1, 2: dmc_walker_run, dmc_walker_walk" for a list of cells."""
     by_task: dict[tuple[str, str], list[int]] = {}
     for method, task, seed in cells:
         by_task.setdefault((method, task), []).append(seed)
+    alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (method, task), seeds in sorted(by_task.items()):
+        alike.setdefault((method, tuple(sorted(seeds))), []).append(task)
     return [
-        f"{method}, {task}: seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
-        for (method, task), seeds in sorted(by_task.items())
+        f"{method}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}: {', '.join(tasks)}"
+        for (method, seeds), tasks in alike.items()
     ]
 
 
@@ -193,7 +196,8 @@ def facts(group: Group) -> list[tuple[str, str]]:
         ("Score of a run", rules[rule["kind"]]),
         (
             "Evaluation",
-            f"{data['evaluate_episodes']} episodes every {data['evaluate_every_env_steps']:,} env steps, in environments of its own",
+            f"{data['evaluate_episodes']} episodes every {data['evaluate_every_env_steps']:,} env steps, "
+            "in environments of its own",
         ),
         ("Seeds", f"{', '.join(map(str, data['seeds']))} in a complete submission"),
         (

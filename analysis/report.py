@@ -31,7 +31,7 @@ KIND, SCHEMA = "dreamer-bench report", 1
 def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS) -> dict[str, Any]:
     """Writes the report of runs folders and score files and returns its summary (also in out/summary.json).
 
-    Raises ValueError where a path is neither or holds nothing to report, and `table.InvalidData` for records that cannot be used.
+    Raises ValueError where a path is neither or holds nothing to report, and `table.InvalidData` for unusable records.
     """
     _check_out(out)
     folders, files = material.split_paths(paths)

@@ -58,8 +58,8 @@ def _left_out(section: Section, subject: Material) -> None:
     if len(left_out):
         named = [f"{row.method}, {row.task}, seed {row.seed} at {row.env_steps:,}" for row in left_out.head(6).itertuples()]
         section.warnings.append(
-            f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} stopped short of {subject.budget}, left out of the scores: "
-            f"{'; '.join(named)}{' and more' if len(left_out) > len(named) else ''}."
+            f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} stopped short of {subject.budget}, left out of the "
+            f"scores: {'; '.join(named)}{' and more' if len(left_out) > len(named) else ''}."
         )
 
 
@@ -75,8 +75,8 @@ def _compare(section: Section, subject: Material, shown: Material) -> bool:
     if cut:
         tasks = subject.scores.groupby("method")["task"].nunique()
         section.warnings.append(
-            f"The means and aggregates are over the {common['task'].nunique()} tasks that every method has; {cut} others are shown "
-            f"task by task ({', '.join(f'{subject.label(method)} has {count}' for method, count in tasks.items())})."
+            f"The means and aggregates are over the {common['task'].nunique()} tasks that every method has; {cut} others are "
+            f"shown task by task ({', '.join(f'{subject.label(method)} has {count}' for method, count in tasks.items())})."
         )
     means = intervals.means(subject)
     differences = None
@@ -110,7 +110,8 @@ def _variants(section: Section, subject: Material, shown: Material, changed: lis
     section.draw(
         curves(shown.only(methods), name="curves-variants", title="Learning curves, options set by hand"),
         "Options set by hand",
-        "These runs changed fields of an agent's options with --set. They are filed apart and are no rows of the protocol's table.",
+        "These runs changed fields of an agent's options with --set. They are filed apart and are "
+        "no rows of the protocol's table.",
     )
     common = aggregate.common_tasks(picked.normalized)
     if common.empty:

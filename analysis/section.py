@@ -183,7 +183,10 @@ def _warnings(group: provenance.Group, absent: Sequence[Any]) -> list[str]:
                 + "."
             )
     if absent:
-        found.append(f"{len(absent)} cells of the grid have no finished run (listed below); the means are over what is there.")
+        found.append(
+            f"{len(absent)} cell{'s' if len(absent) != 1 else ''} of the grid without a finished run (listed below); "
+            "the means are over what is there."
+        )
     foreign = [cell for cell in group.cells if cell.foreign]
     if foreign:
         versions = provenance.counted(", ".join(cell.foreign) for cell in foreign)
@@ -193,7 +196,7 @@ def _warnings(group: provenance.Group, absent: Sequence[Any]) -> list[str]:
         )
     if group.known_digest not in (None, group.digest):
         found.append(
-            f"These records carry digest {group.digest[:12]} of {group.protocol}, this installation's is {str(group.known_digest)[:12]}: "
-            "another definition under the same name."
+            f"These records carry digest {group.digest[:12]} of {group.protocol}, this installation's is "
+            f"{str(group.known_digest)[:12]}: another definition under the same name."
         )
     return found

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from analysis import aggregate, references
 from analysis.figures.curves import panels, row_major
@@ -98,6 +99,7 @@ def _panel(
                     color=INK,
                     capsize=2.5,
                     linewidth=1.1,
+                    path_effects=[withStroke(linewidth=2.6, foreground="white")],
                 )
             own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
             spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
@@ -180,25 +182,27 @@ def fig6(material: Material) -> Drawing:
 
 def _caption(material: Material, common: int) -> str:
     words = (
-        f"Final scores. Solid: {material.title} at {material.budget} ({material.selection.rule}), mean with 95% interval (stratified "
-        f"bootstrap, {material.reps:,} resamples), every seed a dot, {seeds_in_words(material.scores)}."
+        f"Final scores. Solid: {material.title} at {material.budget} ({material.selection.rule}), mean with 95% interval "
+        f"(stratified bootstrap, {material.reps:,} resamples), every seed a dot, {seeds_in_words(material.scores)}."
+        f"{material.left_out}"
     )
     if material.published.empty:
         return words
     budgets = ", ".join(
         f"{name} {short_count(part['env_steps'].iloc[0])} env steps ({part['modality'].iloc[0]})"
-        for name, part in sorted(material.published.groupby("method"), key=lambda pair: PUBLISHED_ORDER.index(pair[0]))
+        for name in PUBLISHED_ORDER
+        if len(part := material.published[material.published["method"] == name])
     )
     words += (
-        f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; no seeds or intervals "
-        "were printed with them."
+        f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; "
+        "no seeds or intervals were printed with them."
     )
     if common:
         means = references.appendix_g_means().set_index("method")
         own = ", ".join(f"{name} {means.loc[name, 'mean']:.2f} of {means.loc[name, 'tasks']}" for name in PUBLISHED_ORDER)
         alike = ", ".join(f"{name} {means.loc[name, 'mean_common']:.2f}" for name in PUBLISHED_ORDER)
         words += (
-            f" The printed means cover different task sets ({own} tasks: A3C and D4PG have no quadruped); over the common {common}: "
-            f"{alike}."
+            f" The printed means cover different task sets ({own} tasks: A3C and D4PG have no quadruped); "
+            f"over the common {common}: {alike}."
         )
     return words

@@ -19,6 +19,8 @@ from analysis.style import Look, looks, short_count, task_label
 
 FINEST_GRID = 120
 """Up to so many distinct evaluation times are drawn as they are; more are put on an even grid."""
+CROWDED = 15
+"""From so many lines in a panel on, single seeds are drawn fainter."""
 
 
 def panels(
@@ -80,21 +82,45 @@ def own_grid(table: pd.DataFrame) -> np.ndarray | None:
     return times.astype(float) if 1 <= len(times) <= FINEST_GRID else None
 
 
-def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Look, label: str) -> None:
+def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Look, label: str, *, crowded: bool) -> None:
     """One method in one panel: a thin line per seed, a thick one with markers for their mean."""
     for _, one in seeds.groupby("seed"):
-        axes.plot(one["x"], one["score"], color=chosen.color, linewidth=0.7, alpha=0.45)
-    every = max(1, len(mean) // 8)
+        axes.plot(
+            one["x"], one["score"], color=chosen.color, linewidth=0.45 if crowded else 0.7, alpha=0.25 if crowded else 0.45
+        )
     axes.plot(
         mean["x"],
         mean["mean"],
         color=chosen.color,
         linestyle=chosen.line,
         marker=chosen.marker,
-        markevery=every,
+        markevery=max(1, len(mean) // 8),
         markersize=4.5,
         label=label,
     )
+
+
+def on_grid(table: pd.DataFrame) -> pd.DataFrame:
+    """Every run's curve: method, task, seed, x, score; on its own evaluation times where they are few."""
+    grid = own_grid(table)
+    parts = []
+    for _, part in table.groupby("method", sort=True):
+        own = own_grid(part) if grid is None else grid[np.isin(grid, part["env_steps"].unique())]
+        parts.append(curve_data.learning_curves(part, grid=own))
+    return pd.concat(parts, ignore_index=True).dropna(subset=["score"])
+
+
+def mean_curves(seeds: pd.DataFrame, material: Material) -> pd.DataFrame:
+    """The mean over the runs that count, where all of them have a score.
+
+    A mean over the runs that happen to go on would jump where one of them stops.
+    """
+    run = ["method", "task", "seed"]
+    counted = set(material.scores[run].astype(str).itertuples(index=False, name=None))
+    inside = pd.Series([key in counted for key in seeds[run].astype(str).itertuples(index=False, name=None)], index=seeds.index)
+    any_counted = inside.groupby([seeds["method"], seeds["task"]]).transform("any")
+    means = curve_data.task_curves(seeds[inside | ~any_counted])
+    return means[means["seeds"] == means.groupby(["method", "task"])["seeds"].transform("max")]
 
 
 def curves(
@@ -117,17 +143,9 @@ def curves(
     chosen = list(methods or material.methods)
     table = table[table["method"].isin(chosen)]
     tasks = sorted(table["task"].unique())
-    grid = own_grid(table)
-    seeds = pd.concat(
-        [
-            curve_data.learning_curves(
-                part, grid=own_grid(part) if grid is None else grid[np.isin(grid, part["env_steps"].unique())]
-            )
-            for _, part in table.groupby("method", sort=True)
-        ],
-        ignore_index=True,
-    ).dropna(subset=["score"])
-    means = curve_data.task_curves(seeds)
+    seeds = on_grid(table)
+    means = mean_curves(seeds, material)
+    crowded = len(table[["method", "seed"]].drop_duplicates()) > CROWDED
     chosen_looks = {**material.looks(chosen), **(styles or {})}
     with drawing_style(name):
         figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / 5))
@@ -136,7 +154,7 @@ def curves(
                 mine = means[(means["method"] == method) & (means["task"] == task)]
                 if len(mine):
                     own = seeds[(seeds["method"] == method) & (seeds["task"] == task)]
-                    draw_seeds(axes, own, mine, chosen_looks[method], material.label(method))
+                    draw_seeds(axes, own, mine, chosen_looks[method], material.label(method), crowded=crowded)
             if lines is not None:
                 for line in lines[lines["task"] == task].itertuples():
                     axes.axhline(
@@ -169,6 +187,6 @@ def curves(
         title=title,
         figure=figure,
         data=data.reindex(columns=columns),
-        caption=f"{title}, {material.title}. Episode return of the noise-free evaluations against simulator steps; thin lines are single "
-        f"seeds, the thick line is their mean; {seeds_in_words(table)}.{note}",
+        caption=f"{title}, {material.title}. Episode return of the noise-free evaluations against simulator steps; thin lines: "
+        f"single seeds; thick: their mean, as far as all of them go; {seeds_in_words(table)}.{material.left_out}{note}",
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis import aggregate
 from analysis import curves as curve_data
 from analysis.figures.curves import env_steps_axis, legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.intervals import axis_label
-from analysis.material import Material, seeds_in_words
+from analysis.material import Material, seeds_in_words, tasks_in_words
 
 
 def efficiency(material: Material) -> Drawing:
     """IQM with its 95% band against env_steps, and beside it against device hours where any record says them."""
-    table = material.evaluations
+    table = material.complete
+    table = aggregate.common_tasks(table[~table["final"].astype(bool)])
     axes_names: list[curve_data.Axis] = ["env_steps"]
     if table["device_seconds"].notna().any():
         axes_names.append("device_hours")
@@ -57,7 +59,7 @@ def efficiency(material: Material) -> Drawing:
         title="Sample efficiency",
         figure=figure,
         data=data,
-        caption=f"Interquartile mean over runs and tasks against env steps{hours}, {material.title}. Bands: pointwise 95% intervals, stratified "
-        f"bootstrap over whole runs ({material.reps:,} resamples); {table['task'].nunique()} "
-        f"task{'s' if table['task'].nunique() != 1 else ''}, {seeds_in_words(table)}.",
+        caption=f"Interquartile mean over runs and tasks against env steps{hours}, {material.title}. Bands: pointwise 95% "
+        f"intervals, stratified bootstrap over whole runs ({material.reps:,} resamples); "
+        f"{tasks_in_words(table)}, {seeds_in_words(table)}.{material.left_out}",
     )

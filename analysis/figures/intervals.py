@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from analysis import aggregate, normalize
 from analysis.figures.curves import legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
-from analysis.material import Material, seeds_in_words
+from analysis.material import Material, seeds_in_words, tasks_in_words
 from analysis.style import INK, RULE
 
 METRIC_TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality-gap": "Optimality gap"}
@@ -103,9 +103,9 @@ def aggregates(material: Material) -> Drawing:
         title="Aggregate scores",
         figure=figure,
         data=data,
-        caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point estimate; bar: 95% "
-        f"interval, stratified bootstrap over runs with {material.reps:,} resamples; {scores['task'].nunique()} "
-        f"task{'s' if scores['task'].nunique() != 1 else ''}, {seeds_in_words(scores)}.",
+        caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point "
+        f"estimate; bar: 95% interval, stratified bootstrap over runs with {material.reps:,} resamples; {tasks_in_words(scores)}, "
+        f"{seeds_in_words(scores)}.{material.left_out}",
     )
 
 
@@ -137,9 +137,9 @@ def differences(material: Material, baseline: str = "random") -> Drawing:
         title=f"Difference to {baseline}",
         figure=figure,
         data=data,
-        caption=f"Difference of the mean score to {baseline}, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval, "
-        f"stratified bootstrap, both resampled ({material.reps:,} resamples); an interval to the right of 0 lies above {baseline}; "
-        f"{seeds_in_words(raw)}.",
+        caption=f"Difference of the mean score to {baseline}, {material.title} at {material.budget}. Black stroke: point; "
+        f"bar: 95% interval, stratified bootstrap, both resampled ({material.reps:,} resamples); an interval to the right of 0 lies "
+        f"above {baseline}; {tasks_in_words(raw)}, {seeds_in_words(raw)}.{material.left_out}",
     )
 
 
@@ -174,8 +174,9 @@ def profiles(material: Material) -> Drawing:
         title="Performance profiles",
         figure=figure,
         data=data,
-        caption=f"Performance profiles, {material.title} at {material.budget}: the fraction of runs above a threshold, with pointwise 95% "
-        f"bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
+        caption=f"Performance profiles, {material.title} at {material.budget}: the fraction of runs above a threshold, with "
+        f"pointwise 95% bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {tasks_in_words(scores)}, "
+        f"{seeds_in_words(scores)}.{material.left_out}",
     )
 
 
@@ -210,7 +211,7 @@ def improvement(material: Material, *, baseline: str | None = None) -> Drawing:
         title="Probability of improvement",
         figure=figure,
         data=data,
-        caption=f"Probability of improvement, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval (stratified "
-        f"bootstrap, {material.reps:,} resamples); dashed: neither is better. A description, not a test of equality; "
-        f"{scores['task'].nunique()} tasks, {seeds_in_words(scores)}.",
+        caption=f"Probability of improvement, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval "
+        f"(stratified bootstrap, {material.reps:,} resamples); dashed: neither is better. A description, not a test of "
+        f"equality; {tasks_in_words(scores)}, {seeds_in_words(scores)}.{material.left_out}",
     )

@@ -16,7 +16,7 @@ HORIZON_OPTIONS = ("planner_horizon", "horizon")
 
 
 def horizon_of(material: Material, method: str) -> tuple[str, int] | None:
-    """The agent and its horizon where that is the only thing set: from the run's overrides, or a name like "dreamer horizon=20"."""
+    """The agent and its horizon where nothing else is set: from the run's overrides, or a name like "dreamer horizon=20"."""
     changed = dict(material.overrides.get(method, {}))
     agent = method.split("+")[0]
     if not changed:
@@ -76,7 +76,7 @@ def fig4(material: Material) -> Drawing:
         title="Score against the horizon",
         figure=figure,
         data=data,
-        caption=f"Final score against the imagination horizon (for PlaNet: the planner's), {material.title} at {material.budget} "
-        f"({material.selection.rule}). Mean over seeds with 95% interval (stratified bootstrap, {material.reps:,} resamples); "
+        caption=f"Final score against the imagination horizon (for PlaNet: the planner's), {material.title} at "
+        f"{material.budget} ({material.selection.rule}). Mean over seeds with 95% interval (stratified bootstrap, {material.reps:,} resamples); "
         f"{seeds_in_words(scores)}.",
     )
