@@ -84,11 +84,11 @@ def find(name: str) -> AgentEntry:
 
 
 def resolve_device(name: str) -> str:
-    """"auto", "cpu" or "cuda" -> the device an agent is built for. Imports torch. ValueError for "cuda" without a GPU."""
-    return str(importlib.import_module("agents.device").resolve(name))
+    """"auto", "cpu" or "cuda" -> the device an agent is built for. ValueError for "cuda" without a GPU."""
+    return "cpu" if name == "cpu" else str(importlib.import_module("agents.device").resolve(name))     # which imports torch
 
 
 def describe_device(device: str) -> str | None:
-    """The name of the GPU, for the record; None on a CPU. Imports torch."""
-    name = importlib.import_module("agents.device").describe(device)
+    """The name of the GPU, for the record; None on a CPU."""
+    name = None if device == "cpu" else importlib.import_module("agents.device").describe(device)
     return None if name is None else str(name)
