@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from protocols.store import EPISODES, sha256, sync_folder, write_json
+from protocols.store import EPISODES, REPLAY, sha256, sync_folder, write_json
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2
@@ -56,15 +56,21 @@ def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], recorded
     return number
 
 
+def begun(runs: Sequence[Path]) -> bool:
+    """Whether a first generation was ever completed. One that only some seeds have was cut short by a kill."""
+    known = [set(generations(run)) for run in runs]
+    return all(known) or max((number for numbers in known for number in numbers), default=0) > 1
+
+
 def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | None:
-    """The folders of the newest generation that all seeds have undamaged; None where no seed has any.
+    """The folders of the newest generation that all seeds have undamaged; None where none was ever completed.
 
     say  told in one line about each generation that is passed over
     Raises ValueError when there are generations and none is good.
     """
-    known = [set(generations(run)) for run in runs]
-    if not any(known):
+    if not begun(runs):
         return None
+    known = [set(generations(run)) for run in runs]
     fault = "its seeds have no generation in common"
     for number in sorted(set.intersection(*known), reverse=True):
         parts = [run / f"checkpoint-{number}" for run in runs]
@@ -84,6 +90,13 @@ def prune(runs: Sequence[Path], keep: int) -> None:
             shutil.rmtree(run / f"checkpoint-{number}")
         for leftover in run.glob("checkpoint-*.tmp"):
             shutil.rmtree(leftover)
+
+
+def tidy(runs: Sequence[Path]) -> None:
+    """Removes what only training needs: the replay, and all but the last generation, which `evaluate` and `video` load."""
+    for run in runs:
+        shutil.rmtree(run / REPLAY, ignore_errors=True)
+    prune(runs, keep=1)
 
 
 def generations(run: Path) -> list[int]:

@@ -50,8 +50,9 @@ class RunCommand:
     """Keep a video of the last evaluation's first episode."""
 
     def run(self) -> int:
-        from protocols import catalog
+        from protocols import catalog, checkpoint
         from protocols.grid import check_records, grid
+        from protocols.store import REPLAY
         from protocols.terminal import console_for_tables
 
         protocol = catalog.find(self.protocol)
@@ -70,6 +71,9 @@ class RunCommand:
         console = console_for_tables()
         code = 0
         cohorts = wanted.cohorts(cells, self.seeds_per_program)
+        under_way = {(cohort.agent, cohort.task, seed) for cohort in cohorts for seed in cohort.seeds}
+        checkpoint.tidy([cell.folder for cell in cells if cell.state == "done" and (cell.folder / REPLAY).exists()
+                         and (cell.spec.agent, cell.spec.task, cell.spec.seed) not in under_way])
         if cohorts:
             code = self._train(wanted, cohorts, console)
         else:

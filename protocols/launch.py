@@ -61,7 +61,8 @@ class CohortRequest:
 
     @property
     def name(self) -> str:
-        return f"{self.grid.spec(self.agent, self.task, self.seeds[0]).label} {self.task} seeds {', '.join(map(str, self.seeds))}"
+        label = self.grid.spec(self.agent, self.task, self.seeds[0]).label
+        return f"{label} {self.task} seeds {', '.join(map(str, self.seeds))}"
 
     def options(self) -> Any:
         chosen = agent_catalog.find(self.agent).options(self.protocol.agent_profile)
@@ -126,7 +127,8 @@ def run_cohort(request: CohortRequest, *, watch: Callable[[Moment], None] = lamb
                          f"recorded is kept: make room, then call again: {request.command}") from error
 
 
-def _run_cohort(request: CohortRequest, watch: Callable[[Moment], None], say: Callable[[str], None], stop: Stop) -> CohortOutcome:
+def _run_cohort(request: CohortRequest, watch: Callable[[Moment], None], say: Callable[[str], None],
+                stop: Stop) -> CohortOutcome:
     grid, protocol, entry = request.grid, request.protocol, agent_catalog.find(request.agent)
     options = request.options()
     specs = [grid.spec(request.agent, request.task, seed) for seed in request.seeds]
@@ -151,6 +153,13 @@ def _run_cohort(request: CohortRequest, watch: Callable[[Moment], None], say: Ca
                     spec, protocol, options=asdict(options), cohort=request.seeds, device=request.device, gpu=gpu,
                     gl_renderer=suite_catalog.gl_renderer(), command=request.command, code=code))
         runs = tuple(Run(folder) for folder in folders)
+        if all(run.result() is not None for run in runs):
+            checkpoint.tidy(folders)
+            return CohortOutcome(request=request, status="complete")
+        if not checkpoint.begun(folders):      # what a process left that was killed before its first checkpoint
+            checkpoint.prune(folders, keep=0)
+            for folder in folders:
+                shutil.rmtree(folder / REPLAY, ignore_errors=True)
         for folder in folders:
             (folder / REPLAY).mkdir(exist_ok=True)
         agent = entry.build(options, AgentContext(
@@ -169,7 +178,7 @@ def _run_cohort(request: CohortRequest, watch: Callable[[Moment], None], say: Ca
         except Interrupted:
             return CohortOutcome(request=request, status="interrupted")
         del agent, job
-        tidy(runs)
+        checkpoint.tidy(folders)
     return CohortOutcome(request=request, status="complete")
 
 
@@ -193,13 +202,6 @@ def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address
 EXECUTORS: Mapping[str, Callable[[Sequence[CohortRequest], Display, Stop, str | None], None]] = {"inline": inline, "ray": ray}
 
 
-def tidy(runs: Sequence[Run]) -> None:
-    """Removes what only training needed: the replay and all but the last checkpoint, which `evaluate` and `video` load."""
-    for run in runs:
-        shutil.rmtree(run.folder / REPLAY, ignore_errors=True)
-    checkpoint.prune([run.folder for run in runs], keep=1)
-
-
 class _Stages:
     """Opens the stages of one cohort; the first one is asked for its spaces before the loop takes it over."""
 
@@ -216,7 +218,7 @@ class _Stages:
             return ready[0]
         request, count = self.request, len(self.request.seeds) * num_envs
         make = partial(suite_catalog.make, request.task, **request.protocol.options_of(request.task))
-        stage = Stage(Lanes(make, count, workers=_workers(request.workers, count)), len(request.seeds), num_envs)
+        stage = Stage(Lanes(make, count, workers=default_workers(request.workers, count)), len(request.seeds), num_envs)
         if not self.opened:
             self.waiting.append(stage)
         self.opened.append(stage)
@@ -227,7 +229,7 @@ class _Stages:
             stage.close()
 
 
-def _workers(asked: int | None, lanes: int) -> int:
+def default_workers(asked: int | None, lanes: int) -> int:
     """Worker processes where there are processors to spare: beside the learner, at most one a lane."""
     if asked is not None:
         return asked

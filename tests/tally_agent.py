@@ -103,12 +103,13 @@ class Tally:
             (folder / "tally.json").write_text(json.dumps({
                 "weights": self.weights[s].tolist(), "gradient_steps": self.gradient_steps, "rows": self.rows[s],
                 "memory": carry.memory[s].tolist(), "stream": carry.stream, "position": carry.position,
-                "gone": bool(self.gone[s])}))
+                "gone": bool(self.gone[s]), "sums": [float(sums[s]) for sums in self.sums]}))
 
     def load(self, folders: Sequence[Path]) -> Carry:
         held = [json.loads((folder / "tally.json").read_text()) for folder in folders]
         self.weights = np.array([one["weights"] for one in held])
         self.gone = np.array([one["gone"] for one in held])
+        self.sums = list(np.array([one["sums"] for one in held]).T)
         self.gradient_steps, self.rows = held[0]["gradient_steps"], [one["rows"] for one in held]
         for folder, rows in zip(self.context.replay_folders, self.rows, strict=True):
             path = folder / "rows.bin"

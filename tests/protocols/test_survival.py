@@ -1,0 +1,284 @@
+"""Runs that are really killed, stopped, starved of disk and damaged. The oracle is the undisturbed run."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from probe_runs import DMC, learned, records, register, request
+
+from protocols.checkpoint import generations
+from protocols.launch import Stop, run_cohort
+from protocols.store import find_runs
+
+register()
+TESTS = Path(__file__).resolve().parents[1]
+
+# A process of its own imports everything once and forks a child per attempt, so that a kill costs no imports.
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from probe_runs import PROBE, register, request
+from protocols.launch import run_cohort
+from dataclasses import replace
+register()
+root, draw, kills = Path(sys.argv[2]), random.Random(int(sys.argv[3])), 0
+long = replace(PROBE, env_steps=1600, evaluate_every_env_steps=100)
+
+def attempt(folder):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            run_cohort(request(folder, protocol=long))
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+started = time.monotonic()
+assert os.waitpid(attempt(root / "straight"), 0)[1] == 0
+whole = time.monotonic() - started
+tries = 0
+while kills < 20 or tries == 0 or not finished:
+    if tries == 0 or finished:
+        tries, finished = tries + 1, False
+    pid = attempt(root / f"killed-{tries}")
+    time.sleep(draw.uniform(0, 0.25) * whole)
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if done == 0:
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        kills += 1
+    else:
+        assert os.WEXITSTATUS(status) == 0
+        finished = True
+print(kills, tries)
+"""
+
+
+def test_killed_twenty_times_at_random_moments_it_writes_the_same_lines(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLER, str(TESTS), str(tmp_path), "4"], capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr
+    kills, tries = map(int, done.stdout.split())
+    assert kills >= 20
+    for number in range(1, tries + 1):
+        assert records(tmp_path / f"killed-{number}") == records(tmp_path / "straight")
+        assert learned(tmp_path / f"killed-{number}") == learned(tmp_path / "straight")
+        assert [run.result()["score"] for run in find_runs(tmp_path / f"killed-{number}")] == [
+            run.result()["score"] for run in find_runs(tmp_path / "straight")]
+
+
+def command(root, *more, protocol="probe@1", agent="tally"):
+    return subprocess.Popen(
+        [sys.executable, str(TESTS / "probe_runs.py"), "run", protocol, "--agents", agent, "--runs", str(root),
+         "--device", "cpu", "--workers", "0", "--no-film", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process):
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_a_killed_dmc_run_writes_the_same_lines(tmp_path):
+    run_cohort(request(tmp_path / "straight", protocol=DMC, agent="random"))
+    killed, draw = tmp_path / "killed", random.Random(3)
+    for kill in range(2):
+        process = command(killed, "--tasks", DMC.tasks[0], protocol=DMC.id, agent="random")
+        episodes = killed / DMC.id / "random" / DMC.tasks[0] / "seed-0" / "episodes.jsonl"
+        wait_for(lambda: episodes.exists() and len(episodes.read_bytes().splitlines()) >= 2 * (kill + 1), process)      # noqa: B023
+        time.sleep(draw.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+    run_cohort(request(killed, protocol=DMC, agent="random"))
+    assert records(killed) == records(tmp_path / "straight")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_stop_it_writes_a_checkpoint_and_says_how_to_go_on(tmp_path, signum, code):
+    process = command(tmp_path, "--tasks", "probe_count")
+    folder = tmp_path / "probe@1" / "tally" / "probe_count" / "seed-0"
+    wait_for(lambda: folder.exists() and generations(folder), process)
+    process.send_signal(signum)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == code, (out, error)
+    assert "to go on: dreamer-bench run probe@1" in error
+    assert "Traceback" not in error
+    again = command(tmp_path, "--tasks", "probe_count")
+    assert again.communicate(timeout=60)[1] == ""
+    assert again.returncode == 0
+    run_cohort(request(tmp_path / "straight"))
+    assert records(tmp_path / "straight" / "probe@1") == records(tmp_path / "probe@1")
+
+
+def test_a_second_process_on_one_run_is_refused(tmp_path):
+    run_cohort(request(tmp_path), stop=stop_after(30))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time; from pathlib import Path; from protocols.store import locked\n"
+         "with locked([Path(sys.argv[1])]): print('held', flush=True); time.sleep(60)",
+         str(find_runs(tmp_path)[1].folder)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    assert [run.state() for run in find_runs(tmp_path)] == ["resumable", "running"]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=r"another process is working on .*seed-1"):
+        run_cohort(request(tmp_path))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    holder.kill()
+    holder.communicate()
+    assert [run.state() for run in find_runs(tmp_path)] == ["resumable", "resumable"]      # a dead process holds nothing
+    assert run_cohort(request(tmp_path)).status == "complete"
+
+
+def stop_after(decisions):
+    """A request to stop that comes after that many looks."""
+    stop = Stop()
+    looks = iter(range(decisions))
+    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    return stop
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """A run with two good generations, stopped between two evaluations; beside it the undisturbed one."""
+    run_cohort(request(tmp_path / "straight"))
+    run_cohort(request(tmp_path / "runs"), stop=stop_after(130))
+    run = find_runs(tmp_path / "runs")[0]
+    assert len(generations(run.folder)) == 2
+    return tmp_path
+
+
+DAMAGES = {
+    "truncated": lambda part: os.truncate(part / "agent" / "tally.json", 10),
+    "changed": lambda part: (part / "loop.json").write_text((part / "loop.json").read_text().replace("1", "2", 1)),
+    "missing": lambda part: (part / "open_episodes.npz").unlink(),
+    "no contents": lambda part: (part / "contents.json").write_text("{"),
+    "gone": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(interrupted, damage):
+    folder = find_runs(interrupted / "runs")[1].folder
+    DAMAGES[damage](folder / f"checkpoint-{max(generations(folder))}")
+    said = []
+    run_cohort(request(interrupted / "runs"), say=said.append)
+    assert records(interrupted / "runs") == records(interrupted / "straight")
+    assert learned(interrupted / "runs") == learned(interrupted / "straight")
+    assert len(said) == (0 if damage == "gone" else 1)
+
+
+def test_without_a_good_checkpoint_it_stops_and_touches_nothing(interrupted):
+    folder = find_runs(interrupted / "runs")[0].folder
+    for number in generations(folder):
+        (folder / f"checkpoint-{number}" / "loop.json").unlink()
+    before = records(interrupted / "runs")
+    with pytest.raises(ValueError, match=r"no good checkpoint is left .*loop.json is missing"):
+        run_cohort(request(interrupted / "runs"))
+    assert records(interrupted / "runs") == before
+
+
+def test_episodes_cut_short_behind_a_checkpoint_stop_it(interrupted):
+    path = find_runs(interrupted / "runs")[0].folder / "episodes.jsonl"
+    os.truncate(path, 100)
+    with pytest.raises(ValueError, match=r"no good checkpoint is left .*episodes.jsonl"):
+        run_cohort(request(interrupted / "runs"))
+    assert path.stat().st_size == 100
+
+
+def test_a_last_line_cut_short_is_written_again(interrupted):
+    path = find_runs(interrupted / "runs")[0].folder / "episodes.jsonl"
+    with path.open("a") as file:
+        file.write('{"env_steps": 40')
+    assert len(find_runs(interrupted / "runs")[0].episodes()) == len(path.read_text().splitlines()) - 1
+    run_cohort(request(interrupted / "runs"))
+    assert records(interrupted / "runs") == records(interrupted / "straight")
+
+
+def test_an_unreadable_replay_stops_it_with_a_line(interrupted):
+    folder = find_runs(interrupted / "runs")[0].folder
+    before = records(interrupted / "runs")
+    os.truncate(folder / "replay" / "rows.bin", 24)
+    with pytest.raises(ValueError, match=r"replay .* holds fewer than"):
+        run_cohort(request(interrupted / "runs"))
+    assert records(interrupted / "runs") == before
+
+
+def test_another_cohort_or_other_options_are_refused(interrupted):
+    with pytest.raises(ValueError, match=r"begun together with the seeds \[0, 1\], not \[0\]"):
+        run_cohort(request(interrupted / "runs", seeds=(0,)))
+    manifest = find_runs(interrupted / "runs")[0].folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"rate": 0.1', '"rate": 0.2'))
+    with pytest.raises(ValueError, match=r"other options of tally \(rate changed since\)"):
+        run_cohort(request(interrupted / "runs"))
+
+
+def test_lines_beyond_the_checkpoint_stay_until_they_are_made_again(interrupted):
+    for run in find_runs(interrupted / "runs"):
+        newest = max(generations(run.folder))
+        shutil.rmtree(run.folder / f"checkpoint-{newest}")
+    paths = [run.folder / "episodes.jsonl" for run in find_runs(interrupted / "runs")]
+    before = [path.read_bytes() for path in paths]
+    run_cohort(request(interrupted / "runs"), stop=stop_after(1))
+    assert [path.read_bytes() for path in paths] == before
+    run_cohort(request(interrupted / "runs"))
+    assert all(path.read_bytes().startswith(start) for path, start in zip(paths, before, strict=True))      # to the byte
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 160 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(folder)], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk needs the right to mount one: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_it_with_a_line_and_loses_nothing(tmp_path, small_disk):
+    run_cohort(request(tmp_path / "straight"))
+    run_cohort(request(small_disk), stop=stop_after(100))
+    before = records(small_disk)
+    ballast = small_disk / ".ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"0" * 4096)
+    with pytest.raises(ValueError, match=r"the disk is full .*what was recorded is kept: make room, then call again: again"):
+        run_cohort(request(small_disk))
+    after = records(small_disk)
+    assert all(after[name][:len(lines)] == lines for name, lines in before.items())
+    ballast.unlink()
+    run_cohort(request(small_disk))
+    assert records(small_disk) == records(tmp_path / "straight")
+
+
+def test_a_file_size_limit_reads_as_a_full_disk(tmp_path):
+    script = ("import resource, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+              "from probe_runs import register, request; from protocols.launch import run_cohort; register()\n"
+              "resource.setrlimit(resource.RLIMIT_FSIZE, (5500, 5500))\n"
+              "run_cohort(request(Path(sys.argv[2])))")
+    done = subprocess.run([sys.executable, "-c", script, str(TESTS), str(tmp_path / "runs")], capture_output=True, text=True,
+                          timeout=60)
+    assert done.stderr.strip().splitlines()[-1].startswith("ValueError: the disk is full (File too large")
+    run_cohort(request(tmp_path / "runs"))
+    run_cohort(request(tmp_path / "straight"))
+    assert records(tmp_path / "runs") == records(tmp_path / "straight")
+
+
+def test_sessions_say_which_processes_worked_on_a_run(interrupted):
+    run_cohort(request(interrupted / "runs"))
+    for run in find_runs(interrupted / "runs"):
+        assert [line["pid"] for line in run.sessions()] == [os.getpid()] * 2
+        assert json.loads((run.folder / "manifest.json").read_text())["cohort"] == [0, 1]
