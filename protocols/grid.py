@@ -105,8 +105,8 @@ def grid(*, root: Path, protocol: Protocol, agents: Sequence[str], tasks: Sequen
     if negative is not None:
         raise ValueError(f"seed {negative} is negative; expected a whole number from 0 on")
     if limit_env_steps is not None and not 0 < limit_env_steps < protocol.env_steps:
-        raise ValueError(f"--limit {limit_env_steps} is not a cut of {protocol.id}, whose budget is {protocol.env_steps} env_steps; "
-                         "give a smaller positive number or leave it out")
+        raise ValueError(f"--limit {limit_env_steps} is no cut of {protocol.id}, whose budget is {protocol.env_steps} "
+                         "env_steps; give a smaller positive number or leave it out")
     return Grid(root=root, protocol=protocol, agents=tuple(agents), tasks=chosen_tasks, seeds=chosen_seeds,
                 overrides=dict(overrides), limit_env_steps=limit_env_steps)
 

@@ -85,4 +85,5 @@ def _name(kind: Any) -> str:
         return " or ".join(_name(each) for each in get_args(kind))
     if get_origin(kind) is tuple:
         return f"{_name(get_args(kind)[0])} values with commas between them"
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}.get(kind, str(kind))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+    return names.get(kind, str(kind))

@@ -37,7 +37,8 @@ def check(requests: Sequence[CohortRequest], *, at_once: int = 1) -> None:
             environment.close()
         reason = agent_catalog.find(request.agent).refuses(request.options(), *seen[request.task])
         if reason is not None:
-            raise ValueError(f"agent {request.agent!r} cannot play {request.task}: {reason}; leave it out with --agents or --tasks")
+            raise ValueError(f"agent {request.agent!r} cannot play {request.task}: {reason}; "
+                             "leave it out with --agents or --tasks")
         needs.append(replay_bytes(request, *seen[request.task]) - _there_already(request))
     _check_disk(requests, sum(sorted(needs)[-at_once:]))
     _check_memory()

@@ -82,7 +82,8 @@ def memory_bytes() -> int:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(("git", "--no-optional-locks", "-C", str(SOURCE), *arguments), capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(("git", "--no-optional-locks", "-C", str(SOURCE), *arguments), capture_output=True, text=True,
+                              timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,0 +1,234 @@
+"""The border: what `run` and `status` say, and that refusals come before anything is written."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from make_records import make_run
+from probe_runs import PROBE, register
+
+import dreamer_bench
+from protocols import preflight, provenance
+from protocols.launch import CohortRequest
+from protocols.spec import digest
+from protocols.store import find_runs, locked
+
+register()
+TESTS = Path(__file__).resolve().parents[1]
+SCORES = {0: [1.0], 400: [3.0], 800: [2.0]}
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Calls the command line in this process: exit code, output, errors."""
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dreamer-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            dreamer_bench.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    monkeypatch.chdir(tmp_path)
+    return run
+
+
+def run_probe(*more):
+    return ("run", "probe@1", "--agents", "tally", "--tasks", "probe_count", "--device", "cpu", "--workers", 0, *more)
+
+
+def test_run_trains_shows_a_table_and_is_done_at_once_when_called_again(call, tmp_path):
+    code, out, error = call(*run_probe())
+    assert (code, error) == (0, "")
+    assert out.count("env_steps") == 5      # a line an evaluation, no more
+    scores = [run.result()["score"] for run in find_runs(tmp_path / "runs")]
+    table = out.splitlines()[-1]
+    assert f"0: {scores[0]:.1f}, 1: {scores[1]:.1f}" in table
+    assert f" {sum(scores) / 2:.1f} " in table
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+    code, out, error = call(*run_probe())
+    assert (code, error) == (0, "")
+    assert out.startswith("all 2 runs are complete in runs")
+    assert out.splitlines()[-1] == table
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")} == before
+
+
+def test_the_manifest_says_what_was_run_on_what(call, tmp_path):
+    call(*run_probe("--set", "rate=0.2", "--limit", 400))
+    run = find_runs(tmp_path / "runs")[0]
+    manifest = run.manifest
+    assert run.folder.parts[-3] == manifest["label"]
+    assert manifest["label"].startswith("tally+")
+    assert manifest["label"].endswith("~400")
+    assert (manifest["protocol"], manifest["digest"], manifest["cohort"]) == ("probe@1", digest(PROBE), [0, 1])
+    assert (manifest["overrides"], manifest["options"]["rate"], manifest["limit_env_steps"]) == ({"rate": 0.2}, 0.2, 400)
+    assert manifest["command"].startswith("dreamer-bench run probe@1 --agents tally")
+    assert manifest["packages"]["numpy"]
+    assert manifest["hardware"]["cores"] >= 1
+    assert manifest["hardware"]["memory_bytes"] > 2**28
+    assert manifest["schema"] == 1
+    assert json.loads(json.dumps(manifest["protocol_data"]))["tasks"] == list(PROBE.tasks)
+    assert run.result()["env_steps"] == 400
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("run", "prob@1"), "protocol 'prob@1' is not known"),
+    (run_probe("--agents", "tolly"), "agent 'tolly' is not known"),
+    (run_probe("--tasks", "probe_cuont"), "did you mean 'probe_count'?"),
+    (run_probe("--seeds", 3, 3), "seed 3 is given twice"),
+    (run_probe("--set", "rat=1"), "did you mean 'rate'?"),
+    (run_probe("--set", "rate=fast"), "expects a number, got 'fast'"),
+    (run_probe("--limit", 900), "--limit 900 is no cut"),
+    (run_probe("--limit", 2), "below one step"),
+    (run_probe("--workers", -1), "--workers -1 is too small"),
+    (run_probe("--seeds-per-program", 0), "--seeds-per-program 0 is too small"),
+    (run_probe("--address", "x:1"), "give --executor ray with it"),
+    (("status", "nowhere"), "runs folder 'nowhere' does not exist")])
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(call, tmp_path, arguments, message):
+    code, out, error = call(*arguments)
+    assert (code, out) == (2, "")
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cuda_without_a_gpu_is_refused(call, tmp_path):
+    import torch
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    code, _, error = call("run", "probe@1", "--agents", "tally", "--device", "cuda")
+    assert code == 2
+    assert error.startswith("error: device 'cuda' was asked for, but")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_will_not_do_are_refused(call, tmp_path, monkeypatch):
+    (tmp_path / "home" / "letters").mkdir(parents=True)
+    code, _, error = call(*run_probe("--runs", "home"))
+    assert (code, "is not a runs folder" in error) == (2, True)
+    (tmp_path / "file").write_text("")
+    assert call(*run_probe("--runs", "file"))[0] == 2
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    code, _, error = call(*run_probe("--runs", "locked"))
+    assert (code, "cannot be written to" in error) == (2, True)
+    assert not (tmp_path / "locked").exists()
+
+
+def test_another_versions_records_are_refused_and_kept(call, tmp_path):
+    run = make_run(tmp_path / "runs", replace(PROBE, env_steps=900), agent="tally", task="probe_count", seed=7, scores=SCORES)
+    before = run.folder.stat().st_mtime_ns
+    code, _, error = call(*run_probe())
+    assert (code, "was recorded under another probe@1" in error) == (2, True)
+    assert [path.name for path in (tmp_path / "runs/probe@1/tally/probe_count").iterdir()] == ["seed-7"]
+    assert run.folder.stat().st_mtime_ns == before
+
+
+def test_a_running_run_is_refused(call, tmp_path):
+    run = make_run(tmp_path / "runs", PROBE, agent="tally", task="probe_count", seed=0, scores=SCORES, status=None)
+    with locked([run.folder]):
+        code, _, error = call(*run_probe())
+    assert (code, "another process is working on" in error) == (2, True)
+
+
+def test_an_agent_that_cannot_play_the_task_is_refused(call, tmp_path, monkeypatch):
+    discrete = replace(PROBE, suite_options={"discrete": True})
+    monkeypatch.setattr("protocols.catalog.BUILT_IN", (discrete,))
+    code, _, error = call(*run_probe())
+    assert code == 2
+    assert "agent 'tally' cannot play probe_count: it moves in a Box, not in Discrete(2)" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_that_will_not_fit_is_refused(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000))
+    code, _, error = call(*run_probe())
+    assert code == 2
+    assert "the replay of probe@1 needs 0.0 GB of disk" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_replay_of_the_paper_takes_31_gigabytes_a_seed(tmp_path):
+    from gymnasium import spaces
+
+    from protocols import catalog
+    from protocols.grid import grid
+
+    protocol = catalog.find("dmc-5m@1")
+    cells = grid(root=tmp_path, protocol=protocol, agents=("dreamer",), tasks=(), seeds=(), overrides={}, limit_env_steps=None)
+    request = CohortRequest(grid=cells, agent="dreamer", task=protocol.tasks[0], seeds=(0,))
+    image = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), "uint8")})
+    assert preflight.replay_bytes(request, image, spaces.Box(-1, 1, (6,))) / 1e9 == pytest.approx(31, rel=0.02)
+    random = CohortRequest(grid=cells, agent="random", task=protocol.tasks[0], seeds=(0,))
+    assert preflight.replay_bytes(random, image, spaces.Box(-1, 1, (6,))) == 0
+
+
+def test_memory_that_will_not_do_is_refused(tmp_path):
+    source = tmp_path / "meminfo"
+    source.write_text("MemTotal: 9 kB\nMemAvailable:     2048 kB\n")
+    assert preflight.available_memory_bytes(source) == 2 * 2**20
+    assert preflight.available_memory_bytes(tmp_path / "none") is None
+
+
+def test_status_shows_every_cell_of_the_grid(call, tmp_path):
+    for seed, status in ((0, "complete"), (1, "diverged")):
+        make_run(tmp_path / "runs", PROBE, agent="tally", task="probe_count", seed=seed, scores=SCORES, status=status)
+    begun = make_run(tmp_path / "runs", PROBE, agent="tally", task="probe_terminal", seed=0, status=None,
+                     scores={0: [1.0], 400: [3.0]})
+    rows = call("status")[1].splitlines()
+    assert [row.split()[2:5] for row in rows[1:]] == [
+        ["probe_count", "0", "done"], ["probe_count", "1", "diverged"], ["probe_terminal", "0", "resumable"],
+        ["probe_terminal", "1", "missing"]]
+    assert rows[3].split()[5:] == ["400", "800", "100", "0:04"]      # 400 env_steps left at 100 a second
+    with locked([begun.folder]):
+        assert "running" in call("status")[1]
+
+
+def test_status_of_an_empty_folder(call, tmp_path):
+    (tmp_path / "runs").mkdir()
+    assert call("status") == (0, "no runs in runs\n", "")
+
+
+def test_status_and_a_finished_run_import_neither_torch_nor_a_simulator(tmp_path):
+    for seed in PROBE.seeds:
+        make_run(tmp_path, PROBE, agent="random", task="probe_count", seed=seed, scores=SCORES)
+    code = ("import sys; sys.path.insert(0, sys.argv.pop(1)); from probe_runs import register; import dreamer_bench; register()\n"
+            "try: dreamer_bench.main()\n"
+            "except SystemExit as ended: assert not ended.code, ended\n"
+            "heavy = {'torch', 'mujoco', 'dm_control', 'ale_py', 'rliable', 'pandas', 'matplotlib', 'ray'} & set(sys.modules)\n"
+            "assert not heavy, heavy")
+    finished = ["run", "probe@1", "--agents", "random", "--tasks", "probe_count", "--runs", tmp_path]
+    for arguments in (["status", tmp_path], finished):
+        done = subprocess.run([sys.executable, "-c", code, TESTS, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "done" in done.stdout or "all 2 runs are complete" in done.stdout
+
+
+def test_the_commit_is_that_of_the_source():
+    found = provenance.commit()
+    head = subprocess.run(["git", "-C", provenance.SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True)
+    if head.returncode != 0:
+        assert found == {"commit": None, "dirty": False}
+    else:
+        assert found["commit"] == head.stdout.strip()
+
+
+def test_a_video_and_tensorboard_files_are_kept(call, tmp_path, monkeypatch):
+    from PIL import Image
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    pixels = replace(PROBE, suite_options={"pixels": True})
+    monkeypatch.setattr("protocols.catalog.BUILT_IN", (pixels,))
+    assert call(*run_probe("--tensorboard"))[0] == 0
+    for run in find_runs(tmp_path / "runs"):
+        with Image.open(run.folder / "last_evaluation.webp") as film:
+            assert film.size == (64, 64)
+            assert film.is_animated      # frames that look alike are joined
+        events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+        mean = [sum(line["score"] for line in run.episodes()[3 * k:3 * k + 3]) / 3 for k in range(5)]
+        assert [event.step for event in events.Scalars("score")] == [0, 200, 400, 600, 800]
+        assert [event.value for event in events.Scalars("score")] == pytest.approx(mean, rel=1e-6)
