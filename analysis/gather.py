@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,7 +43,8 @@ def gather(
             f"the runs are of several protocols ({', '.join(group.protocol for group in found)}), which never share a figure; "
             "choose one with --protocol"
         )
-    parts, overrides = [], {}
+    parts: list[pd.DataFrame] = []
+    overrides: dict[str, dict[str, Any]] = {}
     for group in found:
         cells = {
             (cell.method, cell.task, str(cell.seed))

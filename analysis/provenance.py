@@ -13,6 +13,7 @@ from typing import Any
 from protocols import catalog
 from protocols.spec import digest as digest_of
 from protocols.store import Run
+from protocols.validate import simulator_drift
 
 REASONS = {
     "limited": "its budget was cut with --limit",
@@ -88,12 +89,8 @@ def _cell(run: Run) -> Cell:
         if state == "done"
         else "unfinished"
     )
-    wanted = manifest["protocol_data"].get("simulators", {})
-    packages = manifest["packages"]
     foreign = tuple(
-        f"{name} {packages[name]} (protocol: {version})"
-        for name, version in wanted.items()
-        if name in packages and packages[name] != version
+        f"{package} {found or 'unknown'} (protocol: {wanted})" for package, (wanted, found) in simulator_drift(manifest).items()
     )
     return Cell(
         run=run,

@@ -26,7 +26,7 @@ class Section:
     purpose: str = ""
     warnings: list[str] = field(default_factory=list)
     cards_title: str = ""
-    cards: list[dict[str, str]] = field(default_factory=list)
+    cards: list[dict[str, Any]] = field(default_factory=list)
     blocks: list[dict[str, Any]] = field(default_factory=list)
     folder: str = ""
     files: dict[str, bytes] = field(default_factory=dict)

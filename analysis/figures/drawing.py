@@ -44,7 +44,7 @@ class Drawing:
 @contextmanager
 def drawing_style(name: str) -> Iterator[None]:
     """Matplotlib set to the house style; the salt makes two drawings of one table equal to the byte."""
-    with mpl.rc_context({**RC, "svg.hashsalt": name}):
+    with mpl.rc_context({**RC, "svg.hashsalt": name}):  # type: ignore[dict-item]
         yield
 
 

@@ -104,8 +104,8 @@ def aggregates(material: Material) -> Drawing:
         figure=figure,
         data=data,
         caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point "
-        f"estimate; bar: 95% interval, stratified bootstrap over runs with {material.reps:,} resamples; {tasks_in_words(scores)}, "
-        f"{seeds_in_words(scores)}.{material.left_out}",
+        f"estimate; bar: 95% interval, stratified bootstrap over runs with {material.reps:,} resamples; "
+        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}.{material.left_out}",
     )
 
 
@@ -138,7 +138,7 @@ def differences(material: Material, baseline: str = "random") -> Drawing:
         figure=figure,
         data=data,
         caption=f"Difference of the mean score to {baseline}, {material.title} at {material.budget}. Black stroke: point; "
-        f"bar: 95% interval, stratified bootstrap, both resampled ({material.reps:,} resamples); an interval to the right of 0 lies "
+        f"bar: 95% interval, stratified bootstrap, both resampled ({material.reps:,} resamples); right of 0 is "
         f"above {baseline}; {tasks_in_words(raw)}, {seeds_in_words(raw)}.{material.left_out}",
     )
 

@@ -77,6 +77,6 @@ def fig4(material: Material) -> Drawing:
         figure=figure,
         data=data,
         caption=f"Final score against the imagination horizon (for PlaNet: the planner's), {material.title} at "
-        f"{material.budget} ({material.selection.rule}). Mean over seeds with 95% interval (stratified bootstrap, {material.reps:,} resamples); "
-        f"{seeds_in_words(scores)}.",
+        f"{material.budget} ({material.selection.rule}). Mean over seeds with 95% interval "
+        f"(stratified bootstrap, {material.reps:,} resamples); {seeds_in_words(scores)}.",
     )
