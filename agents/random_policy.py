@@ -13,6 +13,7 @@ from gymnasium import spaces
 from agents.api import AgentContext, Progress, TimeStep
 
 CHECKPOINT = "random.json"
+KEEPS_REPLAY = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,7 +196,8 @@ def test_status_of_an_empty_folder(call, tmp_path):
 def test_status_and_a_finished_run_import_neither_torch_nor_a_simulator(tmp_path):
     for seed in PROBE.seeds:
         make_run(tmp_path, PROBE, agent="random", task="probe_count", seed=seed, scores=SCORES)
-    code = ("import sys; sys.path.insert(0, sys.argv.pop(1)); from probe_runs import register; import dreamer_bench; register()\n"
+    code = ("import sys; sys.path.insert(0, sys.argv.pop(1)); from probe_runs import register\n"
+            "import dreamer_bench; register()\n"
             "try: dreamer_bench.main()\n"
             "except SystemExit as ended: assert not ended.code, ended\n"
             "heavy = {'torch', 'mujoco', 'dm_control', 'ale_py', 'rliable', 'pandas', 'matplotlib', 'ray'} & set(sys.modules)\n"
