@@ -112,19 +112,74 @@ class DoctorCommand:
         return 1 if bad else 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchCommand:
+    """Measure this machine: updates, decisions, planning, replay, frames, the whole loop, memory, for every arm and S.
+
+    Prints the tables of docs/performance.md; the JSON is what `plan --measured` reads.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one."""
+    agents: tuple[str, ...] = ("dreamer", "no_value", "planet", "sac")
+    """Arms to measure."""
+    seeds_per_program: tuple[int, ...] = (1, 3, 5, 10)
+    """Seeds trained as one program (S)."""
+    profile: Literal["paper", "quick"] = "paper"
+    """Sizes, task and environment of dmc-5m@1, or of quick@1."""
+    tasks: tuple[str, ...] = ()
+    """Tasks whose environments are timed; programs are measured on the first. Default: dmc_walker_walk, or quick@1's."""
+    workers: tuple[int, ...] = (1, 4, 16)
+    """Worker processes, one environment each, whose frames are counted; 0 is one environment in this process."""
+    ways: tuple[Literal["eager", "compiled", "captured", "compiled and captured"], ...] = ()
+    """Ways of running an update; by default eager on a CPU (compiling takes minutes there) and all of them on a GPU."""
+    seconds: float = 5.0
+    """Length of every single measurement; a first call is always made to its end."""
+    most_seconds: float | None = None
+    """An agent whose update took longer than this is not measured with more seeds per program."""
+    json: Path | None = None
+    """Write the record to this file."""
+    markdown: Path | None = None
+    """Write the tables to this file as well."""
+
+    def run(self) -> int:
+        from agents import measure
+        from agents.catalog import find, resolve_device
+        from protocols import bench, bench_tables, catalog
+        from protocols.rule_commands import write_json_report
+
+        protocol = catalog.find("quick@1" if self.profile == "quick" else "dmc-5m@1")
+        device = resolve_device(self.device)
+        request = bench.request(
+            protocol, tasks=self.tasks or (("dmc_walker_walk",) if self.profile == "paper" else protocol.tasks),
+            agents=tuple(find(name).name for name in self.agents), seeds_per_program=self.seeds_per_program,
+            workers=self.workers, device=device, ways=self.ways or measure.default_ways(device), seconds=self.seconds,
+            most_seconds=self.most_seconds)
+        bench.check_target(self.json, self.markdown)
+        record = bench.bench(request, measure.measure, measure.machine(device), say=lambda line: print(line, file=sys.stderr))
+        write_json_report(record, self.json)
+        text = bench_tables.tables(record)
+        if self.markdown is not None:
+            self.markdown.write_text(text)
+        print(text, end="")
+        return 0
+
+
 def commands() -> dict[str, Any]:
     """Every command by name, in the order of the help."""
     from analysis.commands import COMMANDS as reading
     from protocols.commands import COMMANDS as running
+    from protocols.playback_commands import COMMANDS as playing
 
-    return {"list": ListCommand, **running, **reading, "check-agent": CheckAgentCommand, "doctor": DoctorCommand}
+    return {"list": ListCommand, **running, **playing, **reading, "check-agent": CheckAgentCommand, "bench": BenchCommand,
+            "doctor": DoctorCommand}
 
 
 def main() -> None:
     known = commands()
-    choices = Union[tuple(Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in known.items())]  # type: ignore[misc]  # noqa: UP007
+    choices: Any = Union[tuple(Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in known.items())]  # noqa: UP007
     command: Any = tyro.cli(
-        choices,  # type: ignore[arg-type]
+        choices,
         prog="dreamer-bench",
         description="The benchmark for world-model agents: frozen protocols, raw records, honest intervals.",
         config=(tyro.conf.OmitArgPrefixes,),

@@ -87,8 +87,9 @@ def measure_agent(
     num_envs: int,
     action_repeat: int,
     device: str,
+    updates: int = UPDATES,
 ) -> AgentCost:
-    """One program of `seeds` seeds, fed with drawn observations. Run in a process of its own."""
+    """One program of `seeds` seeds, fed with drawn observations; `updates` are timed after a first. Run in a process of its own."""
     entry = agents.find(name)
     device = agents.resolve_device(device)
     options: Any = replace(entry.options(profile), **overrides)
@@ -114,10 +115,10 @@ def measure_agent(
             device=device,
             replay_folders=tuple(replays),
         )
-        player = _Player(entry.build(replace(options, **shortened) if scheduled else options, context), context)
+        player = Player(entry.build(replace(options, **shortened) if scheduled else options, context), context)
         if scheduled:
             player.feed(FILL_DECISIONS, learn=False)
-            player.feed(1 + UPDATES, learn=True)
+            player.feed(1 + updates, learn=True)
         else:
             player.feed(3 * EPISODE_DECISIONS, learn=True)
         player.act(ACTS)
@@ -150,7 +151,7 @@ def measure_agent(
     )
 
 
-class _Player:
+class Player:
     """Plays an agent on drawn observations and keeps the time."""
 
     def __init__(self, agent: Agent, context: AgentContext) -> None:

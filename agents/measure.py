@@ -1,0 +1,216 @@
+"""How fast one program of an agent is on this device, part by part: the agent's side of `dreamer-bench bench`.
+
+Given spaces and options, not environments: the agent plays drawn observations, so that its cost stands apart from the
+simulator's. A device that works ahead of Python is waited for at the end of every timing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents import catalog
+from agents.api import AgentContext, TimeStep
+from agents.model_based import ModelBasedAgent
+
+WAYS = {"eager": {"compile": False, "capture": False}, "compiled": {"compile": True, "capture": False},
+        "captured": {"compile": False, "capture": True}, "compiled and captured": {"compile": True, "capture": True}}
+"""Ways of running the same update -> the options that choose them. Capturing needs a GPU."""
+
+MOST_CALLS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Seconds of one call, for the whole program of S seeds; medians.
+
+    usual                the way that the options choose by themselves on this device
+    updates              way -> one update of every group, batch and noise included; a way that could not run is missing
+    failures             way -> why
+    first_calls          way -> seconds of the first update: compiling, capturing, warming up
+    act, evaluate        one decision in every environment of every seed, with and without exploration; None where too slow
+    stages               part of an eager update -> seconds
+    calls                way -> how many updates the median is of; 0: the first call itself, because it took too long
+    device_memory_bytes  most memory taken on the GPU; None on a CPU
+    """
+
+    usual: str = "eager"
+    updates: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    first_calls: dict[str, float] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    act: float
+    evaluate: float
+    stages: dict[str, float] = field(default_factory=dict)
+    device_memory_bytes: int | None = None
+
+
+def machine(device: str) -> dict[str, Any]:
+    """torch, its libraries, and the device, for the record."""
+    found: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads(),
+                             "omp_num_threads": os.environ.get("OMP_NUM_THREADS")}
+    if device.startswith("cuda"):
+        found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda,
+                  "cudnn": torch.backends.cudnn.version(), "driver": _driver(),
+                  "gpu_memory_bytes": torch.cuda.get_device_properties(device).total_memory}
+    return found
+
+
+def default_ways(device: str) -> tuple[str, ...]:
+    """What is worth measuring where nobody said: compiling on a CPU takes minutes and is asked for by name."""
+    return tuple(WAYS) if device.startswith("cuda") else ("eager",)
+
+
+def measure(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
+    """Times one program; every timing goes on for `seconds`, or for its first call where that takes longer.
+
+    An agent without a world model (no `precision` among its options) has decisions only.
+    """
+    device = context.device
+    known = {option.name for option in fields(options)}
+    updates: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    first_calls: dict[str, float] = {}
+    calls: dict[str, int] = {}
+    stages: dict[str, float] = {}
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    decisions: tuple[float, float] | None = None
+    for way in ways if "precision" in known else ():
+        chosen = {option: value for option, value in WAYS[way].items() if option in known}
+        if WAYS[way]["capture"] and not device.startswith("cuda"):
+            failures[way] = "a CUDA graph needs a GPU"
+            continue
+        agent = catalog.find(name).build(replace(options, **chosen), context)
+        assert isinstance(agent, ModelBasedAgent)
+        feed(agent)
+        try:
+            first_calls[way], times = timed(agent.update, device, seconds)
+        except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+            failures[way] = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:160]}"
+            continue
+        updates[way], calls[way] = median(times or [first_calls[way]]), len(times)
+        if way == "eager":
+            stages = stages_of(agent, seconds)
+        if decisions is None or WAYS[way]["capture"]:
+            decisions = _decisions(agent, context, seconds)
+        del agent
+    if decisions is None:
+        decisions = _decisions(catalog.find(name).build(options, context), context, seconds)
+    memory = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+    usual = "captured" if device.startswith("cuda") else "eager"
+    return Speed(usual=usual, updates=updates, failures=failures, first_calls=first_calls, calls=calls, act=decisions[0],
+                 evaluate=decisions[1], stages=stages, device_memory_bytes=memory)
+
+
+def timed(call: Callable[[], Any], device: str, seconds: float) -> tuple[float, list[float]]:
+    """(seconds of the first call, seconds of those that follow until the time is up; none where the first took it all)."""
+    def once() -> float:
+        started = time.perf_counter()
+        call()
+        wait(device)
+        return time.perf_counter() - started
+
+    wait(device)
+    first = once()
+    found: list[float] = []
+    while first + sum(found) < seconds and len(found) < MOST_CALLS:
+        found.append(once())
+    return first, found
+
+
+def wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def feed(agent: ModelBasedAgent) -> None:
+    """Fills the replay with two drawn episodes per environment, so that an update can be made; steps are counted as learned."""
+    rows = 2 * agent.schedule.batch_length
+    for position in [*range(rows), *range(rows)]:
+        step = drawn_step(agent.context, is_first=position == 0, is_last=position == rows - 1)
+        agent.observe(drawn_actions(agent.context), step, np.ones(step.is_first.shape, bool))
+    agent.next_update_env_steps = agent.context.budget_env_steps
+
+
+def drawn_step(context: AgentContext, *, is_first: bool = False, is_last: bool = False) -> TimeStep:
+    """The same observation drawn from the space, for every environment of every seed."""
+    shape = (len(context.seeds), context.num_envs)
+    context.observation_space.seed(0)
+    frame = {key: np.broadcast_to(value, (*shape, *np.shape(value))).copy()
+             for key, value in context.observation_space.sample().items()}
+    return TimeStep(frame, np.zeros(shape, np.float32), np.full(shape, is_first), np.full(shape, is_last),
+                    np.zeros(shape, bool))
+
+
+def drawn_actions(context: AgentContext) -> np.ndarray:
+    context.action_space.seed(0)
+    action = np.asarray(context.action_space.sample())
+    return np.broadcast_to(action, (len(context.seeds), context.num_envs, *action.shape)).copy()
+
+
+def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
+    """Seconds of each part of an eager update; the world model's is what the others leave of the learner's time."""
+    device = agent.context.device
+    spent: dict[str, list[float]] = {}
+    parts = {"replay sampling": (agent, "_sample"), "noise": (agent.noise, "draw"),
+             "learner": (agent.learner, "update"), "behaviour": (agent.learner, "_behavior_gradients"),
+             "optimisers": (agent.learner, "_descend")}
+    with watched(parts, spent, device):
+        _, times = timed(agent.update, device, seconds)
+    number = 1 + len(times)
+    found = {name: sum(times) / number for name, times in spent.items()}
+    if "learner" in found:
+        found["world model"] = found.pop("learner") - found.get("behaviour", 0.0) - found.get("optimisers", 0.0)
+    return found
+
+
+@contextmanager
+def watched(parts: dict[str, tuple[Any, str]], spent: dict[str, list[float]], device: str) -> Iterator[None]:
+    """Times methods of objects while the context is open; `parts` is name -> (object, method)."""
+    def clocked(name: str, method: Callable) -> Callable:
+        def call(*inputs: Any, **named: Any) -> Any:
+            wait(device)
+            started = time.perf_counter()
+            result = method(*inputs, **named)
+            wait(device)
+            spent.setdefault(name, []).append(time.perf_counter() - started)
+            return result
+        return call
+
+    for name, (owner, method) in parts.items():
+        setattr(owner, method, clocked(name, getattr(owner, method)))
+    try:
+        yield
+    finally:
+        for owner, method in parts.values():
+            delattr(owner, method)
+
+
+def _decisions(agent: Any, context: AgentContext, seconds: float) -> tuple[float, float]:
+    """One decision with exploration, and one without."""
+    step, found = drawn_step(context), []
+    for explore in (True, False):
+        carry = agent.initial(context.num_envs)
+        # A decision ends on the CPU: nothing is left to wait for.
+        first, times = timed(partial(agent.act, carry, step, explore=explore), context.device, seconds)
+        found.append(median(times or [first]))
+    return found[0], found[1]
+
+
+def _driver() -> str | None:
+    """The kernel driver's version, as it tells it itself."""
+    path = Path("/proc/driver/nvidia/version")
+    if not path.exists():
+        return None
+    return next((word for word in path.read_text().split() if word[0].isdigit() and "." in word), None)
