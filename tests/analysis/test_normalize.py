@@ -1,0 +1,123 @@
+"""Normalisations and shipped references against the numbers that papers print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import normalize, references
+from analysis.table import InvalidData
+from tests.analysis.scores import REFERENCE, needs_reference, scores
+
+
+def one(task: str, score: float) -> pd.DataFrame:
+    return scores({"m": {task: [score]}})
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "score", "expected"),
+    [
+        ("none", "dmc_walker_walk", 431.0, 431.0),
+        ("dmc", "dmc_walker_walk", 431.0, 0.431),
+        ("atari-human", "atari_pong", 14.6, 1.0),
+        ("atari-human", "atari_pong", -20.7, 0.0),
+        ("atari-record", "atari_breakout", 864.0, 1.0),
+        ("atari-human", "atari_jamesbond", 302.8, 1.0),  # DreamerV2's file has 29 there, which made it 39
+        ("atari-human", "atari_jamesbond", 29.0, 0.0),
+    ],
+)
+def test_units(name: str, task: str, score: float, expected: float) -> None:
+    assert normalize.normalize(one(task, score), name)["score"].tolist() == pytest.approx([expected])
+
+
+def test_a_normalisation_is_named_with_its_version() -> None:
+    assert [entry.id for entry in normalize.NORMALIZATIONS.values()] == ["none@1", "dmc@1", "atari-human@1", "atari-record@1"]
+    assert normalize.find("dmc@1") is normalize.find("dmc")
+    with pytest.raises(ValueError, match=r"'dmc@2' is not known; choose from none@1"):
+        normalize.find("dmc@2")
+
+
+def test_tasks_without_constants_are_refused_by_name() -> None:
+    with pytest.raises(InvalidData, match="atari-human@1 is not defined for dmc_walker_walk"):
+        normalize.normalize(one("dmc_walker_walk", 1.0), "atari-human")
+    with pytest.raises(InvalidData, match="no human score of atari_air_raid"):
+        normalize.normalize(one("atari_air_raid", 1.0), "atari-human")
+    with pytest.raises(InvalidData, match="no record score of atari_surround"):
+        normalize.normalize(one("atari_surround", 1.0), "atari-record")
+
+
+def test_the_suite_decides_the_default() -> None:
+    assert normalize.for_tasks(["dmc_walker_walk", "dmc_cup_catch"]) == "dmc"
+    assert normalize.for_tasks(["atari_pong"]) == "atari-human"
+    assert normalize.for_tasks(["atari_pong", "dmc_cup_catch"]) == "none"
+    assert normalize.for_tasks(["minigrid_doorkey"]) == "none"
+
+
+def test_the_input_is_not_changed() -> None:
+    frame = one("dmc_walker_walk", 500.0)
+    normalize.normalize(frame, "dmc")
+    assert frame["score"].tolist() == [500.0]
+
+
+def test_appendix_g_holds_the_printed_means_and_the_like_for_like_ones() -> None:
+    means = references.appendix_g_means().set_index("method")
+    assert means["tasks"].to_dict() == {"A3C": 18, "D4PG": 18, "Dreamer": 20, "PlaNet": 20}
+    printed = {"A3C": 243.70, "D4PG": 786.32, "Dreamer": 823.39, "PlaNet": 332.97}
+    common = {"A3C": 243.70, "D4PG": 786.33, "Dreamer": 813.77, "PlaNet": 341.12}
+    for method in printed:
+        assert means.loc[method, "mean"] == pytest.approx(printed[method], abs=0.01)
+        assert means.loc[method, "mean_common"] == pytest.approx(common[method], abs=0.005)
+
+
+def test_appendix_g_is_a_reference_of_means() -> None:
+    reference = references.load("dreamer-2020-appendix-g")
+    assert (reference.kind, reference.seeds, reference.budget_env_steps) == ("mean", 5, 5_000_000)
+    assert reference.scores["score"].mean() == pytest.approx(823.39, abs=0.005)
+    assert len(references.load("dreamer-2020-appendix-g", method="A3C").scores) == 18
+
+
+@pytest.mark.parametrize("name", ["dreamer-2020", "nowhere.csv"])
+def test_an_unknown_reference_is_a_usage_error(name: str) -> None:
+    with pytest.raises(ValueError, match="neither a file nor one of dreamer-2020-appendix-g"):
+        references.load(name)
+
+
+def test_every_shipped_number_has_its_source() -> None:
+    assert references.appendix_g()["source"].str.len().min() > 10
+    atari = references.atari_scores()
+    assert len(atari) == 57
+    assert atari["source_random_human"].str.len().min() > 10
+    assert (atari["record"].isna() == atari["source_record"].isna()).all()
+    assert (atari["in_atari57"].sum(), atari["in_dreamerv2_55"].sum(), atari["in_atari100k_26"].sum()) == (57, 55, 26)
+    assert max(path.stat().st_size for path in references.FOLDER.iterdir()) < 20_000
+
+
+def test_a_file_of_several_methods_needs_a_choice(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("method,task,seed,env_step,score\n" + "".join(f"{m},pong,{s},10,{s}\n" for m in "ab" for s in range(3)))
+    with pytest.raises(ValueError, match="holds the methods a, b; choose one with --reference-method"):
+        references.load(path)
+    assert references.load(path, method="b").seeds == 3
+    with pytest.raises(ValueError, match="holds no method 'c'"):
+        references.load(path, method="c")
+
+
+@needs_reference
+def test_dreamerv2s_table_of_aggregates_at_200m_frames() -> None:
+    """DreamerV2's Table 1 for the Dopamine baselines (55 games): median and mean of human-normalised, mean of record-normalised scores.
+
+    Printed there: 1.29 8.85 0.21, 1.47 9.12 0.17, 1.09 7.70 0.15, 0.65 2.84 0.12. Its James Bond row reads another reference.
+    """
+    games = references.atari_scores().query("in_dreamerv2_55 == 1")["task"]
+    published = pd.read_csv(REFERENCE / "published_point_scores.csv").query("suite == 'atari'")
+    published["task"] = "atari_" + published["task"]
+    printed = {"iqn": (1.29, 8.85, 0.21), "rainbow": (1.47, 9.12, 0.17), "c51": (1.09, 7.70, 0.15), "dqn": (0.65, 2.84, 0.12)}
+    for agent, expected in printed.items():
+        rows = published[(published["baseline"] == f"{agent}_sticky_2e8") & published["task"].isin(games)]
+        human, record = (normalize.normalize(rows, name)["score"] for name in ("atari-human", "atari-record"))
+        found = (np.median(human), human.mean(), record.mean())
+        assert len(rows) == 55
+        np.testing.assert_allclose(found, expected, atol=0.025)
