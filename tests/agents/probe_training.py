@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
 
-from agents.api import Agent, Progress, TimeStep
+from agents import catalog
+from agents.api import Agent, AgentContext, Progress, TimeStep
 
 MakeEnvironment = Callable[[], gymnasium.Env]
 
@@ -84,3 +87,32 @@ def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes
         running &= ~step.is_last
         step = lanes.restart(step)
     return returns.mean(1)
+
+
+SIZES: Mapping[str, Any] = {
+    "stoch": 4, "deter": 24, "model_hidden": 24, "hidden": 32, "depth": 4, "batch_sequences": 16, "batch_length": 14,
+    "discount": 0.95, "model_learning_rate": 4e-3, "prefill_env_steps": 800, "pretrain_updates": 50, "updates": 4,
+    "update_every_env_steps": 8, "horizon": 5, "init_std": 1.0, "exploration": 1.0, "actor_learning_rate": 5e-4,
+    "value_learning_rate": 4e-3, "planner_horizon": 5, "planner_iterations": 3, "planner_candidates": 64, "planner_elites": 8,
+    "burn_in": 1, "tau": 0.05, "sac_learning_rate": 6e-3, "update_ratio": "matched",
+}
+"""One set of sizes and rates for every arm on the probes, chosen for seconds on one core; an arm takes the fields it has."""
+
+
+def built(name: str, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, **settings: Any) -> Agent:
+    """An arm at probe sizes."""
+    entry, env = catalog.find(name), make()
+    options = entry.options("paper")
+    known = {field.name for field in dataclasses.fields(options)}
+    options = dataclasses.replace(options, **{key: value for key, value in {**SIZES, **settings}.items() if key in known})
+    return entry.build(options, AgentContext(
+        observation_space=env.observation_space, action_space=env.action_space, seeds=tuple(seeds), num_envs=num_envs,
+        action_repeat=1, budget_env_steps=10**6))
+
+
+def score(name: str, make: MakeEnvironment, seeds: Sequence[int], *, num_envs: int = 8, decisions: int,
+          **settings: Any) -> np.ndarray:
+    """Mean return per seed of a trained arm, without exploration."""
+    agent = built(name, make, seeds, num_envs, **settings)
+    train(agent, make, seeds, num_envs, decisions)
+    return evaluate(agent, make, seeds, 20)
