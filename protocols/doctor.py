@@ -114,7 +114,7 @@ def gpu() -> Finding:
 
 def renderer() -> Finding:
     """Renders one frame of a real task at the reference look, and times the second."""
-    from suites import catalog
+    import suites.catalog as catalog
 
     try:
         environment = catalog.make("dmc_cartpole_balance", action_repeat=2)
@@ -132,7 +132,7 @@ def renderer() -> Finding:
 
 
 def roms() -> Finding:
-    from suites import catalog
+    import suites.catalog as catalog
 
     reason = catalog.unavailable("atari_pong")
     if reason is not None:

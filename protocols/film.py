@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,12 +34,12 @@ class Film:
         started = time.monotonic()
         for folder, frames in zip(self.folders, moment.films, strict=True):
             if len(frames):
-                write_atomically(folder / VIDEO, webp(frames))
+                write_atomically(folder / VIDEO, animation(frames))
         ended = time.monotonic()
         self.next_seconds = ended + WORTH * (ended - started)
 
 
-def webp(frames: Sequence[np.ndarray]) -> bytes:
+def animation(frames: Sequence[np.ndarray], kind: Literal["WEBP", "GIF"] = "WEBP") -> bytes:
     """An animation of uint8 images [height, width, 1 or 3 or more]; of a long episode every n-th frame."""
     from PIL import Image
 
@@ -46,6 +47,6 @@ def webp(frames: Sequence[np.ndarray]) -> bytes:
     images = [Image.fromarray(np.repeat(frame[..., :1], 3, -1) if frame.shape[-1] < 3 else frame[..., :3])
               for frame in frames[::every]]
     target = io.BytesIO()
-    images[0].save(target, "WEBP", save_all=True, append_images=images[1:], duration=FRAME_MILLISECONDS, loop=0, quality=80,
-                   method=0)
+    settings: dict[str, Any] = {"quality": 80, "method": 0} if kind == "WEBP" else {}
+    images[0].save(target, kind, save_all=True, append_images=images[1:], duration=FRAME_MILLISECONDS, loop=0, **settings)
     return target.getvalue()
