@@ -21,12 +21,17 @@ from gymnasium import spaces
 
 IMAGE_SIZE = 64
 
-GAMES = tuple((
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+GAMES = _words(
     "alien amidar assault asterix asteroids atlantis bank_heist battle_zone beam_rider berzerk bowling boxing breakout "
     "centipede chopper_command crazy_climber defender demon_attack double_dunk enduro fishing_derby freeway frostbite gopher "
     "gravitar hero ice_hockey jamesbond kangaroo krull kung_fu_master montezuma_revenge ms_pacman name_this_game phoenix "
     "pitfall pong private_eye qbert riverraid road_runner robotank seaquest skiing solaris space_invaders star_gunner "
-    "surround tennis time_pilot tutankham up_n_down venture video_pinball wizard_of_wor yars_revenge zaxxon").split())
+    "surround tennis time_pilot tutankham up_n_down venture video_pinball wizard_of_wor yars_revenge zaxxon")
 """The 57 games of the literature, spelled as the emulator's ROMs are."""
 
 TASKS = tuple(f"atari_{game}" for game in GAMES)
@@ -90,7 +95,7 @@ class ArcadeGame(gymnasium.Env):
             autoreset_mode="NextStep")                          # never comes to it: an explicit reset is asked for first
         channels = 3 if options.colour else 1
         self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, channels), np.uint8)})
-        self.action_space = spaces.Discrete(int(self._emulator.single_action_space.n))
+        self.action_space = self._emulator.single_action_space
         self._frames = 0
         self._over = True
 
