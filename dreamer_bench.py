@@ -104,7 +104,8 @@ class DoctorCommand:
         colours = {"ok": "green", "note": "yellow", "bad": "red"}
         findings = examine(self.runs)
         for finding in findings:
-            console.print(Text(f"{finding.state:<5}", style=colours[finding.state]) + Text(f"{finding.check:<14}{finding.found}"))
+            console.print(Text(f"{finding.state:<5}", style=colours[finding.state]), f"{finding.check:<14}{finding.found}",
+                          markup=False)
             if finding.cure:
                 console.print(f"     {'':<14}mend: {finding.cure}", markup=False)
         bad = sum(finding.state == "bad" for finding in findings)

@@ -14,6 +14,7 @@ from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("agents", "suites", "protocols", "analysis")
+OLDEST_PYTHON = (3, 11)
 DISK_BYTES = 2 * 10**9
 MEMORY_BYTES = 4 * 10**9
 
@@ -35,13 +36,15 @@ def examine(folder: Path) -> list[Finding]:
 
 def python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding(check="Python", state="bad", found=found, cure="install Python 3.11 or newer and call: make setup PYTHON=python3.11")
+    if tuple(map(int, found.split("."))) < OLDEST_PYTHON:
+        return Finding(check="Python", state="bad", found=found,
+                       cure="install Python 3.11 or newer and call: make setup PYTHON=python3.11")
     return Finding(check="Python", state="ok", found=found)
 
 
-def tested_set(constraints: Path = ROOT / "constraints.txt") -> dict[str, str]:
+def versions_of_record() -> dict[str, str]:
     """Package -> version of the set that the numbers were made with; empty where the file did not come along."""
+    constraints = ROOT / "constraints.txt"
     if not constraints.exists():
         return {}
     return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)$", constraints.read_text(), re.MULTILINE))
@@ -66,20 +69,22 @@ def required(name: str = "dreamer-bench") -> list[tuple[str, str]]:
 
 def packages() -> list[Finding]:
     """What is missing keeps a run from starting; what differs from the tested set is named."""
-    tested = tested_set()
+    tested = versions_of_record()
     needed = required()
     if not needed:
         return [Finding(check="packages", state="bad", found="dreamer-bench is not installed", cure="make setup")]
     versions = {name: installed_version(name) for name, _ in needed}
-    findings = [Finding(check="packages", state="bad", found=f"{name} is missing", cure=f"pip install -c constraints.txt '{name}{specifier}'")
+    findings = [Finding(check="packages", state="bad", found=f"{name} is missing",
+                        cure=f"pip install -c constraints.txt '{name}{specifier}'")
                 for name, specifier in needed if versions[name] is None]
     differing = [f"{name} {version} (tested {tested[name]})" for name, version in versions.items()
                  if version is not None and name in tested and version.split("+")[0] != tested[name]]
     if differing:
-        findings.append(Finding(check="packages", state="note", found=", ".join(differing),
-                                cure="pip install -c constraints.txt --editable . (records name the versions they were made with)"))
+        findings.append(Finding(
+            check="packages", state="note", found=", ".join(differing),
+            cure="pip install -c constraints.txt --editable . (records name the versions they were made with)"))
     if not findings:
-        findings.append(Finding(check="packages", state="ok", found=f"{len(needed)} as tested" if tested else f"{len(needed)} installed"))
+        findings.append(Finding(check="packages", state="ok", found=f"{len(needed)} {'as tested' if tested else 'installed'}"))
     return findings
 
 
@@ -106,7 +111,8 @@ def gpu() -> Finding:
     try:
         device = catalog.resolve_device("auto")
     except (ImportError, OSError) as error:
-        return Finding(check="GPU", state="bad", found=f"torch does not import: {error}", cure="pip install -c constraints.txt torch")
+        return Finding(check="GPU", state="bad", found=f"torch does not import: {error}",
+                       cure="pip install -c constraints.txt torch")
     if device == "cpu":
         return Finding(check="GPU", state="note", found="none: runs use the CPU (quick@1 is made for that)")
     return Finding(check="GPU", state="ok", found=device)
@@ -114,7 +120,7 @@ def gpu() -> Finding:
 
 def renderer() -> Finding:
     """Renders one frame of a real task at the reference look, and times the second."""
-    import suites.catalog as catalog
+    from suites import catalog
 
     try:
         environment = catalog.make("dmc_cartpole_balance", action_repeat=2)
@@ -128,11 +134,12 @@ def renderer() -> Finding:
     except (ValueError, ImportError) as error:
         return Finding(check="rendering", state="bad", found=" ".join(str(error).split()),
                        cure="sudo apt-get install -y --no-install-recommends libegl1 libgl1")
-    return Finding(check="rendering", state="ok", found=f"{name}: one 64x64 frame at the reference look in {1000 * seconds:.0f} ms")
+    return Finding(check="rendering", state="ok",
+                   found=f"{name}: one 64x64 frame at the reference look in {1000 * seconds:.0f} ms")
 
 
 def roms() -> Finding:
-    import suites.catalog as catalog
+    from suites import catalog
 
     reason = catalog.unavailable("atari_pong")
     if reason is not None:
@@ -145,7 +152,8 @@ def disk(folder: Path) -> Finding:
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.0f} GB free at {existing}"
     if free < DISK_BYTES:
-        return Finding(check="disk", state="bad", found=found, cure=f"free at least {DISK_BYTES / 1e9:.0f} GB or choose another place with --runs DIR")
+        return Finding(check="disk", state="bad", found=found,
+                       cure=f"free at least {DISK_BYTES / 1e9:.0f} GB or choose another place with --runs DIR")
     return Finding(check="disk", state="ok", found=found + "; a 5e6 env_steps run needs about 31 GB")
 
 
@@ -156,5 +164,6 @@ def memory(source: Path = Path("/proc/meminfo")) -> Finding:
     free = int(match[1]) * 1024 if match else 0
     found = f"{free / 1e9:.0f} GB free"
     if free < MEMORY_BYTES:
-        return Finding(check="memory", state="bad", found=found, cure=f"close other programs: quick@1 wants {MEMORY_BYTES / 1e9:.0f} GB")
+        return Finding(check="memory", state="bad", found=found,
+                       cure=f"close other programs: quick@1 wants {MEMORY_BYTES / 1e9:.0f} GB")
     return Finding(check="memory", state="ok", found=found)

@@ -53,7 +53,7 @@ class Revived:
 
 
 def revive(folder: Path, *, device: str = "cpu") -> Revived:
-    """Loads a run folder, runs/<protocol>/<agent>/<task>/seed-<n>. Raises ValueError, in one line, where that cannot be done."""
+    """Loads a run folder, runs/<protocol>/<agent>/<task>/seed-<n>. Raises ValueError, in one line, where it cannot."""
     if not (folder / MANIFEST).is_file():
         raise ValueError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")
     run = Run(folder)
@@ -78,4 +78,5 @@ def revive(folder: Path, *, device: str = "cpu") -> Revived:
     finally:
         lanes.close()
     agent.load([parts[0] / AGENT])
-    return Revived(run=run, protocol=protocol, agent=agent, make=make, checkpoint=int(parts[0].name.removeprefix("checkpoint-")))
+    number = int(parts[0].name.removeprefix("checkpoint-"))
+    return Revived(run=run, protocol=protocol, agent=agent, make=make, checkpoint=number)

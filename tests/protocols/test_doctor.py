@@ -10,14 +10,14 @@ from protocols import doctor
 
 
 def test_the_tested_set_is_read_from_the_constraints_file():
-    tested = doctor.tested_set()
+    tested = doctor.versions_of_record()
     assert tested["mujoco"] == "3.17.0"
     assert tested["rliable"] == "1.2.0"
 
 
 def test_a_missing_package_is_bad_and_a_differing_one_is_a_note(monkeypatch):
     monkeypatch.setattr(doctor, "required", lambda: [("mujoco", ">=3.17,<4"), ("no-such-package", ">=1")])
-    monkeypatch.setattr(doctor, "tested_set", lambda: {"mujoco": "0.0.1"})
+    monkeypatch.setattr(doctor, "versions_of_record", lambda: {"mujoco": "0.0.1"})
     missing, differing = doctor.packages()
     assert (missing.state, missing.found) == ("bad", "no-such-package is missing")
     assert "pip install" in missing.cure
