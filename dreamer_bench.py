@@ -88,6 +88,56 @@ class CheckAgentCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImagineCommand:
+    """Figure 5: what the world model of a run predicts. It sees the first images of held-out episodes, then only the actions.
+
+    Writes a strip (truth, prediction, error) as PNG, an animation as GIF, and the error of every step as CSV.
+    """
+
+    run_folder: tyro.conf.Positional[Path]
+    """One seed's folder: runs/<protocol>/<agent>/<task>/seed-<n>, of any agent that has the world model."""
+    out: Path | None = None
+    """Where to write; the run's own folder `imagine`, which the report shows, when left out."""
+    context: int = 5
+    """Images the model sees."""
+    steps: int = 45
+    """Steps it then predicts, in decisions of the agent."""
+    episodes: int = 2
+    """Held-out episodes: played by the agent, with environment seeds that training never uses."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    def run(self) -> int:
+        from agents import imagination
+        from agents.catalog import resolve_device
+        from agents.model_based import ModelBasedAgent
+        from protocols.cadence import episode_seed
+        from protocols.revive import revive
+
+        if min(self.context, self.steps, self.episodes) < 1:
+            raise ValueError("--context, --steps and --episodes must be at least 1, "
+                             f"got {self.context}, {self.steps} and {self.episodes}")
+        revived = revive(self.run_folder, device=resolve_device(self.device))
+        manifest = revived.run.manifest
+        if not isinstance(revived.agent, ModelBasedAgent):
+            raise ValueError(f"agent {manifest['agent']!r} has no world model; give a run of dreamer, no_value, planet or sac")
+        environment = revived.make()
+        try:
+            played = [imagination.record_episode(revived.agent, environment, rows=self.context + self.steps,
+                                                 seed=episode_seed(int(manifest["seed"]), "final", index))
+                      for index in range(self.episodes)]
+        finally:
+            environment.close()
+        prediction = imagination.open_loop(revived.agent, played, context=self.context)
+        for path in imagination.draw(prediction, self.out or self.run_folder / "imagine"):
+            print(path)
+        seen, unseen = prediction.image_error[: self.context].mean(), prediction.image_error[self.context:].mean()
+        print(f"mean squared error of a pixel in [0, 1]: {seen:.5f} while images are seen, {unseen:.5f} over the "
+              f"{self.steps} predicted steps (n={self.episodes} episodes)")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoctorCommand:
     """Check this machine: Python, packages, GPU, rendering, ROMs, disk, memory. Exit code 1 when a run could not start."""
 
@@ -172,7 +222,7 @@ def commands() -> dict[str, Any]:
     from protocols.commands import COMMANDS as running
     from protocols.playback_commands import COMMANDS as playing
 
-    return {"list": ListCommand, **running, **playing, **reading, "check-agent": CheckAgentCommand, "bench": BenchCommand,
+    return {"list": ListCommand, **running, **playing, "imagine": ImagineCommand, **reading, "check-agent": CheckAgentCommand, "bench": BenchCommand,
             "doctor": DoctorCommand}
 
 

@@ -85,7 +85,8 @@ def test_recipes_never_import_each_other_and_behaviours_do_not_know_each_other()
     recipes = ("agents.dreamer", "agents.no_value", "agents.planet", "agents.planet_icml", "agents.sac", "agents.random_policy")
     behaviors = ("agents.behaviors.actor_critic", "agents.behaviors.actor_only", "agents.behaviors.cem",
                  "agents.behaviors.soft_actor_critic")
-    wrong = [f"{module} imports {name}" for group in (recipes, behaviors) for module in group for name in IMPORTS.get(module, ())
+    wrong = [f"{module} imports {name}" for group in (recipes, behaviors) for module in group
+             for name in IMPORTS.get(module, ())
              if name in group and name != module]
     assert wrong == []
 
