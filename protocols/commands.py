@@ -40,6 +40,10 @@ class RunCommand:
     """Programs one after the other in this process, or as Ray tasks (extra `cluster`)."""
     address: str | None = None
     """Address of a Ray cluster; one is started on this machine when left out."""
+    cpus_per_program: float = 1.0
+    """What a Ray task takes of its node's processors."""
+    gpus_per_program: float = 1.0
+    """What a Ray task takes of a GPU; 0.25 lets four programs share one."""
     workers: int | None = None
     """Processes that step environments; 0: none. Chosen from the number of processors when left out."""
     seeds_per_program: int | None = None
@@ -105,9 +109,10 @@ class RunCommand:
         from protocols.launch import EXECUTORS, CohortRequest, Stop
 
         again = shlex.join(["dreamer-bench", *sys.argv[1:]])
-        device = resolve_device(self.device)
+        device = self.device if self.executor == "ray" else resolve_device(self.device)   # a Ray task asks on its own node
         requests = [CohortRequest(grid=wanted, agent=cohort.agent, task=cohort.task, seeds=cohort.seeds, device=device,
-                                  workers=self.workers, film=self.film, tensorboard=self.tensorboard, command=again)
+                                  workers=self.workers, film=self.film, tensorboard=self.tensorboard, command=again,
+                                  cpus=self.cpus_per_program, gpus=self.gpus_per_program)
                     for cohort in cohorts]
         preflight.check(requests)
         stop = Stop()

@@ -43,6 +43,7 @@ class CohortRequest:
     film         keep a video of the last evaluation
     tensorboard  write event files beside the records
     command      the command line that goes on with it
+    cpus, gpus   what one Ray task takes of a node; gpus may be a fraction, so that several programs share a device
     """
 
     grid: Grid
@@ -54,6 +55,8 @@ class CohortRequest:
     film: bool = True
     tensorboard: bool = False
     command: str = ""
+    cpus: float = 1.0
+    gpus: float = 1.0
 
     @property
     def protocol(self) -> Protocol:
