@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -80,6 +80,54 @@ class FigureCommand:
         return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardAdd:
+    """Check a submission and copy it to the leaderboard's folder; exit code 4 when it does not pass."""
+
+    submission: tyro.conf.Positional[Path]
+    """Folder with card.json and runs/ (or scores/, for published scores)."""
+    to: Path
+    """Folder of the leaderboard."""
+
+    def run(self) -> int:
+        from analysis import submissions
+
+        print(f"added: {submissions.add(self.submission, self.to)}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardBuild:
+    """Write the static site of a leaderboard's folder; exit code 4 when a record was changed since it was added."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder that `leaderboard add` filled."""
+    out: Path = Path("site")
+    """Folder of the site."""
+    reps: int = 20_000
+    """Bootstrap resamples."""
+
+    def run(self) -> int:
+        from analysis import leaderboard
+
+        files = leaderboard.build(self.folder, self.out, reps=self.reps)
+        print(f"{len(files)} files; open {self.out / 'index.html'}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardCommand:
+    """Keep a leaderboard: add checked submissions, build its static site."""
+
+    action: Annotated[
+        Annotated[LeaderboardAdd, tyro.conf.subcommand("add")] | Annotated[LeaderboardBuild, tyro.conf.subcommand("build")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> int:
+        return self.action.run()
+
+
 def _print_summary(summary: dict[str, Any]) -> None:
     """The result as a table on the terminal."""
     from rich.console import Console
@@ -111,4 +159,4 @@ def _ends(row: dict[str, Any]) -> str:
     return "" if row["low"] is None else f"[{number(row['low'])}, {number(row['high'])}]"
 
 
-COMMANDS = {"figure": FigureCommand, "report": ReportCommand}
+COMMANDS: dict[str, Any] = {"figure": FigureCommand, "report": ReportCommand, "leaderboard": LeaderboardCommand}
