@@ -222,8 +222,8 @@ def commands() -> dict[str, Any]:
     from protocols.commands import COMMANDS as running
     from protocols.playback_commands import COMMANDS as playing
 
-    return {"list": ListCommand, **running, **playing, "imagine": ImagineCommand, **reading, "check-agent": CheckAgentCommand, "bench": BenchCommand,
-            "doctor": DoctorCommand}
+    return {"list": ListCommand, **running, **playing, "imagine": ImagineCommand, **reading,
+            "check-agent": CheckAgentCommand, "bench": BenchCommand, "doctor": DoctorCommand}
 
 
 def main() -> None:
