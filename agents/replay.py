@@ -1,11 +1,13 @@
 """Sequence replay of one seed: a lane of rows per environment, in the arrival convention (agents/api.py). NumPy only.
 
-A row is one TimeStep with the action that led to it. Rows are only ever appended, in blocks: in memory, or files mapped into it.
+A row is one TimeStep with the action that led to it. Rows are only ever appended, in blocks: of memory, or of mapped files.
 Sources: spec §9 (TF2), with the start of a sequence inclusive of the last row (spec §12 row 12).
 """
 
 from __future__ import annotations
 
+import mmap
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,9 @@ import numpy as np
 
 BLOCK_BYTES = 2 ** 29
 """Size of a block; pages are taken only when written. Large, since every mapped file holds a descriptor open."""
+
+RESERVE_BYTES = 2 ** 23
+"""Disk space is taken this far ahead of the rows: a full disk is an OSError here; in a map it would be the end by SIGBUS."""
 
 
 class Lane:
@@ -22,20 +27,36 @@ class Lane:
         self.row, self.folder, self.rows = row, folder, 0
         self.block_rows = max(1024, BLOCK_BYTES // row.itemsize)
         self._blocks: list[np.ndarray] = []
+        self._reserved = 0                                     # bytes of the last block that are surely on the disk
 
     def append(self, values: Mapping[str, np.ndarray]) -> None:
         block, place = divmod(self.rows, self.block_rows)
         if block == len(self._blocks):
             self._blocks.append(self._new_block(block))
+            self._reserved = 0
+        if self.folder is not None:
+            self._reserve(self.folder, block, place * self.row.itemsize)
         for key, value in values.items():
             self._blocks[block][key][place] = value
         self.rows += 1
 
-    def _new_block(self, number: int) -> np.ndarray:
+    def _reserve(self, folder: Path, block: int, begin: int) -> None:
+        if begin + self.row.itemsize <= self._reserved:
+            return
+        end = min(begin + max(RESERVE_BYTES, self.row.itemsize), self.block_rows * self.row.itemsize)
+        with (folder / f"rows-{block:06d}.bin").open("rb+") as file:
+            os.posix_fallocate(file.fileno(), begin, end - begin)
+        self._reserved = end
+
+    def _new_block(self, number: int, *, must_exist: bool = False) -> np.ndarray:
         if self.folder is None:
-            return np.empty(self.block_rows, self.row)
+            # Not from malloc: pages that are never written are never taken, whatever the allocator is told.
+            return np.frombuffer(mmap.mmap(-1, self.block_rows * self.row.itemsize), self.row)
         path = self.folder / f"rows-{number:06d}.bin"
         whole = path.exists() and path.stat().st_size == self.block_rows * self.row.itemsize
+        if must_exist and not whole:
+            raise ValueError(f"replay {path} is {'damaged' if path.exists() else 'missing'}: expected "
+                             f"{self.block_rows * self.row.itemsize} bytes; restore it from a copy, or begin the run again elsewhere")
         return np.memmap(path, self.row, "r+" if whole else "w+", shape=(self.block_rows,))
 
     def read(self, key: str, start: int, out: np.ndarray) -> None:
@@ -60,8 +81,8 @@ class Lane:
     def truncate(self, rows: int) -> None:
         """Forgets every row from `rows` on; maps the files of the others again after a restart."""
         while len(self._blocks) * self.block_rows < rows:
-            self._blocks.append(self._new_block(len(self._blocks)))
-        self.rows = rows
+            self._blocks.append(self._new_block(len(self._blocks), must_exist=self.folder is not None))
+        self.rows, self._reserved = rows, 0
 
     def restore(self, rows: np.ndarray) -> None:
         """Takes back what `everything` gave."""
@@ -121,8 +142,8 @@ class Replay:
     def sample(self, generator: np.random.Generator, out: Mapping[str, np.ndarray], *, balance_ends: bool = False) -> None:
         """Fills out[key] [L, B, ...] with B sequences of L rows.
 
-        An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs on
-        into the rows that follow it in its lane (or begins before it, at the end of a lane); is_first tells where the next begins.
+        An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs
+        on into the rows that follow it in its lane (or begins before it, at a lane's end); is_first tells where the next begins.
         balance_ends: start = min(uniform {0 .. rows - 1}, rows - L), which draws the ends of episodes more often.
         """
         length, sequences = out["reward"].shape

@@ -41,7 +41,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TanhNormal:
-    """a = tanh(u), u ~ N(mean, std): mean = s·tanh(raw/s), std = softplus(raw + c) + min_std, c such that it starts at init_std.
+    """a = tanh(u), u ~ N(mean, std): mean = s·tanh(raw/s), std = softplus(raw + c) + min_std; it starts at init_std.
 
     init_std 5, min_std 1e-4, mean_scale 5: spec §5, both codes
     mode_samples  100 draws, the likeliest is the mode, per row (TF2's index is right for one row only: spec §5)

@@ -1,6 +1,6 @@
 """Layers and stacks of layers with the sizes and the initial values of the original, for one seed.
 
-Images are [..., 64, 64, C] uint8 outside and x/255 - 0.5 inside (spec §4). Source: spec §2 (danijar/dreamer 56d4d44).
+Source: spec §2 (danijar/dreamer 56d4d44).
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn.functional import elu, linear, relu
+from torch.nn.functional import elu, linear
 
-IMAGE_SIZE = 64
-
+from agents.models.images import IMAGE_SIZE, ImageDecoder, ImageEncoder
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
-    """Gives every parameter its initial value, Keras' defaults: Glorot-uniform kernels, zero biases, orthogonal recurrent kernels.
+    """Gives every parameter Keras' default initial value: Glorot-uniform kernels, zero biases, orthogonal recurrent kernels.
 
     Keras holds a GRU's recurrent kernel as one [units, 3 units] matrix, so its orthogonal rows span the three gates together.
     """
@@ -33,11 +32,6 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
                 nn.init.xavier_uniform_(parameter, generator=generator)
             else:
                 raise ValueError(f"parameter {name!r} has no initial value; end its name in weight… or bias…")
-
-
-def scaled_image(image: Tensor) -> Tensor:
-    """uint8 [..., H, W, C] -> float32 in [-0.5, 0.5]."""
-    return image.float().mul_(1.0 / 255.0).sub_(0.5)
 
 
 class GRU(nn.Module):
@@ -89,41 +83,6 @@ class Scalar(nn.Module):
         return self.mlp(features).squeeze(-1)
 
 
-class ImageEncoder(nn.Module):
-    """Four convolutions, kernel 4, stride 2, ReLU: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
-
-    def __init__(self, channels: int, depth: int = 32):
-        super().__init__()
-        widths = [channels, depth, 2 * depth, 4 * depth, 8 * depth]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
-        self.size = 32 * depth
-
-    def forward(self, image: Tensor) -> Tensor:
-        """uint8 [..., 64, 64, C] -> [..., size]."""
-        x = scaled_image(image).flatten(0, -4).permute(0, 3, 1, 2)
-        for layer in self.layers:
-            x = relu(layer(x))
-        return x.reshape(*image.shape[:-3], self.size)
-
-
-class ImageDecoder(nn.Module):
-    """Dense to 32 · depth, then four transposed convolutions, stride 2, kernels 5, 5, 6, 6: 1 → 5 → 13 → 30 → 64."""
-
-    def __init__(self, inputs: int, channels: int, depth: int = 32):
-        super().__init__()
-        widths = [32 * depth, 4 * depth, 2 * depth, depth, channels]
-        self.dense = nn.Linear(inputs, widths[0])
-        self.layers = nn.ModuleList(nn.ConvTranspose2d(a, b, k, 2) for a, b, k in zip(widths[:-1], widths[1:], (5, 5, 6, 6)))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[..., F] -> mean image [..., 64, 64, C] in [-0.5, 0.5], float32."""
-        x = self.dense(features.reshape(-1, features.shape[-1]))[..., None, None]
-        for layer in self.layers[:-1]:
-            x = relu(layer(x))
-        x = self.layers[-1](x).float()
-        return x.permute(0, 2, 3, 1).unflatten(0, features.shape[:-1])
-
-
 class Encoder(nn.Module):
     """Embeds every key of an observation: "image" by convolutions, the vectors together by two dense layers.
 
@@ -164,7 +123,7 @@ class Decoder(nn.Module):
             self.vector = MLP(inputs, sum(self.widths.values()), layers=2, hidden=hidden)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """[..., F] -> {"image": [..., 64, 64, C] in [-0.5, 0.5], vectors: [..., width]}."""
+        """[..., F] -> {"image": blocks [..., 32, 32, 4 C] (agents.models.images), vectors: [..., width]}."""
         means: dict[str, Tensor] = {}
         if self.has_image:
             means["image"] = self.image(features)

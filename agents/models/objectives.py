@@ -14,9 +14,11 @@ from typing import Protocol
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from agents.models.latents import Latent, NoiseSpec
-from agents.models.networks import Decoder, scaled_image
+from agents.models.images import image_blocks, images_from_blocks
+from agents.models.networks import Decoder
 from agents.models.rssm import Dynamics, State
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -27,7 +29,7 @@ def unit_normal_loss(mean: Tensor, target: Tensor, event_axes: int = 0) -> Tenso
     """-log N(target; mean, 1), summed over the last `event_axes` axes and averaged over the others: a scalar."""
     events = math.prod(mean.shape[mean.dim() - event_axes:])
     positions = mean.numel() // events
-    return 0.5 * (mean - target).square().sum() / positions + events * LOG_SQRT_2PI
+    return mse_loss(mean, target, reduction="sum") * (0.5 / positions) + events * LOG_SQRT_2PI
 
 
 class Objective(Protocol):
@@ -51,13 +53,14 @@ class Reconstruction(nn.Module):
         losses = {}
         for key, mean in self.decoder(features).items():
             if key == "image":
-                losses["image_loss"] = unit_normal_loss(mean, scaled_image(batch[key]), event_axes=3)
+                losses["image_loss"] = unit_normal_loss(mean, image_blocks(batch[key]), event_axes=3)
             else:
                 losses[f"{key}_loss"] = unit_normal_loss(mean, batch[key], event_axes=1)
         return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}
 
     def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
-        return self.decoder(features)
+        means = self.decoder(features)
+        return {key: images_from_blocks(mean) if key == "image" else mean for key, mean in means.items()}
 
 
 class Divergence(Protocol):

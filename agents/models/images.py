@@ -1,0 +1,86 @@
+"""Convolutions from and to 64x64 images, for one seed. Source: spec §2 (danijar/dreamer 56d4d44).
+
+Inside the model an image is a grid of 2x2 blocks, [..., 32, 32, 4 C], float32, x/255 - 0.5 (spec §4). The first convolution
+(kernel 4, stride 2) is then one of kernel 2 and stride 1, and the last transposed one (kernel 6, stride 2) a plain one of kernel 3:
+the same sums in a layout that is faster. The parameters keep the shapes of the original layers. Gain: docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+IMAGE_SIZE = 64
+
+
+def image_blocks(image: Tensor) -> Tensor:
+    """uint8 [..., 64, 64, C] -> float32 [..., 32, 32, 4 C] in [-0.5, 0.5]; a block's numbers in the order (row, column, channel)."""
+    half = IMAGE_SIZE // 2
+    grid = image.unflatten(-2, (half, 2)).unflatten(-4, (half, 2)).transpose(-4, -3).flatten(-3)
+    return (grid * (1.0 / 255.0)).sub_(0.5)
+
+
+def images_from_blocks(blocks: Tensor) -> Tensor:
+    """[..., 32, 32, 4 C] -> [..., 64, 64, C]: the inverse order of `image_blocks`, values as they are."""
+    grid = blocks.unflatten(-1, (2, 2, blocks.shape[-1] // 4)).transpose(-4, -3)
+    return grid.flatten(-5, -4).flatten(-3, -2)
+
+
+class ImageEncoder(nn.Module):
+    """Four convolutions, kernel 4, stride 2, ReLU: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
+
+    def __init__(self, channels: int, depth: int = 32):
+        super().__init__()
+        widths = [channels, depth, 2 * depth, 4 * depth, 8 * depth]
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
+        self.size = 32 * depth
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 [..., 64, 64, C] -> [..., size]."""
+        first, *others = self.layers
+        x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)          # channels-last in memory, as convolutions like it
+        x = conv2d(x, _over_blocks(first.weight), first.bias).relu_()
+        for layer in others:
+            x = layer(x).relu_()
+        return x.reshape(*image.shape[:-3], self.size)
+
+
+class ImageDecoder(nn.Module):
+    """Dense to 32 · depth, then four transposed convolutions, stride 2, kernels 5, 5, 6, 6: 1 → 5 → 13 → 30 → 64."""
+
+    def __init__(self, inputs: int, channels: int, depth: int = 32):
+        super().__init__()
+        widths = [32 * depth, 4 * depth, 2 * depth, depth, channels]
+        self.dense = nn.Linear(inputs, widths[0])
+        self.layers = nn.ModuleList(nn.ConvTranspose2d(a, b, k, 2) for a, b, k in zip(widths[:-1], widths[1:], (5, 5, 6, 6)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[..., F] -> mean image as blocks [..., 32, 32, 4 C], float32."""
+        first, *others, last = self.layers
+        x = self.dense(features.reshape(-1, features.shape[-1]))
+        # On a 1x1 map a transposed convolution is a product with its kernel.
+        x = torch.addmm(first.bias.repeat(25), x, first.weight.permute(0, 2, 3, 1).flatten(1))
+        x = x.unflatten(1, (5, 5, -1)).permute(0, 3, 1, 2).relu_()
+        for layer in others:
+            x = layer(x).relu_()
+        x = conv2d(x, _to_blocks(last.weight), last.bias.repeat(4), padding=2)
+        return x.permute(0, 2, 3, 1).unflatten(0, features.shape[:-1]).float()
+
+
+def _over_blocks(weight: Tensor) -> Tensor:
+    """Kernel [O, C, 4, 4] of stride 2 -> kernel [O, 4 C, 2, 2] of stride 1 over 2x2 blocks."""
+    outputs, channels = weight.shape[:2]
+    return weight.reshape(outputs, channels, 2, 2, 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(outputs, 4 * channels, 2, 2)
+
+
+def _to_blocks(weight: Tensor) -> Tensor:
+    """Transposed kernel [I, C, 6, 6] of stride 2 -> kernel [4 C, I, 3, 3] (padding 2) whose outputs are the 2x2 blocks.
+
+    Output row 2q + r gathers input rows q - 2 .. q through kernel rows 4 + r, 2 + r, r: every second row, read backwards.
+    """
+    inputs, channels = weight.shape[:2]
+    taps = weight.flip(2, 3).reshape(inputs, channels, 3, 2, 3, 2).permute(3, 5, 1, 0, 2, 4).flip(0, 1)
+    return taps.reshape(4 * channels, inputs, 3, 3)
