@@ -70,9 +70,9 @@ def aggregate_scores(command: AggregateCommand) -> int:
 
 def chosen(points: pd.DataFrame, methods: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame:
     """The rows of these methods and tasks. Raises ValueError for a name that is not there."""
-    from analysis.tasks import canonical
+    from analysis.tasks import named
 
-    for column, wanted in (("method", list(methods)), ("task", [canonical(task) for task in tasks])):
+    for column, wanted in (("method", list(methods)), ("task", list(named(tasks)))):
         missing = [name for name in wanted if name not in set(points[column])]
         if missing:
             there = sorted(points[column].unique())

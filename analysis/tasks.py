@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def canonical(name: str, *, suite: str | None = None) -> str:
         return plain  # a suite of another package: suite_domain_task
     hint = f"; did you mean {known()[near[0]]!r}?" if near else "; a task of another package is imported with --suite NAME"
     raise InvalidData(f"task {name!r} is not known{hint}")
+
+
+def named(names: Sequence[str]) -> tuple[str, ...]:
+    """Catalog names of the tasks a person asked for; a wrong one is a usage error."""
+    try:
+        return tuple(canonical(name) for name in names)
+    except InvalidData as error:
+        raise ValueError(f"--tasks: {error}") from None
 
 
 @cache

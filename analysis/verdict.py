@@ -159,11 +159,6 @@ def remarks(
             f"look {question.look} at this question: tested at {question.alpha:g} instead of 0.05, so that all looks "
             "together stay below 0.10"
         )
-    if question.mode == "equivalent":
-        notes.append(
-            "per-task verdicts are diagnostic; equivalence on every task at once is practically unattainable with a "
-            "handful of seeds"
-        )
     return notes
 
 

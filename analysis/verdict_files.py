@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,36 +28,60 @@ def question_key(question: Question, reference: dict[str, Any], tasks: list[str]
     }
 
 
-def look_of(path: Path, key: dict[str, Any], data_sha256: str) -> tuple[int, list[dict[str, Any]]]:
-    """Which look this is, and the looks before it, from the verdict.json of the last one.
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Which looks were taken, at which questions: [{"key": …, "looks": [{"data_sha256", "status", "alpha"}, …]}, …]."""
 
-    Data that was looked at before keeps its number; another question, or no file, starts at 1. A damaged file is an error:
-    forgetting looks would raise the chance of a false pass.
+    entries: tuple[dict[str, Any], ...] = ()
+
+    def looks(self, key: dict[str, Any]) -> list[dict[str, Any]]:
+        """The looks at one question, first to last."""
+        return next((list(entry["looks"]) for entry in self.entries if entry["key"] == key), [])
+
+    def number(self, key: dict[str, Any], data_sha256: str) -> int:
+        """Which look this data is: its old number where it was looked at before, else the next one."""
+        known = [look["data_sha256"] for look in self.looks(key)]
+        return known.index(data_sha256) + 1 if data_sha256 in known else len(known) + 1
+
+    def with_look(self, key: dict[str, Any], verdict: Verdict) -> History:
+        """The history with this verdict in it; an invalid comparison has shown nothing and is no look."""
+        looks = self.looks(key)
+        if verdict.status == "invalid" or verdict.data_sha256 in [look["data_sha256"] for look in looks]:
+            return self
+        looks.append({"data_sha256": verdict.data_sha256, "status": verdict.status, "alpha": verdict.question.alpha})
+        return History(entries=(*(entry for entry in self.entries if entry["key"] != key), {"key": key, "looks": looks}))
+
+
+def read_history(path: Path) -> History:
+    """The history in the verdict.json of the last time; empty where there is none.
+
+    Raises ValueError for a file that is no verdict: it would be overwritten, and forgetting looks raises the chance of a
+    false pass.
     """
     if not path.exists():
-        return 1, []
+        return History()
     try:
-        before = json.loads(path.read_text())
-        same = before["key"] == key
-        looks = list(before["looks"])
-        known = [look["data_sha256"] for look in looks]
+        history = History(entries=tuple(json.loads(path.read_text())["history"]))
+        for entry in history.entries:
+            history.number(entry["key"], "")
     except (ValueError, KeyError, TypeError):
         raise ValueError(
             f"{path} is no verdict of this program, and it would be overwritten; give another place with --json"
         ) from None
-    if not same:
-        return 1, []
-    if data_sha256 in known:
-        return known.index(data_sha256) + 1, looks
-    return len(looks) + 1, looks
+    return history
 
 
-def as_json(verdict: Verdict, key: dict[str, Any], looks: list[dict[str, Any]], command: dict[str, Any]) -> str:
+def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: dict[str, Any]) -> str:
     """Every number of a verdict. Non-finite ones become null."""
-    known = [look["data_sha256"] for look in looks]
-    if verdict.status != "invalid" and verdict.data_sha256 not in known:
-        looks = [*looks, {"data_sha256": verdict.data_sha256, "status": verdict.status, "alpha": verdict.question.alpha}]
-    record = {"schema": SCHEMA, **asdict(verdict), "key": key, "looks": looks, "command": command}
+    after = history.with_look(key, verdict)
+    record = {
+        "schema": SCHEMA,
+        **asdict(verdict),
+        "key": key,
+        "looks": len(after.looks(key)),
+        "history": after.entries,
+        "command": command,
+    }
     return json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
 
 

@@ -42,8 +42,7 @@ def judge(
     described = _describe(reference)
     digest = data_sha256(scores)
     if found:
-        s = "s" if len(found) > 1 else ""
-        headline = f"INVALID: {len(found)} cause{s} against comparing this"
+        headline = invalid_headline(found)
         return Verdict(
             status="invalid",
             exit_code=4,
@@ -88,6 +87,11 @@ def judge(
         data_sha256=digest,
         reference=described,
     )
+
+
+def invalid_headline(causes: Sequence[str]) -> str:
+    """The cause, or how many there are."""
+    return f"INVALID: {causes[0]}" if len(causes) == 1 else f"INVALID, for {len(causes)} causes"
 
 
 def data_sha256(scores: pd.DataFrame) -> str:

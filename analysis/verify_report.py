@@ -15,8 +15,9 @@ from analysis.aggregate_report import chosen
 from analysis.exchange import check_target
 from analysis.references import Reference
 from analysis.table import InvalidData
-from analysis.tasks import canonical
+from analysis.tasks import named
 from analysis.verdict import Mode, Question, Verdict
+from analysis.verdict_files import History
 from protocols.spec import Protocol, ScoreRule
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def verify_scores(command: VerifyCommand) -> int:
             raise ValueError(f"--look must be 1 or more, not {command.look}")
         for path in filter(None, (command.json, command.junit)):
             check_target(path)
-        verdict, key, looks = examine(command)
-        texts = {command.json: verdict_files.as_json(verdict, key, looks, _as_asked(command))}
+        history = verdict_files.read_history(command.json)
+        verdict, key = examine(command, history)
+        texts = {command.json: verdict_files.as_json(verdict, key, history, _as_asked(command))}
         if command.junit is not None:
             texts[command.junit] = verdict_files.as_junit(verdict)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -57,67 +59,45 @@ def verify_scores(command: VerifyCommand) -> int:
         return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
 
 
-def examine(command: VerifyCommand) -> tuple[Verdict, dict[str, Any], list[dict[str, Any]]]:
-    """The verdict, what identifies its question, and the looks before it. ValueError for a question that cannot be put."""
+def examine(command: VerifyCommand, history: History) -> tuple[Verdict, dict[str, Any]]:
+    """The verdict, and what identifies its question. ValueError for a question that cannot be put."""
     folders = [path for path in command.scores if path.is_dir()]
     protocol = _protocol(command, folders)
-    tasks = tuple(canonical(task) for task in command.tasks)
-    normalization = _normalization(command, protocol, tasks)
-    margin, margin_source = verify.margin_of(normalization or "none", protocol, command.margin) if normalization else (0.0, "")
+    tasks = named(command.tasks)
     mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
     question = Question(
         method=command.method or "",
         mode=mode,
-        normalization=normalization or "none",
-        margin=margin,
-        margin_source=margin_source,
+        normalization="none",
+        margin=0.0,
+        margin_source="",
         protocol=protocol.id if protocol else "",
         allow_better=command.allow_better,
         profile=command.profile,
     )
+    key = verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, [])
+    causes: list[str] = []
     try:
-        points = _ours(command, protocol)
-    except InvalidData as error:
-        return (
-            _invalid(question, [str(error)]),
-            verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []),
-            [],
-        )
-    method = str(points["method"].iloc[0])
-    if normalization is None:
-        normalization = normalize.for_tasks(points["task"].unique())
-        margin, margin_source = verify.margin_of(normalization, protocol, command.margin)
-    question = replace(question, method=method, normalization=normalization, margin=margin, margin_source=margin_source)
-    causes, notes = validity.record_causes(folders, method, protocol, tasks)
-    causes += validity.copies(points)
-    rule, at = _rule(command, protocol)
-    try:
+        points = _ours(command, protocol, tasks)
+        question = _in_units(command, question, protocol, points)
+        causes, notes = validity.record_causes(folders, question.method, protocol, tasks)
+        causes += validity.copies(points)
+        rule, at = _rule(command, protocol)
         selection = table.select(points, rule=rule, at=at, window=command.window)
-    except InvalidData as error:
-        return (
-            _invalid(question, [*causes, str(error)]),
-            verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []),
-            [],
-        )
-    try:
         reference = _reference(command, selection, rule, tasks)
-    except InvalidData as error:
-        return (
-            _invalid(question, [*causes, f"reference: {error}"]),
-            verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, []),
-            [],
-        )
-    key = verdict_files.question_key(
-        question, {"name": reference.name, "sha256": reference.sha256}, sorted(selection.scores["task"].unique())
-    )
-    look, looks = verdict_files.look_of(command.json, key, verify.data_sha256(selection.scores))
-    if reference.kind == "mean":
-        notes.append(f"score: {selection.rule}; how the reference was evaluated is {reference.evaluation}")
-    try:
+        compared = sorted(selection.scores["task"].unique())
+        key = verdict_files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, compared)
+        look = command.look or history.number(key, verify.data_sha256(selection.scores))
+        if reference.kind == "mean":
+            notes.append(f"score: {selection.rule}; how the reference was evaluated is {reference.evaluation}")
+        if protocol is not None and len(compared) < len(protocol.tasks):
+            notes.append(
+                f"{len(compared)} of the {len(protocol.tasks)} tasks of {protocol.id}: this says nothing about the others"
+            )
         verdict = verify.judge(
             selection.scores,
             reference,
-            replace(question, look=command.look or look),
+            replace(question, look=look),
             budget_env_steps=selection.budget_env_steps,
             causes=causes,
             notes=notes,
@@ -125,14 +105,25 @@ def examine(command: VerifyCommand) -> tuple[Verdict, dict[str, Any], list[dict[
         )
     except InvalidData as error:
         verdict = _invalid(question, [*causes, str(error)])
-    return verdict, key, looks
+    return verdict, key
 
 
-def _ours(command: VerifyCommand, protocol: Protocol | None) -> pd.DataFrame:
+def _in_units(command: VerifyCommand, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:
+    """The question with its method, units and margin: those asked for, else the protocol's, else those of the tasks' suite."""
+    normalization: str = command.normalize
+    if normalization == "auto":
+        normalization = protocol.normalization if protocol is not None else normalize.for_tasks(points["task"].unique())
+    margin, source = verify.margin_of(normalization, protocol, command.margin)
+    return replace(
+        question, method=str(points["method"].iloc[0]), normalization=normalization, margin=margin, margin_source=source
+    )
+
+
+def _ours(command: VerifyCommand, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd.DataFrame:
     points = table.read(command.scores, protocol=protocol.id if protocol else None)
     points = chosen(points, (command.method,) if command.method else (), ())
-    if command.tasks:
-        points = points[points["task"].isin([canonical(task) for task in command.tasks])]
+    if tasks:
+        points = points[points["task"].isin(tasks)]
         if points.empty:
             raise InvalidData(f"none of the tasks {', '.join(command.tasks)} is among the scores; check --tasks")
     methods = sorted(points["method"].unique())
@@ -151,15 +142,6 @@ def _protocol(command: VerifyCommand, folders: list[Path]) -> Protocol | None:
     if len(recorded) > 1:
         raise ValueError(f"the runs belong to the protocols {', '.join(recorded)}; choose one with --protocol")
     return catalog.entries().get(recorded[0]) if recorded else None
-
-
-def _normalization(command: VerifyCommand, protocol: Protocol | None, tasks: tuple[str, ...]) -> str | None:
-    """The units asked for, else the protocol's, else those of the named tasks; None while only the data can tell."""
-    if command.normalize != "auto":
-        return command.normalize
-    if protocol is not None:
-        return protocol.normalization
-    return normalize.for_tasks(tasks) if tasks else None
 
 
 def _rule(command: VerifyCommand, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
@@ -194,7 +176,9 @@ def _hours(points: pd.DataFrame) -> float | None:
 
 
 def _invalid(question: Question, causes: list[str]) -> Verdict:
-    return Verdict(status="invalid", exit_code=4, headline=f"INVALID: {causes[0]}", question=question, causes=tuple(causes))
+    return Verdict(
+        status="invalid", exit_code=4, headline=verify.invalid_headline(causes), question=question, causes=tuple(causes)
+    )
 
 
 def _as_asked(command: VerifyCommand) -> dict[str, Any]:
@@ -211,18 +195,18 @@ def _as_asked(command: VerifyCommand) -> dict[str, Any]:
 
 def _show(verdict: Verdict, per_task: bool) -> None:
     print(verdict.headline)
-    for line in verdict.causes if len(verdict.causes) > 1 or "INVALID: " + "".join(verdict.causes) != verdict.headline else ():
+    for line in verdict.causes if len(verdict.causes) > 1 else ():
         print(f"  cause: {line}")
     for line in verdict.plan_lines:
         print(f"  plan: {line}")
     if verdict.tasks and per_task:
         width = max(len(row.task) for row in verdict.tasks)
-        print(f"  {'task':<{width}}      ours  reference  difference  interval              Holm p  verdict ({verdict.units})")
+        heads = "     ours  reference  difference  interval              Holm p  verdict"
+        print(f"  {'task':<{width}}{heads} (in {verdict.units}; diagnostic, never decides)")
         for row in verdict.tasks:
             print(
-                f"  {row.task:<{width}}  {row.ours:8.3f}  {row.reference:9.3f}  {row.difference:+10.3f}  [{row.low:+.3f}, "
-                f"{row.high:+.3f}]"
-                f"      {row.p:6.3f}  {row.verdict}"
+                f"  {row.task:<{width}}  {row.ours:7.3f}  {row.reference:9.3f}  {row.difference:+10.3f}"
+                f"  [{row.low:+.3f}, {row.high:+.3f}]      {row.p:6.3f}  {row.verdict}"
             )
     for note in verdict.notes:
         print(f"note: {note}", file=sys.stderr)
