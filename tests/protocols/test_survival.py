@@ -11,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from probe_runs import DMC, learned, records, register, request
 
+from agents.replay import Lane
 from protocols.checkpoint import generations
 from protocols.launch import Stop, run_cohort
 from protocols.store import find_runs
@@ -262,6 +264,34 @@ def test_a_full_disk_stops_it_with_a_line_and_loses_nothing(tmp_path, small_disk
     ballast.unlink()
     run_cohort(request(small_disk))
     assert records(small_disk) == records(tmp_path / "straight")
+
+
+REPLAY_ON_A_FULL_DISK = """
+import sys; from pathlib import Path; import numpy as np; from agents.replay import Lane
+lane = Lane(np.dtype([("image", np.uint8, (64, 64, 3))]), Path(sys.argv[1]))
+try:
+    for _ in range(1000):
+        lane.append({"image": 1})
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_full_disk_is_an_error_of_the_replay_and_not_a_crash(small_disk):
+    done = subprocess.run([sys.executable, "-c", REPLAY_ON_A_FULL_DISK, str(small_disk)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "No space left on device"), done.stderr      # a mapped file dies by SIGBUS
+
+
+@pytest.mark.parametrize("damage", [os.unlink, lambda path: os.truncate(path, 4096)])
+def test_a_replay_file_that_is_gone_or_short_is_refused(tmp_path, damage):
+    row = np.dtype([("image", np.uint8, (64, 64, 3))])
+    lane = Lane(row, tmp_path)
+    for _ in range(3):
+        lane.append({"image": 1})
+    lane.flush()
+    damage(tmp_path / "rows-000000.bin")
+    with pytest.raises(ValueError, match=r"replay .*rows-000000.bin is (damaged|missing): expected"):
+        Lane(row, tmp_path).truncate(3)
 
 
 def test_a_file_size_limit_reads_as_a_full_disk(tmp_path):
