@@ -32,8 +32,9 @@ class HillClimber:
     def __init__(self, options, context):
         self.options, self.space, self.seed = options, context.action_space, context.seeds[0]
         self.outputs = int(self.space.n) if isinstance(self.space, spaces.Discrete) else self.space.shape[0]
-        self.inputs = self.features({key: space.sample()[None, None] for key, space in context.observation_space.items()}).shape[-1]
-        self.episodes, self.best_return, self.best = 0, -np.inf, np.zeros((self.outputs, self.inputs))
+        drawn = {key: space.sample()[None, None] for key, space in context.observation_space.items()}
+        self.best = np.zeros((self.outputs, self.features(drawn).shape[-1]))
+        self.episodes, self.best_return = 0, -np.inf
         self.candidate, self.earned = self.change(), np.zeros((1, context.num_envs))
 
     def features(self, observation):  # [1, E, ...] -> [1, E, F]: images in 8x8 blocks, vectors as they are

@@ -1,0 +1,189 @@
+"""check_agent passes an agent that keeps the contract, and names the claim that one which breaks it breaks."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from agents import conformance
+from agents.catalog import AgentEntry, find
+from agents.per_seed import each
+from suites import catalog as suites
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hill_climber" / "hill_climber.py"
+VECTORS = conformance.KINDS[:1]
+
+
+def example():
+    spec = importlib.util.spec_from_file_location("hill_climber", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GOOD = example()
+
+
+def check(monkeypatch, faulty=GOOD.HillClimber, **recipe):
+    """The claims that an agent breaks: `faulty` is its class, `recipe` replaces parts of the module."""
+    module = SimpleNamespace(PROFILES=GOOD.PROFILES, refuses=GOOD.refuses,
+                             build=lambda options, context: each(lambda own: faulty(options, own), context))
+    for name, value in recipe.items():
+        setattr(module, name, value)
+    monkeypatch.setitem(sys.modules, "faulty_recipe", module)
+    monkeypatch.setattr(conformance, "KINDS", VECTORS)
+    findings = conformance.check_agent(AgentEntry(name="faulty", summary="", recipe="faulty_recipe"), make=suites.make)
+    return {finding.claim.partition(": ")[2] or finding.claim: finding.detail for finding in findings if not finding.passed}
+
+
+class HiddenCounter(GOOD.HillClimber):
+    calls = 0
+
+    def act(self, carry, step, *, explore):
+        self.calls += 1
+        action, carry = super().act(carry, step, explore=explore)
+        return action * np.float32(1 / self.calls), carry
+
+
+class TrainsOnEvaluation(GOOD.HillClimber):
+    def act(self, carry, step, *, explore):
+        action, carry = super().act(carry, step, explore=explore)
+        if not explore and carry is None:
+            self.candidate = self.candidate + 1.0
+        return action, carry
+
+
+class NeverForgets(GOOD.HillClimber):
+    def initial(self, num_envs, *, stream=0):
+        return 0.0
+
+    def act(self, carry, step, *, explore):
+        action, _ = super().act(None, step, explore=explore)
+        carry = carry + step.observation["vector"][0, 0, 1] + 0.1 * step.reward[0, 0]
+        return np.tanh(action + np.float32(carry)), carry
+
+    def load(self, folders):
+        super().load(folders)
+        return 0.0
+
+
+class Unseeded(GOOD.HillClimber):
+    def change(self):
+        return self.best + np.random.default_rng().normal(size=self.best.shape)
+
+
+class IgnoresItsSeed(GOOD.HillClimber):
+    def change(self):
+        return self.best + np.random.default_rng(self.episodes).normal(size=self.best.shape)
+
+
+class SeedsMeet(GOOD.HillClimber):
+    living: list = []  # noqa: RUF012
+
+    def learn(self, progress):
+        done = super().learn(progress)
+        self.living.append(self.seed)
+        self.candidate = self.candidate + 0.01 * sum(self.living[-2:])
+        return done
+
+
+class WrongType(GOOD.HillClimber):
+    def act(self, carry, step, *, explore):
+        action, carry = super().act(carry, step, explore=explore)
+        return action.astype(np.float64), carry
+
+
+class OutOfRange(GOOD.HillClimber):
+    def act(self, carry, step, *, explore):
+        action, carry = super().act(carry, step, explore=explore)
+        return 1.5 + action, carry
+
+
+class ScalarMetrics(GOOD.HillClimber):
+    def metrics(self):
+        return {"loss": np.array([1.0, 2.0])}
+
+
+class HalfLoaded(GOOD.HillClimber):
+    def load(self, folders):
+        super().load(folders)
+        self.episodes = 0
+
+
+class LoadsNothing(GOOD.HillClimber):
+    def load(self, folders):
+        if (folders[0] / "hill_climber.npz").exists():
+            super().load(folders)
+
+
+class WritesIntoObservations(GOOD.HillClimber):
+    def act(self, carry, step, *, explore):
+        action, carry = super().act(carry, step, explore=explore)
+        step.observation["vector"][:] = 7.0
+        return action, carry
+
+
+def test_the_example_and_the_random_agent_keep_the_contract_on_every_kind_of_task():
+    entry = AgentEntry(name="hill_climber", summary="", recipe="hill_climber")
+    sys.modules.setdefault("hill_climber", GOOD)
+    for agent in (entry, find("random")):
+        findings = conformance.check_agent(agent, make=suites.make)
+        assert [finding for finding in findings if not finding.passed] == []
+        assert len(findings) > len(conformance.KINDS) * len(conformance.CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "claim"),
+    [
+        (HiddenCounter, "acting has no side effect"),
+        (TrainsOnEvaluation, "evaluation leaves no trace in training"),
+        (NeverForgets, "is_first makes it forget"),
+        (Unseeded, "the same seed gives the same run"),
+        (IgnoresItsSeed, "another seed gives another run"),
+        (SeedsMeet, "a seed does the same alone and in company"),
+        (WrongType, "actions have the right shape, type and range"),
+        (OutOfRange, "actions have the right shape, type and range"),
+        (ScalarMetrics, "metrics and divergence are told per seed"),
+        (HalfLoaded, "it goes on after loading, and one seed loads alone"),
+        (LoadsNothing, "an empty folder is refused"),
+        (WritesIntoObservations, "the same seed gives the same run"),
+    ],
+)
+def test_a_broken_promise_is_named(monkeypatch, faulty, claim):
+    broken = check(monkeypatch, faulty)
+    assert claim in broken, broken
+    assert broken[claim]
+
+
+def test_options_must_be_frozen(monkeypatch):
+    assert check(monkeypatch, PROFILES={"paper": SimpleNamespace(step_size=0.5)}) == {
+        "its options are a frozen dataclass": "the profile 'paper' is SimpleNamespace"
+    }
+
+
+def test_an_agent_that_plays_nothing_is_told_so(monkeypatch):
+    assert "it plays at least one kind of task" in check(monkeypatch, refuses=lambda *_: "it plays nothing")
+
+
+def test_a_refusal_must_say_why(monkeypatch):
+    assert check(monkeypatch, refuses=lambda *_: True) == {
+        "refused with a reason in one line": "refuses() returned True",
+        "it plays at least one kind of task": "it refuses every kind of space",
+    }
+
+
+def test_probes_report_the_return_beside_the_optimum(monkeypatch):
+    monkeypatch.setattr(conformance, "TRAINED_PROBES", ("probe_one_step",))
+    monkeypatch.setattr(conformance, "KINDS", VECTORS)
+    sys.modules.setdefault("hill_climber", GOOD)
+    reached = {}
+    for entry in (AgentEntry(name="hill_climber", summary="", recipe="hill_climber"), find("random")):
+        finding = conformance.check_agent(entry, make=suites.make, probes=True)[-1]
+        assert "of 8.00 after 3,000 decisions" in finding.detail
+        reached[entry.name] = finding.passed
+    assert reached == {"hill_climber": True, "random": False}
