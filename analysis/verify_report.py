@@ -44,6 +44,10 @@ def verify_scores(command: VerifyCommand) -> int:
     with InternalErrors():
         if command.non_inferior and command.improves:
             raise ValueError("--non-inferior and --improves ask different questions; choose one")
+        if command.improves and command.reference in references.NAMES:
+            raise ValueError(
+                f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
+            )
         if command.look is not None and command.look < 1:
             raise ValueError(f"--look must be 1 or more, not {command.look}")
         for path in filter(None, (command.json, command.junit)):
@@ -83,7 +87,7 @@ def examine(command: VerifyCommand, history: History) -> tuple[Verdict, dict[str
         causes, notes = validity.record_causes(folders, question.method, protocol, tasks)
         causes += validity.copies(points)
         rule, at = _rule(command, protocol)
-        selection = table.select(points, rule=rule, at=at, window=command.window)
+        selection = _score(points, rule, at, command.window)
         reference = _reference(command, selection, rule, tasks)
         compared = sorted(selection.scores["task"].unique())
         key = verdict_files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, compared)
@@ -106,6 +110,15 @@ def examine(command: VerifyCommand, history: History) -> tuple[Verdict, dict[str
     except InvalidData as error:
         verdict = _invalid(question, [*causes, str(error)])
     return verdict, key
+
+
+def _score(points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> table.Selection:
+    """One score per run of ours; runs that stop short are never dropped or carried in a verdict."""
+    try:
+        return table.select(points, rule=rule, at=at, window=window)
+    except InvalidData as error:
+        what, _, cure = str(error).partition("; ")
+        raise InvalidData(f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}") from None
 
 
 def _in_units(command: VerifyCommand, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:

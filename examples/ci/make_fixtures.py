@@ -1,6 +1,6 @@
 """Writes the synthetic score files of this folder: made-up numbers whose verdicts are known, no result of any agent.
 
-    python examples/ci/make_fixtures.py
+python examples/ci/make_fixtures.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Aggregates against rliable 1.2.0, which defines them, and what rliable does not promise: the same digits for the same scores."""
+"""Aggregates against rliable 1.2.0, which defines them, and what rliable does not promise: the same digits for the same
+scores."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ def test_same_scores_give_the_same_digits_whatever_else_is_in_the_call() -> None
     frame = made_up(["a", "b", "c"])
     alone = aggregate.estimates(frame[frame["method"] == "b"], metrics=["median"], reps=3_000)[0]
     shuffled = frame.sample(frac=1.0, random_state=3).assign(seed=lambda rows: "run-" + rows["seed"])
-    among = [each for each in aggregate.estimates(shuffled, reps=3_000) if (each.method, each.metric) == ("b", "median")][0]
+    among = next(each for each in aggregate.estimates(shuffled, reps=3_000) if (each.method, each.metric) == ("b", "median"))
     assert alone == among
 
 
@@ -134,10 +135,12 @@ def test_many_runs_per_task_take_the_other_way_of_counting() -> None:
 
 def test_ranks_share_where_intervals_overlap() -> None:
     near = np.random.default_rng(1).normal(0.5, 0.1, (3, 5, 4))
-    frame = scores({
-        **{f"near-{index}": {TASKS[t]: near[index, :, t].tolist() for t in range(4)} for index in range(3)},
-        "best": {TASKS[t]: [2.0, 2.1, 2.2, 2.0, 2.1] for t in range(4)},
-    })
+    frame = scores(
+        {
+            **{f"near-{index}": {TASKS[t]: near[index, :, t].tolist() for t in range(4)} for index in range(3)},
+            "best": {TASKS[t]: [2.0, 2.1, 2.2, 2.0, 2.1] for t in range(4)},
+        }
+    )
     ranks = aggregate.rank_ranges(frame, reps=2_000).set_index("method")
     assert ranks.loc["best", ["rank", "rank_low", "rank_high"]].tolist() == [1, 1, 1]
     assert ranks.loc["near-0", "rank_low"] == 2
@@ -155,7 +158,10 @@ def test_coverage_note_below_ten_seeds_only() -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (made_up().assign(score=lambda rows: rows["score"].where(rows.index != 3)), "a, dmc_acrobot_swingup, seed 3 has no finite score"),
+        (
+            made_up().assign(score=lambda rows: rows["score"].where(rows.index != 3)),
+            "a, dmc_acrobot_swingup, seed 3 has no finite score",
+        ),
         (made_up().drop(index=range(5)), "a has no score on dmc_acrobot_swingup"),
         (made_up(seeds=1), "single seed on dmc_acrobot_swingup"),
         (pd.concat([made_up(), made_up().head(1)]), "more than one score"),

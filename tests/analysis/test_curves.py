@@ -23,10 +23,17 @@ def table_of(runs: dict[tuple[str, str, str], list[tuple[int, float]]], seconds_
 
 def random_table(methods: str = "ab", tasks: int = 3, seeds: int = 4, points: int = 10, **options: float) -> pd.DataFrame:
     generator = np.random.default_rng(2)
-    return table_of({
-        (method, TASKS[task], str(seed)): [(100 * i, float(generator.normal(i / points, 0.1))) for i in range(1, points + 1)]
-        for method in methods for task in range(tasks) for seed in range(seeds)
-    }, **options)  # fmt: skip
+    return table_of(
+        {
+            (method, TASKS[task], str(seed)): [
+                (100 * i, float(generator.normal(i / points, 0.1))) for i in range(1, points + 1)
+            ]
+            for method in methods
+            for task in range(tasks)
+            for seed in range(seeds)
+        },
+        **options,
+    )
 
 
 def by_loop(points: list[tuple[int, float]], x: float, window: float) -> float:
@@ -56,7 +63,9 @@ def test_a_curve_starts_and_ends_with_its_run() -> None:
 def test_final_episodes_are_no_points_of_a_curve() -> None:
     points = random_table("a", 1, 2)
     extra = points.tail(1).assign(final=True, score=1e9)
-    pd.testing.assert_frame_equal(curves.learning_curves(points), curves.learning_curves(pd.concat([points, extra], ignore_index=True)))
+    pd.testing.assert_frame_equal(
+        curves.learning_curves(points), curves.learning_curves(pd.concat([points, extra], ignore_index=True))
+    )
 
 
 def test_grid_ends_where_the_first_method_ends() -> None:
@@ -85,7 +94,9 @@ def test_iqm_curve_is_rliables() -> None:
 def test_curves_have_the_same_digits_whatever_else_is_in_the_call() -> None:
     points = random_table("ab")
     alone = curves.efficiency(points[points["method"] == "b"], points=5, reps=500)
-    shuffled = points.sample(frac=1.0, random_state=1).assign(seed=lambda rows: "s" + rows["seed"].map({"0": "3", "1": "2", "2": "1", "3": "0"}))
+    shuffled = points.sample(frac=1.0, random_state=1).assign(
+        seed=lambda rows: "s" + rows["seed"].map({"0": "3", "1": "2", "2": "1", "3": "0"})
+    )
     among = curves.efficiency(shuffled, points=5, reps=500).query("method == 'b'").reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, among, check_exact=True)
 
@@ -100,7 +111,10 @@ def test_device_hours_take_the_methods_that_have_them() -> None:
 
 
 def test_mean_curve_weighs_tasks_equally() -> None:
-    points = table_of({("a", TASKS[0], str(s)): [(10, 0.0), (20, 0.0)] for s in range(6)} | {("a", TASKS[1], str(s)): [(10, 1.0), (20, 1.0)] for s in range(2)})
+    points = table_of(
+        {("a", TASKS[0], str(s)): [(10, 0.0), (20, 0.0)] for s in range(6)}
+        | {("a", TASKS[1], str(s)): [(10, 1.0), (20, 1.0)] for s in range(2)}
+    )
     assert curves.efficiency(points, metric="mean", points=2, reps=200)["point"].tolist() == [0.5, 0.5]
 
 

@@ -13,8 +13,30 @@ from analysis import equivalence
 from analysis.equivalence import Pair
 
 MARGIN = 0.05
-SPREADS = np.array([0.010, 0.012, 0.015, 0.02, 0.02, 0.025, 0.03, 0.03, 0.035, 0.035,
-                    0.04, 0.045, 0.05, 0.06, 0.07, 0.09, 0.11, 0.14, 0.18, 0.248])  # fmt: skip
+SPREADS = np.array(
+    [
+        0.010,
+        0.012,
+        0.015,
+        0.02,
+        0.02,
+        0.025,
+        0.03,
+        0.03,
+        0.035,
+        0.035,
+        0.04,
+        0.045,
+        0.05,
+        0.06,
+        0.07,
+        0.09,
+        0.11,
+        0.14,
+        0.18,
+        0.248,
+    ]
+)
 """Standard deviations of 20 tasks, as spread as those of Dreamer's seeds at 2M env_steps (median 35, range 10-248 points)."""
 
 
@@ -28,7 +50,9 @@ def pair(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], see
     )
 
 
-def drawn(generator: np.random.Generator, n: int, m: int, gap: float = 0.0, kind: str = "raw", spreads: np.ndarray = SPREADS) -> Pair:
+def drawn(
+    generator: np.random.Generator, n: int, m: int, gap: float = 0.0, kind: str = "raw", spreads: np.ndarray = SPREADS
+) -> Pair:
     """Normal seeds; every task of ours lies `gap` above the reference."""
     ours = [generator.normal(0.6 + gap, spread, n) for spread in spreads]
     theirs = [generator.normal(0.6, spread, m) for spread in spreads]
@@ -63,7 +87,9 @@ def test_a_mean_only_reference_is_given_our_spread_and_its_seeds() -> None:
     assert doubled.high - doubled.difference == pytest.approx(math.sqrt(2) * (test.high - test.difference))
 
 
-@pytest.mark.parametrize(("gap", "expected"), [(0.0, "reproduced"), (-0.2, "below"), (0.2, "above"), (-0.05, "inconclusive"), (0.05, "inconclusive")])
+@pytest.mark.parametrize(
+    ("gap", "expected"), [(0.0, "reproduced"), (-0.2, "below"), (0.2, "above"), (-0.05, "inconclusive"), (0.05, "inconclusive")]
+)
 def test_the_four_verdicts(gap: float, expected: str) -> None:
     exact = [[0.5 + gap - 0.01, 0.5 + gap, 0.5 + gap + 0.01]] * 4
     assert equivalence.suite_test(pair(exact, [[0.49, 0.5, 0.51]] * 4), 0.05).verdict(MARGIN) == expected
@@ -125,8 +151,13 @@ def test_constant_tasks_do_not_decide_the_profile() -> None:
     generator = np.random.default_rng(5)
     fair = drawn(generator, 5, 5, spreads=SPREADS[:5])
     for ours, theirs in (([1.0] * 5, [1.0] * 5), ([1.0] * 5, [0.998] * 5)):
-        both = Pair(tasks=(*fair.tasks, "pong"), ours=[*fair.ours, np.array(ours)], reference=[*fair.reference, np.array(theirs)],
-                    kind="raw", reference_seeds=5)  # fmt: skip
+        both = Pair(
+            tasks=(*fair.tasks, "pong"),
+            ours=[*fair.ours, np.array(ours)],
+            reference=[*fair.reference, np.array(theirs)],
+            kind="raw",
+            reference_seeds=5,
+        )
         statistic, p = equivalence.profile_check(both, MARGIN)
         assert math.isfinite(statistic)
         assert p > 0.01
@@ -149,15 +180,18 @@ def test_planned_seeds_have_the_promised_power() -> None:
     spreads = SPREADS * 2
     observed = drawn(generator, 3, 20, spreads=spreads)
     exact = Pair(  # samples whose variances are the true ones, so that the plan is for the truth
-        tasks=observed.tasks, ours=[np.array([-s, 0, s]) for s in spreads],
-        reference=[np.sqrt(19 / 20) * s * np.repeat([-1.0, 1.0], 10) for s in spreads], kind="raw", reference_seeds=20,
-    )  # fmt: skip
+        tasks=observed.tasks,
+        ours=[np.array([-s, 0, s]) for s in spreads],
+        reference=[np.sqrt(19 / 20) * s * np.repeat([-1.0, 1.0], 10) for s in spreads],
+        kind="raw",
+        reference_seeds=20,
+    )
     plan = equivalence.plan(exact, 0.05, MARGIN)
     assert plan.seeds is not None
     assert equivalence.chance(exact, 0.05, MARGIN, 0.0, plan.seeds - 1) < 0.8
-    passed = np.mean([
-        equivalence.suite_test(drawn(generator, plan.seeds, 20, spreads=spreads), 0.05).within(MARGIN) for _ in range(600)
-    ])  # fmt: skip
+    passed = np.mean(
+        [equivalence.suite_test(drawn(generator, plan.seeds, 20, spreads=spreads), 0.05).within(MARGIN) for _ in range(600)]
+    )
     assert passed == pytest.approx(0.8, abs=0.06)
 
 

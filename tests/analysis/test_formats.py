@@ -21,8 +21,14 @@ DANIJAR = [
     {"task": "atari_pong", "method": "m", "seed": 1, "xs": [10.0], "ys": [-21]},
 ]
 TIDY = "method,task,seed,env_step,score\nm,walker_walk,0,10,1.5\nm,walker_walk,0,20,2.5\nm,pong,1,10,-21\n"
-MARL = {"dmc": {"walker_walk": {"m": {"seed_0": {"step_0": {"step_count": 10, "return": [1.5]}, "step_1": {"step_count": 20, "return": [2.5]}}}}},
-        "atari": {"pong": {"m": {"run_1": {"step_0": {"step_count": 10, "return": [-21]}}}}}}  # fmt: skip
+MARL = {
+    "dmc": {
+        "walker_walk": {
+            "m": {"seed_0": {"step_0": {"step_count": 10, "return": [1.5]}, "step_1": {"step_count": 20, "return": [2.5]}}}
+        }
+    },
+    "atari": {"pong": {"m": {"run_1": {"step_0": {"step_count": 10, "return": [-21]}}}}},
+}
 POINTS = [("m", "atari_pong", "1", 10, -21.0), ("m", "dmc_walker_walk", "0", 10, 1.5), ("m", "dmc_walker_walk", "0", 20, 2.5)]
 
 
@@ -50,7 +56,11 @@ def test_tdmpc2_names_its_task_in_the_file_name(tmp_path: Path) -> None:
 
 
 def test_drqv2_hours_become_device_seconds(tmp_path: Path) -> None:
-    text = ",agent,task,seed,frame,episode_reward,hour\n0,DrQ-v2,acrobot_swingup,1,0,10.5,0.0\n1,DrQ-v2,acrobot_swingup,1,20000,2.0,0.5\n"
+    text = (
+        ",agent,task,seed,frame,episode_reward,hour\n"
+        "0,DrQ-v2,acrobot_swingup,1,0,10.5,0.0\n"
+        "1,DrQ-v2,acrobot_swingup,1,20000,2.0,0.5\n"
+    )
     frame, _ = formats.read_file(write(tmp_path / "x.csv", text))
     assert points(frame)[1] == ("DrQ-v2", "dmc_acrobot_swingup", "1", 20_000, 2.0)
     assert frame["device_seconds"].tolist() == [0.0, 1_800.0]
@@ -59,24 +69,36 @@ def test_drqv2_hours_become_device_seconds(tmp_path: Path) -> None:
 def test_dopamine_runs_are_told_apart_by_their_order(tmp_path: Path) -> None:
     entries = [{"Iteration": i, "Value": v, "Agent": "DQN"} for v in (1.0, 2.0) for i in (0, 1)]
     frame, _ = formats.read_file(write(tmp_path / "airraid.json", entries))
-    assert points(frame) == [("DQN", "atari_air_raid", s, x, float(v)) for s, v in (("0", 1), ("1", 2)) for x in (1_000_000, 2_000_000)]
+    assert points(frame) == [
+        ("DQN", "atari_air_raid", s, x, float(v)) for s, v in (("0", 1), ("1", 2)) for x in (1_000_000, 2_000_000)
+    ]
 
 
 def test_marl_eval_episodes_and_absolute_metrics(tmp_path: Path) -> None:
     run = {"absolute_metrics": {"return": [5, 6]}, "step_1": {"step_count": 10, "return": [1, 2]}}
     frame, _ = formats.read_file(write(tmp_path / "x.json", {"dmc": {"walker_walk": {"m": {"seed_0": run}}}}))
     assert frame[["env_steps", "episode", "score", "final"]].values.tolist() == [
-        [10, 0, 1.0, False], [10, 0, 5.0, True], [10, 1, 2.0, False], [10, 1, 6.0, True]]  # fmt: skip
+        [10, 0, 1.0, False],
+        [10, 0, 5.0, True],
+        [10, 1, 2.0, False],
+        [10, 1, 6.0, True],
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("dmc_ball_in_cup_catch", "dmc_cup_catch"), ("cup_catch", "dmc_cup_catch"), ("walker-walk", "dmc_walker_walk"),
-        ("Walker Walk", "dmc_walker_walk"), ("jamesbond", "atari_jamesbond"), ("james_bond", "atari_jamesbond"),
-        ("ALE/MsPacman-v5", "atari_ms_pacman"), ("atari_up_n_down", "atari_up_n_down"), ("minigrid_door_key", "minigrid_door_key"),
+        ("dmc_ball_in_cup_catch", "dmc_cup_catch"),
+        ("cup_catch", "dmc_cup_catch"),
+        ("walker-walk", "dmc_walker_walk"),
+        ("Walker Walk", "dmc_walker_walk"),
+        ("jamesbond", "atari_jamesbond"),
+        ("james_bond", "atari_jamesbond"),
+        ("ALE/MsPacman-v5", "atari_ms_pacman"),
+        ("atari_up_n_down", "atari_up_n_down"),
+        ("minigrid_door_key", "minigrid_door_key"),
     ],
-)  # fmt: skip
+)
 def test_task_aliases(name: str, expected: str) -> None:
     assert tasks.canonical(name) == expected
 
@@ -126,15 +148,30 @@ BAD = {
     "other.csv": (b"a,b,c\n1,2,3\n", r"other.csv:1: is no score file known here"),
     "nosteps.csv": (b"method,task,seed,score\nm,pong,0,1\n", r"nosteps.csv:1: has no column of steps"),
     "units.csv": (b"method,task,seed,env_step,agent_step,score\nm,pong,0,4,1,1\n", r"units.csv:1: mixes units"),
-    "unit.csv": (b"method,task,seed,step,score,unit\nm,pong,0,4,1,frames\nm,pong,0,8,1,agent_steps\n", r"unit.csv:3: mixes the units"),
-    "word.csv": (b"method,task,seed,env_step,score\nm,pong,0,10,1\nm,pong,0,20,high\n", r"word.csv:3: column 'score' holds 'high'"),
+    "unit.csv": (
+        b"method,task,seed,step,score,unit\nm,pong,0,4,1,frames\nm,pong,0,8,1,agent_steps\n",
+        r"unit.csv:3: mixes the units",
+    ),
+    "word.csv": (
+        b"method,task,seed,env_step,score\nm,pong,0,10,1\nm,pong,0,20,high\n",
+        r"word.csv:3: column 'score' holds 'high'",
+    ),
     "hole.csv": (b"method,task,seed,env_step,score\nm,pong,0,10,\n", r"hole.csv:2: m, atari_pong, seed 0 has no finite score"),
     "infinite.csv": (b"method,task,seed,env_step,score\nm,pong,0,10,inf\n", r"infinite.csv:2: .* has no finite score"),
     "negative.csv": (b"method,task,seed,env_step,score\nm,pong,0,-1,3\n", r"negative.csv:2: step is -1"),
-    "twice.csv": (b"method,task,seed,env_step,score\nm,pong,0,10,1\nm,pong,0,10,2\n", r"twice.csv:3: m, atari_pong, seed 0 at 10 env_steps is there twice"),
-    "ragged.csv": (b"method,task,seed,env_step,score\nm,pong,0,10,1\nm,pong,0,10,2,3\n", r"ragged.csv:3: has 6 fields instead of 5"),
+    "twice.csv": (
+        b"method,task,seed,env_step,score\nm,pong,0,10,1\nm,pong,0,10,2\n",
+        r"twice.csv:3: m, atari_pong, seed 0 at 10 env_steps is there twice",
+    ),
+    "ragged.csv": (
+        b"method,task,seed,env_step,score\nm,pong,0,10,1\nm,pong,0,10,2,3\n",
+        r"ragged.csv:3: has 6 fields instead of 5",
+    ),
     "nobody.csv": (b"method,task,seed,env_step,score\nm,pong,,10,1\n", r"nobody.csv:2: has no seed"),
-    "typo.csv": (b"method,task,seed,env_step,score\nm,wlaker_walk,0,10,1\n", r"typo.csv:2: task 'wlaker_walk' is not known; did you mean"),
+    "typo.csv": (
+        b"method,task,seed,env_step,score\nm,wlaker_walk,0,10,1\n",
+        r"typo.csv:2: task 'wlaker_walk' is not known; did you mean",
+    ),
     "header.csv": (b"method,task,seed,env_step,score,score\nm,pong,0,1,2,3\n", r"header.csv:1: has two columns 'score'"),
     "cut.json": (b'[{"task": "dmc_walker_walk",\n"method"', r"cut.json:2: is no JSON"),
     "keys.json": (b'[{"task": "dmc_walker_walk"}]', r"keys.json, entry 1: lacks method, seed, xs, ys"),
@@ -142,8 +179,11 @@ BAD = {
     "type.json": (b'[{"task":"atari_pong","method":"m","seed":0,"xs":[1,2],"ys":[1,"x"]}]', r"entry 1, point 2: is \(2, 'x'\)"),
     "dopamine.json": (b'[{"Iteration": 0, "Agent": "DQN"}]', r"dopamine.json, entry 1: lacks Iteration, Value or Agent"),
     "marl.json": (b'{"dmc": {"walker_walk": {"m": 3}}}', r"marl.json, dmc/walker_walk/m: is no object"),
-    "metric.json": (b'{"dmc": {"walker_walk": {"m": {"seed_0": {"step_0": {"step_count": 1, "win": [1]}}}}}}', "holds none of return"),
-}  # fmt: skip
+    "metric.json": (
+        b'{"dmc": {"walker_walk": {"m": {"seed_0": {"step_0": {"step_count": 1, "win": [1]}}}}}}',
+        "holds none of return",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -163,13 +203,15 @@ def test_a_bad_file_is_answered_in_one_line_with_place_and_cure_and_nothing_is_w
 def test_import_leaves_the_old_file_alone_when_the_new_one_is_bad(tmp_path: Path) -> None:
     out = write(tmp_path / "scores.csv", "precious")
     with pytest.raises(InvalidData):
-        exchange.import_files(ImportCommand(format="auto", files=(write(tmp_path / "bad.csv", BAD["word.csv"][0].decode()),), out=out))
+        exchange.import_files(
+            ImportCommand(format="auto", files=(write(tmp_path / "bad.csv", BAD["word.csv"][0].decode()),), out=out)
+        )
     assert out.read_text() == "precious"
 
 
 @pytest.mark.parametrize("out", ["", "missing/scores.csv"])
 def test_a_place_that_cannot_be_written_is_refused_before_work(tmp_path: Path, out: str) -> None:
-    with pytest.raises(ValueError, match="is a folder|does not exist"):
+    with pytest.raises(ValueError, match=r"is a folder|does not exist"):
         exchange.import_files(ImportCommand(format="auto", files=(tmp_path / "nowhere",), out=tmp_path / out))
 
 
@@ -190,7 +232,9 @@ def test_exports_of_the_same_scores_are_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_rliable_archive_holds_runs_by_tasks(tmp_path: Path) -> None:
-    text = "method,task,seed,env_step,score\n" + "".join(f"m,{t},{s},10,{100 * i + s}\n" for i, t in enumerate(("pong", "qbert")) for s in (0, 1))
+    text = "method,task,seed,env_step,score\n" + "".join(
+        f"m,{t},{s},10,{100 * i + s}\n" for i, t in enumerate(("pong", "qbert")) for s in (0, 1)
+    )
     exchange.export_scores(ExportCommand(format="rliable", scores=(write(tmp_path / "x.csv", text),), out=tmp_path / "x.npz"))
     with np.load(tmp_path / "x.npz") as archive:
         assert archive["tasks"].tolist() == ["atari_pong", "atari_qbert"]

@@ -107,7 +107,8 @@ def test_a_file_of_several_methods_needs_a_choice(tmp_path: Path) -> None:
 
 @needs_reference
 def test_dreamerv2s_table_of_aggregates_at_200m_frames() -> None:
-    """DreamerV2's Table 1 for the Dopamine baselines (55 games): median and mean of human-normalised, mean of record-normalised scores.
+    """DreamerV2's Table 1 for the Dopamine baselines (55 games): median and mean of human-normalised, mean of
+    record-normalised scores.
 
     Printed there: 1.29 8.85 0.21, 1.47 9.12 0.17, 1.09 7.70 0.15, 0.65 2.84 0.12. Its James Bond row reads another reference.
     """

@@ -34,7 +34,9 @@ def write_csv(path: Path, rows: list[tuple[object, ...]], header: str = "method,
     return path
 
 
-def curve(method: str = "theirs", task: str = "walker_walk", seeds: int = 2, end: int = 100, step: int = 10) -> list[tuple[object, ...]]:
+def curve(
+    method: str = "theirs", task: str = "walker_walk", seeds: int = 2, end: int = 100, step: int = 10
+) -> list[tuple[object, ...]]:
     return [(method, task, seed, x, x + seed) for seed in range(seeds) for x in range(step, end + 1, step)]
 
 
@@ -57,7 +59,9 @@ def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
         run = next(iter((tmp_path / "runs").glob("*/dreamer/*/seed-1")))
         from protocols.store import Run
 
-        expected = score_of({"kind": rule.kind, "window_env_steps": rule.window_env_steps}, Run(run).episodes(), QUICK.env_steps)
+        expected = score_of(
+            {"kind": rule.kind, "window_env_steps": rule.window_env_steps}, Run(run).episodes(), QUICK.env_steps
+        )
         row = selection.scores.set_index(["method", "seed"]).loc[("dreamer", "1")]
         assert row["score"] == pytest.approx(expected)
 
@@ -72,7 +76,11 @@ def test_the_protocols_own_rule_and_budget_are_the_default(tmp_path: Path) -> No
 def test_a_budget_and_a_window_replace_the_protocols_rule(tmp_path: Path) -> None:
     points = table.read([record(tmp_path / "runs", agents=("dreamer",))])
     assert table.select(points, at=10_000).scores["score"].tolist() == [511.0, 611.0, 711.0]
-    assert table.select(points, at=20_000, window=20_000).scores["score"].tolist() == [516.0, 616.0, 716.0]  # not the point at 0
+    assert table.select(points, at=20_000, window=20_000).scores["score"].tolist() == [
+        516.0,
+        616.0,
+        716.0,
+    ]  # not the point at 0
     assert table.select(points, at=20_000, window=10_000).scores["points"].tolist() == [2, 2, 2]
 
 
@@ -90,7 +98,9 @@ def test_short_runs_are_refused_by_name_dropped_or_carried(tmp_path: Path) -> No
         table.select(points, at=100)
     dropped = table.select(points, at=100, short="drop")
     assert dropped.scores["seed"].tolist() == ["0", "1"]
-    assert dropped.left_out.to_dict("records") == [{"method": "theirs", "task": "dmc_walker_walk", "seed": "2", "env_steps": 30}]
+    assert dropped.left_out.to_dict("records") == [
+        {"method": "theirs", "task": "dmc_walker_walk", "seed": "2", "env_steps": 30}
+    ]
     carried = table.select(points, at=100, window=20, short="carry")
     assert carried.scores["score"].tolist() == [95.0, 96.0, 7.0]
     assert carried.scores["carried"].tolist() == [False, False, True]
@@ -112,7 +122,16 @@ def test_device_seconds_are_the_runs_share_of_its_cohort(tmp_path: Path) -> None
 
 def test_cut_runs_never_count_as_runs_of_the_protocol(tmp_path: Path) -> None:
     record(tmp_path / "runs")
-    make_run(tmp_path / "runs", QUICK, agent="dreamer", task=TASK, seed=0, scores={0: [1.0], 4_000: [2.0]}, limit_env_steps=4_000, status=None)
+    make_run(
+        tmp_path / "runs",
+        QUICK,
+        agent="dreamer",
+        task=TASK,
+        seed=0,
+        scores={0: [1.0], 4_000: [2.0]},
+        limit_env_steps=4_000,
+        status=None,
+    )
     points = table.read([tmp_path / "runs"])
     assert points.loc[points["method"] == "dreamer~4000", "protocol"].unique().tolist() == [""]
     assert "dreamer~4000" not in set(table.read([tmp_path / "runs"], protocol="quick@1")["method"])
@@ -159,7 +178,9 @@ def test_order_of_paths_does_not_matter(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(table.read([runs, path]), table.read([path, runs]))
 
 
-@pytest.mark.parametrize(("name", "message"), [("nowhere", "does not exist"), ("text.txt", "is no score file"), ("empty.csv", "is empty")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("nowhere", "does not exist"), ("text.txt", "is no score file"), ("empty.csv", "is empty")]
+)
 def test_what_is_no_score_is_refused_in_one_line(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "text.txt").write_text("hello,world\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
