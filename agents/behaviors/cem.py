@@ -82,14 +82,16 @@ def predicted_return(world_model: WorldModel, state: State, actions: Tensor, lat
     """
     environments, candidates = actions.shape[:2]
     state = {key: leaf.repeat_interleave(candidates, 0) for key, leaf in state.items()}
-    total = torch.zeros_like(state["stoch"][:, 0])
-    weight = torch.ones_like(total)
+    visited = []
     for number, noise in enumerate(latent_noise):
         state = world_model.step(state, actions[:, :, number].flatten(0, 1), noise)
-        features = world_model.features(state)
-        total = total + weight * world_model.reward(features)
-        if discounted:
-            weight = weight * world_model.discount(features)
+        visited.append(world_model.features(state))
+    features = torch.stack(visited)
+    reward = world_model.reward(features)
+    if discounted:
+        discount = world_model.discount(features)
+        reward = reward * torch.cat([torch.ones_like(discount[:1]), discount[:-1]]).cumprod(0)
+    total = reward.sum(0)
     return total.unflatten(0, (environments, candidates))
 
 
