@@ -9,7 +9,7 @@ from gymnasium import spaces
 from protocols.spec import Protocol, ScoreRule
 
 TASKS = ("point_reach", "point_reach_sparse")  # they start with the suite's name, which is that of its entry point
-ALIASES = {"reach": "point_reach"}
+ALIASES = {"point_dense": "point_reach"}
 
 
 @dataclass(frozen=True, kw_only=True)
