@@ -54,6 +54,8 @@ class Suite:
 BUILT_IN = (
     Suite(name="dmc", module="suites.dmc"),
     Suite(name="atari", module="suites.atari"),
+    Suite(name="dmlab", module="suites.dmlab"),
+    Suite(name="gym", module="suites.gym"),
     Suite(name="probe", module="suites.probes"),
 )
 

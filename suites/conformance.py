@@ -23,6 +23,7 @@ from suites import catalog
 
 SEEDS = (3, 4)
 LONG_LOOK = 40
+KEPT = 5
 
 
 def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **options: Any) -> list[str]:
@@ -40,7 +41,6 @@ def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **o
         problems = _spaces(first)
         if problems:
             return problems
-        problems += _memory(first, steps)
         reference, found = _episode(first, SEEDS[0], steps)
         problems += found
         other, found = _episode(first, SEEDS[1], steps)
@@ -122,8 +122,15 @@ def _episode(environment: gymnasium.Env, seed: int, steps: int) -> tuple[str, li
     problems: list[str] = []
     seen = hashlib.sha256()
 
+    kept: list[Mapping[str, np.ndarray]] = []
+    copies: list[Mapping[str, np.ndarray]] = []
+
     def take(observation: Mapping[str, np.ndarray]) -> None:
-        problems.extend(_observation(environment.observation_space, observation))
+        wrong = _observation(environment.observation_space, observation)
+        problems.extend(wrong)
+        if len(kept) < KEPT and not wrong:
+            kept.append(observation)
+            copies.append({key: value.copy() for key, value in observation.items()})
         for key in sorted(observation):
             seen.update(key.encode() + np.ascontiguousarray(observation[key]).tobytes())
 
@@ -146,7 +153,7 @@ def _episode(environment: gymnasium.Env, seed: int, steps: int) -> tuple[str, li
         seen.update(repr((float(reward), bool(terminated), bool(truncated))).encode())
         if terminated or truncated:
             break
-    return seen.hexdigest(), problems
+    return seen.hexdigest(), problems + _memory(kept, copies)
 
 
 def _observation(space: spaces.Space, observation: Mapping[str, np.ndarray]) -> list[str]:
@@ -164,24 +171,13 @@ def _observation(space: spaces.Space, observation: Mapping[str, np.ndarray]) -> 
     return problems
 
 
-def _memory(environment: gymnasium.Env, steps: int) -> list[str]:
-    """Kept observations must not change later, and what a caller writes into one must not show in the next."""
-    kept, copies = [], []
-    actions = _actions(environment.action_space, SEEDS[0], min(steps, 4))
-    observation, _ = environment.reset(seed=SEEDS[0])
-    for action in [*actions, None]:
-        kept.append(observation)
-        copies.append({key: np.array(value) for key, value in observation.items()})
-        if action is None:
-            break
-        observation, _, terminated, truncated = _step(environment, action)
-        if terminated or truncated:
-            break
+def _memory(kept: list[Mapping[str, np.ndarray]], copies: list[Mapping[str, np.ndarray]]) -> list[str]:
+    """Kept observations must not change later, share memory with later ones, or be read-only."""
     for index, (now, then) in enumerate(zip(kept, copies)):
         for key in then:
             if not np.array_equal(now[key], then[key]):
                 return [f"observation {key!r} of step {index} changed later: it does not own its memory"]
-            if any(np.shares_memory(now[key], later[key]) for later in kept[index + 1:] if later is not now):
+            if any(np.shares_memory(now[key], later[key]) for later in kept[index + 1:]):
                 return [f"observation {key!r} of step {index} shares memory with a later one"]
             if not now[key].flags.writeable:
                 return [f"observation {key!r} is read-only: it does not own its memory"]
