@@ -106,7 +106,12 @@ def on_grid(table: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for _, part in table.groupby("method", sort=True):
         own = own_grid(part) if grid is None else grid[np.isin(grid, part["env_steps"].unique())]
-        parts.append(curve_data.learning_curves(part, grid=own))
+        drawn = curve_data.learning_curves(part, grid=own)
+        if own is not None:  # no run is carried on to a time at which only others were evaluated
+            ends = part.groupby(["task", "seed"])["env_steps"].max().rename("end").reset_index()
+            drawn = drawn.merge(ends, on=["task", "seed"])
+            drawn = drawn[drawn["x"] <= drawn["end"]].drop(columns="end")
+        parts.append(drawn)
     return pd.concat(parts, ignore_index=True).dropna(subset=["score"])
 
 

@@ -15,6 +15,7 @@ from analysis import report
 from analysis.table import InvalidData
 from protocols import catalog
 from protocols.spec import Protocol
+from tests.analysis.browser import ACCESSIBLE, browser
 from tests.make_records import make_run
 
 QUICK = catalog.find("quick@1")
@@ -23,16 +24,28 @@ REPS = 500
 
 def scores_until(protocol: Protocol, end: float, *, shift: float = 0.0, stop: int | None = None) -> dict[int, list[float]]:
     times = range(0, (stop or protocol.env_steps) + 1, protocol.evaluate_every_env_steps)
-    return {time: [100 + (end - 100) * time / protocol.env_steps + shift + k for k in range(protocol.evaluate_episodes)] for time in times}
+    return {
+        time: [100 + (end - 100) * time / protocol.env_steps + shift + k for k in range(protocol.evaluate_episodes)]
+        for time in times
+    }
 
 
-def make_grid(root: Path, protocol: Protocol = QUICK, ends: dict[str, float] | None = None, tasks: tuple[str, ...] = ()) -> None:
+def make_grid(
+    root: Path, protocol: Protocol = QUICK, ends: dict[str, float] | None = None, tasks: tuple[str, ...] = ()
+) -> None:
     """Three runs per agent and task whose final scores are end - 10, end, end + 10."""
     for agent, end in (ends or {"dreamer": 700.0, "random": 300.0}).items():
         for task in tasks or protocol.tasks:
             for seed, shift in enumerate((-10.0, 0.0, 10.0)):
-                make_run(root, protocol, agent=agent, task=task, seed=seed, scores=scores_until(protocol, end, shift=shift),
-                         final=[end + shift] * protocol.final_episodes)
+                make_run(
+                    root,
+                    protocol,
+                    agent=agent,
+                    task=task,
+                    seed=seed,
+                    scores=scores_until(protocol, end, shift=shift),
+                    final=[end + shift] * protocol.final_episodes,
+                )
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +64,29 @@ def built(quick_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 def test_the_summary_holds_means_and_differences_worked_out_by_hand(built):
     _, summary = built
     section = summary["sections"][0]
-    assert {row["method"]: row["point"] for row in section["means"]} == {"dreamer": pytest.approx(700), "random": pytest.approx(300)}
-    gap, = section["differences"]
+    assert {row["method"]: row["point"] for row in section["means"]} == {
+        "dreamer": pytest.approx(700),
+        "random": pytest.approx(300),
+    }
+    (gap,) = section["differences"]
     assert gap["point"] == pytest.approx(400)
-    assert 400 - 20 <= gap["low"] <= 400 <= gap["high"] <= 400 + 20      # seeds differ by at most 10 on either side
+    assert 400 - 20 <= gap["low"] <= 400 <= gap["high"] <= 400 + 20  # seeds differ by at most 10 on either side
     assert gap["low"] > 0
 
 
 def test_the_page_says_at_its_top_what_was_run_and_what_came_out(built):
     out, _ = built
     page = (out / "index.html").read_text()
-    top = re.sub(r"<[^>]+>", " ", page[page.index("<header>"):page.index("</header>")])
-    for words in ("quick@1", "dreamer scores 700.0", "random 300.0", "Cartpole Balance", "3 seeds", "20,000 env steps", "6 of 6 runs"):
+    top = re.sub(r"<[^>]+>", " ", page[page.index("<header>") : page.index("</header>")])
+    for words in (
+        "quick@1",
+        "dreamer scores 700.0",
+        "random 300.0",
+        "Cartpole Balance",
+        "3 seeds",
+        "20,000 env steps",
+        "6 of 6 runs",
+    ):
         assert words in top, words
 
 
@@ -104,7 +128,7 @@ def test_published_bars_stand_apart_with_source_and_budget(built):
     out, _ = built
     data = pd.read_csv(out / "fig6.csv")
     published = data[data["origin"] == "published"].set_index("method")
-    assert published.loc["Dreamer", "score"] == pytest.approx(979.56)     # Appendix G, Cartpole Balance
+    assert published.loc["Dreamer", "score"] == pytest.approx(979.56)  # Appendix G, Cartpole Balance
     assert published.loc["Dreamer", "env_steps"] == 5_000_000
     assert published["source"].notna().all()
     assert "another protocol" in (out / "index.html").read_text()
@@ -120,19 +144,38 @@ def test_the_same_records_give_the_same_bytes(quick_runs, built, tmp_path):
 def test_cut_diverged_and_unfinished_runs_are_marked_and_never_counted(tmp_path):
     root, task = tmp_path / "runs", QUICK.tasks[0]
     make_grid(root)
-    make_run(root, QUICK, agent="dreamer", task=task, seed=0, scores={0: [1.0], 2_000: [1.0]}, final=[1.0], limit_env_steps=2_000)
+    make_run(
+        root, QUICK, agent="dreamer", task=task, seed=0, scores={0: [1.0], 2_000: [1.0]}, final=[1.0], limit_env_steps=2_000
+    )
     make_run(root, QUICK, agent="sac", task=task, seed=0, scores=scores_until(QUICK, 500, stop=10_000), status="diverged")
     make_run(root, QUICK, agent="sac", task=task, seed=1, scores=scores_until(QUICK, 500, stop=10_000), status=None)
-    make_run(root, QUICK, agent="sac", task=task, seed=2, scores=scores_until(QUICK, 500), final=[500.0] * 5,
-             packages={"mujoco": "3.5.0", "dm_control": "1.0.50"})
+    make_run(
+        root,
+        QUICK,
+        agent="sac",
+        task=task,
+        seed=2,
+        scores=scores_until(QUICK, 500),
+        final=[500.0] * 5,
+        packages={"mujoco": "3.5.0", "dm_control": "1.0.50"},
+    )
     summary = report.build([root], tmp_path / "report", reps=REPS)
     section = summary["sections"][0]
     assert {row["method"]: row["point"] for row in section["means"]} == {
-        "dreamer": pytest.approx(700), "random": pytest.approx(300), "sac": pytest.approx(500)}
+        "dreamer": pytest.approx(700),
+        "random": pytest.approx(300),
+        "sac": pytest.approx(500),
+    }
     assert {(row["method"], row["seed"]) for row in section["not_counted"]} == {("dreamer~2000", 0), ("sac", 0), ("sac", 1)}
     assert section["missing"] == [["sac", task, 1]]
     page = (tmp_path / "report" / "index.html").read_text()
-    for words in ("cut short with --limit", "diverged", "unfinished", "another simulator version", "mujoco 3.5.0 (protocol: 3.17.0)"):
+    for words in (
+        "cut short with --limit",
+        "diverged",
+        "unfinished",
+        "another simulator version",
+        "mujoco 3.5.0 (protocol: 3.17.0)",
+    ):
         assert words in page, words
 
 
@@ -141,9 +184,11 @@ def test_two_protocols_are_two_sections_and_never_mixed(tmp_path):
     make_grid(root)
     make_grid(root, other, {"dreamer": 900.0, "random": 50.0}, tasks=other.tasks[:2])
     summary = report.build([root], tmp_path / "report", reps=REPS)
-    means = {section["protocol"]: {row["method"]: round(row["point"]) for row in section["means"]} for section in summary["sections"]}
+    means = {
+        section["protocol"]: {row["method"]: round(row["point"]) for row in section["means"]} for section in summary["sections"]
+    }
     assert means["quick@1"] == {"dreamer": 700, "random": 300}
-    assert means["dmc-1m@1"]["random"] == 52       # window of 10 evaluations: 50, rising by 50 / 100 of -50 towards the end
+    assert means["dmc-1m@1"]["random"] == 52  # window of 10 evaluations: 50, rising by 50 / 100 of -50 towards the end
     assert (tmp_path / "report" / "quick-1" / "curves.svg").exists()
     assert (tmp_path / "report" / "dmc-1m-1" / "curves.svg").exists()
 
@@ -152,9 +197,17 @@ def test_options_set_by_hand_do_not_enter_the_protocols_table(tmp_path):
     root = tmp_path / "runs"
     make_grid(root)
     for seed in range(3):
-        make_run(root, QUICK, agent="dreamer", task=QUICK.tasks[0], seed=seed, scores=scores_until(QUICK, 900), final=[900.0] * 5,
-                 overrides={"horizon": 20})
-    section, = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+        make_run(
+            root,
+            QUICK,
+            agent="dreamer",
+            task=QUICK.tasks[0],
+            seed=seed,
+            scores=scores_until(QUICK, 900),
+            final=[900.0] * 5,
+            overrides={"horizon": 20},
+        )
+    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
     assert sorted(row["method"] for row in section["means"]) == ["dreamer", "random"]
     assert {row["method"] for row in section["variants"]} > {"dreamer"}
     assert "dreamer horizon=20" in (tmp_path / "report" / "index.html").read_text()
@@ -187,7 +240,7 @@ def no_runs(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("bad", [lambda folder: [folder / "absent"], a_file, no_runs])
 def test_bad_input_is_one_line_and_leaves_nothing_behind(bad: Callable[[Path], list[Path]], tmp_path):
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match=r"absent|notes|empty") as raised:
         report.build(bad(tmp_path), tmp_path / "report", reps=REPS)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "report").exists()
@@ -213,3 +266,16 @@ def test_the_report_is_never_written_into_a_runs_folder(quick_runs):
 def test_summary_is_plain_json(built):
     out, summary = built
     assert json.loads((out / "summary.json").read_text()) == summary
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_the_page_opens_in_a_browser_without_complaint_and_fits_the_screen(width, built, tmp_path):
+    with browser(tmp_path) as page:
+        page.resize(width, 900)
+        page.open(built[0] / "index.html")
+        assert page.script(ACCESSIBLE) == []
+        assert page.script("return document.documentElement.scrollWidth <= window.innerWidth")
+        seen = page.script("return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)")
+        assert len(seen) == 4
+        assert min(seen) > 200
+        assert page.complaints() == []

@@ -1,0 +1,237 @@
+"""Every figure by name: the numbers in its CSV against ones worked out otherwise, and the files it leaves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import pytest
+
+from analysis import references
+from analysis.figure_commands import FigureCommand, FigureName
+from analysis.figures import catalog, drawing
+from analysis.gather import gather
+from analysis.material import Material
+from analysis.style import KNOWN, base_name, look, looks
+from protocols import catalog as protocols
+from tests.make_records import make_run
+
+REPS = 200
+DMC_5M = protocols.find("dmc-5m@1")
+PAPER_MEANS = {"Dreamer": 813.77, "D4PG": 786.33, "PlaNet": 341.12, "A3C": 243.70}
+"""Over the 18 tasks that all four have (../shared/reference/README.md)."""
+
+
+def score_file(path: Path, methods: dict[str, float], tasks: tuple[str, ...], *, seeds: int = 3) -> Path:
+    """Curves that rise from 0 to `end + seed` at 1M env steps."""
+    lines = ["method,task,seed,env_step,score"]
+    for method, end in methods.items():
+        for index, task in enumerate(tasks):
+            for seed in range(seeds):
+                lines += [f"{method},{task},{seed},{step},{(end + seed + 10 * index) * step / 1_000_000}"
+                          for step in range(0, 1_000_001, 100_000)]  # fmt: skip
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_methods(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    path = score_file(
+        tmp_path_factory.mktemp("scores") / "ours.csv", {"dreamer": 600, "planet": 300}, ("walker_walk", "cheetah_run")
+    )
+    return gather([path], reps=REPS)
+
+
+def test_the_command_line_offers_every_figure_and_no_other():
+    assert set(get_args(FigureName)) == set(catalog.FIGURES)
+
+
+def test_figure_6_prints_the_means_over_the_same_tasks(tmp_path):
+    tasks = tuple(task.removeprefix("dmc_") for task in DMC_5M.tasks)
+    drawn = catalog.draw("fig6", gather([score_file(tmp_path / "ours.csv", {"dreamer": 600}, tasks, seeds=2)], reps=REPS))
+    published = drawn.data[drawn.data["origin"] == "published"]
+    common = published[published["panel"] == "mean_common"].set_index("method")
+    own = published[published["panel"] == "mean_own"].set_index("method")
+    for method, mean in PAPER_MEANS.items():
+        assert common.loc[method, "score"] == pytest.approx(mean, abs=0.005)
+        assert f"{method} {mean:.2f}" in drawn.caption
+    assert dict(own["tasks"]) == {"A3C": 18, "D4PG": 18, "PlaNet": 20, "Dreamer": 20}
+    assert own.loc["Dreamer", "score"] == pytest.approx(823.39, abs=0.005)
+    assert own.loc["PlaNet", "score"] == pytest.approx(332.97, abs=0.005)
+    assert "18 of" not in drawn.title
+    ours = drawn.data[(drawn.data["origin"] == "recorded") & (drawn.data["panel"] == "mean_common")]
+    order = sorted(DMC_5M.tasks)
+    kept = [10 * tasks.index(task.removeprefix("dmc_")) for task in order if "quadruped" not in task]
+    assert ours["score"].item() == pytest.approx(600.5 + sum(kept) / 18)
+
+
+def test_the_common_tasks_are_those_that_all_four_report():
+    cells = references.appendix_g()
+    have = cells.groupby("task")["method"].nunique()
+    common = cells[cells["task"].isin(have[have == 4].index)]
+    assert common["task"].nunique() == 18
+    for method, mean in PAPER_MEANS.items():
+        assert common[common["method"] == method]["score"].mean() == pytest.approx(mean, abs=0.005)
+
+
+def test_figure_4_reads_the_horizon_from_what_a_run_overrode(tmp_path):
+    root, task = tmp_path / "runs", "dmc_walker_walk"
+    times = {step: [0.0] for step in range(0, DMC_5M.env_steps + 1, 1_000_000)} | {4_950_000: [0.0]}
+    ends = {("dreamer", "horizon", 10): 500.0, ("dreamer", "horizon", 20): 700.0, ("planet", "planner_horizon", 20): 300.0}
+    for (agent, option, horizon), end in ends.items():
+        for seed in (0, 1):
+            make_run(root, DMC_5M, agent=agent, task=task, seed=seed, overrides={option: horizon}, final=[0.0],
+                     scores=times | {DMC_5M.env_steps: [end + seed], 4_950_000: [end + seed]})  # fmt: skip
+    make_run(
+        root, DMC_5M, agent="dreamer", task=task, seed=0, overrides={"horizon": 5, "free_nats": 1.0}, final=[0.0], scores=times
+    )
+    drawn = catalog.draw("fig4", gather([root], reps=REPS))
+    found = {(row.agent, row.horizon): row.point for row in drawn.data.itertuples()}
+    assert found == {("dreamer", 10): 500.5, ("dreamer", 20): 700.5, ("planet", 20): 300.5}
+
+
+def test_figure_8_keeps_the_representations_apart_and_figure_12_the_repeats(tmp_path):
+    root, task = tmp_path / "runs", "dmc_walker_walk"
+    times = {0: [0.0], DMC_5M.env_steps: [500.0]}
+    for seed in (0, 1):
+        for changed in ({}, {"representation": "contrastive"}, {"representation": "reward_only"}, {"horizon": 5}):
+            make_run(root, DMC_5M, agent="dreamer", task=task, seed=seed, overrides=changed, scores=times, final=[1.0])
+        repeat = protocols.find("dmc-repeat-4@1")
+        make_run(root, repeat, agent="dreamer", task=task, seed=seed, scores=times, final=[1.0])
+    material = gather([root], protocol="dmc-5m@1", reps=REPS)
+    shown = {material.label(method) for method in catalog.draw("fig8", material).data["method"]}
+    assert shown == {"dreamer", "dreamer representation=contrastive", "dreamer representation=reward_only"}
+    repeats = catalog.draw("fig12", gather([root], several_protocols=True, methods=[], reps=REPS))
+    assert {"dreamer action_repeat=2", "dreamer action_repeat=4"} <= set(repeats.data["method"])
+    with pytest.raises(ValueError, match="never share a figure"):
+        gather([root], reps=REPS)
+
+
+def test_figure_9_shows_games_with_guide_lines(tmp_path):
+    path = score_file(tmp_path / "ours.csv", {"dreamer": 20}, ("pong", "boxing"), seeds=2)
+    drawn = catalog.draw("fig9", gather([path], reps=REPS))
+    assert "random" in drawn.caption
+    labels = {text.get_text() for legend in drawn.figure.legends for text in legend.get_texts()}
+    assert labels == {"dreamer", "random", "human"}
+
+
+@pytest.mark.parametrize("name", ["aggregates", "profiles", "improvement", "efficiency", "curves", "fig10"])
+def test_figures_of_two_methods_say_n_and_budget_and_hold_both(name, two_methods):
+    drawn = catalog.draw(name, two_methods)
+    assert "n = 3 seeds per task" in drawn.caption
+    text = drawn.data.to_csv(index=False)
+    assert "dreamer" in text
+    assert "planet" in text
+    if name in ("aggregates", "profiles", "improvement"):
+        assert "1M env steps" in drawn.caption
+
+
+def test_the_curve_of_a_seed_and_of_the_mean_are_what_was_recorded(two_methods):
+    data = catalog.draw("curves", two_methods).data
+    row = data[(data["method"] == "dreamer") & (data["task"] == "dmc_walker_walk") & (data["env_steps"] == 500_000)]
+    assert row[row["kind"] == "seed"]["score"].tolist() == [300.0, 300.5, 301.0]
+    assert row[row["kind"] == "mean"]["score"].item() == pytest.approx(300.5)
+
+
+def test_the_mean_stops_where_its_first_seed_stops(tmp_path):
+    path = score_file(tmp_path / "ours.csv", {"dreamer": 600}, ("walker_walk",))
+    kept = [line for line in path.read_text().splitlines() if not re.match(r"dreamer,walker_walk,2,([89]|10)00000,", line)]
+    path.write_text("\n".join(kept) + "\n")
+    data = catalog.draw("curves", gather([path], at=700_000, reps=REPS)).data
+    assert data[data["kind"] == "mean"]["env_steps"].max() == 700_000
+    assert data[data["kind"] == "seed"]["env_steps"].max() == 1_000_000
+
+
+def test_device_hours_stand_beside_env_steps_where_records_say_them(tmp_path):
+    quick = protocols.find("quick@1")
+    for seed in range(2):
+        scores = {step: [seed + step / 100] for step in range(0, quick.env_steps + 1, 5_000)}
+        make_run(tmp_path / "runs", quick, agent="dreamer", task=quick.tasks[0], seed=seed, scores=scores, final=[200.0] * 5)
+    drawn = catalog.draw("efficiency", gather([tmp_path / "runs"], reps=REPS))
+    assert set(drawn.data["axis"]) == {"env_steps", "device_hours"}
+    hours = drawn.data[drawn.data["axis"] == "device_hours"]["x"]
+    assert hours.max() == pytest.approx(quick.env_steps / 100 / 3600)  # the records say 100 env steps a second
+
+
+def test_the_command_writes_vector_text_a_picture_and_the_data(tmp_path, capsys):
+    path = score_file(tmp_path / "ours.csv", {"dreamer": 600, "planet": 300}, ("walker_walk",))
+    command = FigureCommand(name="aggregates", scores=(path,), out=tmp_path / "figures", reps=REPS)
+    assert command.run() == 0
+    svg = (tmp_path / "figures" / "aggregates.svg").read_text()
+    assert re.search(r"<text[^>]*>Optimality gap</text>", svg)  # text, not outlines
+    assert (tmp_path / "figures" / "aggregates.png").read_bytes().startswith(b"\x89PNG")
+    assert set(pd.read_csv(tmp_path / "figures" / "aggregates.csv")["metric"]) == {"iqm", "median", "mean", "optimality-gap"}
+    assert "n = 3 seeds per task" in capsys.readouterr().out
+    first = {file.name: file.read_bytes() for file in (tmp_path / "figures").iterdir()}
+    command.run()
+    assert {file.name: file.read_bytes() for file in (tmp_path / "figures").iterdir()} == first
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("fig4", "horizon"), ("fig8", "representation"), ("fig9", "Atari"), ("fig12", "repeat")]
+)
+def test_a_figure_that_these_scores_cannot_make_says_what_it_needs(name, says, tmp_path):
+    path = score_file(tmp_path / "ours.csv", {"sac": 600}, ("walker_walk",))
+    command = FigureCommand(name=name, scores=(path,), out=tmp_path / "figures", reps=REPS)
+    with pytest.raises(ValueError, match=says) as raised:
+        command.run()
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_wrong_method_or_a_useless_reference_is_one_line(tmp_path):
+    path = score_file(tmp_path / "ours.csv", {"dreamer": 600}, ("walker_walk",))
+    with pytest.raises(ValueError, match="did you mean 'dreamer'"):
+        gather([path], methods=["dreamr"])
+    with pytest.raises(ValueError, match="--references works with"):
+        catalog.draw("profiles", gather([path], reps=REPS), reference_names=["dreamer-2020-appendix-g"])
+
+
+# ---------------------------------------------------------------- looks
+
+
+def test_a_method_looks_the_same_beside_whatever_else_is_drawn():
+    alone = looks(["dreamer"])["dreamer"]
+    assert looks(["planet", "dreamer", "somebody_else"])["dreamer"] == alone
+    assert look("Dreamer").color == look("dreamer").color  # the published row has its agent's colour
+    assert base_name("dreamer+1a2b3c4d~20000") == "dreamer"
+
+
+def test_no_two_known_methods_share_colour_and_marker():
+    seen = [(chosen.color, chosen.marker) for chosen in KNOWN.values()]
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_arms_stay_apart_for_the_colour_blind():
+    """Machado et al. 2009, severity 1, in linear RGB; colours 20 apart in CIE Lab are told apart without looking twice."""
+    import numpy as np
+
+    matrices = {
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    }
+    arms = ("dreamer", "no_value", "planet", "sac", "random")
+
+    def lab(color: str, matrix: list[list[float]]) -> np.ndarray:
+        value = np.array([int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+        linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+        linear = np.clip(np.array(matrix) @ linear, 0, 1)
+        to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+        ratio = to_xyz @ linear / np.array([0.9505, 1.0, 1.089])
+        root = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+        return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+
+    for matrix in matrices.values():
+        seen = [lab(KNOWN[arm].color, matrix) for arm in arms]
+        gaps = [float(np.linalg.norm(one - other)) for index, one in enumerate(seen) for other in seen[:index]]
+        assert min(gaps) > 20
+
+
+def test_ids_of_two_figures_in_one_page_never_meet(two_methods):
+    found = [
+        set(re.findall(r'\bid="([^"]+)"', drawing.svg_text(catalog.draw(name, two_methods)))) for name in ("curves", "fig10")
+    ]
+    assert found[0]
+    assert not found[0] & found[1]

@@ -1,0 +1,293 @@
+"""The leaderboard: what may enter, what a change does, how it ranks, and that people can use the site."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import leaderboard, submissions
+from protocols import catalog
+from protocols.cadence import cadence_of
+from protocols.store import EPISODES
+from tests.analysis.browser import ACCESSIBLE, Browser, browser
+from tests.make_records import make_run
+
+QUICK = catalog.find("quick@1")
+TASK = QUICK.tasks[0]
+REFERENCE = Path(__file__).resolve().parents[2] / "../shared/reference/dmc_vision_1m_dreamerv3_suite.csv.gz"
+REPS = 300
+
+
+def write_card(folder: Path, **fields: Any) -> None:
+    card = {"name": folder.name, "authors": ["A. Author", "B. Author"], "input": "pixels", "paper": "https://example.org/paper",
+            "code": "https://example.org/code", "note": "", **fields}  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.json").write_text(json.dumps(card))
+
+
+def make_submission(folder: Path, end: float, *, spread: float = 10.0, agent: str = "dreamer", **card: Any) -> Path:
+    """A whole and valid submission to quick@1 whose final scores lie around `end`."""
+    write_card(folder, **card)
+    times = cadence_of(QUICK, TASK, QUICK.env_steps).evaluation_env_steps
+    for seed in QUICK.seeds:
+        shift = spread * (seed - 1)
+        scores = {
+            time: [end * time / QUICK.env_steps + shift / 8 + 20 + k for k in range(QUICK.evaluate_episodes)] for time in times
+        }
+        make_run(folder / "runs", QUICK, agent=agent, task=TASK, seed=seed, scores=scores,
+                 final=[end + shift + episode for episode in range(-2, 3)])  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three entries: one ahead, two that three seeds cannot tell apart. One of them sees states instead of pixels."""
+    base = tmp_path_factory.mktemp("board")
+    for name, end, spread, card in (("Ahead", 800, 10, {}), ("Close one", 500, 90, {"input": "state"}),
+                                    ("Close <b>two</b>", 510, 90, {"note": "<script>alert(1)</script>"})):  # fmt: skip
+        folder = base / "in" / submissions.slug_of(name)
+        submissions.add(make_submission(folder, end, spread=spread, name=name, **card), base / "kept")
+    return base / "kept"
+
+
+@pytest.fixture(scope="module")
+def site(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site") / "site"
+    leaderboard.build(board, out, reps=REPS)
+    return out
+
+
+def rows_of(page: str) -> list[tuple[str, str]]:
+    """(rank, method) of the first ranking on a page."""
+    found = re.findall(r'<td class="rank"[^>]*>(.*?)</td>\s*<th scope="row"[^>]*><span[^>]*></span>(.*?)</th>', page)
+    return [(rank, method) for rank, method in found]
+
+
+def test_methods_that_the_runs_cannot_order_share_a_range_of_ranks(site):
+    assert rows_of((site / "index.html").read_text()) == [
+        ("1", "Ahead"), ("2–3", "Close &lt;b&gt;two&lt;/b&gt;"), ("2–3", "Close one")]  # fmt: skip
+
+
+def test_pairs_say_who_beats_whom_and_both_ways_agree(site):
+    page = (site / "quick-1.html").read_text()
+    table = page[page.index('id="pairs"') : page.index('id="tasks"')]
+    cells = re.findall(r'<td class="(better|worse|open)">([\d.]+)<', table)
+    assert cells[0] == ("better", "1.00")  # Ahead beats the second: 800 ± 10 against 510 ± 90
+    assert cells[2] == ("worse", "0.00")  # and the second is beaten by it
+    values = [float(value) for _, value in cells]
+    assert values[3] + values[5] == pytest.approx(1.0)
+
+
+def test_what_a_card_says_is_text_on_the_page_and_never_markup(site):
+    for path in site.rglob("*.html"):
+        assert "<script>alert" not in path.read_text()
+        assert "<b>two" not in path.read_text()
+
+
+def test_every_link_inside_the_site_leads_somewhere_and_nothing_is_fetched(site):
+    for path in site.rglob("*.html"):
+        text = path.read_text()
+        assert not re.search(r"""<(?:script|img|iframe|link)[^>]*(?:src|href)=["'](?!data:)""", text), path
+        ids = set(re.findall(r'\bid="([^"]+)"', text))
+        for link in re.findall(r'<a [^>]*href="([^"]+)"', text):
+            if link.startswith("https://example.org/"):
+                continue
+            target, _, fragment = link.replace("%40", "@").partition("#")
+            assert not target or (path.parent / target).is_file(), f"{path.name}: {link}"
+            assert target or not fragment or fragment in ids, f"{path.name}: {link}"
+
+
+def test_the_site_holds_the_records_with_their_hashes(site, board):
+    listed = json.loads((board / "ahead" / "submission.json").read_text())["sha256"]
+    page = (site / "records" / "ahead" / "index.html").read_text()
+    assert len(listed) > 3 * 3
+    for name, hash in listed.items():
+        assert (site / "records" / "ahead" / name).read_bytes() == (board / "ahead" / name).read_bytes()
+        assert hash in page
+
+
+def test_building_twice_gives_the_same_bytes_and_takes_stale_pages_away(board, site, tmp_path):
+    out = tmp_path / "site"
+    shutil.copytree(site, out)
+    (out / "old.html").write_text("from an earlier build")
+    listing = json.loads((out / "site.json").read_text())
+    (out / "site.json").write_text(json.dumps({"files": [*listing["files"], "old.html"]}))
+    leaderboard.build(board, out, reps=REPS)
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
+        path.relative_to(site): path.read_bytes() for path in site.rglob("*") if path.is_file()}  # fmt: skip
+
+
+def change_a_score(kept: Path) -> None:
+    path = next(kept.rglob(EPISODES))
+    path.write_text(path.read_text().replace('"score": 8', '"score": 9', 1))
+
+
+def change_score_and_hash(kept: Path) -> None:
+    """Somebody who also mends the seal is found by the record's own hashes."""
+    change_a_score(kept)
+    seal = kept / "submission.json"
+    seal.write_text(json.dumps({"schema": 1, "sha256": submissions.read(kept).hashes()}))
+
+
+def take_a_file_away(kept: Path) -> None:
+    next(kept.rglob(EPISODES)).unlink()
+
+
+def unseal(kept: Path) -> None:
+    (kept / "submission.json").unlink()
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (change_a_score, "was changed"), (change_score_and_hash, "hash"),
+    (take_a_file_away, "is missing"), (unseal, "leaderboard add"),
+])  # fmt: skip
+def test_a_changed_record_stops_the_build_and_leaves_the_site_alone(change, says, board, tmp_path):
+    kept = tmp_path / "kept"
+    shutil.copytree(board, kept)
+    change(kept / "ahead")
+    with pytest.raises(ValueError, match=says) as raised:
+        leaderboard.build(kept, tmp_path / "site", reps=REPS)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "site").exists()
+
+
+def cut_short(folder: Path) -> None:
+    next((folder / "runs").rglob("result.json")).unlink()
+
+
+def a_script_as_link(folder: Path) -> None:
+    write_card(folder, paper="javascript:alert(1)")
+
+
+def no_authors(folder: Path) -> None:
+    write_card(folder, authors=[])
+
+
+def no_card(folder: Path) -> None:
+    (folder / "card.json").unlink()
+
+
+@pytest.mark.parametrize(("spoil", "says"), [
+    (cut_short, "complete"), (a_script_as_link, "http"), (no_authors, "authors"), (no_card, "card.json"),
+])  # fmt: skip
+def test_nothing_enters_unchecked_and_a_refusal_leaves_nothing_behind(spoil, says, tmp_path):
+    folder = make_submission(tmp_path / "entry", 500)
+    spoil(folder)
+    with pytest.raises(ValueError, match=says) as raised:
+        submissions.add(folder, tmp_path / "kept")
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_adding_again_changes_nothing_and_another_one_of_that_name_is_refused(tmp_path):
+    first = submissions.add(make_submission(tmp_path / "one", 500, name="Same"), tmp_path / "kept")
+    (tmp_path / "one" / "runs" / "quick@1" / "dreamer" / TASK / "seed-0" / "checkpoint-3").mkdir()
+    assert submissions.add(tmp_path / "one", tmp_path / "kept") == first
+    with pytest.raises(ValueError, match="holds another submission"):
+        submissions.add(make_submission(tmp_path / "two", 600, name="Same"), tmp_path / "kept")
+    assert not list(first.rglob("checkpoint*"))
+
+
+# ---------------------------------------------------------------- published methods as first entries
+
+
+def import_published(folder: Path, method: str, *, every: int) -> Path:
+    """One published method as a submission; every so-manieth point, to spare time, and always those of the last tenth."""
+    write_card(
+        folder,
+        name=method,
+        authors=["the authors of the source"],
+        imported={
+            "protocol": "dmc-1m@1",
+            "method": method,
+            "licence": "MIT",
+            "source": "github.com/danijar/dreamerv3, scores of the DMC vision suite",
+        },
+    )
+    (folder / "scores").mkdir()
+    with gzip.open(REFERENCE, "rt") as source, (folder / "scores" / "scores.csv").open("w", newline="") as target:
+        rows = csv.DictReader(source)
+        writer = csv.DictWriter(target, rows.fieldnames or [])
+        writer.writeheader()
+        writer.writerows(
+            row
+            for index, row in enumerate(rows)
+            if row["method"] == method and (index % every == 0 or not 0 < int(row["env_step"]) <= 900_000)
+        )
+    return folder
+
+
+def test_published_methods_enter_marked_as_imported_and_are_ranked(tmp_path):
+    if not REFERENCE.exists():
+        pytest.skip("published curves are not beside this checkout (../shared/reference)")
+    for method in ("curl", "sac_pixels"):
+        submissions.add(import_published(tmp_path / method, method, every=10), tmp_path / "kept")
+    leaderboard.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    page = (tmp_path / "site" / "dmc-1m-1.html").read_text()
+    assert rows_of(page) == [("1", "curl"), ("2", "sac_pixels")]
+    assert page.count('<span class="badge imported">imported</span>') == 2
+    assert "dmc_pendulum_swingup, seed 9" in page  # the source holds a single point of it: left out and said so
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("driver")) as opened:
+        yield opened
+
+
+def visible(page: Browser) -> list[str]:
+    """Methods in the shown rows, from top to bottom."""
+    return page.script(
+        "return [...document.querySelectorAll('tr[data-input]')].filter((row) => row.offsetParent !== null)"
+        ".map((row) => row.querySelector('th').innerText.trim())"
+    )
+
+
+def test_filters_and_sorting_work_by_keyboard_and_say_what_they_did(page, site):
+    page.open(site / "index.html")
+    assert visible(page) == ["Ahead", "Close <b>two</b>", "Close one"]
+    page.script("document.querySelector('select[name=input]').focus()")
+    page.keys("state")  # typing in a select chooses, as for any keyboard user
+    assert visible(page) == ["Close one"]
+    assert page.script("return document.getElementById('status').innerText") == "1 of 3 entries shown."
+    page.script("document.querySelector('button[type=reset]').focus()")
+    page.keys("\ue007")  # Enter
+    assert len(visible(page)) == 3
+
+    page.script("[...document.querySelectorAll('th button')].find(b => b.innerText.trim() === 'Method').focus()")
+    page.keys("\ue007")
+    sort = "return [...document.querySelectorAll('th')].find(h => h.innerText.trim() === 'Method').getAttribute('aria-sort')"
+    assert page.script(sort) == "ascending"
+    assert visible(page) == ["Ahead", "Close <b>two</b>", "Close one"]
+    page.keys("\ue007")
+    assert page.script(sort) == "descending"
+    assert visible(page) == ["Close one", "Close <b>two</b>", "Ahead"]
+    assert page.script("return document.querySelectorAll('th[aria-sort=descending], th[aria-sort=ascending]').length") == 1
+    assert page.complaints() == []
+
+
+def test_the_first_stop_of_the_tab_key_skips_to_the_rankings(page, site):
+    page.open(site / "index.html")
+    page.keys("\ue004")  # Tab
+    assert page.focused() == "A:Skip to the rankings"
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_pages_are_named_for_screen_readers_and_never_wider_than_the_screen(width, page, site):
+    page.resize(width, 900)
+    for name in ("index.html", "quick-1.html", "records/ahead/index.html"):
+        page.open(site / name)
+        assert page.script(ACCESSIBLE) == [], name
+        assert page.script("return document.documentElement.scrollWidth <= window.innerWidth"), f"{name} at {width}"
+    assert page.complaints() == []
