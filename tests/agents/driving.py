@@ -8,7 +8,7 @@ from agents.api import AgentContext, Progress, TimeStep
 
 
 class Driver:
-    """S x 1 environments in the arrival convention. `make()` gives a fresh environment; episode seeds count up from 0 per lane."""
+    """S x 1 environments in the arrival convention; `make()` gives a fresh one, and episode seeds count up per lane."""
 
     def __init__(self, make, seeds, *, action_repeat=1, budget_env_steps=100_000, replay_folders=None):
         self.environments = [make() for _ in seeds]

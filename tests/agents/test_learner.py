@@ -24,7 +24,8 @@ def agent(seeds, *, lift="loop", space=SPACE, options=OPTIONS):
                            action_repeat=1, budget_env_steps=1000)
     behavior = dreamer.build(options, context).behavior
     return ModelBasedAgent(context=context, world_model=options.world_model(space), behavior=behavior,
-                           model_optimizer=options.optimizer(options.model_learning_rate), schedule=options.schedule(), lift=lift)
+                           model_optimizer=options.optimizer(options.model_learning_rate), schedule=options.schedule(),
+                         lift=lift)
 
 
 def batch(seeds, space=SPACE):
@@ -149,7 +150,8 @@ def test_actor_sees_no_gradient_of_its_input():
 
 
 def test_clipping_is_by_group_and_by_seed():
-    group = Group(torch.nn.Linear(2, 1, bias=False), 2, torch.device("cpu"), OptimizerSettings(learning_rate=1.0, clip_norm=5.0))
+    settings = OptimizerSettings(learning_rate=1.0, clip_norm=5.0)
+    group = Group(torch.nn.Linear(2, 1, bias=False), 2, torch.device("cpu"), settings)
     group.gradient[0, :2], group.gradient[1, :2] = torch.tensor([30.0, 40.0]), torch.tensor([0.3, 0.4])
     norm = torch.linalg.vector_norm(group.gradient, dim=1)
     group.descend(torch.tensor([True, True]), 5.0 / norm.clamp_min(5.0), torch.tensor(1.0))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from suites import probes
 
 from agents import catalog, dreamer, random_policy
 from agents.api import AgentContext, Progress
 from agents.per_seed import each
+from suites import probes
 from tests.agents.driving import Driver
 
 TINY = dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, depth=1, horizon=3, batch_sequences=2, batch_length=4,
