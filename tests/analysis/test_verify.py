@@ -254,8 +254,9 @@ def test_runs_folders_are_verified_under_their_own_protocol(tmp_path: Path) -> N
 
 
 def test_a_plan_knows_what_runs_cost(tmp_path: Path) -> None:
-    ours, theirs = record(tmp_path / "ours", seeds=3, cohort=[0, 1, 2]), record(tmp_path / "theirs", seed=1, seeds=20)
-    _, verdict = run(tmp_path, ours, theirs, margin=0.011)
+    ours = record(tmp_path / "ours", seed=3, seeds=3, cohort=[0, 1, 2])
+    theirs = record(tmp_path / "theirs", seed=1, seeds=20)
+    _, verdict = run(tmp_path, ours, theirs, margin=0.02)
     assert verdict["status"] == "inconclusive"
     more = verdict["plans"][0]["seeds"] - 3
     hours = 20_000 / 100 / 3 / 3600  # make_run: 100 env_steps a second for a cohort of three
