@@ -1,7 +1,8 @@
-"""Draws figure4-miniature: Figure 4 of the Dreamer paper on a probe. About fifteen minutes on one core.
+"""Draws figure4-miniature: Figure 4 of the Dreamer paper on a probe. About twenty minutes on one core; it may be interrupted.
 
-    python docs/figures/figure4_miniature.py            train every cell that the CSV lacks, and draw
-    python docs/figures/figure4_miniature.py --draw     draw from the CSV
+    python docs/figures/figure4_miniature.py          train every cell that the CSV lacks, and draw
+    python docs/figures/figure4_miniature.py 3 6      only those horizons
+    python docs/figures/figure4_miniature.py draw     draw from the CSV
 
 The probe pays for its first action only 13 steps later, or at once a lure of 0.3: what lies beyond the horizon of
 imagination is invisible to an actor without a value and to a planner. Sizes: tests/agents/probe_training.py.
@@ -10,6 +11,7 @@ imagination is invisible to an actor without a value and to a planner. Sizes: te
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +26,7 @@ SEEDS = (0, 1, 2, 3, 4)
 ARMS = {"dreamer": ("Dreamer", "#0072b2", "o"), "no_value": ("no value", "#d55e00", "s"), "planet": ("PlaNet", "#009e73", "^")}
 
 
-def train() -> None:
+def train(horizons: Sequence[int]) -> None:
     """Adds one row per (arm, horizon, seed) to the CSV as it is earned."""
     from probe_training import score
 
@@ -35,7 +37,7 @@ def train() -> None:
 
     rows = pd.read_csv(CSV).to_dict("records") if CSV.exists() else []
     known = {(row["arm"], row["horizon"]) for row in rows}
-    for horizon in HORIZONS:
+    for horizon in horizons:
         for arm in ARMS:
             if (arm, horizon) in known:
                 continue
@@ -73,6 +75,6 @@ def draw() -> None:
 
 
 if __name__ == "__main__":
-    if "--draw" not in sys.argv[1:]:
-        train()
+    if sys.argv[1:] != ["draw"]:
+        train([int(argument) for argument in sys.argv[1:]] or HORIZONS)
     draw()

@@ -1,0 +1,61 @@
+"""Every arm on tasks whose best return is known, and the miniature of the Dreamer paper's Figure 4.
+
+One seed, vectors instead of pixels, networks of a few dozen units: seconds each. An arm that fails a probe has the fault the
+probe is named for in suites/probes.py.
+"""
+
+import pytest
+from probe_training import score
+
+from suites import catalog
+
+ARMS = ("dreamer", "no_value", "planet", "sac")
+SETTINGS = {"prefill_env_steps": 200, "batch_length": 8, "updates": 2, "discount": 0.9, "actor_learning_rate": 2e-3,
+            "exploration": 0.5, "planner_horizon": 3}
+TERMINATING = {**SETTINGS, "batch_length": 12, "planner_horizon": 5, "predict_discount": True, "planner_discounted": True}
+DISCRETE = {"kl_scale": 0.1}
+
+HORIZON, DELAY = 5, 12
+
+
+def share_of_optimum(arm, probe, *, decisions, discrete=False, **settings):
+    def make():
+        return catalog.make(probe, pixels=False, discrete=discrete)
+
+    extra = DISCRETE if discrete else {}
+    return score(arm, make, (0,), decisions=decisions, **settings, **extra)[0] / make().unwrapped.optimal_return
+
+
+@pytest.mark.parametrize(("probe", "decisions"), [("probe_one_step", 80), ("probe_two_step", 120), ("probe_action", 120)])
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_solves_what_lies_within_its_horizon(arm, probe, decisions):
+    assert share_of_optimum(arm, probe, decisions=decisions, **SETTINGS) >= 0.9
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_that_predicts_the_end_stays_out_of_the_trap(arm):
+    """Leaving pays 1.5 and ends the episode, staying pays 1 and goes on: 90% is out of reach without a model of the end."""
+    assert share_of_optimum(arm, "probe_terminal", decisions=110, **TERMINATING) >= 0.9
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_plays_discrete_actions(arm):
+    assert share_of_optimum(arm, "probe_action", decisions=120, discrete=True, **SETTINGS) >= 0.9
+
+
+def beyond(arm):
+    def make():
+        return catalog.make("probe_beyond", delay=DELAY)
+
+    return score(arm, make, (0,), decisions=250, horizon=HORIZON, planner_horizon=HORIZON)[0]
+
+
+def test_a_value_sees_beyond_the_horizon():
+    """The reward of 1 is 13 steps away, the imagination ends after 5: Dreamer's value carries it back to the choice."""
+    assert beyond("dreamer") >= 0.9
+
+
+@pytest.mark.parametrize("arm", ["no_value", "planet"])
+def test_without_a_value_what_lies_beyond_the_horizon_does_not_exist(arm):
+    """Both sum at most 5 imagined rewards; at the choice only the lure of 0.3 is among them, so they cannot prefer the 1."""
+    assert 0.2 <= beyond(arm) <= 0.5

@@ -1,0 +1,63 @@
+"""Every variant of the backbone trains and acts through the learner, with each kind of arm that could trip over it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
+
+from agents import catalog
+from agents.api import AgentContext, TimeStep
+from agents.models.reduced_bits import reduced
+
+VARIANTS = {
+    "contrastive": {"representation": "contrastive"},
+    "contrastive, images vary": {"representation": "contrastive_images"},
+    "reward only": {"representation": "reward_only"},
+    "deterministic": {"dynamics": "deterministic"},
+    "stochastic": {"dynamics": "stochastic"},
+    "categorical": {"dynamics": "categorical", "latent_classes": 4, "kl_balance": 0.8, "free_nats": 0.0},
+    "overshooting and global prior": {"overshooting_distance": 4, "global_prior_scale": 0.1},
+    "plain sums": {"undiscounted": True},
+    "every fifth bit": {"image_bits": 5, "activation": "relu"},
+}
+ARM_OF = {"categorical": "planet", "stochastic": "sac", "plain sums": "no_value"}
+
+
+@pytest.mark.parametrize("lift", ["loop", "vmap"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variant_trains_and_acts(name, lift):
+    entry = catalog.find(ARM_OF.get(name, "dreamer"))
+    options = entry.options("paper")
+    known = {field.name for field in dataclasses.fields(options)}
+    small = {**TINY, "planner_candidates": 4, "planner_elites": 2, "planner_iterations": 1, "planner_horizon": 2, "horizon": 3}
+    options = dataclasses.replace(options, **{key: value for key, value in small.items() if key in known}, **VARIANTS[name])
+    agent = entry.build(options, AgentContext(
+        observation_space=OBSERVATION, action_space=ACTIONS["continuous"], seeds=(0,), num_envs=1, action_repeat=1,
+        budget_env_steps=100))
+    agent.learner.lift = lift
+    feed(agent, "continuous")
+    before = agent.learner.groups["world_model"].values.clone()
+    agent.update()
+    metrics = agent.metrics()
+    assert np.isfinite(metrics["model_loss"]).all()
+    assert not agent.diverged.any()
+    assert (agent.learner.groups["world_model"].values != before).any()
+    observation = {"image": np.zeros((1, 1, 64, 64, 3), np.uint8), "vector": np.zeros((1, 1, 2), np.float32)}
+    flags = [np.full((1, 1), flag) for flag in (True, False, False)]
+    action, _ = agent.act(agent.initial(1), TimeStep(observation, np.zeros((1, 1), np.float32), *flags), explore=True)
+    assert np.abs(action).max() <= 1.0
+
+
+def test_the_default_backbone_is_the_papers():
+    options = catalog.find("dreamer").options("paper")
+    chosen = {name: getattr(options, name) for name in ("representation", "dynamics", "kl_balance", "overshooting_distance",
+                                                        "global_prior_scale", "image_bits", "activation", "reward_scale")}
+    assert chosen == {"representation": "reconstruction", "dynamics": "rssm", "kl_balance": 0.0, "overshooting_distance": 0,
+                      "global_prior_scale": 0.0, "image_bits": 8, "activation": "elu", "reward_scale": 1.0}
+
+
+def test_five_bits_leave_32_levels_in_the_middle_of_their_bins():
+    every = torch.arange(256, dtype=torch.uint8)
+    assert reduced(every, 5).tolist() == [8 * (value // 8) + 4 for value in range(256)]
