@@ -200,7 +200,7 @@ class _Team:
             self._processes.append(process)
         answers = [self._hear(worker) for worker in range(workers)]
         self.observation_space, self.action_space = answers[0]
-        size = _shared_bytes(count, self.observation_space, self.action_space)
+        self.shared_bytes = size = _shared_bytes(count, self.observation_space, self.action_space)
         # A file without a name: a killed run leaves nothing behind in /dev/shm.
         with tempfile.TemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as file:
             file.truncate(size)
