@@ -14,7 +14,8 @@ def play(replay, lane, episode, steps, *, end=True, terminal=False):
     for t in range(steps + 1):
         last = end and t == steps
         replay.add(lane, np.array([t * 1.0]), {"vector": np.array([episode, t]),
-                                               "image": np.full((2, 2, 1), t % 256, np.uint8)}, 10.0 * t, t == 0, last, last and terminal)
+                                               "image": np.full((2, 2, 1), t % 256, np.uint8)},
+                   10.0 * t, t == 0, last, last and terminal)
 
 
 def draw(replay, length, sequences, seed=0, **options):
