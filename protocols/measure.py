@@ -31,6 +31,8 @@ from suites import catalog as suites
 
 SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
 UPDATES, ACTS = 3, 5
+ROW_OVERHEAD_BYTES = 12
+"""reward, is_first and is_terminal of one row (agents/replay.py)."""
 EPISODE_DECISIONS, FILL_DECISIONS = 100, 300
 
 
@@ -89,7 +91,10 @@ def measure_agent(
     device: str,
     updates: int = UPDATES,
 ) -> AgentCost:
-    """One program of `seeds` seeds, fed with drawn observations; `updates` are timed after a first. Run in a process of its own."""
+    """One program of `seeds` seeds, fed with drawn observations; `updates` are timed after a first.
+
+    Run in a process of its own.
+    """
     entry = agents.find(name)
     device = agents.resolve_device(device)
     options: Any = replace(entry.options(profile), **overrides)
@@ -131,7 +136,8 @@ def measure_agent(
     else:
         first, pretrain = player.first_gradient_env_steps, 0
         per_env_step = player.gradient_steps / max(1, player.env_steps - first) if learns else 0.0
-    row = 8 + 4 * int(np.prod(action_space.shape or (1,)))  # reward, flags, action
+    width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
+    row = ROW_OVERHEAD_BYTES + 4 * width
     for space in observation_space.values():
         row += int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize  # type: ignore[arg-type]
     return AgentCost(
@@ -147,7 +153,7 @@ def measure_agent(
         gradient_steps_per_env_step=per_env_step,
         memory_bytes=_resident_bytes(),
         checkpoint_bytes=checkpoint_bytes,
-        replay_bytes_per_env_step=row / action_repeat if learns else 0.0,
+        replay_bytes_per_env_step=row / action_repeat if entry.keeps_replay() else 0.0,
     )
 
 

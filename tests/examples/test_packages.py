@@ -74,7 +74,8 @@ def test_the_agent_passes_the_check(environment, tmp_path):
 
 
 def test_the_suite_passes_the_check(environment, tmp_path):
-    code = "from suites.conformance import check_suite; print([check_suite(task) for task in ('point_reach', 'point_reach_sparse')])"
+    names = "'point_reach', 'point_reach_sparse'"
+    code = f"from suites.conformance import check_suite; print([check_suite(task) for task in ({names})])"
     done = subprocess.run([environment, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=variables())
     assert done.stdout == "[[], []]\n", done.stdout + done.stderr
 
