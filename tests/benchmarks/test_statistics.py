@@ -53,10 +53,8 @@ def compare(benchmark: Any, ours: Callable[[], Any], oracle: Callable[[], Any], 
     benchmark.extra_info.update(
         rliable_seconds=round(oracle_seconds, 3), rliable_scaled_by=scale, times_faster=round(ratio, 1), wanted=wanted
     )
-    print(
     seconds = benchmark.stats.stats.median
     print(f"\n{benchmark.name}: {seconds:.4f} s, rliable {oracle_seconds:.1f} s (scaled by {scale:g}), {ratio:,.0f} x")
-    )
     assert ratio >= wanted
 
 
