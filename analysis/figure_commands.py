@@ -40,10 +40,11 @@ class FigureCommand:
 
     name: tyro.conf.Positional[FigureName]
     """Which figure: those of the Dreamer paper by number, or by what they show."""
-    scores: tyro.conf.Positional[tuple[Path, ...]]
+    scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files, side by side."""
     references: tuple[str, ...] = ()
-    """Score files, or dreamer-2020-appendix-g, whose final scores are drawn as lines (curves, fig9, fig10)."""
+    """Whose final scores are drawn as lines (curves, fig9, fig10): dreamer-2020-appendix-g, or a score file, FILE:method,method
+    for some of it."""
     out: Path = Path("figures")
     """Folder of the three files."""
     protocol: str | None = None

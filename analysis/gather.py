@@ -66,7 +66,7 @@ def gather(
     if not parts:
         raise ValueError(f"{', '.join(map(str, paths))} holds no evaluation{f' of {protocol}' if protocol else ''} to draw")
     table = pd.concat(parts, ignore_index=True)
-    table = _chosen(_chosen(table, "method", methods), "task", tasks)
+    table = chosen(chosen(table, "method", methods), "task", tasks)
     rule = None
     if len(found) == 1 and at is None and not window and table["protocol"].nunique() == 1:
         rule, at = ScoreRule(**found[0].data["score_rule"]), found[0].data["env_steps"]
@@ -85,7 +85,8 @@ def gather(
     )
 
 
-def _chosen(table: pd.DataFrame, column: str, wanted: Sequence[str]) -> pd.DataFrame:
+def chosen(table: pd.DataFrame, column: str, wanted: Sequence[str]) -> pd.DataFrame:
+    """The rows whose column is one of `wanted`, all where none is named. ValueError with the nearest name of an unknown one."""
     there = sorted(table[column].unique())
     for name in wanted:
         if name not in there:

@@ -92,15 +92,8 @@ def _panel(
                 linewidth=1.0,
             )
             if recorded and not math.isnan(row.low):
-                axes.errorbar(
-                    position,
-                    row.score,
-                    yerr=[[max(row.score - row.low, 0)], [max(row.high - row.score, 0)]],
-                    color=INK,
-                    capsize=2.5,
-                    linewidth=1.1,
-                    path_effects=[withStroke(linewidth=2.6, foreground="white")],
-                )
+                outline = [withStroke(linewidth=3.2, foreground="white")]  # seen on a dark bar as on paper
+                axes.vlines(position, row.low, row.high, color=INK, linewidth=1.5, path_effects=outline)
             own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
             spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
             axes.scatter(spread, own, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from analysis.figures.drawing import Drawing
 from analysis.figures.efficiency import efficiency
 from analysis.figures.intervals import aggregates, differences, improvement, profiles
 from analysis.figures.sweeps import fig4
+from analysis.gather import chosen
 from analysis.material import Material
 from analysis.style import REPEATS, base_name, short_count
 
@@ -28,8 +30,8 @@ def _only(material: Material, figure: str, methods: Sequence[str], wanted: str, 
     """The material cut to some methods and, where it has any of them, to some tasks."""
     if not methods:
         raise ValueError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(material.methods)}")
-    chosen = [task for task in tasks or () if task in material.tasks] or material.tasks
-    keep = material.table["method"].isin(methods) & material.table["task"].isin(chosen)
+    shown = [task for task in tasks or () if task in material.tasks] or material.tasks
+    keep = material.table["method"].isin(methods) & material.table["task"].isin(shown)
     return replace(material, table=material.table[keep])
 
 
@@ -138,7 +140,10 @@ WITH_LINES = ("fig9", "fig10", "curves")
 
 
 def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame | None:
-    """Final mean per task of references: task, label, score, source. A name is a shipped reference or a score file."""
+    """Final mean per task of references: task, label, score, source.
+
+    names  a shipped reference, a score file, or some of its methods: "scores.csv:dqn,rainbow"
+    """
     if not names:
         return None
     parts = []
@@ -146,14 +151,14 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
         if name in references.NAMES:
             published = materials.published_for(tasks)
             parts.append(published.assign(label=published["method"], source="Appendix G")[["task", "label", "score", "source"]])
-        else:
-            chosen = tables.select(tables.read([name]), short="drop")
-            means = (
-                chosen.scores.groupby(["method", "task"], as_index=False)["score"].mean().rename(columns={"method": "label"})
-            )
-            parts.append(
-                means.assign(source=f"{short_count(chosen.budget_env_steps)} env steps")[["task", "label", "score", "source"]]
-            )
+            continue
+        path, _, wanted = name.rpartition(":") if ":" in name and not Path(name).exists() else (name, "", "")
+        table = tables.read([path])
+        if wanted:
+            table = chosen(table, "method", wanted.split(","))
+        selection = tables.select(table, short="drop")
+        means = selection.scores.groupby(["method", "task"], as_index=False)["score"].mean().rename(columns={"method": "label"})
+        parts.append(means.assign(source=f"{short_count(selection.budget_env_steps)} env steps"))
     lines = pd.concat(parts, ignore_index=True)
     return lines[lines["task"].isin(list(tasks))]
 

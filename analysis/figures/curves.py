@@ -172,6 +172,8 @@ def curves(
             axes.set_title(task_label(task), loc="left")
             env_steps_axis(axes)
             axes.margins(x=0.02)
+            if abs(axes.dataLim.y1) >= 10_000:
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
             if material.normalization == "dmc" and len(tasks) > 1:
                 axes.set_ylim(-20, 1020)
         label_bottom(every, "env steps")
@@ -192,6 +194,14 @@ def curves(
         title=title,
         figure=figure,
         data=data.reindex(columns=columns),
-        caption=f"{title}, {material.title}. Episode return of the noise-free evaluations against simulator steps; thin lines: "
-        f"single seeds; thick: their mean, as far as all of them go; {seeds_in_words(table)}.{material.left_out}{note}",
+        caption=f"{title}, {material.title}. Episode return against simulator steps; thin lines: single seeds; thick: their "
+        f"mean, as far as all of them go; {seeds_in_words(table)}.{_short(material)}{note}",
     )
+
+
+def _short(material: Material) -> str:
+    count = len(material.selection.left_out)
+    if not count:
+        return ""
+    runs = "1 run that stops" if count == 1 else f"{count} runs that stop"
+    return f" {runs} before {material.budget} not in the mean."
