@@ -21,7 +21,7 @@ class RunCommand:
     """
 
     protocol: tyro.conf.Positional[str]
-    """Which protocol, for example quick@1 (see `list protocols`)."""
+    """Which protocol, for example quick@1 (see `list protocols`), or which comparison (see `list ablations`)."""
     agents: tuple[str, ...] = ()
     """Which agents; those of the protocol's table when left out."""
     tasks: tuple[str, ...] = ()
@@ -54,55 +54,71 @@ class RunCommand:
     """Keep a video of the last evaluation's first episode."""
 
     def run(self) -> int:
-        from protocols import catalog, checkpoint
-        from protocols.grid import check_records, grid
+        from protocols import checkpoint
+        from protocols.grid import check_records
         from protocols.store import REPLAY
         from protocols.terminal import console_for_tables
 
-        protocol = catalog.find(self.protocol)
-        agents = self._agents(catalog.default_agents(protocol))
         for name, value, least in (("--workers", self.workers, 0), ("--seeds-per-program", self.seeds_per_program, 1)):
             if value is not None and value < least:
                 raise ValueError(f"{name} {value} is too small; expected at least {least}")
-        overrides = self._overrides(agents, protocol.agent_profile)
-        wanted = grid(root=self.runs, protocol=protocol, agents=agents, tasks=self.tasks, seeds=self.seeds, overrides=overrides,
-                      limit_env_steps=self.limit)
-        check_records(self.runs, protocol)
-        cells = wanted.cells()
-        busy = next((cell for cell in cells if cell.state == "running"), None)
+        grids = self._grids()
+        for wanted in grids:
+            check_records(self.runs, wanted.protocol)
+        cells = [(wanted, wanted.cells()) for wanted in grids]
+        every = [cell for _, own in cells for cell in own]
+        busy = next((cell for cell in every if cell.state == "running"), None)
         if busy is not None:
             raise ValueError(f"another process is working on {busy.folder}; wait for it, or stop it and run again")
+        programs = [(wanted, cohort) for wanted, own in cells for cohort in wanted.cohorts(own, self.seeds_per_program)]
+        under_way = {wanted.folder(wanted.spec(cohort.agent, cohort.task, seed))
+                     for wanted, cohort in programs for seed in cohort.seeds}
+        checkpoint.tidy([cell.folder for cell in every if cell.state == "done" and cell.folder not in under_way
+                         and (cell.folder / REPLAY).exists()])
         console = console_for_tables()
         code = 0
-        cohorts = wanted.cohorts(cells, self.seeds_per_program)
-        under_way = {(cohort.agent, cohort.task, seed) for cohort in cohorts for seed in cohort.seeds}
-        checkpoint.tidy([cell.folder for cell in cells if cell.state == "done" and (cell.folder / REPLAY).exists()
-                         and (cell.spec.agent, cell.spec.task, cell.spec.seed) not in under_way])
-        if cohorts:
-            code = self._train(wanted, cohorts, console)
+        if programs:
+            code = self._train(programs, console)
         else:
-            console.print(f"all {len(cells)} runs are complete in {self.runs}", markup=False, soft_wrap=True)
+            console.print(f"all {len(every)} runs are complete in {self.runs}", markup=False, soft_wrap=True)
         if code == 0:
             from protocols.display import results_table
 
-            console.print(results_table(wanted.cells()))
+            console.print(results_table([cell for wanted in grids for cell in wanted.cells()]))
         return code
 
-    def _agents(self, default: tuple[str, ...]) -> tuple[str, ...]:
-        from agents import catalog
+    def _grids(self) -> list[Any]:
+        """One grid for a protocol, or one for every row of a comparison of protocols/ablations.py."""
+        from agents import catalog as agents
+        from protocols import ablations, catalog
+        from protocols.grid import grid
 
-        return tuple(catalog.find(name).name for name in self.agents or default)
-
-    def _overrides(self, agents: tuple[str, ...], profile: str) -> dict[str, Any]:
-        if not self.set:
-            return {}
-        from agents import catalog
-        from protocols.overrides import parse
-
+        rows: list[tuple[Any, tuple[str, ...], dict[str, Any], tuple[str, ...]]]
         assignments = [assignment for group in self.set for assignment in group]
-        return [parse(assignments, catalog.find(name).options(profile), name) for name in agents][-1]
+        if ablations.is_grid(self.protocol):
+            comparison = ablations.find(self.protocol)
+            for name in self.agents:
+                if name not in {row.agent for row in comparison.rows}:
+                    raise ValueError(f"{comparison.name} has no row of agent {name!r}; "
+                                     f"it has {', '.join(dict.fromkeys(row.agent for row in comparison.rows))}")
+            rows = [(catalog.find(row.protocol), (row.agent,), dict(row.overrides), self.tasks or comparison.tasks)
+                    for row in comparison.rows if not self.agents or row.agent in self.agents]
+        else:
+            protocol = catalog.find(self.protocol)
+            rows = [(protocol, tuple(agents.find(name).name for name in self.agents or catalog.default_agents(protocol)), {},
+                     self.tasks)]
+        found = []
+        for protocol, names, overrides, tasks in rows:
+            if assignments:
+                from protocols.overrides import parse
 
-    def _train(self, wanted: Any, cohorts: Any, console: Any) -> int:
+                for name in names:
+                    overrides |= parse(assignments, agents.find(name).options(protocol.agent_profile), name)
+            found.append(grid(root=self.runs, protocol=protocol, agents=names, tasks=tasks, seeds=self.seeds,
+                              overrides=overrides, limit_env_steps=self.limit))
+        return found
+
+    def _train(self, programs: Any, console: Any) -> int:
         from agents.catalog import resolve_device
         from protocols import preflight
         from protocols.display import Display
@@ -113,8 +129,8 @@ class RunCommand:
         requests = [CohortRequest(grid=wanted, agent=cohort.agent, task=cohort.task, seeds=cohort.seeds, device=device,
                                   workers=self.workers, film=self.film, tensorboard=self.tensorboard, command=again,
                                   cpus=self.cpus_per_program, gpus=self.gpus_per_program)
-                    for cohort in cohorts]
-        preflight.check(requests)
+                    for wanted, cohort in programs]
+        preflight.check(requests, at_once=len(requests) if self.executor == "ray" else 1)
         stop = Stop()
         with stop.listening(), Display(console, [request.name for request in requests]) as display:
             EXECUTORS[self.executor](requests, display, stop, self.address)

@@ -14,6 +14,7 @@ from probe_runs import PROBE, register
 
 import dreamer_bench
 from protocols import preflight, provenance
+from protocols.ablations import Ablation, Row
 from protocols.launch import CohortRequest
 from protocols.spec import digest
 from protocols.store import find_runs, locked
@@ -73,6 +74,19 @@ def test_the_manifest_says_what_was_run_on_what(call, tmp_path):
     assert manifest["schema"] == 1
     assert json.loads(json.dumps(manifest["protocol_data"]))["tasks"] == list(PROBE.tasks)
     assert run.result()["env_steps"] == 400
+
+
+def test_a_comparison_runs_its_rows_under_their_own_names(call, tmp_path, monkeypatch):
+    rows = (Row(name="slow", agent="tally", protocol="probe@1", overrides={"rate": 0.01}),
+            Row(name="plain", agent="tally", protocol="probe@1"))
+    figure = Ablation(name="figure-0", title="", source="", choices=(), tasks=("probe_count",), rows=rows)
+    monkeypatch.setattr("protocols.ablations.BUILT_IN", (figure,))
+    code, out, error = call("run", "figure-0", "--seeds", 0, "--device", "cpu", "--workers", 0)
+    assert (code, error) == (0, "")
+    assert sorted(run.manifest["label"] for run in find_runs(tmp_path / "runs")) == sorted(row.label for row in rows)
+    assert len(out.splitlines()) == 13      # five evaluations each, and the table
+    assert call("run", "figure-0", "--seeds", 0)[1].startswith("all 2 runs are complete")
+    assert "figure-0 has no row of agent 'random'; it has tally" in call("run", "figure-0", "--agents", "random")[2]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -279,7 +279,7 @@ except OSError as error:
 
 def test_a_full_disk_is_an_error_of_the_replay_and_not_a_crash(small_disk):
     done = subprocess.run([sys.executable, "-c", REPLAY_ON_A_FULL_DISK, str(small_disk)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "No space left on device"), done.stderr      # a mapped file dies by SIGBUS
+    assert (done.returncode, done.stdout.strip()) == (0, "No space left on device"), done.stderr      # not SIGBUS
 
 
 @pytest.mark.parametrize("damage", [os.unlink, lambda path: os.truncate(path, 4096)])
