@@ -33,6 +33,7 @@ class Lane:
         block, place = divmod(self.rows, self.block_rows)
         if block == len(self._blocks):
             self._blocks.append(self._new_block(block))
+        if place == 0:
             self._reserved = 0
         if self.folder is not None:
             self._reserve(self.folder, block, place * self.row.itemsize)
