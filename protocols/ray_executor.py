@@ -8,6 +8,7 @@ comes through one small actor on its own node; a program does not need it to go 
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from protocols.store import is_locked
 
 MAX_RETRIES = 100
 """Lost workers or nodes per program; a program that goes on from its checkpoint loses little each time."""
-POLL_SECONDS = 0.5
+POLL_SECONDS, CONNECT_SECONDS = 0.5, 10.0
 LOCK_SECONDS = 120.0
 """How long a program that was started again waits for its lost predecessor to be really gone."""
 
@@ -182,12 +183,27 @@ def _absolute(request: CohortRequest) -> CohortRequest:
 
 def _connect(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_address(address)
     options: dict[str, Any] = {} if address is not None else {"include_dashboard": False}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
     except (ConnectionError, TimeoutError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"no Ray cluster answers at {address or 'this machine'} ({reason}); try `ray start --head`") from None
+
+
+def _check_address(address: str | None) -> None:
+    """Asks the port itself: Ray would try for minutes."""
+    if address in (None, "auto", "local"):
+        return
+    assert address is not None
+    host, colon, port = address.rpartition(":")
+    if "/" in address or not colon or not port.isdigit():
+        raise ValueError(f"--address expects auto or host:port of a cluster this machine belongs to, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ValueError(f"no Ray cluster answers at {address} ({error.strerror or error}); try `ray start --head`") from None
 
 
 def _ray() -> Any:

@@ -141,3 +141,12 @@ def test_a_users_error_comes_back_in_one_line_after_the_others_have_ended(tmp_pa
         execute([bad, good], Silent(), Stop(), None)
     assert "\n" not in str(caught.value)
     assert {run.state() for run in find_runs(tmp_path)} == {"done"}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "somewhere"])
+def test_an_address_without_a_cluster_is_refused_at_once(address):
+    from protocols.ray_executor import _check_address
+
+    with pytest.raises(ValueError, match="no Ray cluster answers|expects auto or host:port") as caught:
+        _check_address(address)
+    assert "\n" not in str(caught.value)
