@@ -60,7 +60,7 @@ class GRU(nn.Module):
 class MLP(nn.Module):
     """`layers` hidden layers (ELU unless told otherwise) and a linear output, float32: [..., inputs] -> [..., outputs]."""
 
-    def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int, activation: Callable[[Tensor], Tensor] = elu):
+    def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int, activation: Callable[..., Tensor] = elu):
         super().__init__()
         self.activation = activation
         widths = [inputs, *[hidden] * layers, outputs]
@@ -68,14 +68,14 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
+            x = self.activation(layer(x), inplace=True)        # halves the memory of imagination
         return self.layers[-1](x).float()
 
 
 class Scalar(nn.Module):
     """One number per position: [..., inputs] -> [...], float32."""
 
-    def __init__(self, inputs: int, *, layers: int, hidden: int, activation: Callable[[Tensor], Tensor] = elu):
+    def __init__(self, inputs: int, *, layers: int, hidden: int, activation: Callable[..., Tensor] = elu):
         super().__init__()
         self.mlp = MLP(inputs, 1, layers=layers, hidden=hidden, activation=activation)
 
