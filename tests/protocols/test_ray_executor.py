@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -147,6 +149,16 @@ def test_a_users_error_comes_back_in_one_line_after_the_others_have_ended(tmp_pa
 def test_an_address_without_a_cluster_is_refused_at_once(address):
     from protocols.ray_executor import _check_address
 
-    with pytest.raises(ValueError, match="no Ray cluster answers|expects auto or host:port") as caught:
+    with pytest.raises(ValueError, match=r"no Ray cluster answers|expects auto or host:port") as caught:
         _check_address(address)
     assert "\n" not in str(caught.value)
+
+
+def test_the_command_trains_on_a_cluster_that_is_there(tmp_path, cluster):
+    arguments = ["run", "probe@1", "--agents", "random", "--executor", "ray", "--address", cluster.address, "--runs", "runs"]
+    command = [sys.executable, probe_runs.__file__, *arguments, "--no-film", "--workers", "0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    runs = find_runs(tmp_path / "runs")
+    assert [run.state() for run in runs] == ["done"] * 4
+    assert len({run.sessions()[0]["pid"] for run in runs}) == 2
