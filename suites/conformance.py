@@ -24,6 +24,7 @@ from suites import catalog
 SEEDS = (3, 4)
 LONG_LOOK = 40
 KEPT = 5
+CUT = 4
 
 
 def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **options: Any) -> list[str]:
@@ -58,7 +59,7 @@ def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **o
     second = make()
     try:
         second.reset(seed=SEEDS[1])
-        _step(second, _actions(second.action_space, SEEDS[1], 1)[0])
+        second.step(_actions(second.action_space, SEEDS[1], 1)[0])
         fresh, _ = _episode(second, SEEDS[0], steps)    # from the middle of another episode
         if fresh != reference:
             problems.append(f"reset(seed={SEEDS[0]}) gives another episode in a second environment")
@@ -107,11 +108,6 @@ def _actions(space: spaces.Space, seed: int, count: int) -> list[Any]:
     if isinstance(space, spaces.Discrete):
         return [np.int64(generator.integers(space.n)) for _ in range(count)]
     return [generator.uniform(-1, 1, space.shape).astype(np.float32) for _ in range(count)]
-
-
-def _step(environment: gymnasium.Env, action: Any) -> tuple[Mapping[str, np.ndarray], float, bool, bool]:
-    observation, reward, terminated, truncated, _ = environment.step(action)
-    return observation, float(reward), bool(terminated), bool(truncated)
 
 
 def _episode(environment: gymnasium.Env, seed: int, steps: int) -> tuple[str, list[str]]:
@@ -185,22 +181,28 @@ def _memory(kept: list[Mapping[str, np.ndarray]], copies: list[Mapping[str, np.n
 
 
 def _time_limit(task: str, options: Mapping[str, Any]) -> list[str]:
-    """A cut of four decisions ends the episode after exactly four, truncated; an earlier end is a termination."""
+    """A cut of four decisions truncates the fourth; a termination there must be one without the cut as well."""
     repeat = int(options.get("action_repeat", catalog.options_type(task)().action_repeat))
-    decisions = 4
-    environment = catalog.make(task, **{**options, "time_limit_env_steps": decisions * repeat})
+    limit = CUT * repeat
+    ended, terminated, truncated = _end(task, {**options, "time_limit_env_steps": limit})
+    if terminated and (truncated or ended == CUT):
+        natural, without_cut, _ = _end(task, {**options, "time_limit_env_steps": 2 * limit})
+        return [] if without_cut and natural == ended and not truncated else ["a time limit is a truncation, not a termination"]
+    if truncated and ended < CUT:
+        return [f"time_limit_env_steps={limit} at action_repeat={repeat} truncated decision {ended}, not {CUT}"]
+    return [] if terminated or truncated else [f"time_limit_env_steps={limit} was passed without truncation"]
+
+
+def _end(task: str, options: Mapping[str, Any]) -> tuple[int, bool, bool]:
+    """The decision that ended an episode, or the last one played, and its two flags."""
+    environment = catalog.make(task, **options)
     try:
         environment.reset(seed=SEEDS[0])
-        for index, action in enumerate(_actions(environment.action_space, SEEDS[0], decisions), start=1):
-            _, _, terminated, truncated = _step(environment, action)
-            if terminated and not truncated:
-                return []
-            if terminated and truncated and index == decisions:
-                return ["a time limit is a truncation, not a termination"]
-            if truncated and index < decisions:
-                return [f"time_limit_env_steps={decisions * repeat} at action_repeat={repeat} truncated decision {index}, "
-                        f"not {decisions}"]
-        return [] if truncated else [f"time_limit_env_steps={decisions * repeat} was passed without truncation"]
+        for decision, action in enumerate(_actions(environment.action_space, SEEDS[0], CUT), start=1):
+            _, _, terminated, truncated, _ = environment.step(action)
+            if terminated or truncated:
+                return decision, bool(terminated), bool(truncated)
+        return CUT, False, False
     finally:
         environment.close()
 

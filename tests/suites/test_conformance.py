@@ -121,7 +121,14 @@ class IgnoresLimit(probes.OneStep):
         self.limit = 8
 
 
-@pytest.mark.parametrize(("faulty", "accusation"), [(TerminatesAtLimit, "truncation, not a termination"),
+class TerminatesInstead(probes.OneStep):
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward, terminated or truncated, False, info
+
+
+@pytest.mark.parametrize(("faulty", "accusation"), [(TerminatesInstead, "truncation, not a termination"),
+                                                    (TerminatesAtLimit, "truncation, not a termination"),
                                                     (IgnoresLimit, "passed without truncation")])
 def test_a_wrong_time_limit_is_accused(faulty, accusation, monkeypatch):
     monkeypatch.setitem(probes.PROBES, "probe_one_step", faulty)

@@ -85,9 +85,10 @@ def test_what_was_shown_is_never_overwritten(workers):
     first = lanes.reset([1, 2])
     kept = first["vector"].copy()
     stepped = lanes.step(np.zeros((2, 1), np.float32))
-    again = stepped.reward.copy()
+    seen, again = stepped.observation["vector"].copy(), stepped.reward.copy()
     lanes.step(np.zeros((2, 1), np.float32))
     np.testing.assert_array_equal(first["vector"], kept)
+    np.testing.assert_array_equal(stepped.observation["vector"], seen)
     np.testing.assert_array_equal(stepped.reward, again)
     lanes.close()
 
