@@ -145,12 +145,15 @@ def select(
         )
     reached = table.groupby(RUN)["env_steps"].agg(last="max", tolerance=_interval)
     reached["short"] = reached["last"] < at - reached["tolerance"].clip(lower=at // 100)
+    if rule.kind == "final":  # a run that was stopped before its final evaluation came to the budget but has no score
+        reached["short"] |= ~table.groupby(RUN)["final"].any()
     late = reached[reached["short"]]
     if len(late) and short == "fail":
         (method, task, seed), row = late.index[0], late.iloc[0]
         more = f" and {len(late) - 1} more runs stop" if len(late) > 1 else " stops"
+        where = "it ends" if row["last"] < at else "it has no final evaluation, and ends"
         raise InvalidData(
-            f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps (it ends at {int(row['last']):,}); "
+            f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps ({where} at {int(row['last']):,}); "
             "compare earlier with --at, or say --short drop or --short carry"
         )
     if short == "drop":
@@ -162,19 +165,15 @@ def select(
         used = points[points["env_steps"] == points.groupby(RUN)["env_steps"].transform("max")]
     grouped = used.groupby(RUN)
     scores = grouped.agg(score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size")).reset_index()
-    _refuse_holes(points, scores, rule, at)
     scores["carried"] = _lookup(reached["short"], scores) if len(scores) else False
-    left_out = (
-        late.reset_index()[[*RUN, "last"]].rename(columns={"last": "env_steps"})
-        if short == "drop"
-        else late.iloc[:0].reset_index()
-    )
+    unused = reached[~reached.index.isin(pd.MultiIndex.from_frame(scores[RUN]))]
+    left_out = unused[unused["short"]].reset_index().rename(columns={"last": "env_steps"})
+    _refuse_holes(unused[~unused["short"]].index, rule, at)
     if scores.empty:
         raise InvalidData(f"every run stops short of {at:,} env_steps; compare earlier with --at")
-    assert isinstance(left_out, pd.DataFrame)
     return Selection(
         scores=scores,
-        left_out=left_out.reindex(columns=[*RUN, "env_steps"]).astype({"env_steps": "int64"}),
+        left_out=left_out[[*RUN, "env_steps"]].astype({"env_steps": "int64"}),
         rule=_in_words(rule, at),
         budget_env_steps=at,
     )
@@ -252,15 +251,13 @@ def _lookup(by_run: pd.Series, frame: pd.DataFrame) -> Any:
     return by_run.reindex(pd.MultiIndex.from_frame(frame[RUN])).to_numpy()
 
 
-def _refuse_holes(points: pd.DataFrame, scores: pd.DataFrame, rule: ScoreRule, at: int) -> None:
-    expected, found = points[RUN].drop_duplicates(), scores[RUN]
-    if len(expected) > len(found):
-        missing = expected.merge(found, how="left", indicator=True).query("_merge == 'left_only'").iloc[0]
-        raise InvalidData(
-            f"{missing['method']}, {missing['task']}, seed {missing['seed']} has no point in the last "
-            f"{rule.window_env_steps:,} env_steps "
-            f"before {at:,}; widen --window"
-        )
+def _refuse_holes(runs: pd.MultiIndex, rule: ScoreRule, at: int) -> None:
+    """Raises for runs that reach the budget but have no point where the rule looks."""
+    if len(runs):
+        method, task, seed = runs[0]
+        where = f"in the last {rule.window_env_steps:,} env_steps before" if rule.kind == "window" else "at or before"
+        cure = "widen --window" if rule.kind == "window" else "give a larger --at"
+        raise InvalidData(f"{method}, {task}, seed {seed} has no point {where} {at:,} env_steps; {cure}")
 
 
 def _in_words(rule: ScoreRule, at: int) -> str:

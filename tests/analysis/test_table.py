@@ -173,6 +173,24 @@ def test_a_score_that_is_no_number_is_named_with_its_line(tmp_path: Path) -> Non
         table.read([runs])
 
 
+def test_methods_without_a_final_evaluation_do_not_vanish_under_that_rule(tmp_path: Path) -> None:
+    runs = record(tmp_path / "runs")
+    file = write_csv(tmp_path / "scores.csv", curve(end=20_000, step=1_000))
+    points = table.read([runs, file])
+    with pytest.raises(InvalidData, match=r"theirs, dmc_walker_walk, seed 0 and 1 more runs stop short .* no final evaluation"):
+        table.select(points)
+    for short in ("drop", "carry"):
+        left_out = table.select(points, short=short).left_out  # type: ignore[arg-type]
+        assert left_out["method"].tolist() == ["theirs", "theirs"]
+    assert set(table.select(points, at=20_000).scores["method"]) == {"dreamer", "random", "theirs"}
+
+
+def test_a_run_without_a_point_before_the_budget_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "scores.csv", [*curve("early"), *[("late", "walker_walk", 0, x, 1) for x in (500, 600)]])
+    with pytest.raises(InvalidData, match="late, dmc_walker_walk, seed 0 has no point at or before 100"):
+        table.select(table.read([path]), at=100)
+
+
 def test_order_of_paths_does_not_matter(tmp_path: Path) -> None:
     runs, path = record(tmp_path / "runs"), write_csv(tmp_path / "scores.csv", curve())
     pd.testing.assert_frame_equal(table.read([runs, path]), table.read([path, runs]))
