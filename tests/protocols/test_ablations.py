@@ -54,3 +54,16 @@ def test_an_unknown_grid_is_refused_with_the_nearest_name():
 def test_a_grid_is_not_taken_for_a_protocol():
     with pytest.raises(ValueError, match="grid over dmc-5m@1, dmc-repeat-1@1, dmc-repeat-4@1"):
         catalog.find("dmc-repeat@1")
+
+
+@ALL
+def test_what_a_row_sets_is_an_option_of_its_agent(ablation):
+    from dataclasses import replace
+
+    from agents import catalog as agents
+
+    for row in ablation.rows:
+        options = agents.find(row.agent).options(catalog.find(row.protocol).agent_profile)
+        changed = replace(options, **row.overrides)
+        assert all(isinstance(value, type(getattr(options, name))) for name, value in row.overrides.items())
+        assert (changed == options) == (not row.overrides), "setting what is set already would file the same runs apart"
