@@ -23,8 +23,8 @@ from protocols.cadence import cadence_of
 from protocols.spec import Protocol, RunSpec, Scalar, digest
 
 SCHEMA = 1
-KEPT_CHECKPOINTS = 2
-"""Generations that a run keeps (protocols/checkpoint.py); while the next is written there is one more."""
+EXTRA_CHECKPOINTS = 2
+"""A finished run keeps one generation; a running one has another, and a third while it is written (protocols/checkpoint.py)."""
 RECORD_BYTES_PER_EPISODE = 300
 """Measured: a line of episodes.jsonl and its share of metrics.jsonl."""
 
@@ -186,7 +186,7 @@ def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices:
     at_once = min(devices, len(seconds))
     runs = len(cell.tasks) * len(protocol.seeds)
     episodes = _episodes(protocol, cell.tasks[0])
-    kept = KEPT_CHECKPOINTS * agent.checkpoint_bytes + RECORD_BYTES_PER_EPISODE * episodes
+    kept = agent.checkpoint_bytes + RECORD_BYTES_PER_EPISODE * episodes
     replay = math.ceil(agent.replay_bytes_per_env_step * protocol.env_steps)
     widest = min(seeds_per_program, len(protocol.seeds))
     return Estimate(
@@ -197,7 +197,7 @@ def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices:
         gradient_steps_per_run=gradient_steps(protocol, agent),
         wall_seconds=makespan(seconds, devices),
         device_seconds=sum(seconds),
-        disk_bytes=runs * kept + at_once * widest * (replay + agent.checkpoint_bytes),
+        disk_bytes=runs * kept + at_once * widest * (replay + EXTRA_CHECKPOINTS * agent.checkpoint_bytes),
         kept_bytes=runs * kept,
         memory_bytes=at_once * agent.memory_bytes,
         notes=tuple(dict.fromkeys(notes)),
@@ -214,60 +214,6 @@ def makespan(seconds: Iterable[float], devices: int) -> float:
     return max(free)
 
 
-def table(estimates: Sequence[Estimate], *, devices: int) -> str:
-    """The plan for people: a line per agent, the sum, and what was assumed."""
-    head = (
-        "protocol",
-        "agent",
-        "runs",
-        "programs",
-        "updates/run",
-        "wall time",
-        "device hours",
-        "disk at most",
-        "disk kept",
-        "memory",
-    )
-    rows = [
-        (
-            one.protocol,
-            one.label,
-            f"{one.runs}",
-            f"{one.programs}",
-            f"{one.gradient_steps_per_run:,}",
-            _duration(one.wall_seconds),
-            f"{one.device_seconds / 3600:,.2f}",
-            _bytes(one.disk_bytes),
-            _bytes(one.kept_bytes),
-            _bytes(one.memory_bytes),
-        )
-        for one in estimates
-    ]
-    kept = sum(one.kept_bytes for one in estimates)
-    rows.append(
-        (
-            "all",
-            "",
-            f"{sum(one.runs for one in estimates)}",
-            f"{sum(one.programs for one in estimates)}",
-            "",
-            _duration(sum(one.wall_seconds for one in estimates)),
-            f"{sum(one.device_seconds for one in estimates) / 3600:,.2f}",
-            _bytes(kept + max(one.disk_bytes - one.kept_bytes for one in estimates)),
-            _bytes(kept),
-            _bytes(max(one.memory_bytes for one in estimates)),
-        )
-    )
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
-    notes = dict.fromkeys(note for one in estimates for note in one.notes)
-    where = "one device" if devices == 1 else f"{devices} devices"
-    lines.append(
-        f"on {where}, one agent after the other; environments are stepped one by one, evaluation episodes at full length"
-    )
-    return "\n".join([*lines, *(f"note: {note}" for note in notes)])
-
-
 def as_data(measured: Measured) -> dict[str, Any]:
     """Measurements as the JSON that `read_measured` reads."""
     return {
@@ -276,22 +222,6 @@ def as_data(measured: Measured) -> dict[str, Any]:
         "agents": [asdict(cost) for cost in measured.agents],
         "environments": [asdict(cost) for cost in measured.environments],
     }
-
-
-def _duration(seconds: float) -> str:
-    minutes, _ = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours:02d} h"
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {round(seconds) % 60:02d} s"
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GB", 10**9), ("MB", 10**6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1000:.0f} kB"
 
 
 _EXPECTED = "expected a file that `dreamer-bench plan --save` or `bench` wrote"

@@ -100,7 +100,9 @@ class PlanCommand:
         }
         write_json_report(record, self.json)
         if str(self.json) != "-":
-            print(plan.table(estimates, devices=self.devices))
+            from protocols.plan_table import table
+
+            print(table(estimates, devices=self.devices))
         return 0
 
 

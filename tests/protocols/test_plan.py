@@ -80,10 +80,10 @@ def test_wall_time_is_when_the_last_device_is_done():
 
 def test_disk_holds_the_replays_of_what_runs_and_the_checkpoints_of_all():
     estimate = plan.estimate(CELL, MEASURED, seeds_per_program=1, devices=2)
-    kept_per_run = 2 * 500 + 300 * (3 * 2 + 4)
+    kept_per_run = 500 + 300 * (3 * 2 + 4)
     assert (estimate.runs, estimate.programs) == (6, 6)
     assert estimate.kept_bytes == 6 * kept_per_run
-    assert estimate.disk_bytes == 6 * kept_per_run + 2 * (3 * 1_000 + 500)  # two programs at once, one seed each
+    assert estimate.disk_bytes == 6 * kept_per_run + 2 * (3 * 1_000 + 2 * 500)  # two programs at once, one seed each
     assert estimate.memory_bytes == 2_000
     assert estimate.device_seconds == pytest.approx(3 * (235.0 + 255.0))  # toy_b: 0.02 s more in 1,000 decisions
     assert estimate.wall_seconds == pytest.approx(745.0)  # longest first: 255 + 255 + 235 beside 255 + 235 + 235
