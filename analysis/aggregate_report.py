@@ -14,13 +14,14 @@ from analysis import aggregate, curves, normalize, table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.commands import AggregateCommand
-
 CURVE_POINTS = 20
 
 
-def aggregate_scores(command: AggregateCommand) -> int:
-    """Prints the estimates; what was left out and how far the intervals can be trusted goes to standard error."""
+def aggregate_scores(command: Any) -> int:
+    """Prints the estimates that an `AggregateCommand` asks for.
+
+    What was left out, and how far the intervals can be trusted, goes to standard error.
+    """
     points = chosen(table.read(command.scores, protocol=command.protocol), command.methods, command.tasks)
     selection = table.select(points, at=command.at, window=command.window, short=command.short)
     name = normalize.for_tasks(selection.scores["task"].unique()) if command.normalize == "auto" else command.normalize

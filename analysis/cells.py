@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import bootstrap
-from analysis.table import InvalidData
+from analysis.rows import InvalidData
 
 if TYPE_CHECKING:
     import pandas as pd

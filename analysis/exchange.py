@@ -8,23 +8,21 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis import formats, normalize, table
 from analysis.formats import danijar, marl_eval
 from analysis.formats.raw import Options
-from analysis.table import InvalidData
+from analysis.rows import InvalidData, refuse_clashes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.commands import ExportCommand, ImportCommand
 
-
-def import_files(command: ImportCommand) -> int:
-    """Reads every file, checks them together, writes one tidy CSV; remarks go to standard error."""
+def import_files(command: Any) -> int:
+    """Reads the files of an `ImportCommand`, checks them together, writes one tidy CSV; remarks go to standard error."""
     import pandas as pd
 
     options = Options(
@@ -49,7 +47,7 @@ def import_files(command: ImportCommand) -> int:
         frames.append(frame)
         notes += remarks
     points = pd.concat(frames, ignore_index=True)
-    table.refuse_clashes(points)
+    refuse_clashes(points)
     points = points.sort_values(["method", "task", "seed", "env_steps", "episode", "final"], ignore_index=True)
     write_bytes(command.out, compressed(command.out, tidy(points)))
     for note in notes:
@@ -58,8 +56,8 @@ def import_files(command: ImportCommand) -> int:
     return 0
 
 
-def export_scores(command: ExportCommand) -> int:
-    """Writes the scores in one of four formats."""
+def export_scores(command: Any) -> int:
+    """Writes the scores of an `ExportCommand` in one of four formats."""
     check_target(command.out)
     points = table.read(command.scores, protocol=command.protocol)
     if command.format == "rliable":

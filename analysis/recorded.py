@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.table import COLUMNS, InvalidData
+from analysis.rows import COLUMNS, InvalidData
 from protocols import store
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from analysis.table import InvalidData
+from analysis.rows import InvalidData
 
 _DMC = (
     "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "

@@ -23,8 +23,6 @@ from protocols.spec import Protocol, ScoreRule
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.commands import VerifyCommand
-
 
 class InternalErrors:
     """Turns anything but bad input into exit code 5: Python's own 1 would read as "not reproduced"."""
@@ -39,8 +37,8 @@ class InternalErrors:
         raise SystemExit(5) from error
 
 
-def verify_scores(command: VerifyCommand) -> int:
-    """The exit code of the verdict on a command's scores; the verdict is printed and written."""
+def verify_scores(command: Any) -> int:
+    """The exit code of the verdict that a `VerifyCommand` asks for; the verdict is printed and written."""
     with InternalErrors():
         if command.non_inferior and command.improves:
             raise ValueError("--non-inferior and --improves ask different questions; choose one")
@@ -63,7 +61,7 @@ def verify_scores(command: VerifyCommand) -> int:
         return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
 
 
-def examine(command: VerifyCommand, history: History) -> tuple[Verdict, dict[str, Any]]:
+def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     """The verdict, and what identifies its question. ValueError for a question that cannot be put."""
     folders = [path for path in command.scores if path.is_dir()]
     protocol = _protocol(command, folders)
@@ -121,7 +119,7 @@ def _score(points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window:
         raise InvalidData(f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}") from None
 
 
-def _in_units(command: VerifyCommand, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:
+def _in_units(command: Any, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:
     """The question with its method, units and margin: those asked for, else the protocol's, else those of the tasks' suite."""
     normalization: str = command.normalize
     if normalization == "auto":
@@ -132,7 +130,7 @@ def _in_units(command: VerifyCommand, question: Question, protocol: Protocol | N
     )
 
 
-def _ours(command: VerifyCommand, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd.DataFrame:
+def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd.DataFrame:
     points = table.read(command.scores, protocol=protocol.id if protocol else None)
     points = chosen(points, (command.method,) if command.method else (), ())
     if tasks:
@@ -145,7 +143,7 @@ def _ours(command: VerifyCommand, protocol: Protocol | None, tasks: tuple[str, .
     return points.reset_index(drop=True)
 
 
-def _protocol(command: VerifyCommand, folders: list[Path]) -> Protocol | None:
+def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
     """The protocol asked for, else the one of the runs; None for score files without."""
     from protocols import catalog
 
@@ -157,14 +155,14 @@ def _protocol(command: VerifyCommand, folders: list[Path]) -> Protocol | None:
     return catalog.entries().get(recorded[0]) if recorded else None
 
 
-def _rule(command: VerifyCommand, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
+def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
     """The protocol's rule and budget where nothing else is asked for."""
     if command.at is not None or command.window or protocol is None:
         return None, command.at or (protocol.env_steps if protocol else None)
     return protocol.score_rule, protocol.env_steps
 
 
-def _reference(command: VerifyCommand, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
+def _reference(command: Any, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
     window = rule.window_env_steps if rule is not None else command.window
     reference = references.load(
         command.reference,
@@ -194,7 +192,7 @@ def _invalid(question: Question, causes: list[str]) -> Verdict:
     )
 
 
-def _as_asked(command: VerifyCommand) -> dict[str, Any]:
+def _as_asked(command: Any) -> dict[str, Any]:
     """The command's choices for the record; names of files only, since folders belong to a machine."""
     return {
         name: value.name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis import tasks
 from analysis.formats.danijar import load_json
 from analysis.formats.raw import Options, Raw, problem
-from analysis.table import InvalidData
+from analysis.rows import InvalidData
 
 if TYPE_CHECKING:
     import pandas as pd

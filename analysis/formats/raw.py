@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis import tasks
-from analysis.table import COLUMNS, InvalidData
+from analysis.rows import COLUMNS, InvalidData
 
 if TYPE_CHECKING:
     import pandas as pd
