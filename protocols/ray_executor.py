@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,10 +37,32 @@ def execute(requests: Sequence[CohortRequest], display: Display, stop: Stop, add
     if not was_running:
         _connect(ray, address)
     try:
+        fault = _no_node(requests, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        if fault is not None and address is None and not was_running:
+            raise ValueError(fault)
+        if fault is not None:
+            display.say(f"{fault}; waiting until there is one")
         _Driver(ray, requests, display, stop).run()
     finally:
         if not was_running:
             ray.shutdown()
+
+
+def resources(request: CohortRequest, *, gpus_there: bool) -> dict[str, float]:
+    """What a task takes of a node. "auto" takes a share of a GPU where the cluster has any; "cuda" waits for one."""
+    wants_gpu = request.device.startswith("cuda") or (request.device == "auto" and gpus_there)
+    return {"num_cpus": request.cpus, "num_gpus": request.gpus if wants_gpu else 0.0}
+
+
+def _no_node(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, float]]) -> str | None:
+    """Which program no node has room for, even when nothing else runs there."""
+    gpus_there = any(node.get("GPU", 0) > 0 for node in nodes)
+    for request in requests:
+        needs = resources(request, gpus_there=gpus_there)
+        if not any(node.get("CPU", 0) >= needs["num_cpus"] and node.get("GPU", 0) >= needs["num_gpus"] for node in nodes):
+            room = f"{needs['num_cpus']:g} CPUs and {needs['num_gpus']:g} GPUs"
+            return f"no node has {room} for {request.name} (--device {request.device})"
+    return None
 
 
 class _Driver:
@@ -57,8 +79,7 @@ class _Driver:
             ray.remote(_train)
             .options(
                 name=request.name,
-                num_cpus=request.cpus,
-                num_gpus=request.gpus if request.device != "cpu" and gpus else 0,
+                **resources(request, gpus_there=gpus),
                 max_retries=MAX_RETRIES,
                 retry_exceptions=False,
             )

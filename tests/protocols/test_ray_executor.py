@@ -162,3 +162,22 @@ def test_the_command_trains_on_a_cluster_that_is_there(tmp_path, cluster):
     runs = find_runs(tmp_path / "runs")
     assert [run.state() for run in runs] == ["done"] * 4
     assert len({run.sessions()[0]["pid"] for run in runs}) == 2
+
+
+def test_a_task_takes_its_share_of_a_gpu_and_none_on_a_cpu(tmp_path):
+    from protocols.ray_executor import resources
+
+    def share(device, gpus_there):
+        return resources(request(tmp_path, device=device, gpus=0.25, cpus=2.0), gpus_there=gpus_there)
+
+    assert share("cuda", True) == share("auto", True) == {"num_cpus": 2.0, "num_gpus": 0.25}
+    assert share("cpu", True) == share("auto", False) == {"num_cpus": 2.0, "num_gpus": 0.0}
+
+
+def test_a_program_that_fits_on_no_node_is_told(tmp_path):
+    from protocols.ray_executor import _no_node
+
+    nodes = [{"CPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}]
+    assert _no_node([request(tmp_path, device="cuda", gpus=0.5, cpus=8.0)], nodes) is None
+    assert "no node has 16 CPUs and 0 GPUs" in _no_node([request(tmp_path, cpus=16.0)], nodes)
+    assert "(--device cuda)" in _no_node([request(tmp_path, device="cuda")], nodes[:1])
