@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from gymnasium import spaces
 from torch import nn
@@ -104,6 +105,11 @@ class Backbone:
     precision: str = "float32"
     """"float32" or "bfloat16" (deviation: TF2 computes in float16; §12 row 16)."""
 
+    compile: bool = False
+    """Hand the losses to torch.compile: minutes at the start for faster updates, equal within rounding."""
+    capture: bool = True
+    """On a GPU, replay each update and each decision as one CUDA graph; without a GPU it means nothing."""
+
     def __post_init__(self) -> None:
         variants.check("representation", self.representation, variants.REPRESENTATIONS)
         variants.check("dynamics", self.dynamics, variants.DYNAMICS)
@@ -115,6 +121,10 @@ class Backbone:
 
     def optimizer(self, learning_rate: float) -> OptimizerSettings:
         return OptimizerSettings(learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon)
+
+    def execution(self) -> dict[str, Any]:
+        """How the networks are computed: what `ModelBasedAgent` takes beside the parts."""
+        return {"precision": self.precision, "compile": self.compile, "capture": self.capture}
 
     def schedule(self) -> Schedule:
         return Schedule(batch_sequences=self.batch_sequences, batch_length=self.batch_length,

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from agents.behaviors.api import Behavior, OptimizerSettings, Parts
+from agents.captured import Captured
 from agents.models.networks import initialize
 from agents.noise import INITIAL, Noise
+from agents.trees import cloned, detached, row, signature, stack
 
 MODEL = "world_model"
 BETAS = (0.9, 0.999)
@@ -66,12 +68,16 @@ class Learner:
 
     build     makes the parts of one seed; called once, its parameter values are replaced
     lift      "loop" or "vmap"
+    compile   hand the lifted losses to torch.compile (lift "vmap")
+    capture   on a GPU, replay every update and every decision as one CUDA graph
     """
 
     def __init__(self, build: Callable[[], Parts], *, model_optimizer: OptimizerSettings, behavior: Behavior, noise: Noise,
-                 precision: torch.dtype = torch.float32, lift: str = "loop"):
+                 precision: torch.dtype = torch.float32, lift: str = "loop", compile: bool = False, capture: bool = False):
         self.behavior, self.seeds, self.device, self.lift = behavior, noise.seeds, noise.device, lift
-        self.precision = precision
+        if compile and lift != "vmap":
+            raise ValueError(f"compile needs the lift \"vmap\", not {lift!r}: a loop would compile every seed's modules apart")
+        self.precision, self.compile, self.capture = precision, compile, capture and self.device.type == "cuda"
         with torch.device("meta"):
             parts = build()
         parts.to_empty(device="cpu")
@@ -82,12 +88,12 @@ class Learner:
         if self.groups.keys() != self.trained.keys() | copies.keys():
             raise ValueError(f"the behaviour trains {sorted(self.trained)} and copies to {sorted(copies)}, "
                              f"but its networks are {sorted(self.groups)}")
-        for row, seed in enumerate(self.seeds):
+        for number, seed in enumerate(self.seeds):
             for name, group in self.groups.items():
                 module = parts.get_submodule(copies.get(name, name))
                 # Every group has a generator of its own: a world model starts the same whatever behaviour comes with it.
-                initialize(module, noise.generator(seed, INITIAL, *copies.get(name, name).encode()))
-                for key, view in group.views(group.values[row]).items():
+                initialize(module, noise.host_generator(seed, INITIAL, *copies.get(name, name).encode()))
+                for key, view in group.views(group.values[number]).items():
                     view.copy_(module.get_parameter(key).detach())
         self.modules = [self._module_of(parts, row) for row in range(len(self.seeds))] if lift == "loop" else []
         self.skeleton = parts.to(self.device)
@@ -98,6 +104,8 @@ class Learner:
         self.descents = torch.zeros((), device=self.device)             # behaviour updates
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
+        self._lifted: dict[Callable, Callable] = {}
+        self._captured: dict[Any, Captured] = {}
 
     def _module_of(self, parts: Parts, row: int) -> Parts:
         module = copy.deepcopy(parts).to("meta")
@@ -110,11 +118,31 @@ class Learner:
     # -- lifting ---------------------------------------------------------------------------------------------------------------
 
     def apply(self, function: Callable, *inputs: Any) -> Any:
-        """function(parts, *inputs of one seed) for every seed, without gradient; tensors of inputs and result lead with [S]."""
+        """function(parts, *inputs of one seed) for every seed, without gradient; tensors of inputs and result lead with [S].
+
+        `function` is the same object at every call: it names the captured graph.
+        """
+        if not self.capture:
+            return self._apply(function, *inputs)
+        key = (function, signature(inputs))
+        if key not in self._captured:
+            self._captured[key] = Captured(lambda *inputs: self._apply(function, *inputs), inputs)
+        return cloned(self._captured[key](*inputs))     # the graph's own results are overwritten by its next call
+
+    def _apply(self, function: Callable, *inputs: Any) -> Any:
         with torch.no_grad(), self._compute():
             if self.lift == "loop":
                 return stack([function(module, *(row(tree, s) for tree in inputs)) for s, module in enumerate(self.modules)])
-            return vmap(lambda values, *rows: functional_call(self.skeleton, values, (function, *rows)))(self.stacked, *inputs)
+            return self._lift(function)(self.stacked, *inputs)
+
+    def _lift(self, function: Callable) -> Callable:
+        return vmap(lambda values, *rows: functional_call(self.skeleton, values, (function, *rows)))
+
+    def _lift_loss(self, function: Callable) -> Callable:
+        if function not in self._lifted:
+            lifted = self._lift(function)
+            self._lifted[function] = torch.compile(lifted, dynamic=False, fullgraph=True) if self.compile else lifted
+        return self._lifted[function]
 
     def _compute(self) -> AbstractContextManager:
         if self.precision == torch.float32:
@@ -129,6 +157,26 @@ class Learner:
 
         All losses of the first repeat see the weights from before the update (spec §8).
         """
+        inputs = (dict(batch), dict(model_noise), [dict(noise) for noise in behavior_noise])
+        if self.capture:
+            if "update" not in self._captured:
+                self._captured["update"] = Captured(self._update, inputs, changes=self._changing())
+            rounds = self._captured["update"](*inputs)
+        else:
+            rounds = self._update(*inputs)
+        for metrics in rounds:
+            self._note(metrics)
+
+    def _changing(self) -> list[Tensor]:
+        """Every tensor that an update changes and a later one reads."""
+        buffers = [self.alive, self.gradient_steps, self.descents]
+        for group in self.groups.values():
+            buffers += [group.values, *([group.mean, group.square] if group.settings is not None else [])]
+        return buffers
+
+    def _update(self, batch: Mapping[str, Tensor], model_noise: Mapping[str, Tensor],
+                behavior_noise: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+        """The update itself, nothing but tensors in and out; metrics [S] of every round."""
         if self.lift == "loop":
             found = [self._gradients(self._caller(s), s, row(batch, s), row(model_noise, s), row(behavior_noise[0], s))
                      for s in range(len(self.seeds))]
@@ -136,21 +184,21 @@ class Learner:
         else:
             observed, metrics = self._gradients(self._caller(None), None, batch, model_noise, behavior_noise[0])
         self.gradient_steps += 1.0
-        self._descend(self.trained, metrics)
+        rounds = [self._descend(self.trained, metrics)]
         for noise in behavior_noise[1:]:
             if self.lift == "loop":
                 metrics = stack([self._behavior_gradients(self._caller(s), s, observed[s], row(batch, s), row(noise, s))
                                  for s in range(len(self.seeds))])
             else:
                 metrics = self._behavior_gradients(self._caller(None), None, observed, batch, noise)
-            self._descend(self.behavior.optimizers, metrics)
+            rounds.append(self._descend(self.behavior.optimizers, metrics))
+        return rounds
 
     def _caller(self, s: int | None) -> Callable:
         """Calls a one-seed function of the parts: of seed `s`, or of all seeds at once."""
         if s is not None:
             return lambda function, *inputs: function(self.modules[s], *inputs)
-        return lambda function, *inputs: vmap(
-            lambda values, *rows: functional_call(self.skeleton, values, (function, *rows)))(self.stacked, *inputs)
+        return lambda function, *inputs: self._lift_loss(function)(self.stacked, *inputs)
 
     def _leaves(self, name: str, s: int | None) -> list[Tensor]:
         if s is None:
@@ -159,17 +207,20 @@ class Learner:
 
     def _gradients(self, call: Callable, s: int | None, batch, model_noise, behavior_noise):
         with self._compute():
-            loss, observed, metrics = call(lambda parts, *inputs: parts.world_model.loss(*inputs), batch, model_noise)
+            loss, observed, metrics = call(model_loss, batch, model_noise)
         self._differentiate(MODEL, s, loss)
         observed = detached(observed)
         return observed, {**metrics, **self._behavior_gradients(call, s, observed, batch, behavior_noise)}
+
+    def _behavior_losses(self, parts: Parts, *inputs: Any) -> Any:
+        return self.behavior.losses(parts, *inputs)
 
     def _behavior_gradients(self, call: Callable, s: int | None, observed, batch, noise):
         frozen = self._leaves(MODEL, s)
         for leaf in frozen:                     # nothing here trains the model: its activations need not be kept
             leaf.requires_grad_(False)
         with self._compute():
-            losses, metrics = call(lambda parts, *inputs: self.behavior.losses(parts, *inputs), observed, batch, noise)
+            losses, metrics = call(self._behavior_losses, observed, batch, noise)
         for i, (name, loss) in enumerate(losses.items()):
             self._differentiate(name, s, loss, retain=i + 1 < len(losses))
         for leaf in frozen:
@@ -183,7 +234,8 @@ class Learner:
         for view, value in zip(group.views(group.gradient if s is None else group.gradient[s]).values(), found):
             view.copy_(value)
 
-    def _descend(self, names, metrics: dict[str, Tensor]) -> None:
+    def _descend(self, names, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step of some groups' optimisers; the metrics, with the gradients' norms among them."""
         self.descents += 1.0
         finite = self.alive
         norms = {name: torch.linalg.vector_norm(self.groups[name].gradient, dim=1) for name in names}
@@ -198,6 +250,9 @@ class Learner:
             metrics[f"{name}_gradient_norm"] = norms[name]
         for name, (source, tau) in self.behavior.targets.items():
             self.groups[name].values.lerp_(self.groups[source].values, tau)
+        return metrics
+
+    def _note(self, metrics: Mapping[str, Tensor]) -> None:
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
             self._counts[name] = self._counts.get(name, 0) + 1
@@ -239,26 +294,5 @@ class Learner:
         self.descents.fill_(state["descents"])
 
 
-def row(tree: Any, s: int) -> Any:
-    """Seed `s` of a tensor, or of a mapping of tensors, all leading with [S]."""
-    if isinstance(tree, Tensor):
-        return tree[s]
-    return {name: row(part, s) for name, part in tree.items()}
-
-
-def stack(trees: Sequence[Any]) -> Any:
-    """The inverse of `row` for tensors, mappings and tuples."""
-    first = trees[0]
-    if isinstance(first, Tensor):
-        return torch.stack(list(trees))
-    if isinstance(first, Mapping):
-        return {name: stack([tree[name] for tree in trees]) for name in first}
-    return tuple(stack(parts) for parts in zip(*trees))
-
-
-def detached(tree: Any) -> Any:
-    if isinstance(tree, Tensor):
-        return tree.detach()
-    if isinstance(tree, Mapping):
-        return {name: detached(part) for name, part in tree.items()}
-    return type(tree)(*(detached(part) for part in tree))
+def model_loss(parts: Parts, *inputs: Any) -> Any:
+    return parts.world_model.loss(*inputs)

@@ -1,6 +1,7 @@
 """An agent made of a world model, a behaviour and a replay.
 
-The only border between numpy and torch, and the only file that names a device. Every recipe of this package ends in `ModelBasedAgent(...)`.
+The only border between numpy and torch, and the only file that names a device. Every recipe of this package ends in
+`ModelBasedAgent(...)`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn.functional import one_hot
 from agents.api import AgentContext, Progress, TimeStep
 from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Sizes
 from agents.learner import Learner
+from agents.memory import keep_freed_memory
 from agents.models.latents import NoiseSpec
 from agents.models.networks import refuses_observation
 from agents.models.world_model import WorldModel
@@ -32,8 +34,8 @@ CHECKPOINT = "agent.pt"
 class Schedule:
     """When to learn, and from how much. Source: spec §9 (TF2).
 
-    prefill_env_steps       of random actions before the first update; counted in steps, and at least one episode (TF2 counts completed
-                            episodes: the same on DMC)
+    prefill_env_steps       of random actions before the first update; counted in steps, and at least one episode (TF2 counts
+                            completed episodes: the same on DMC)
     pretrain_updates        at the first call
     update_every_env_steps  and then `updates` at once
     """
@@ -73,14 +75,19 @@ class ModelBasedAgent:
 
     world_model      makes the model of one seed from (action width); its parameter values are set by the learner, per seed
     model_optimizer  of the world model's group
-    precision        "float32", or "bfloat16" for products and convolutions (parameters, states' statistics and losses stay float32)
+    precision        "float32", or "bfloat16" for products and convolutions (parameters, statistics and losses stay float32)
     lift             "loop" or "vmap" over seeds; None takes the faster one of the device
+    compile          the losses through torch.compile
+    capture          on a GPU, every update and every decision as one CUDA graph
     """
 
     def __init__(self, *, context: AgentContext, world_model: Callable[[int], WorldModel], model_optimizer: OptimizerSettings,
-                 behavior: Behavior, schedule: Schedule, precision: str = "float32", lift: str | None = None):
+                 behavior: Behavior, schedule: Schedule, precision: str = "float32", lift: str | None = None, compile: bool = False,
+                 capture: bool = True):
         self.context, self.schedule, self.behavior = context, schedule, behavior
         self.device = torch.device(context.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.discrete = isinstance(context.action_space, spaces.Discrete)
         self.action_width = int(context.action_space.n) if self.discrete else int(context.action_space.shape[0])
         self.noise = Noise(context.seeds, self.device)
@@ -98,14 +105,16 @@ class ModelBasedAgent:
 
         self.learner = Learner(build, model_optimizer=model_optimizer, behavior=behavior, noise=self.noise,
                                precision={"float32": torch.float32, "bfloat16": torch.bfloat16}[precision],
-                               lift=lift or ("loop" if self.device.type == "cpu" else "vmap"))
+                               lift=lift or ("loop" if self.device.type == "cpu" and not compile else "vmap"),
+                               compile=compile, capture=capture)
         folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
         observation = {key: (space.shape, space.dtype) for key, space in context.observation_space.spaces.items()}
         self.replays = [Replay(observation, self.action_width, context.num_envs, folder) for folder in folders]
         lead = (len(context.seeds), schedule.batch_length, schedule.batch_sequences)
         row = self.replays[0].row
-        self._batch = {key: torch.empty(*lead, *row[key].shape, dtype=torch.uint8 if row[key].base == np.uint8 else torch.float32,
-                                        pin_memory=self.device.type == "cuda") for key in self.replays[0].keys}
+        types = {key: torch.uint8 if row[key].base == np.uint8 else torch.float32 for key in self.replays[0].keys}
+        self._batch = {key: torch.empty(*lead, *row[key].shape, dtype=dtype, pin_memory=self.device.type == "cuda")
+                       for key, dtype in types.items()}
         self._rows = {key: tensor.numpy() for key, tensor in self._batch.items()}
         self.gradient_steps = 0
         self.next_update_env_steps: int | None = None
@@ -124,12 +133,13 @@ class ModelBasedAgent:
         if explore and self.next_update_env_steps is None:
             specs["prefill"] = NoiseSpec("uniform", (num_envs, self.action_width))
         noise = self.noise.draw(specs, ACT, carry.stream, carry.position)
+        prefill = noise.pop("prefill", None)
         observation = {key: self._tensor(value) for key, value in step.observation.items()}
         action, state = self.learner.apply(self._explore if explore else self._evaluate, carry.state, carry.action, observation,
                                            self._tensor(step.is_first).float(), noise)
         action = action.float()
-        if "prefill" in noise:
-            action = 2.0 * noise["prefill"] - 1.0
+        if prefill is not None:
+            action = 2.0 * prefill - 1.0
             if self.discrete:
                 action = one_hot(action.argmax(-1), self.action_width).float()
         carry = Carry(state, action, carry.stream, carry.position + 1)
@@ -186,7 +196,8 @@ class ModelBasedAgent:
     def _sample(self) -> dict[str, Tensor]:
         for s, (seed, replay) in enumerate(zip(self.context.seeds, self.replays)):
             generator = np.random.default_rng(entropy(seed, REPLAY, self.gradient_steps))
-            replay.sample(generator, {key: array[s] for key, array in self._rows.items()}, balance_ends=self.schedule.balance_ends)
+            replay.sample(generator, {key: array[s] for key, array in self._rows.items()},
+                          balance_ends=self.schedule.balance_ends)
         batch = {key: tensor.to(self.device) for key, tensor in self._batch.items()}
         if self.schedule.clip_rewards:
             batch["reward"] = torch.tanh(batch["reward"])
@@ -207,7 +218,8 @@ class ModelBasedAgent:
                 for number, lane in enumerate(replay.lanes):
                     np.save(Path(folder) / f"replay-lane-{number}.npy", lane.everything())
             kept = {"learner": self.learner.state(s), "gradient_steps": self.gradient_steps, "replay": replay.state(),
-                    "replay_apart": self.context.replay_folders is not None, "next_update_env_steps": self.next_update_env_steps,
+                    "replay_apart": self.context.replay_folders is not None,
+                    "next_update_env_steps": self.next_update_env_steps,
                     "carry": {"state": {name: tensor[s].cpu().clone() for name, tensor in carry.state.items()},
                               "action": carry.action[s].cpu().clone(), "stream": carry.stream, "position": carry.position}}
             torch.save(kept, Path(folder) / CHECKPOINT)
@@ -217,7 +229,8 @@ class ModelBasedAgent:
         for s, folder in enumerate(folders):
             path = Path(folder) / CHECKPOINT
             if not path.exists():
-                raise ValueError(f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote")
+                raise ValueError(f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); "
+                                 "name a folder that `save` wrote")
             kept = torch.load(path, map_location="cpu", weights_only=True)
             self.learner.restore(s, kept["learner"])
             self.gradient_steps, self.next_update_env_steps = kept["gradient_steps"], kept["next_update_env_steps"]

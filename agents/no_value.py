@@ -64,4 +64,4 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
     return model_based.ModelBasedAgent(
         context=context, world_model=options.world_model(context.observation_space),
         model_optimizer=options.optimizer(options.model_learning_rate), behavior=behavior, schedule=options.schedule(),
-        precision=options.precision)
+        **options.execution())

@@ -28,15 +28,20 @@ class Noise:
 
     def __init__(self, seeds: Sequence[int], device: torch.device):
         self.seeds, self.device = tuple(seeds), device
-        self._generator = torch.Generator(device)
+        self._generator: torch.Generator | None = None
 
     def generator(self, seed: int, purpose: int, *counters: int) -> torch.Generator:
         """The generator of one (seed, purpose, counters), at its beginning; valid until the next call."""
-        self._generator.manual_seed(int(entropy(seed, purpose, *counters).generate_state(1, np.uint64)[0]))
-        return self._generator
+        if self._generator is None:
+            self._generator = torch.Generator(self.device)
+        return _begin(self._generator, entropy(seed, purpose, *counters))
+
+    def host_generator(self, seed: int, purpose: int, *counters: int) -> torch.Generator:
+        """The same on the CPU, whatever the device: initial values are equal everywhere."""
+        return _begin(torch.Generator(), entropy(seed, purpose, *counters))
 
     def draw(self, specs: Mapping[str, NoiseSpec], purpose: int, *counters: int) -> dict[str, Tensor]:
-        """Every tensor of `specs` as [S, *shape], float32; one draw per kind and seed, cut into the tensors in the order given."""
+        """Every tensor of `specs` as [S, *shape], float32; one draw per kind and seed, cut into tensors in the order given."""
         drawn: dict[str, Tensor] = {}
         for kind in ("normal", "uniform"):
             chosen = {name: spec.shape for name, spec in specs.items() if spec.kind == kind}
@@ -53,3 +58,7 @@ class Noise:
             for (name, shape), part in zip(chosen.items(), flat.split(widths, 1)):
                 drawn[name] = part.reshape(len(self.seeds), *shape)
         return drawn
+
+
+def _begin(generator: torch.Generator, source: np.random.SeedSequence) -> torch.Generator:
+    return generator.manual_seed(int(source.generate_state(1, np.uint64)[0]))

@@ -40,7 +40,7 @@ class Options(Backbone):
 PROFILES: Mapping[str, Options] = {
     "paper": Options(),
     "discrete": Options(**DISCRETE, planner_discounted=True),
-    "quick": Options(**QUICK, planner_iterations=4, planner_candidates=96, planner_elites=12),
+    "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
 }
 
 
@@ -59,4 +59,4 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
     return model_based.ModelBasedAgent(
         context=context, world_model=options.world_model(context.observation_space),
         model_optimizer=options.optimizer(options.model_learning_rate), behavior=behavior, schedule=options.schedule(),
-        precision=options.precision)
+        **options.execution())

@@ -56,7 +56,7 @@ class Options(Backbone):
 
 PROFILES: Mapping[str, Options] = {
     "paper": Options(),
-    "quick": Options(**QUICK, planner_iterations=4, planner_candidates=96, planner_elites=12),
+    "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
 }
 
 
@@ -73,4 +73,4 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         context=context, world_model=options.world_model(context.observation_space),
         model_optimizer=options.optimizer(options.model_learning_rate),
         behavior=CEMPlanner(settings=settings, search=GaussianSearch(), exploration=GaussianNoise(std=options.exploration)),
-        schedule=options.schedule(), precision=options.precision)
+        schedule=options.schedule(), **options.execution())
