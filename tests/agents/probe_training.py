@@ -91,12 +91,16 @@ def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes
 
 SIZES: Mapping[str, Any] = {
     "stoch": 4, "deter": 24, "model_hidden": 24, "hidden": 32, "depth": 4, "batch_sequences": 16, "batch_length": 14,
-    "discount": 0.95, "model_learning_rate": 4e-3, "prefill_env_steps": 800, "pretrain_updates": 50, "updates": 4,
+    "discount": 0.95, "kl_scale": 0.1, "free_nats": 0.0, "model_learning_rate": 4e-3,
+    "prefill_env_steps": 800, "pretrain_updates": 50, "updates": 4,
     "update_every_env_steps": 8, "horizon": 5, "init_std": 1.0, "exploration": 1.0, "actor_learning_rate": 5e-4,
     "value_learning_rate": 4e-3, "planner_horizon": 5, "planner_iterations": 4, "planner_candidates": 64, "planner_elites": 8,
     "burn_in": 1, "tau": 0.05, "sac_learning_rate": 6e-3, "update_ratio": "matched",
 }
-"""One set of sizes and rates for every arm on the probes, chosen for seconds on one core; an arm takes the fields it has."""
+"""One set of sizes and rates for every arm on the probes, chosen for seconds on one core; an arm takes the fields it has.
+
+No free nats: an episode of a probe holds less than the usual 3, which would leave the prior untrained.
+"""
 
 
 def built(name: str, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, **settings: Any) -> Agent:

@@ -13,7 +13,6 @@ ARMS = ("dreamer", "no_value", "planet", "sac")
 SETTINGS = {"prefill_env_steps": 200, "batch_length": 8, "updates": 2, "discount": 0.9, "actor_learning_rate": 2e-3,
             "exploration": 0.5, "planner_horizon": 3}
 TERMINATING = {**SETTINGS, "batch_length": 12, "planner_horizon": 5, "predict_discount": True, "planner_discounted": True}
-DISCRETE = {"kl_scale": 0.1}
 
 HORIZON, DELAY = 5, 12
 
@@ -22,8 +21,7 @@ def share_of_optimum(arm, probe, *, decisions, discrete=False, **settings):
     def make():
         return catalog.make(probe, pixels=False, discrete=discrete)
 
-    extra = DISCRETE if discrete else {}
-    return score(arm, make, (0,), decisions=decisions, **settings, **extra)[0] / make().unwrapped.optimal_return
+    return score(arm, make, (0,), decisions=decisions, **settings)[0] / make().unwrapped.optimal_return
 
 
 @pytest.mark.parametrize(("probe", "decisions"), [("probe_one_step", 80), ("probe_two_step", 120), ("probe_action", 120)])

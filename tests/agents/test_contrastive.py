@@ -8,7 +8,7 @@ from torch.distributions import Independent, Normal
 
 from agents.models.contrastive import SEQUENCE_SHIFTS, TIME_SHIFTS, contrast_images, contrast_states
 
-LENGTH, BATCH = 4, 3
+LENGTH, BATCH = 6, 3
 SHIFTS = ((-1, 0), (-2, -1, 0, 1))
 
 

@@ -10,7 +10,6 @@ from test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
 from agents import catalog
 from agents.api import AgentContext, TimeStep
 from agents.models.reduced_bits import reduced
-from protocols import ablations
 
 VARIANTS = {
     "contrastive": {"representation": "contrastive"},
@@ -49,14 +48,6 @@ def test_variant_trains_and_acts(name, lift):
     flags = [np.full((1, 1), flag) for flag in (True, False, False)]
     action, _ = agent.act(agent.initial(1), TimeStep(observation, np.zeros((1, 1), np.float32), *flags), explore=True)
     assert np.abs(action).max() <= 1.0
-
-
-@pytest.mark.parametrize("grid", [value for value in vars(ablations).values() if isinstance(value, ablations.Ablation)],
-                         ids=lambda grid: grid.name)
-def test_every_row_of_every_grid_sets_options_that_its_agent_has(grid):
-    for row in grid.rows:
-        options = dataclasses.replace(catalog.find(row.agent).options("paper"), **row.overrides)
-        assert {name: getattr(options, name) for name in row.overrides} == dict(row.overrides)
 
 
 def test_discrete_profiles_have_the_published_numbers():
