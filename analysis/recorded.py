@@ -28,7 +28,7 @@ def read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
     digests: dict[str, tuple[str, Path]] = {}
     frames = []
     for run in store.find_runs(root):
-        manifest = run.manifest
+        manifest, lines = _checked(run)
         id, digest = str(manifest["protocol"]), str(manifest["digest"])
         if protocol not in (None, id):
             continue
@@ -38,10 +38,7 @@ def read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
                 f"{run.folder} and {folder} hold two protocols under the name {id}; keep them in two runs folders"
             )
         cut = manifest["limit_env_steps"] is not None
-        if cut and protocol is not None:
-            continue
-        lines = run.episodes()
-        if not lines:
+        if not lines or (cut and protocol is not None):
             continue
         frame = pd.DataFrame(lines)
         bad = frame[pd.to_numeric(frame["score"], errors="coerce").isna()]
@@ -79,3 +76,21 @@ def _device_seconds(run: store.Run, env_steps: Any) -> Any:
     steps = [0.0, *(float(line["env_steps"]) for line in lines)]
     seconds = [0.0, *(float(line["seconds"]) for line in lines)]
     return np.interp(env_steps, steps, seconds) / max(1, len(run.manifest.get("cohort") or [0]))
+
+
+def _checked(run: store.Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Manifest and episode lines of a run. Raises InvalidData where one is damaged or lacks what a table needs."""
+    try:
+        manifest, lines = run.manifest, run.episodes()
+    except ValueError as error:
+        raise InvalidData(str(error)) from None
+    missing = [key for key in ("protocol", "digest", "label", "task", "seed", "limit_env_steps") if key not in manifest]
+    if missing:
+        raise InvalidData(f"{run.folder / store.MANIFEST} lacks {', '.join(missing)}; restore the file from a copy")
+    for number, line in enumerate(lines, start=1):
+        missing = [key for key in ("env_steps", "episode", "score", "final") if key not in line]
+        if missing:
+            raise InvalidData(
+                f"{run.folder / store.EPISODES}:{number}: lacks {', '.join(missing)}; restore the file from a copy"
+            )
+    return manifest, lines

@@ -26,7 +26,10 @@ DMC = tuple(_DMC.split())
 ALIASES = {"ball_in_cup_catch": "cup_catch"}
 """dm_control's own spelling -> the one of the Dreamer papers, which the catalog uses."""
 
-OWN_SUITES = ("dmc", "atari", "dmlab", "probe")
+DOMAINS = tuple({"point_mass_" if task.startswith("point_mass") else task.split("_")[0] + "_" for task in DMC})
+"""How a task of dm_control without its suite begins."""
+
+OWN_SUITES = ("dmc", "atari")
 
 REFERENCES = Path(__file__).with_name("references")
 
@@ -46,20 +49,23 @@ def canonical(name: str, *, suite: str | None = None) -> str:
 
     suite: for tasks of other packages: their catalog name is suite_name. Raises InvalidData with the nearest name.
     """
-    plain = name.strip().lower().removeprefix("ale/").removesuffix("-v5").replace("-", "_").replace(" ", "_").replace("/", "_")
+    name = name.strip()
+    if ":" in name or name.startswith(("dmlab_", "probe_")):
+        return name  # "gym:Pendulum-v1" and the like are the catalog's own spelling
+    plain = name.lower().removeprefix("ale/").removesuffix("-v5").replace("-", "_").replace(" ", "_").replace("/", "_")
     if suite is not None and suite not in OWN_SUITES:
         return plain if plain.startswith(f"{suite}_") else f"{suite}_{plain}"
     prefix, _, rest = plain.partition("_")
-    body = rest if prefix in OWN_SUITES and rest else plain
-    body = ALIASES.get(body, body)
+    own = prefix in OWN_SUITES and bool(rest)
+    body = ALIASES.get(rest, rest) if own else ALIASES.get(plain, plain)
     found = known().get(_bare(body))
-    if found is not None and (prefix not in OWN_SUITES or found.startswith(prefix)):
+    if found is not None and (not own or found.startswith(prefix)):
         return found
-    if prefix in ("dmlab", "probe") or plain in _protocol_tasks():
-        return plain
+    if name in _protocol_tasks():
+        return name
     near = difflib.get_close_matches(_bare(body), known(), n=1, cutoff=0.8)
-    if prefix not in OWN_SUITES and rest and not near and "_" in rest:
-        return plain  # a suite of another package: suite_domain_task
+    if rest and not own and not near and not plain.startswith(DOMAINS):
+        return name  # suite_task of another package
     hint = f"; did you mean {known()[near[0]]!r}?" if near else "; a task of another package is imported with --suite NAME"
     raise InvalidData(f"task {name!r} is not known{hint}")
 

@@ -35,8 +35,13 @@ def record_causes(
                 continue
             if protocol is not None and manifest["protocol"] != protocol.id:
                 continue
-            if run.state() != "done":
-                unfinished.append(f"{run.folder} is {run.state()}, not complete; go on with `run`, or leave the task out")
+            state = run.state()
+            if state == "diverged":
+                unfinished.append(
+                    f"{run.folder} diverged and has no score; a verdict without it would flatter, so none is given"
+                )
+            elif state != "done":
+                unfinished.append(f"{run.folder} is {state}, not complete; go on with `run`, or leave the task out")
             if expected is not None and manifest["digest"] != expected:
                 foreign.append(
                     f"{run.folder} was made under another {manifest['protocol']} (digest {manifest['digest'][:12]}, not "

@@ -96,7 +96,10 @@ def test_marl_eval_episodes_and_absolute_metrics(tmp_path: Path) -> None:
         ("james_bond", "atari_jamesbond"),
         ("ALE/MsPacman-v5", "atari_ms_pacman"),
         ("atari_up_n_down", "atari_up_n_down"),
-        ("minigrid_door_key", "minigrid_door_key"),
+        ("minigrid_doorkey", "minigrid_doorkey"),
+        ("gym:Pendulum-v1", "gym:Pendulum-v1"),
+        ("probe_one_step", "probe_one_step"),
+        ("point_reach", "point_reach"),
     ],
 )
 def test_task_aliases(name: str, expected: str) -> None:
@@ -106,8 +109,9 @@ def test_task_aliases(name: str, expected: str) -> None:
 def test_an_unknown_task_gets_the_nearest_name() -> None:
     with pytest.raises(InvalidData, match="did you mean 'dmc_walker_walk'"):
         tasks.canonical("dmc_walker_wlak")
-    with pytest.raises(InvalidData, match="--suite NAME"):
-        tasks.canonical("doorkey")
+    for name in ("doorkey", "walker_fly", "dmc_doorkey"):
+        with pytest.raises(InvalidData, match="--suite NAME"):
+            tasks.canonical(name)
     assert tasks.canonical("doorkey", suite="minigrid") == "minigrid_doorkey"
 
 

@@ -173,6 +173,22 @@ def test_a_score_that_is_no_number_is_named_with_its_line(tmp_path: Path) -> Non
         table.read([runs])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (EPISODES, '{"env_steps": 0}\n', "episodes.jsonl:1: lacks episode, score, final"),
+        (EPISODES, "{broken\n", "episodes.jsonl line 1 is damaged"),
+        ("manifest.json", "{}", "manifest.json lacks protocol, digest"),
+        ("manifest.json", "{", "manifest.json is damaged"),
+    ],
+)
+def test_damaged_records_are_invalid_data(tmp_path: Path, name: str, content: str, message: str) -> None:
+    runs = record(tmp_path / "runs")
+    (next(iter(runs.glob("*/dreamer/*/seed-0"))) / name).write_text(content)
+    with pytest.raises(InvalidData, match=message):
+        table.read([runs])
+
+
 def test_methods_without_a_final_evaluation_do_not_vanish_under_that_rule(tmp_path: Path) -> None:
     runs = record(tmp_path / "runs")
     file = write_csv(tmp_path / "scores.csv", curve(end=20_000, step=1_000))

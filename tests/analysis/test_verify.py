@@ -269,6 +269,8 @@ def test_unfinished_runs_and_foreign_protocols_are_invalid(tmp_path: Path) -> No
     _, verdict = run(tmp_path, open_runs, theirs)
     assert verdict["status"] == "invalid"
     assert sum("is resumable, not complete" in cause for cause in verdict["causes"]) == 5
+    diverged = record(tmp_path / "diverged", status="diverged")
+    assert "diverged and has no score" in run(tmp_path, diverged, theirs)[1]["causes"][0]
     protocol = catalog.find("quick@1")
     other = tmp_path / "other"
     for seed in range(3):
