@@ -1,8 +1,8 @@
 """The seed axis: S learners in one program. The only file that knows it.
 
-Parameters of a group live in one buffer [S, P]; the parameters of each seed's modules are views of its row. A function written for one
-seed is lifted over the axis in one of two ways: a loop over the seeds (each with its own modules), or `vmap` over one `functional_call`
-on the root module. Which of them is faster depends on the device and was measured: docs/performance.md.
+Parameters of a group live in one buffer [S, P]; the parameters of each seed's modules are views of its row. A function written
+for one seed is lifted over the axis in one of two ways: a loop over the seeds (each with its own modules), or `vmap` over one
+`functional_call` on the root module. Which is faster depends on the device and was measured: docs/performance.md.
 
 To stay capturable in a CUDA graph: static shapes, no `.item()`, no branch on a tensor; batches and noise come in.
 """
@@ -47,10 +47,11 @@ class Group:
     def views(self, buffer: Tensor) -> dict[str, Tensor]:
         """name -> [S, *shape] (or [*shape] from one row), sharing memory with the buffer."""
         lead = buffer.shape[:-1]
-        return {name: buffer[..., start:start + shape.numel()].view(*lead, *shape) for name, (start, shape) in self.layout.items()}
+        return {name: buffer[..., start:start + shape.numel()].view(*lead, *shape)
+                for name, (start, shape) in self.layout.items()}
 
     def descend(self, alive: Tensor, scale: Tensor, step: Tensor) -> None:
-        """One step of Adam for the seeds alive; `scale` [S] clips. TensorFlow's epsilon: added to √v before its bias correction."""
+        """One step of Adam for the seeds alive; `scale` [S] clips. Keras' epsilon: added to √v before its bias correction."""
         assert self.settings is not None
         first, second = BETAS
         # A fill, not a product with 0: the gradient of a diverged seed is not finite.
@@ -244,6 +245,7 @@ class Learner:
         self.alive.copy_(finite)
         for name in names:
             group = self.groups[name]
+            assert group.settings is not None
             clip = group.settings.clip_norm
             step = self.gradient_steps if name == MODEL else self.descents
             group.descend(self.alive, clip / norms[name].clamp_min(clip), step)

@@ -62,6 +62,7 @@ class RandomPolicy:
         generator = np.random.default_rng(np.random.SeedSequence([seed, carry.stream, carry.position]))
         if isinstance(self.space, spaces.Discrete):
             return generator.integers(0, self.space.n, carry.num_envs)
+        assert self.space.shape is not None
         return generator.uniform(-1.0, 1.0, (carry.num_envs, *self.space.shape)).astype(np.float32)
 
     def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None:

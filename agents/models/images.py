@@ -1,13 +1,14 @@
 """Convolutions from and to 64x64 images, for one seed. Source: spec §2 (danijar/dreamer 56d4d44).
 
 Inside the model an image is a grid of 2x2 blocks, [..., 32, 32, 4 C], float32, x/255 - 0.5 (spec §4). The first convolution
-(kernel 4, stride 2) is then one of kernel 2 and stride 1, and the last transposed one (kernel 6, stride 2) a plain one of kernel 3:
-the same sums in a layout that is faster. The parameters keep the shapes of the original layers. Gain: docs/performance.md.
+(kernel 4, stride 2) is then one of kernel 2 and stride 1, and the last transposed one (kernel 6, stride 2) a plain one of
+kernel 3: the same sums in a layout that is faster. The parameters keep the shapes of the original layers. Gain: docs/performance.md.
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ IMAGE_SIZE = 64
 
 
 def image_blocks(image: Tensor) -> Tensor:
-    """uint8 [..., 64, 64, C] -> float32 [..., 32, 32, 4 C] in [-0.5, 0.5]; a block's numbers in the order (row, column, channel)."""
+    """uint8 [..., 64, 64, C] -> float32 [..., 32, 32, 4 C] in [-0.5, 0.5]; within a block: row, column, channel."""
     half = IMAGE_SIZE // 2
     grid = image.unflatten(-2, (half, 2)).unflatten(-4, (half, 2)).transpose(-4, -3).flatten(-3)
     return (grid * (1.0 / 255.0)).sub_(0.5)
@@ -35,7 +36,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, channels: int, depth: int = 32):
         super().__init__()
         widths = [channels, depth, 2 * depth, 4 * depth, 8 * depth]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
+        self.layers: Any = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
         self.size = 32 * depth
 
     def forward(self, image: Tensor) -> Tensor:
@@ -55,7 +56,8 @@ class ImageDecoder(nn.Module):
         super().__init__()
         widths = [32 * depth, 4 * depth, 2 * depth, depth, channels]
         self.dense = nn.Linear(inputs, widths[0])
-        self.layers = nn.ModuleList(nn.ConvTranspose2d(a, b, k, 2) for a, b, k in zip(widths[:-1], widths[1:], (5, 5, 6, 6)))
+        kernels = (5, 5, 6, 6)
+        self.layers: Any = nn.ModuleList(nn.ConvTranspose2d(a, b, k, 2) for a, b, k in zip(widths[:-1], widths[1:], kernels))
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., F] -> mean image as blocks [..., 32, 32, 4 C], float32."""

@@ -16,6 +16,7 @@ from torch.nn.functional import elu, linear
 
 from agents.models.images import IMAGE_SIZE, ImageDecoder, ImageEncoder
 
+
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
     """Gives every parameter Keras' default initial value: Glorot-uniform kernels, zero biases, orthogonal recurrent kernels.
 
@@ -95,7 +96,7 @@ class Encoder(nn.Module):
         if "image" in space.spaces:
             self.image = ImageEncoder(image_channels(space), depth)
         if self.vectors:
-            width = sum(math.prod(space[key].shape) for key in self.vectors)
+            width = sum(math.prod(shape(space[key])) for key in self.vectors)
             self.vector = MLP(width, hidden, layers=1, hidden=hidden)
         self.has_image = "image" in space.spaces
         self.size = (self.image.size if self.has_image else 0) + (hidden if self.vectors else 0)
@@ -115,7 +116,7 @@ class Decoder(nn.Module):
 
     def __init__(self, inputs: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
         super().__init__()
-        self.widths = {key: math.prod(space[key].shape) for key in vector_keys(space)}
+        self.widths = {key: math.prod(shape(space[key])) for key in vector_keys(space)}
         self.has_image = "image" in space.spaces
         if self.has_image:
             self.image = ImageDecoder(inputs, image_channels(space), depth)
@@ -132,8 +133,15 @@ class Decoder(nn.Module):
         return means
 
 
+def shape(space: spaces.Space) -> tuple[int, ...]:
+    """The shape of a space that has one: Box and its like."""
+    if space.shape is None:
+        raise ValueError(f"this space has no shape: {space}; use a Box")
+    return space.shape
+
+
 def image_channels(space: spaces.Dict) -> int:
-    return int(space["image"].shape[-1])
+    return shape(space["image"])[-1]
 
 
 def vector_keys(space: spaces.Dict) -> tuple[str, ...]:
@@ -147,7 +155,7 @@ def refuses_observation(space: spaces.Space) -> str | None:
         return f"observations must be a gymnasium Dict with \"image\" or vectors; this one is {space}"
     for key, part in space.spaces.items():
         if key == "image":
-            if len(part.shape) != 3 or part.shape[:2] != (IMAGE_SIZE, IMAGE_SIZE) or part.dtype != "uint8":
+            if part.dtype != "uint8" or shape(part)[:2] != (IMAGE_SIZE, IMAGE_SIZE) or len(shape(part)) != 3:
                 return f"\"image\" must be uint8 {IMAGE_SIZE}x{IMAGE_SIZE}xC; this one is {part.dtype} {part.shape}"
         elif not isinstance(part, spaces.Box) or len(part.shape) != 1:
             return f"observation {key!r} must be a Box of one axis; this one is {part}"

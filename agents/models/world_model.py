@@ -7,7 +7,7 @@ Sources: Hafner et al. 2020; danijar/dreamer 56d4d44 (TF2), spec §3, §4, §6.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,12 @@ class WorldModel(nn.Module):
     reward      features -> mean [...]
     discount    features -> logits [...], or None where nothing ends; its targets are γ · (1 - is_terminal)
     """
+
+    encoder: Any            # modules that fulfil a Protocol cannot be typed as both
+    dynamics: Any
+    objective: Any
+    reward_head: Any
+    discount_head: Any
 
     def __init__(self, *, encoder: nn.Module, dynamics: nn.Module, objective: nn.Module, divergence, reward: nn.Module,
                  discount: nn.Module | None = None, gamma: float = 0.99, discount_scale: float = 10.0,
