@@ -149,7 +149,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
                 section["labels"][row["method"]], number(row["point"]), _ends(row), number(gap["point"]) if gap else "",
                 _ends(gap) if gap else "", str(row["runs"]),
             )  # fmt: skip
-        console.print(table)
+        if table.row_count:
+            console.print(table)
         for warning in section["warnings"]:
             console.print(f"note: {warning}", markup=False, highlight=False, soft_wrap=True)
 

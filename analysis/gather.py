@@ -30,7 +30,8 @@ def gather(
 ) -> Material:
     """Scores of runs folders and files as one material. Cut runs (`--limit`) and diverged ones are never among them.
 
-    several_protocols  bring the protocols together as methods "agent action_repeat=R" (Figure 12 alone may do so)
+    several_protocols  bring protocols that differ in their action repeat alone together, as methods "agent action_repeat=R"
+                       (Figure 12 alone may do so)
 
     Raises ValueError where the folders hold several protocols and none is chosen, and for a method or task that is not there.
     """
@@ -38,10 +39,17 @@ def gather(
     found = provenance.groups(material.runs_of(folders))
     if protocol is not None:
         found = [group for group in found if group.protocol == protocol]
-    if len(found) > 1 and not several_protocols:
+    if several_protocols:
+        found = provenance.repeats(found)
+    elif len({group.protocol for group in found}) > 1:
         raise ValueError(
             f"the runs are of several protocols ({', '.join(group.protocol for group in found)}), which never share a figure; "
             "choose one with --protocol"
+        )
+    elif len(found) > 1:
+        digests = ", ".join(group.digest[:12] for group in found)
+        raise ValueError(
+            f"the runs of {found[0].protocol} follow several definitions (digests {digests}); keep them in folders apart"
         )
     parts: list[pd.DataFrame] = []
     overrides: dict[str, dict[str, Any]] = {}

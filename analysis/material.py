@@ -151,6 +151,20 @@ def published_for(tasks: Sequence[str]) -> pd.DataFrame:
     return published[published["task"].isin(list(tasks))].reset_index(drop=True)
 
 
+def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normalization: str, reps: int) -> Material:
+    """Runs that are under way: curves to draw, and no score yet."""
+    empty = table.iloc[:0][["method", "task", "seed", "score", "env_steps"]]
+    selection = tables.Selection(
+        scores=empty.assign(points=0, carried=False),
+        left_out=empty[["method", "task", "seed", "env_steps"]],
+        rule="no run has finished yet",
+        budget_env_steps=budget_env_steps,
+    )
+    return Material(
+        title=title, table=table, selection=selection, normalization=normalization, published=published_for([]), reps=reps
+    )
+
+
 def assemble(
     table: pd.DataFrame,
     *,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols import catalog
+from protocols.spec import PROSE, canonical_json
 from protocols.spec import digest as digest_of
 from protocols.store import Run
 from protocols.validate import simulator_drift
@@ -102,6 +103,15 @@ def _cell(run: Run) -> Cell:
         why=REASONS.get(kind, ""),
         foreign=foreign,
     )
+
+
+def repeats(found: Sequence[Group]) -> list[Group]:
+    """The groups that differ in their action repeat alone, the largest such family: what Figure 12 may show together."""
+    families: dict[str, list[Group]] = {}
+    for group in found:
+        same = {key: value for key, value in group.data.items() if key not in (*PROSE, "id", "action_repeat")}
+        families.setdefault(canonical_json(same), []).append(group)
+    return max(families.values(), key=len, default=[])
 
 
 def missing(group: Group) -> list[tuple[str, str, int]]:

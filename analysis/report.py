@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from analysis import aggregate, material, provenance
 from analysis import table as tables
 from analysis.figures.drawing import write_atomically
-from analysis.section import Section, file_section, run_section
+from analysis.page import Section
+from analysis.section import file_section, repeat_section, run_section
 from protocols.store import PROTOCOL_FOLDER
 
 KIND, SCHEMA = "dreamer-bench report", 1
@@ -47,12 +49,14 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     for group in found:
         same = sum(other.protocol == group.protocol for other in found) > 1
         beside = next((part for name, part in extra if name == group.protocol), None)
-        sections.append(
-            run_section(group, tables.read(folders, protocol=group.protocol), beside, several=several, same=same, reps=reps)
-        )
+        recorded = any(cell.run.episodes() for cell in group.cells)
+        table = tables.read(folders, protocol=group.protocol) if recorded else pd.DataFrame(columns=list(tables.COLUMNS))
+        sections.append(run_section(group, table, beside, several=several, same=same, reps=reps))
     for name, part in extra:
         if name not in named:
             sections.append(file_section(str(name), part, several=several, reps=reps))
+    if len(family := provenance.repeats(found)) > 1:
+        sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps))
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
     return _write(out, sections, created=f"records until {created} UTC" if created else "from score files", runs=len(runs))
 
@@ -91,6 +95,7 @@ def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -
         "files": sorted([*files, "index.html", "summary.json"]),
     }
     clean = json.loads(json.dumps(summary, default=_plain), parse_constant=lambda _: None)
+    out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)

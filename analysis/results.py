@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from analysis import aggregate
 from analysis.figures import bars, intervals
+from analysis.figures.catalog import draw as draw_figure
 from analysis.figures.curves import curves
 from analysis.figures.drawing import Drawing, csv_text
+from analysis.figures.efficiency import efficiency
+from analysis.figures.sweeps import fig4, horizon_of
 from analysis.material import Material
+from analysis.page import Section
 from analysis.style import number, task_label
-
-if TYPE_CHECKING:
-    from analysis.section import Section
+from analysis.table import InvalidData
 
 BASELINE = "random"
 MOST_RUNS_LISTED = 60
@@ -31,7 +34,7 @@ def fill(section: Section, subject: Material, shown: Material) -> None:
     """
     _left_out(section, subject)
     if subject.scores.empty:
-        section.headline = f"{subject.title}: no run reaches {subject.budget}"
+        section.headline = f"{subject.title}: no run has reached {subject.budget} yet"
         section.draw(curves(shown), "Learning curves")
         return
     changed = [method for method in subject.methods if subject.overrides.get(method)]
@@ -94,12 +97,28 @@ def _compare(section: Section, subject: Material, shown: Material) -> bool:
     section.draw(
         bars.fig6(subject), "Scores per task" + (", beside the published ones" if beside else ""), table=_task_table(subject)
     )
+    _further(section, subject)
     section.summary |= {
         "means": means.to_dict("records"),
         "aggregates": drawing.data.to_dict("records"),
         "differences": [] if differences is None else differences.data.to_dict("records"),
     }
     return True
+
+
+def _further(section: Section, subject: Material) -> None:
+    """Figures that need two seeds of every method: sample efficiency, profiles, pairs."""
+    methods = list(subject.scores["method"].unique())
+    seeds = subject.scores.groupby(["method", "task"])["seed"].nunique().groupby("method").min()
+    enough = [method for method in methods if seeds[method] > 1]
+    if not enough:
+        return
+    cut = subject.only(enough)
+    with contextlib.suppress(InvalidData):  # runs without a common evaluation time have no such curve
+        section.draw(efficiency(cut), "Sample efficiency")
+    if len(enough) > 1:
+        section.draw(intervals.profiles(cut), "Performance profiles")
+        section.draw(intervals.improvement(cut), "Probability of improvement")
 
 
 def _variants(section: Section, subject: Material, shown: Material, changed: list[str]) -> None:
@@ -113,11 +132,17 @@ def _variants(section: Section, subject: Material, shown: Material, changed: lis
         "These runs changed fields of an agent's options with --set. They are filed apart and are "
         "no rows of the protocol's table.",
     )
+    if any(horizon_of(subject, method) for method in changed):
+        section.draw(fig4(subject), "Score against the horizon")
+    if any(set(subject.overrides[method]) == {"representation"} for method in changed):
+        section.draw(draw_figure("fig11", subject), "Representation objectives")
     common = aggregate.common_tasks(picked.normalized)
     if common.empty:
         return
     drawing = replace(intervals.aggregates(picked), name="aggregates-variants")
-    section.draw(drawing, "", table=_aggregate_table(picked, drawing.data, intervals.means(picked)))
+    section.draw(
+        drawing, "Aggregate scores, options set by hand", table=_aggregate_table(picked, drawing.data, intervals.means(picked))
+    )
     section.summary |= {"variants": drawing.data.to_dict("records")}
 
 

@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis import material, provenance, results
-from analysis.figures.drawing import Drawing, csv_text, png_bytes, svg_text
+from analysis.figures.catalog import draw as draw_figure
+from analysis.gather import gather
+from analysis.page import Section
 from analysis.pictures import pictures
 from analysis.style import task_label
 from protocols.spec import ScoreRule
-
-
-@dataclass
-class Section:
-    """One protocol (as one digest) on the page. `files`: name -> content, beside the page; `summary`: its share of the JSON."""
-
-    anchor: str
-    title: str
-    purpose: str = ""
-    warnings: list[str] = field(default_factory=list)
-    cards_title: str = ""
-    cards: list[dict[str, Any]] = field(default_factory=list)
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    folder: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-    headline: str = ""
-    lead: list[str] = field(default_factory=list)
-
-    def add(self, heading: str, *paragraphs: str, **content: Any) -> None:
-        anchor = re.sub(r"[^a-z0-9]+", "-", f"{self.anchor}-{heading}".lower()).strip("-")
-        self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, **content})
-
-    def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
-        """A figure on the page, and its SVG, PNG and CSV beside it."""
-        path = f"{self.folder}{drawing.name}"
-        svg = svg_text(drawing, prefix=f"{self.anchor}-")
-        self.files[f"{path}.svg"] = svg.encode()
-        self.files[f"{path}.png"] = png_bytes(drawing)
-        self.files[f"{path}.csv"] = csv_text(drawing.data).encode()
-        self.add(heading, *paragraphs, svg=svg, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", **content)
 
 
 def run_section(
@@ -70,20 +41,23 @@ def run_section(
         shown, counted = pd.concat([shown, beside]), pd.concat([counted, beside])
     absent = provenance.missing(group)
     section.warnings = _warnings(group, absent)
+    budget, normalization = group.data["env_steps"], group.data["normalization"]
     if len(counted):
-        rule = ScoreRule(**group.data["score_rule"])
         subject = material.assemble(
             counted.reset_index(drop=True),
             title=group.protocol,
-            rule=rule,
-            at=group.data["env_steps"],
-            normalization=group.data["normalization"],
+            rule=ScoreRule(**group.data["score_rule"]),
+            at=budget,
+            normalization=normalization,
             overrides=provenance.overrides(group.cells),
             reps=reps,
         )
         results.fill(section, subject, replace(subject, table=shown.reset_index(drop=True)))
     elif len(shown):
-        section.headline = f"{group.protocol}: no finished run yet"
+        under_way = material.unscored(
+            shown.reset_index(drop=True), title=group.protocol, budget_env_steps=budget, normalization=normalization, reps=reps
+        )
+        results.fill(section, under_way, under_way)
     total = len({cell.method for cell in group.cells if cell.run.manifest["limit_env_steps"] is None})
     grid = total * len(group.data["tasks"]) * len(group.data["seeds"])
     tasks = group.data["tasks"]
@@ -159,6 +133,21 @@ def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int
         f"{len(subject.scores)} runs compared at {subject.budget}.",
     )
     section.summary |= {"protocol": protocol, "files": [Path(source).name for source in sources]}
+    return section
+
+
+def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: int) -> Section:
+    """Figure 12: protocols that differ in their action repeat alone, side by side in one picture and in no mean."""
+    section = Section(
+        anchor="action-repeats",
+        title="Action repeats",
+        folder="action-repeats/",
+        purpose=f"{', '.join(protocols)} differ in their action repeat alone. Their curves stand side by side; "
+        "no mean goes over them.",
+        headline="learning curves under several action repeats",
+    )
+    section.draw(draw_figure("fig12", gather(folders, several_protocols=True, reps=reps)), "Learning curves by action repeat")
+    section.summary["protocols"] = list(protocols)
     return section
 
 

@@ -104,7 +104,7 @@ def test_the_page_fetches_nothing_and_its_ids_are_unique(built):
 def test_every_figure_comes_as_svg_png_and_csv_and_every_linked_file_is_there(built):
     out, summary = built
     page = (out / "index.html").read_text()
-    for name in ("curves", "aggregates", "difference", "fig6"):
+    for name in ("curves", "aggregates", "difference", "fig6", "efficiency", "profiles", "improvement"):
         for suffix in (".svg", ".png", ".csv"):
             assert (out / f"{name}{suffix}").stat().st_size > 0
     links = {link for link in re.findall(r'href="([^"#][^"]*)"', page) if not link.startswith("data:")}
@@ -228,6 +228,24 @@ def test_a_strip_and_a_video_of_a_run_stand_inside_the_page(tmp_path):
     assert page.count('src="data:image/webp;base64,') == 1
 
 
+def test_runs_under_way_show_their_curves_and_no_score(tmp_path):
+    root, task = tmp_path / "runs", QUICK.tasks[0]
+    make_run(root, QUICK, agent="dreamer", task=task, seed=0, scores=scores_until(QUICK, 500, stop=10_000), status=None)
+    make_run(root, QUICK, agent="random", task=task, seed=0, scores={}, status=None)
+    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    assert "means" not in section
+    assert (tmp_path / "report" / "curves.svg").exists()
+    assert "no run has reached 20k env steps yet" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_runs_without_any_evaluation_are_reported_as_such(tmp_path):
+    root = tmp_path / "runs"
+    make_run(root, QUICK, agent="dreamer", task=QUICK.tasks[0], seed=0, scores={}, status=None)
+    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    assert section["states"]["resumable"] == 1
+    assert "no run of the protocol yet" in (tmp_path / "report" / "index.html").read_text()
+
+
 def a_file(folder: Path) -> list[Path]:
     (folder / "notes.txt").write_text("not scores\n")
     return [folder / "notes.txt"]
@@ -276,6 +294,6 @@ def test_the_page_opens_in_a_browser_without_complaint_and_fits_the_screen(width
         assert page.script(ACCESSIBLE) == []
         assert page.script("return document.documentElement.scrollWidth <= window.innerWidth")
         seen = page.script("return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)")
-        assert len(seen) == 4
+        assert len(seen) == 7
         assert min(seen) > 200
         assert page.complaints() == []

@@ -1,0 +1,40 @@
+"""One section of the report as the template takes it: headings, cards, tables, figures, and the files beside the page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.figures.drawing import Drawing, csv_text, png_bytes, svg_text
+
+
+@dataclass
+class Section:
+    """One protocol (as one digest) on the page. `files`: name -> content, beside the page; `summary`: its share of the JSON."""
+
+    anchor: str
+    title: str
+    purpose: str = ""
+    warnings: list[str] = field(default_factory=list)
+    cards_title: str = ""
+    cards: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    folder: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    headline: str = ""
+    lead: list[str] = field(default_factory=list)
+
+    def add(self, heading: str, *paragraphs: str, **content: Any) -> None:
+        anchor = re.sub(r"[^a-z0-9]+", "-", f"{self.anchor}-{heading}".lower()).strip("-")
+        self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, **content})
+
+    def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
+        """A figure on the page, and its SVG, PNG and CSV beside it."""
+        path = f"{self.folder}{drawing.name}"
+        svg = svg_text(drawing, prefix=f"{self.anchor}-")
+        self.files[f"{path}.svg"] = svg.encode()
+        self.files[f"{path}.png"] = png_bytes(drawing)
+        self.files[f"{path}.csv"] = csv_text(drawing.data).encode()
+        self.add(heading, *paragraphs, svg=svg, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", **content)
