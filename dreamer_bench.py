@@ -55,11 +55,13 @@ class ListCommand:
             for ablation in ablations.entries().values():
                 rows.add_row(ablation.name, ablation.title, ablation.protocol, str(len(ablation.rows) * len(ablation.tasks)))
         if self.what in ("tasks", "all"):
+            from rich.markup import escape
+
             from suites import catalog as suite_catalog
 
             rows = table("tasks", "name", "available")
             for name in suite_catalog.names():
-                rows.add_row(name, suite_catalog.unavailable(name) or "yes")
+                rows.add_row(name, escape(suite_catalog.unavailable(name) or "yes"))     # "[box2d]" is no markup
         console = Console()
         for index, each in enumerate(tables):
             if index:
@@ -185,7 +187,7 @@ class BenchCommand:
     ways: tuple[Literal["eager", "compiled", "captured", "compiled and captured"], ...] = ()
     """Ways of running an update; by default eager on a CPU (compiling takes minutes there) and all of them on a GPU."""
     seconds: float = 5.0
-    """Length of every single measurement; a first call is always made to its end."""
+    """Length of every single measurement; two calls are always made to their end."""
     most_seconds: float | None = None
     """An agent whose update took longer than this is not measured with more seeds per program."""
     json: Path | None = None
