@@ -52,9 +52,10 @@ whole = time.monotonic() - started
 tries = 0
 while kills < 20 or tries == 0 or not finished:
     if tries == 0 or finished:
-        tries, finished = tries + 1, False
+        tries, finished, patience = tries + 1, False, 0.25
     pid = attempt(root / f"killed-{tries}")
-    time.sleep(draw.uniform(0, 0.25) * whole)
+    time.sleep(draw.uniform(0, patience) * whole)
+    patience *= 1.1      # on a machine that became busy, every attempt would else be killed before it gets anywhere
     done, status = os.waitpid(pid, os.WNOHANG)
     if done == 0:
         os.kill(pid, signal.SIGKILL)
