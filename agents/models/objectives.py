@@ -16,8 +16,8 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from agents.models.latents import Latent, NoiseSpec
 from agents.models.images import image_blocks, images_from_blocks
+from agents.models.latents import Latent, NoiseSpec
 from agents.models.networks import Decoder
 from agents.models.rssm import Dynamics, State
 

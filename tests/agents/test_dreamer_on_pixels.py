@@ -4,9 +4,9 @@ tests/agents/test_arms_on_probes.py has the same tasks as vectors, for every arm
 """
 
 import pytest
-from suites import probes
 
 from agents import dreamer
+from suites import probes
 from tests.agents.driving import Driver, mean_return
 
 SMALL = dreamer.Options(
