@@ -15,6 +15,11 @@ from protocols.grid import Cell
 from protocols.loop import Moment
 from protocols.terminal import duration
 
+WIDE = 120
+"""Columns of a terminal from which on there is room for a bar."""
+KEPT_ROWS = 20
+"""Programs that a terminal shows at once; older ones make room."""
+
 
 class Display:
     """Progress of the cohorts, one line each."""
@@ -23,9 +28,10 @@ class Display:
         self.console = console
         self.titles = list(titles)
         self.live = console.is_terminal
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), _Standing(),
-            console=console, refresh_per_second=4)
+        self.wide = console.width >= WIDE
+        bar = (BarColumn(bar_width=24),) if self.wide else ()
+        self._progress = Progress(TextColumn("{task.description}"), *bar, TextColumn("{task.percentage:>3.0f}%"), _Standing(),
+                                  console=console, refresh_per_second=4)
         self._rows = [self._progress.add_task(title, total=1.0, start=False, visible=index == 0, words="starting")
                       for index, title in enumerate(self.titles)]
 
@@ -41,8 +47,10 @@ class Display:
     def watcher(self, index: int) -> Callable[[Moment], None]:
         """What `run_cohort` tells about cohort number `index`."""
         def watch(moment: Moment) -> None:
-            words = standing(moment)
+            words = standing(moment, short=self.live and not self.wide)
             if self.live:
+                if index >= KEPT_ROWS:
+                    self._progress.update(self._rows[index - KEPT_ROWS], visible=False)
                 self._progress.start_task(self._rows[index])
                 self._progress.update(self._rows[index], completed=moment.env_steps / moment.budget_env_steps, visible=True,
                                       words=words)
@@ -61,10 +69,12 @@ class _Standing(ProgressColumn):
         return Text(str(task.fields["words"]))
 
 
-def standing(moment: Moment) -> str:
-    """env_steps, speed, last score, time left, in one line."""
+def standing(moment: Moment, *, short: bool = False) -> str:
+    """env_steps (where there is room), how many a second, last score, time left, in one line."""
     scores = [score for score in moment.scores if score is not None]
-    words = [f"{moment.env_steps:,} env_steps", f"{moment.env_steps_per_second:,.0f}/s"]
+    words = [f"{moment.env_steps_per_second:,.0f}/s"]
+    if not short:
+        words.insert(0, f"{moment.env_steps:,} env_steps")
     if scores:
         words.append(f"score {statistics.fmean(scores):.1f}")
     if moment.seconds_left is not None:
