@@ -38,9 +38,9 @@ class Speed:
     updates              way -> one update of every group, batch and noise included; a way that could not run is missing
     failures             way -> why
     first_calls          way -> seconds of the first update: compiling, capturing, warming up
-    act, evaluate        one decision in every environment of every seed, with and without exploration; None where too slow
+    act, evaluate        one decision in every environment of every seed, with and without exploration
     stages               part of an eager update -> seconds
-    calls                way -> how many updates the median is of; 0: the first call itself, because it took too long
+    calls                way -> how many updates the median is of, the first left out
     device_memory_bytes  most memory taken on the GPU; None on a CPU
     """
 
@@ -72,7 +72,7 @@ def default_ways(device: str) -> tuple[str, ...]:
 
 
 def measure(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
-    """Times one program; every timing goes on for `seconds`, or for its first call where that takes longer.
+    """Times one program; every timing goes on for `seconds`, or for two calls where those take longer.
 
     An agent without a world model (no `precision` among its options) has decisions only.
     """
@@ -99,7 +99,7 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
         except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
             failures[way] = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:160]}"
             continue
-        updates[way], calls[way] = median(times or [first_calls[way]]), len(times)
+        updates[way], calls[way] = median(times), len(times)
         if way == "eager":
             stages = stages_of(agent, seconds)
         if decisions is None or WAYS[way]["capture"]:
@@ -114,7 +114,7 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
 
 
 def timed(call: Callable[[], Any], device: str, seconds: float) -> tuple[float, list[float]]:
-    """(seconds of the first call, seconds of those that follow until the time is up; none where the first took it all)."""
+    """(seconds of the first call, seconds of those that follow until the time is up: at least one)."""
     def once() -> float:
         started = time.perf_counter()
         call()
@@ -124,7 +124,7 @@ def timed(call: Callable[[], Any], device: str, seconds: float) -> tuple[float, 
     wait(device)
     first = once()
     found: list[float] = []
-    while first + sum(found) < seconds and len(found) < MOST_CALLS:
+    while not found or (first + sum(found) < seconds and len(found) < MOST_CALLS):
         found.append(once())
     return first, found
 
@@ -203,8 +203,8 @@ def _decisions(agent: Any, context: AgentContext, seconds: float) -> tuple[float
     for explore in (True, False):
         carry = agent.initial(context.num_envs)
         # A decision ends on the CPU: nothing is left to wait for.
-        first, times = timed(partial(agent.act, carry, step, explore=explore), context.device, seconds)
-        found.append(median(times or [first]))
+        _, times = timed(partial(agent.act, carry, step, explore=explore), context.device, seconds)
+        found.append(median(times))
     return found[0], found[1]
 
 

@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from agents.api import AgentContext, Progress, TimeStep
+from agents.batches import Batches, batches
 from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Sizes
 from agents.learner import Learner
 from agents.memory import keep_freed_memory
 from agents.models.latents import NoiseSpec
-from agents.models.networks import refuses_observation
+from agents.models.networks import refuses_observation, shape
 from agents.models.world_model import WorldModel
 from agents.noise import ACT, LEARN, REPLAY, Noise, entropy
 from agents.replay import Replay
@@ -70,6 +71,11 @@ def refuses(observation_space: spaces.Space, action_space: spaces.Space) -> str 
     return refuses_observation(observation_space)
 
 
+def action_width(space: spaces.Space) -> int:
+    """Numbers in an action, or choices of a discrete one."""
+    return int(space.n) if isinstance(space, spaces.Discrete) else shape(space)[0]
+
+
 class ModelBasedAgent:
     """World model + behaviour + replay behind agents.api.Agent.
 
@@ -82,14 +88,14 @@ class ModelBasedAgent:
     """
 
     def __init__(self, *, context: AgentContext, world_model: Callable[[int], WorldModel], model_optimizer: OptimizerSettings,
-                 behavior: Behavior, schedule: Schedule, precision: str = "float32", lift: str | None = None, compile: bool = False,
-                 capture: bool = True):
+                 behavior: Behavior, schedule: Schedule, precision: str = "float32", lift: str | None = None,
+                 compile: bool = False, capture: bool = True):
         self.context, self.schedule, self.behavior = context, schedule, behavior
         self.device = torch.device(context.device)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.discrete = isinstance(context.action_space, spaces.Discrete)
-        self.action_width = int(context.action_space.n) if self.discrete else int(context.action_space.shape[0])
+        self.action_width = action_width(context.action_space)
         self.noise = Noise(context.seeds, self.device)
         with torch.device("meta"):
             model = world_model(self.action_width)
@@ -108,14 +114,9 @@ class ModelBasedAgent:
                                lift=lift or ("loop" if self.device.type == "cpu" and not compile else "vmap"),
                                compile=compile, capture=capture)
         folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
-        observation = {key: (space.shape, space.dtype) for key, space in context.observation_space.spaces.items()}
+        observation = {key: (shape(space), np.dtype(space.dtype)) for key, space in context.observation_space.spaces.items()}
         self.replays = [Replay(observation, self.action_width, context.num_envs, folder) for folder in folders]
-        lead = (len(context.seeds), schedule.batch_length, schedule.batch_sequences)
-        row = self.replays[0].row
-        types = {key: torch.uint8 if row[key].base == np.uint8 else torch.float32 for key in self.replays[0].keys}
-        self._batch = {key: torch.empty(*lead, *row[key].shape, dtype=dtype, pin_memory=self.device.type == "cuda")
-                       for key, dtype in types.items()}
-        self._rows = {key: tensor.numpy() for key, tensor in self._batch.items()}
+        self._batches: Batches | None = None
         self.gradient_steps = 0
         self.next_update_env_steps: int | None = None
         self._replay_missing = False
@@ -194,11 +195,13 @@ class ModelBasedAgent:
         self.gradient_steps += 1
 
     def _sample(self) -> dict[str, Tensor]:
-        for s, (seed, replay) in enumerate(zip(self.context.seeds, self.replays)):
-            generator = np.random.default_rng(entropy(seed, REPLAY, self.gradient_steps))
-            replay.sample(generator, {key: array[s] for key, array in self._rows.items()},
-                          balance_ends=self.schedule.balance_ends)
-        batch = {key: tensor.to(self.device) for key, tensor in self._batch.items()}
+        if self._batches is None:       # only an agent that learns takes the memory
+            context, schedule = self.context, self.schedule
+            self._batches = batches(self.replays, length=schedule.batch_length, sequences=schedule.batch_sequences,
+                                    balance_ends=schedule.balance_ends, device=self.device,
+                                    decisions=context.budget_env_steps // (context.num_envs * context.action_repeat))
+        batch = dict(self._batches.take([np.random.default_rng(entropy(seed, REPLAY, self.gradient_steps))
+                                         for seed in self.context.seeds]))
         if self.schedule.clip_rewards:
             batch["reward"] = torch.tanh(batch["reward"])
         return batch
@@ -236,6 +239,7 @@ class ModelBasedAgent:
             self.gradient_steps, self.next_update_env_steps = kept["gradient_steps"], kept["next_update_env_steps"]
             carries.append(kept["carry"])
             self._load_replay(s, Path(folder), kept)
+        self._batches = None
         join = {name: torch.stack([carry["state"][name] for carry in carries]).to(self.device) for name in carries[0]["state"]}
         return Carry(join, torch.stack([carry["action"] for carry in carries]).to(self.device), carries[0]["stream"],
                      carries[0]["position"])

@@ -10,6 +10,7 @@ import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Lane:
         self._blocks: list[np.ndarray] = []
         self._reserved = 0                                     # bytes of the last block that are surely on the disk
 
-    def append(self, values: Mapping[str, np.ndarray]) -> None:
+    def append(self, values: Mapping[str, Any]) -> None:
         block, place = divmod(self.rows, self.block_rows)
         if block == len(self._blocks):
             self._blocks.append(self._new_block(block))
@@ -141,22 +142,28 @@ class Replay:
         return bool(self._used_lanes) and all(self.lanes[lane].rows >= length for lane in self._used_lanes)
 
     def sample(self, generator: np.random.Generator, out: Mapping[str, np.ndarray], *, balance_ends: bool = False) -> None:
-        """Fills out[key] [L, B, ...] with B sequences of L rows.
+        """Fills out[key] [L, B, ...] with the sequences of `choose`."""
+        for b, (lane, start) in enumerate(zip(*self.choose(generator, *out["reward"].shape, balance_ends=balance_ends))):
+            for key in self.keys:
+                self.lanes[lane].read(key, int(start), out[key][:, b])
+
+    def choose(self, generator: np.random.Generator, length: int, sequences: int, *,
+               balance_ends: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Lanes [B] and first rows [B] of B sequences of L rows.
 
         An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs
         on into the rows that follow it in its lane (or begins before it, at a lane's end); is_first tells where the next begins.
         balance_ends: start = min(uniform {0 .. rows - 1}, rows - L), which draws the ends of episodes more often.
         """
-        length, sequences = out["reward"].shape
         chosen = generator.integers(0, len(self._episodes), sequences)
         position = generator.random(sequences)
+        lanes, starts = np.empty(sequences, np.int64), np.empty(sequences, np.int64)
         for b in range(sequences):
             lane, first, rows = self._episodes[chosen[b]]
             latest = max(rows - length, 0)
             offset = min(int(position[b] * rows), latest) if balance_ends else int(position[b] * (latest + 1))
-            start = min(first + offset, self.lanes[lane].rows - length)
-            for key in self.keys:
-                self.lanes[lane].read(key, start, out[key][:, b])
+            lanes[b], starts[b] = lane, min(first + offset, self.lanes[lane].rows - length)
+        return lanes, starts
 
     def state(self) -> dict:
         """What decides the future of sampling, as plain numbers; the rows themselves are saved apart, or in their files."""

@@ -50,7 +50,7 @@ class Request:
     tasks              the first is what programs are measured on; environments of all are timed
     seeds_per_program  every S of the table
     workers            processes that step one environment each, for the frames per second
-    seconds            of each single measurement; the first call is always made to its end
+    seconds            of each single measurement; two calls are always made to their end
     most_seconds       a program whose update took longer is not measured at larger S; None measures all
     """
 

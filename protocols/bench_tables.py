@@ -40,8 +40,8 @@ def _updates(programs: Sequence[Mapping[str, Any]]) -> str:
         rows.append([program["agent"], str(program["seeds"]), *(_rate(times.get(way)) for way in ways), together])
     notes = {f"{way}: {why}" for program in programs for way, why in program["speed"].get("failures", {}).items()}
     notes |= {f"{program['agent']}, S = {program['seeds']}: {program['skipped']}" for program in programs if program["skipped"]}
-    notes |= {f"{program['agent']}, S = {program['seeds']}, {way}: one call, the first" for program in programs
-              for way, calls in program["speed"].get("calls", {}).items() if calls == 0}
+    notes |= {f"{program['agent']}, S = {program['seeds']}, {way}: one call after the first" for program in programs
+              for way, calls in program["speed"].get("calls", {}).items() if calls == 1}
     text = _table(["agent", "S", *(f"updates/s, {way}" for way in ways), "seed updates/s, best"], rows)
     return "\n".join([text, *([""] if notes else []), *(f"- {note}" for note in sorted(notes))])
 

@@ -1,0 +1,202 @@
+"""The same update in every way it can be run: lifted, compiled, in bfloat16, on a GPU, as a CUDA graph. Tiny networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from agents import catalog
+from agents.api import AgentContext
+from agents.backbone import Backbone
+from agents.batches import DeviceBatches, HostBatches
+from agents.measure import drawn_actions, drawn_step, feed
+from agents.trees import mapped
+
+IMAGES = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
+VECTORS = spaces.Dict({"position": spaces.Box(-1, 1, (3,), np.float32)})
+ACTIONS = spaces.Box(-1, 1, (2,), np.float32)
+TINY = {"stoch": 4, "deter": 8, "model_hidden": 8, "depth": 2, "hidden": 8, "batch_sequences": 3, "batch_length": 7}
+ARMS = {"dreamer": {"horizon": 3}, "no_value": {"horizon": 3}, "sac": {"update_ratio": "typical"},
+        "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2}}
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def build(arm="dreamer", *, seeds=(0,), device="cpu", observations=VECTORS, lift=None, **options):
+    context = AgentContext(observation_space=observations, action_space=ACTIONS, seeds=seeds, num_envs=1, action_repeat=1,
+                           budget_env_steps=10_000, device=device)
+    entry = catalog.find(arm)
+    with pytest.MonkeyPatch.context() as patch:
+        if lift is not None:
+            chosen = Backbone.execution
+            patch.setattr(Backbone, "execution", lambda self: {**chosen(self), "lift": lift})
+        agent = entry.build(replace(entry.options("quick"), **{**TINY, **ARMS[arm], **options}), context)
+    feed(agent)
+    return agent
+
+
+def inputs_of(agent, number=0):
+    """Batch and noise of one update, drawn on the CPU: the same numbers on every device."""
+    generator = torch.Generator().manual_seed(number)
+
+    def draw(spec):
+        shape = (len(agent.context.seeds), *spec.shape)
+        return (torch.randn if spec.kind == "normal" else torch.rand)(shape, generator=generator).to(agent.device)
+
+    def noise(specs):
+        return {name: draw(spec) for name, spec in specs.items()}
+
+    batch = {key: torch.rand(value.shape, generator=generator).to(agent.device) for key, value in agent._sample().items()
+             if value.dtype != torch.uint8}
+    batch |= {key: torch.randint(0, 256, value.shape, generator=generator, dtype=torch.uint8).to(agent.device)
+              for key, value in agent._sample().items() if value.dtype == torch.uint8}
+    batch["is_first"] = (batch["is_first"] < 0.2).float()
+    batch["is_terminal"] = torch.zeros_like(batch["is_terminal"])
+    return batch, noise(agent.model_noise), [noise(agent.loss_noise) for _ in range(agent.behavior.repeats)]
+
+
+def trained(agent, updates=3):
+    """Weights and metrics after some updates on the same numbers."""
+    for number in range(updates):
+        agent.learner.update(*inputs_of(agent, number))
+    weights = {name: group.values.cpu() for name, group in agent.learner.groups.items()}
+    return weights, {name: value.cpu() for name, value in agent.learner.drain().items()}
+
+
+def assert_same(found, expected, *, weights, metrics=1e-4):
+    for name, value in expected[0].items():
+        torch.testing.assert_close(found[0][name], value, rtol=0, atol=weights, msg=lambda text, name=name: f"{name}: {text}")
+    for name, value in expected[1].items():
+        torch.testing.assert_close(found[1][name], value, rtol=metrics, atol=metrics,
+                                   msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_lifting_by_vmap_equals_a_loop_over_seeds(arm):
+    assert_same(trained(build(arm, seeds=(3, 4), lift="vmap")), trained(build(arm, seeds=(3, 4), lift="loop")), weights=2e-5)
+
+
+def test_the_update_traces_as_one_graph_and_its_derivatives_are_the_eager_ones(monkeypatch):
+    """torch.compile without the making of machine code, which takes minutes: that is tests/benchmarks/test_compiled.py."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    short = {"batch_length": 2, "batch_sequences": 2, "horizon": 2}
+    assert_same(trained(build(compile=True, **short), 1), trained(build(**short), 1), weights=2e-5)
+
+
+def test_compiling_is_refused_for_a_loop_over_seeds():
+    with pytest.raises(ValueError, match="compile needs the lift"):
+        build(compile=True, lift="loop")
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_update_reads_no_value_and_draws_nothing(arm):
+    """What a CUDA graph needs: nothing goes back to Python, and every random number comes in. Tensors without values tell."""
+    agent = build(arm, seeds=(3, 4), lift="vmap")
+    inputs = [mapped(lambda tensor: tensor.to("meta"), tree) for tree in inputs_of(agent)]
+    learner = agent.learner
+    for group in learner.groups.values():
+        for part in ("values", "gradient", "scratch", "mean", "square"):
+            if hasattr(group, part):
+                setattr(group, part, getattr(group, part).to("meta"))
+    learner.stacked = {f"{name}.{key}": view.detach().requires_grad_(name in learner.trained)
+                       for name, group in learner.groups.items() for key, view in group.views(group.values).items()}
+    learner.alive, learner.gradient_steps, learner.descents = (
+        tensor.to("meta") for tensor in (learner.alive, learner.gradient_steps, learner.descents))
+    learner.skeleton.to("meta")
+    before = torch.random.get_rng_state()
+    rounds = learner._update(*inputs)
+    assert {value.device.type for metrics in rounds for value in metrics.values()} == {"meta"}
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("arm", ["dreamer", "sac"])
+def test_bfloat16_stays_within_its_rounding_of_float32(arm):
+    """8 bits of mantissa: one rounding is 2^-9 = 0.2 %; the losses of the first updates differ by a few of those."""
+    exact, rounded = trained(build(arm, observations=IMAGES)), trained(build(arm, observations=IMAGES, precision="bfloat16"))
+    for name in ("model_loss", "image_loss", "reward_loss", "kl"):
+        torch.testing.assert_close(rounded[1][name], exact[1][name], rtol=1e-2, atol=1e-2,
+                                   msg=lambda text, name=name: f"{name}: {text}")
+    assert any(not torch.equal(rounded[1][name], exact[1][name]) for name in exact[1])
+    assert all(values.dtype == torch.float32 for values in rounded[0].values())
+
+
+def test_rows_kept_on_the_device_give_the_batches_of_replay():
+    agent = build(seeds=(3, 4))
+    shape = {"length": 7, "sequences": 3, "balance_ends": False, "device": torch.device("cpu")}
+    here = HostBatches(agent.replays, **shape)
+    there = DeviceBatches(agent.replays, **shape, capacity=40, otherwise=lambda: pytest.fail("there is room"))
+    for number in range(3):
+        expected, found = (mapped(torch.clone, source.take([np.random.default_rng((number, s)) for s in range(2)]))
+                           for source in (here, there))
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+        play(agent, rows=4)
+
+
+def test_a_full_device_goes_back_to_the_batches_of_the_host():
+    agent = build()
+    here = HostBatches(agent.replays, 7, 3, False, torch.device("cpu"))
+    there = DeviceBatches(agent.replays, 7, 3, False, torch.device("cpu"), capacity=10, otherwise=lambda: here)
+    play(agent, rows=9)
+    expected = mapped(torch.clone, here.take([np.random.default_rng(5)]))
+    assert torch.equal(there.take([np.random.default_rng(5)])["position"], expected["position"])
+
+
+def play(agent, rows):
+    """More rows, each with its own number in it."""
+    for number in range(rows):
+        step = drawn_step(agent.context, is_first=number == 0, is_last=number == rows - 1)
+        step.observation["position"][:] = number / rows
+        agent.observe(drawn_actions(agent.context), step, np.ones(step.is_first.shape, bool))
+
+
+@cuda
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_gpu_makes_the_update_of_the_cpu(arm):
+    there = trained(build(arm, observations=IMAGES, device="cuda", capture=False))
+    assert_same(there, trained(build(arm, observations=IMAGES)), weights=2e-4, metrics=1e-3)
+
+
+@cuda
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_captured_update_is_the_eager_one(arm):
+    captured = trained(build(arm, observations=IMAGES, device="cuda"))
+    assert_same(captured, trained(build(arm, observations=IMAGES, device="cuda", capture=False)), weights=1e-5)
+
+
+@cuda
+def test_seeds_in_one_captured_program_learn_as_each_would_alone():
+    together, alone = build(seeds=(3, 4), device="cuda"), build(seeds=(4,), device="cuda")
+    for agent in (together, alone):
+        for _ in range(3):
+            agent.update()
+    for name, group in together.learner.groups.items():
+        torch.testing.assert_close(group.values[1], alone.learner.groups[name].values[0], rtol=0, atol=2e-5)
+
+
+@cuda
+@pytest.mark.parametrize("arm", ["dreamer", "planet"])
+def test_captured_decisions_are_the_eager_ones(arm):
+    found = []
+    for capture in (True, False):
+        agent = build(arm, seeds=(3, 4), device="cuda", capture=capture)
+        carry, step = agent.initial(1), drawn_step(agent.context)
+        actions = []
+        for _ in range(3):
+            action, carry = agent.act(carry, step, explore=True)
+            actions.append(action)
+        found.append((np.stack(actions), carry.state["deter"].cpu()))
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-5)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=1e-5)
+
+
+@cuda
+def test_batches_on_a_gpu_are_those_of_the_host():
+    rows = {}
+    for device in ("cpu", "cuda"):
+        rows[device] = mapped(lambda tensor: tensor.cpu(), build(observations=IMAGES, device=device)._sample())
+    assert all(torch.equal(rows["cuda"][key], rows["cpu"][key]) for key in rows["cpu"])
