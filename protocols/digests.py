@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from protocols.catalog import BUILT_IN
+from protocols.catalog import PUBLISHED
 from protocols.spec import digest
 
 
 def pinned() -> dict[str, str]:
     """Protocol id -> digest, of every version published here."""
-    return {protocol.id: digest(protocol) for protocol in BUILT_IN}
+    return {protocol.id: digest(protocol) for protocol in PUBLISHED}
 
 
 if __name__ == "__main__":

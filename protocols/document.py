@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from protocols import ablations
-from protocols.catalog import BUILT_IN, rows
+from protocols.catalog import PUBLISHED, rows
 from protocols.spec import Protocol, Scalar, digest
 
 HEAD = """# Protocols
@@ -36,10 +36,10 @@ def page() -> str:
     """The whole page, in Markdown."""
     overview = ["| id | what it is | tasks | env_steps | seeds |", "|---|---|---|---|---|"]
     overview += [
-        f"| [`{p.id}`](#{_anchor(p)}) | {p.title} | {len(p.tasks)} | {p.env_steps:,} | {len(p.seeds)} |" for p in BUILT_IN
+        f"| [`{p.id}`](#{_anchor(p)}) | {p.title} | {len(p.tasks)} | {p.env_steps:,} | {len(p.seeds)} |" for p in PUBLISHED
     ]
     grids = [_grid(ablation) for ablation in ablations.BUILT_IN]
-    return "\n".join([HEAD, *overview, "", *map(_section, BUILT_IN), GRIDS_HEAD, *grids])
+    return "\n".join([HEAD, *overview, "", *map(_section, PUBLISHED), GRIDS_HEAD, *grids])
 
 
 GRIDS_HEAD = """## Grids: the figures of the Dreamer paper
