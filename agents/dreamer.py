@@ -42,7 +42,7 @@ class Options(Backbone):
 
 
 PAPER = Options()
-SMALL = Options(**QUICK, horizon=10, actor_learning_rate=5e-4, value_learning_rate=5e-4)
+SMALL = Options(**QUICK, horizon=10, actor_learning_rate=1e-3, value_learning_rate=1e-3, init_std=1.0)
 
 PROFILES: Mapping[str, Options] = {
     "paper": PAPER,

@@ -41,7 +41,7 @@ class Options(Backbone):
 PROFILES: Mapping[str, Options] = {
     "paper": Options(),
     "discrete": Options(**DISCRETE, horizon=10),
-    "quick": Options(**QUICK, horizon=10, actor_learning_rate=5e-4),
+    "quick": Options(**QUICK, horizon=10, actor_learning_rate=1e-3, init_std=1.0),
 }
 
 
