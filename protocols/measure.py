@@ -40,6 +40,8 @@ def measure(cells: Sequence[Cell], *, seeds_per_program: int, device: str) -> Me
     """Every agent (on the first task of its line) and every task of a plan, once each."""
     environments: dict[tuple[str, int], EnvironmentCost] = {}
     costs: dict[tuple[str, str], AgentCost] = {}
+    for cell in cells:  # unknown names and profiles, before anything is measured
+        agents.find(cell.agent).options(cell.protocol.agent_profile)
     for cell in cells:
         for task in cell.tasks:
             key = (task, cell.protocol.action_repeat_of(task))

@@ -181,3 +181,11 @@ def test_measurements_come_through_the_contract(tmp_path):
     assert (environment.task, environment.action_repeat) == ("probe_one_step", 1)
     assert environment.agent_step_seconds > 0
     assert set(asdict(agent)) == set(plan.as_data(measured)["agents"][0])
+
+
+def test_an_unknown_agent_is_refused_before_anything_is_measured(monkeypatch):
+    from protocols import measure
+
+    monkeypatch.setattr(measure, "measure_environment", lambda *_: pytest.fail("measured"))
+    with pytest.raises(ValueError, match="'draemer' is not known"):
+        PlanCommand(protocol="quick@1", agents=("random", "draemer")).run()
