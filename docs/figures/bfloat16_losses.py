@@ -20,7 +20,7 @@ from agents.api import AgentContext, TimeStep
 from suites import catalog as suites
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 LOSSES = ("image_loss", "reward_loss", "kl", "actor_loss", "value_loss")
 EVERY, EPISODES = 5, 3
