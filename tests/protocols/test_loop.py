@@ -96,6 +96,21 @@ def test_evaluation_leaves_no_trace_in_training(tmp_path):
     assert json.loads(rows[0][0].read_text().splitlines()[-1])["gradient_steps"] == 50
 
 
+def test_every_evaluation_has_acting_noise_of_its_own(tmp_path, monkeypatch):
+    streams = []
+    initial = Tally.initial
+
+    def note(self, num_envs, *, stream=0):
+        streams.append(stream)
+        return initial(self, num_envs, stream=stream)
+
+    monkeypatch.setattr(Tally, "initial", note)
+    run_cohort(request(tmp_path))
+    assert streams[0] == 0      # training
+    assert len(streams) == len(set(streams)) == 1 + 5 + 1
+    assert all(stream > 0 for stream in streams[1:])
+
+
 def test_more_evaluation_episodes_than_lanes_are_played_in_rounds(tmp_path):
     many = replace(PROBE, env_steps=40, evaluate_every_env_steps=40, evaluate_episodes=23, final_episodes=0)
     run_cohort(request(tmp_path, protocol=many))

@@ -191,6 +191,29 @@ def test_without_a_good_checkpoint_it_stops_and_touches_nothing(interrupted):
     assert records(interrupted / "runs") == before
 
 
+def test_a_first_checkpoint_that_a_kill_left_to_one_seed_is_begun_anew(tmp_path):
+    run_cohort(request(tmp_path / "straight"))
+    run_cohort(request(tmp_path / "runs"), stop=stop_after(60))
+    first, second = (run.folder for run in find_runs(tmp_path / "runs"))
+    assert generations(first) == generations(second)
+    shutil.rmtree(first / f"checkpoint-{max(generations(first))}")
+    for number in generations(second):
+        shutil.rmtree(second / f"checkpoint-{number}")
+    run_cohort(request(tmp_path / "runs"))
+    assert records(tmp_path / "runs") == records(tmp_path / "straight")
+    assert learned(tmp_path / "runs") == learned(tmp_path / "straight")
+
+
+def test_called_again_after_a_kill_while_tidying_it_tidies(tmp_path):
+    run_cohort(request(tmp_path))
+    before = records(tmp_path)
+    for run in find_runs(tmp_path):
+        (run.folder / "replay").mkdir()
+    assert run_cohort(request(tmp_path)).status == "complete"
+    assert not any((run.folder / "replay").exists() for run in find_runs(tmp_path))
+    assert records(tmp_path) == before
+
+
 def test_episodes_cut_short_behind_a_checkpoint_stop_it(interrupted):
     path = find_runs(interrupted / "runs")[0].folder / "episodes.jsonl"
     os.truncate(path, 100)
