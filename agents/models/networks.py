@@ -68,9 +68,11 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
+        # As a matrix: a linear layer's result would otherwise be a view, which cannot be changed in place without copies.
+        leading, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
         for layer in self.layers[:-1]:
-            x = self.activation(layer(x), inplace=True)        # halves the memory of imagination
-        return self.layers[-1](x).float()
+            x = self.activation(layer(x), inplace=True)
+        return self.layers[-1](x).float().unflatten(0, leading)
 
 
 class Scalar(nn.Module):
