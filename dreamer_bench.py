@@ -242,6 +242,11 @@ def main() -> None:
     except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         code = getattr(error, "exit_code", 2)
+    except RuntimeError as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

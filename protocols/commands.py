@@ -122,7 +122,8 @@ class RunCommand:
         from agents.catalog import resolve_device
         from protocols import preflight
         from protocols.display import Display
-        from protocols.launch import EXECUTORS, CohortRequest, Stop
+        from protocols.executors import EXECUTORS
+        from protocols.launch import CohortRequest, Stop
 
         again = shlex.join(["dreamer-bench", *sys.argv[1:]])
         device = self.device if self.executor == "ray" else resolve_device(self.device)   # a Ray task asks on its own node

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -193,16 +193,6 @@ def inline(requests: Sequence[CohortRequest], display: Display, stop: Stop, addr
         if stop.requested():
             return
         run_cohort(request, watch=display.watcher(index), say=display.say, stop=stop)
-
-
-def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None) -> None:
-    """Every program as a Ray task (extra `cluster`)."""
-    from protocols.ray_executor import execute
-
-    execute(requests, display, stop, address)
-
-
-EXECUTORS: Mapping[str, Callable[[Sequence[CohortRequest], Display, Stop, str | None], None]] = {"inline": inline, "ray": ray}
 
 
 class _Stages:

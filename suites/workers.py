@@ -50,6 +50,8 @@ class Stepped(NamedTuple):
 class WorkerFault(RuntimeError):
     """An environment failed, or a worker process died, while lanes were stepped; the message is one line."""
 
+    exit_code = 5
+
 
 class Lanes:
     """`count` environments of one task, stepped together. Nothing is reset by itself.

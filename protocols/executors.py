@@ -1,0 +1,18 @@
+"""Executor name -> who carries cohorts to their end: this process, or a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from protocols.display import Display
+from protocols.launch import CohortRequest, Stop, inline
+
+
+def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None) -> None:
+    """Every program as a Ray task (extra `cluster`)."""
+    from protocols.ray_executor import execute
+
+    execute(requests, display, stop, address)
+
+
+EXECUTORS: Mapping[str, Callable[[Sequence[CohortRequest], Display, Stop, str | None], None]] = {"inline": inline, "ray": ray}
