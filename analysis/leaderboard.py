@@ -41,7 +41,8 @@ SITE = "site.json"
 class Entry:
     """One row: a submission under one protocol (and one label, where its runs have several).
 
-    method  its name in tables and figures, unique inside the protocol
+    method    its name in tables and figures, unique inside the protocol
+    diverged  runs whose loss was not finite: they have no score, so the row says how many there are
     """
 
     submission: Submission
@@ -50,6 +51,7 @@ class Entry:
     table: pd.DataFrame
     scores: pd.DataFrame
     facts: list[tuple[str, str]] = field(default_factory=list)
+    diverged: int = 0
 
     @property
     def complete(self) -> bool:
@@ -132,6 +134,7 @@ def entries_of(submission: Submission) -> list[Entry]:
                 table=table,
                 scores=selection.scores,
                 facts=_run_facts(runs),
+                diverged=sum(run.state() == "diverged" for run in runs),
             )
         )
     return found
@@ -270,6 +273,7 @@ def _common(subject: Material, entry: Entry) -> dict[str, Any]:
         "color": subject.looks([entry.method])[entry.method].color,
         "input": entry.submission.input,
         "budget_env_steps": entry.protocol.env_steps,
+        "diverged": entry.diverged,
         "origin": "imported" if entry.submission.imported is not None else "recorded",
         "paper": entry.submission.paper,
         "code": entry.submission.code,

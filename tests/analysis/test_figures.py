@@ -147,7 +147,7 @@ def test_the_mean_stops_where_its_first_seed_stops(tmp_path):
 def test_device_hours_stand_beside_env_steps_where_records_say_them(tmp_path):
     quick = protocols.find("quick@1")
     for seed in range(2):
-        scores = {step: [seed + step / 100] for step in range(0, quick.env_steps + 1, 5_000)}
+        scores = {step: [seed + step / 100] for step in range(0, quick.env_steps + 1, quick.evaluate_every_env_steps)}
         make_run(tmp_path / "runs", quick, agent="dreamer", task=quick.tasks[0], seed=seed, scores=scores, final=[200.0] * 5)
     drawn = catalog.draw("efficiency", gather([tmp_path / "runs"], reps=REPS))
     assert set(drawn.data["axis"]) == {"env_steps", "device_hours"}

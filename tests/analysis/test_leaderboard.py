@@ -196,6 +196,23 @@ def test_adding_again_changes_nothing_and_another_one_of_that_name_is_refused(tm
     assert not list(first.rglob("checkpoint*"))
 
 
+def test_a_diverged_run_enters_and_is_said_in_the_ranking(tmp_path):
+    folder = make_submission(tmp_path / "entry", 500)
+    shutil.rmtree(folder / "runs" / "quick@1" / "dreamer" / TASK / "seed-2")
+    make_run(
+        folder / "runs",
+        QUICK,
+        agent="dreamer",
+        task=TASK,
+        seed=2,
+        scores={0: [7.0] * QUICK.evaluate_episodes},
+        status="diverged",
+    )
+    submissions.add(folder, tmp_path / "kept")
+    leaderboard.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    assert "1 diverged" in (tmp_path / "site" / "index.html").read_text()
+
+
 # ---------------------------------------------------------------- published methods as first entries
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from analysis import report
+from analysis.style import short_count, task_label
 from analysis.table import InvalidData
 from protocols import catalog
 from protocols.spec import Protocol
@@ -20,6 +21,8 @@ from tests.make_records import make_run
 
 QUICK = catalog.find("quick@1")
 REPS = 500
+APPENDIX_G_DREAMER = {"dmc_cartpole_balance": 979.56, "dmc_walker_stand": 977.99}
+"""Printed in the paper; whichever task quick@1 has."""
 
 
 def scores_until(protocol: Protocol, end: float, *, shift: float = 0.0, stop: int | None = None) -> dict[int, list[float]]:
@@ -82,9 +85,9 @@ def test_the_page_says_at_its_top_what_was_run_and_what_came_out(built):
         "quick@1",
         "dreamer scores 700.0",
         "random 300.0",
-        "Cartpole Balance",
+        task_label(QUICK.tasks[0]),
         "3 seeds",
-        "20,000 env steps",
+        f"{QUICK.env_steps:,} env steps",
         "6 of 6 runs",
     ):
         assert words in top, words
@@ -116,7 +119,7 @@ def test_every_seed_is_in_the_curves_and_their_mean_is_the_mean(built):
     import pandas as pd
 
     data = pd.read_csv(built[0] / "curves.csv")
-    last = data[(data["env_steps"] == 20_000) & (data["method"] == "dreamer")]
+    last = data[(data["env_steps"] == QUICK.env_steps) & (data["method"] == "dreamer")]
     seeds = last[last["kind"] == "seed"]["score"].tolist()
     assert len(seeds) == 3
     assert last[last["kind"] == "mean"]["score"].item() == pytest.approx(sum(seeds) / 3)
@@ -128,7 +131,7 @@ def test_published_bars_stand_apart_with_source_and_budget(built):
     out, _ = built
     data = pd.read_csv(out / "fig6.csv")
     published = data[data["origin"] == "published"].set_index("method")
-    assert published.loc["Dreamer", "score"] == pytest.approx(979.56)  # Appendix G, Cartpole Balance
+    assert published.loc["Dreamer", "score"] == pytest.approx(APPENDIX_G_DREAMER[QUICK.tasks[0]])
     assert published.loc["Dreamer", "env_steps"] == 5_000_000
     assert published["source"].notna().all()
     assert "another protocol" in (out / "index.html").read_text()
@@ -147,8 +150,24 @@ def test_cut_diverged_and_unfinished_runs_are_marked_and_never_counted(tmp_path)
     make_run(
         root, QUICK, agent="dreamer", task=task, seed=0, scores={0: [1.0], 2_000: [1.0]}, final=[1.0], limit_env_steps=2_000
     )
-    make_run(root, QUICK, agent="sac", task=task, seed=0, scores=scores_until(QUICK, 500, stop=10_000), status="diverged")
-    make_run(root, QUICK, agent="sac", task=task, seed=1, scores=scores_until(QUICK, 500, stop=10_000), status=None)
+    make_run(
+        root,
+        QUICK,
+        agent="sac",
+        task=task,
+        seed=0,
+        scores=scores_until(QUICK, 500, stop=QUICK.evaluate_every_env_steps),
+        status="diverged",
+    )
+    make_run(
+        root,
+        QUICK,
+        agent="sac",
+        task=task,
+        seed=1,
+        scores=scores_until(QUICK, 500, stop=QUICK.evaluate_every_env_steps),
+        status=None,
+    )
     make_run(
         root,
         QUICK,
@@ -230,12 +249,22 @@ def test_a_strip_and_a_video_of_a_run_stand_inside_the_page(tmp_path):
 
 def test_runs_under_way_show_their_curves_and_no_score(tmp_path):
     root, task = tmp_path / "runs", QUICK.tasks[0]
-    make_run(root, QUICK, agent="dreamer", task=task, seed=0, scores=scores_until(QUICK, 500, stop=10_000), status=None)
+    make_run(
+        root,
+        QUICK,
+        agent="dreamer",
+        task=task,
+        seed=0,
+        scores=scores_until(QUICK, 500, stop=QUICK.evaluate_every_env_steps),
+        status=None,
+    )
     make_run(root, QUICK, agent="random", task=task, seed=0, scores={}, status=None)
     (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
     assert "means" not in section
     assert (tmp_path / "report" / "curves.svg").exists()
-    assert "no run has reached 20k env steps yet" in (tmp_path / "report" / "index.html").read_text()
+    assert (
+        f"no run has reached {short_count(QUICK.env_steps)} env steps yet" in (tmp_path / "report" / "index.html").read_text()
+    )
 
 
 def test_runs_without_any_evaluation_are_reported_as_such(tmp_path):
