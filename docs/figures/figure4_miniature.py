@@ -5,7 +5,8 @@
     python docs/figures/figure4_miniature.py draw     draw from the CSV
 
 The probe pays for its first action only 13 steps later, or at once a lure of 0.3: what lies beyond the horizon of
-imagination is invisible to an actor without a value and to a planner. Sizes: tests/agents/probe_training.py.
+imagination is invisible to an actor without a value and to a planner. The observation before the pay already looks like
+the one after it, so that a model may expect the pay after 12 steps. Sizes: tests/agents/probe_training.py.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def draw() -> None:
             mean = cells.groupby("horizon")["return"].mean()
             axes.plot(mean.index, mean, color=colour, label=label)
             axes.plot(cells["horizon"] + offset, cells["return"], marker, color=colour, alpha=0.5, markersize=4)
-        axes.axvline(DELAY + 1, color="0.6", linewidth=1.0, linestyle=":")
-        axes.text(DELAY + 0.85, 0.62, "the reward is\n13 steps away", ha="right", va="center", color="0.35", fontsize=8)
+        axes.axvline(DELAY, color="0.6", linewidth=1.0, linestyle=":")
+        axes.text(DELAY - 0.2, 0.13, "the reward comes into sight", ha="right", va="center", color="0.35", fontsize=8)
         axes.axhline(0.3, color="0.6", linewidth=1.0, linestyle=":")
         axes.text(HORIZONS[0], 0.245, "the lure", ha="left", va="top", color="0.35", fontsize=8)
         axes.set(xlabel="horizon of imagination or planning (steps)", ylabel="return", ylim=(0.0, 1.05), xticks=HORIZONS)
