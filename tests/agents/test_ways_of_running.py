@@ -14,8 +14,9 @@ from agents import catalog
 from agents.api import AgentContext
 from agents.backbone import Backbone
 from agents.batches import DeviceBatches, HostBatches
+from agents.captured import Captured
 from agents.measure import drawn_actions, drawn_step, feed
-from agents.trees import mapped
+from agents.trees import leaves, mapped
 
 IMAGES = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
 VECTORS = spaces.Dict({"position": spaces.Box(-1, 1, (3,), np.float32)})
@@ -152,6 +153,60 @@ def play(agent, rows):
         step = drawn_step(agent.context, is_first=number == 0, is_last=number == rows - 1)
         step.observation["position"][:] = number / rows
         agent.observe(drawn_actions(agent.context), step, np.ones(step.is_first.shape, bool))
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Stands in for CUDA graphs on a CPU: a recorded function is called again on the same inputs, into the same results."""
+    def warm_up(self, function):
+        for _ in range(3):
+            function(*self._inputs)
+
+    def record(self, function):
+        results = mapped(torch.zeros_like, function(*mapped(torch.clone, self._inputs)))
+        undo()
+
+        def replay():
+            for place, value in zip(leaves(results), leaves(function(*self._inputs))):
+                place.copy_(value)
+        return replay, results
+
+    changing = []
+
+    def undo():
+        for tensor, value in changing:
+            tensor.copy_(value)
+
+    def remember(agent):
+        changing.extend((tensor, tensor.clone()) for tensor in agent.learner._changing())
+        agent.learner.capture = True
+        return agent
+
+    monkeypatch.setattr(Captured, "_warm_up", warm_up)
+    monkeypatch.setattr(Captured, "_record", record)
+    return remember
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_recorded_update_takes_every_input_and_its_warming_up_leaves_no_trace(arm, recorded):
+    again = recorded(build(arm, seeds=(3, 4), lift="vmap"))
+    assert_same(trained(again), trained(build(arm, seeds=(3, 4), lift="vmap")), weights=0.0, metrics=0.0)
+
+
+@pytest.mark.parametrize("arm", ["dreamer", "planet"])
+def test_recorded_decisions_follow_the_weights_and_leave_old_carries_alone(arm, recorded):
+    found = []
+    for prepare in (recorded, lambda agent: agent):
+        agent = prepare(build(arm, seeds=(3, 4), lift="vmap"))
+        first, step = agent.initial(1), drawn_step(agent.context)
+        action, second = agent.act(first, step, explore=True)
+        kept = mapped(torch.clone, second.state)
+        agent.learner.update(*inputs_of(agent))
+        later, third = agent.act(second, step, explore=True)
+        assert all(torch.equal(second.state[name], kept[name]) for name in kept)
+        found.append((action, later, third.state["deter"]))
+    for captured, eager in zip(*found):
+        np.testing.assert_array_equal(captured, eager)
 
 
 @cuda
