@@ -56,7 +56,7 @@ BUILT_IN = (
     AgentEntry(name="dreamer", summary="actor and value learned in imagination", recipe="agents.dreamer"),
     AgentEntry(name="no_value", summary="Dreamer's actor on imagined rewards alone", recipe="agents.no_value"),
     AgentEntry(name="planet", summary="planning in the same model, as re-run in the Dreamer paper", recipe="agents.planet"),
-    AgentEntry(name="planet-icml", summary="PlaNet with the settings of its own paper, for planet-6@1", recipe="agents.planet_icml"),
+    AgentEntry(name="planet-icml", summary="PlaNet with its own paper's settings", recipe="agents.planet_icml"),
     AgentEntry(name="sac", summary="soft actor-critic on the same model's features, real rewards (ours)", recipe="agents.sac"),
     AgentEntry(name="random", summary="uniform random actions", recipe="agents.random_policy"),
 )
