@@ -2,7 +2,8 @@
 
     python docs/figures/bfloat16_losses.py [--profile paper] [--device cuda] [--updates 1000]
 
-Both learners see the same batches (random actions in dmc_cartpole_balance) and the same noise.
+All learners see the same batches (random actions in dmc_cartpole_balance) and the same noise. The third one computes in
+float32 as the first, but begins with weights rounded to bfloat16 once: how far apart two learners come from a single rounding.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 LOSSES = ("image_loss", "reward_loss", "kl", "actor_loss", "value_loss")
+CURVES = {"float32": ("float32", False), "bfloat16": ("bfloat16", False), "float32, begun rounded": ("float32", True)}
 EVERY, EPISODES = 5, 3
 HERE = Path(__file__).resolve().parent
 
@@ -33,26 +35,27 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--updates", type=int, default=200)
     asked = parser.parse_args()
-    curves = {precision: losses(precision, asked) for precision in ("float32", "bfloat16")}
+    curves = {name: losses(precision, asked, rounded=rounded) for name, (precision, rounded) in CURVES.items()}
     numbers = range(EVERY, EVERY * len(curves["float32"]) + 1, EVERY)
     with (HERE / "bfloat16-losses.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["gradient_steps", "precision", *LOSSES])
+        table.writerow(["gradient_steps", "learner", *LOSSES])
         for precision, rows in curves.items():
             table.writerows([number, precision, *(f"{row[name]:.6g}" for name in LOSSES)] for number, row in zip(numbers, rows))
     figure, axes = pyplot.subplots(1, len(LOSSES), figsize=(3 * len(LOSSES), 2.6), layout="constrained")
     for axis, name in zip(axes, LOSSES):
-        for (precision, rows), style in zip(curves.items(), ("-", "--")):
+        for (precision, rows), style in zip(curves.items(), ("-", "--", ":")):
             axis.plot(numbers, [row[name] for row in rows], style, label=precision, linewidth=1.2)
         axis.set(title=name.replace("_", " "), xlabel="gradient steps")
     axes[0].legend(frameon=False)
     figure.savefig(HERE / "bfloat16-losses.svg")
     for name in LOSSES:
-        first, second = (np.array([row[name] for row in rows]) for rows in curves.values())
-        print(f"{name}: largest difference {np.abs(first - second).max():.3g}, spread of the curve {np.ptp(first):.3g}")
+        exact, *others = (np.array([row[name] for row in rows]) for rows in curves.values())
+        apart = ", ".join(f"{other} {np.abs(exact - values).max():.3g}" for other, values in zip(list(curves)[1:], others))
+        print(f"{name}: largest difference from float32: {apart}; the curve spans {np.ptp(exact):.3g}")
 
 
-def losses(precision: str, asked: argparse.Namespace) -> list[dict[str, float]]:
+def losses(precision: str, asked: argparse.Namespace, *, rounded: bool) -> list[dict[str, float]]:
     environment = suites.make("dmc_cartpole_balance", action_repeat=4, look="fast")
     environment.action_space.seed(0)
     entry = agents.find("dreamer")
@@ -60,6 +63,9 @@ def losses(precision: str, asked: argparse.Namespace) -> list[dict[str, float]]:
         replace(entry.options(asked.profile), precision=precision),
         AgentContext(observation_space=environment.observation_space, action_space=environment.action_space, seeds=(0,),
                      num_envs=1, action_repeat=4, budget_env_steps=10_000, device=asked.device))
+    if rounded:
+        for group in agent.learner.groups.values():
+            group.values.copy_(group.values.bfloat16())
     for episode in range(EPISODES):
         observation, _ = environment.reset(seed=episode)
         agent.observe(environment.action_space.sample()[None, None], shown(observation, 0.0, first=True, last=False), ONE)
