@@ -1,7 +1,7 @@
 """An agent made of a world model, a behaviour and a replay.
 
-The only border between numpy and torch, and the only file that names a device. Every recipe of this package ends in
-`ModelBasedAgent(...)`.
+With agents/batches.py the only border between numpy and torch, and the only place that chooses by device. Every recipe of this
+package ends in `ModelBasedAgent(...)`.
 """
 
 from __future__ import annotations
