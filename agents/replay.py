@@ -58,7 +58,8 @@ class Lane:
         whole = path.exists() and path.stat().st_size == self.block_rows * self.row.itemsize
         if must_exist and not whole:
             raise ValueError(f"replay {path} is {'damaged' if path.exists() else 'missing'}: expected "
-                             f"{self.block_rows * self.row.itemsize} bytes; restore it from a copy, or begin the run again elsewhere")
+                             f"{self.block_rows * self.row.itemsize} bytes; restore it from a copy, "
+                             "or begin the run again elsewhere")
         return np.memmap(path, self.row, "r+" if whole else "w+", shape=(self.block_rows,))
 
     def read(self, key: str, start: int, out: np.ndarray) -> None:
@@ -152,7 +153,8 @@ class Replay:
         """Lanes [B] and first rows [B] of B sequences of L rows.
 
         An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs
-        on into the rows that follow it in its lane (or begins before it, at a lane's end); is_first tells where the next begins.
+        on into the rows that follow it in its lane (or begins before it, at a lane's end); is_first tells where the next
+        begins.
         balance_ends: start = min(uniform {0 .. rows - 1}, rows - L), which draws the ends of episodes more often.
         """
         chosen = generator.integers(0, len(self._episodes), sequences)
