@@ -229,8 +229,8 @@ def commands() -> dict[str, Any]:
 
 
 def main() -> None:
-    # Threads of torch that wait for each other spin for long by default: on a machine with anything else to do, an update of small
-    # networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/performance.md.
+    # Threads of torch that wait for each other spin for long by default: where the machine has anything else to do, an update
+    # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/performance.md.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     known = commands()
     choices: Any = Union[tuple(Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in known.items())]  # noqa: UP007

@@ -32,7 +32,7 @@ class AgentEntry:
         return importlib.import_module(self.recipe)
 
     def options(self, profile: str = "paper") -> Any:
-        """The frozen options of a profile; a recipe without that profile falls back to nothing: it is refused."""
+        """The frozen options of a profile; a recipe without that profile is refused."""
         profiles = self._module().PROFILES
         if profile not in profiles:
             raise ValueError(f"agent {self.name!r} has no profile {profile!r}; it has {', '.join(sorted(profiles))}")
@@ -67,8 +67,8 @@ def entries() -> dict[str, AgentEntry]:
     known = {entry.name: entry for entry in BUILT_IN}
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         if point.name in known:
-            raise ValueError(f"agent name {point.name!r} of entry point {point.value!r} is taken by {known[point.name].recipe}; "
-                             "rename the entry point")
+            raise ValueError(f"agent name {point.name!r} of entry point {point.value!r} is taken by "
+                             f"{known[point.name].recipe}; rename the entry point")
         package = point.dist.name if point.dist else "an unknown package"
         known[point.name] = AgentEntry(name=point.name, summary=f"from package {package}", recipe=point.value, origin=package)
     return known
@@ -78,7 +78,7 @@ def find(name: str) -> AgentEntry:
     known = entries()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"agent {name!r} is not known{hint} Known: {', '.join(known)}")
     return known[name]
 
