@@ -18,13 +18,14 @@ from tests.make_records import make_run
 
 QUICK = catalog.find("quick@1")
 TASK = QUICK.tasks[0]
+END = QUICK.env_steps
 
 
 def record(root: Path, *, agents: tuple[str, ...] = ("dreamer", "random"), seeds: int = 3, **options: object) -> Path:
     for agent in agents:
         for seed in range(seeds):
             base = 100.0 * seed + (500.0 if agent == "dreamer" else 0.0)
-            points = {0: [base, base], 10_000: [base + 10, base + 12], 20_000: [base + 20, base + 22]}
+            points = {0: [base, base], END // 2: [base + 10, base + 12], END: [base + 20, base + 22]}
             make_run(root, QUICK, agent=agent, task=TASK, seed=seed, scores=points, final=[base + 30, base + 34], **options)  # type: ignore[arg-type]
     return root
 
@@ -52,7 +53,7 @@ def test_runs_and_files_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
     """The same rule is written twice, for a run and for tables; they must agree, whichever it is."""
-    rules = [ScoreRule(kind="final"), ScoreRule(kind="last"), ScoreRule(kind="window", window_env_steps=12_000)]
+    rules = [ScoreRule(kind="final"), ScoreRule(kind="last"), ScoreRule(kind="window", window_env_steps=END // 2 + 1_000)]
     points = table.read([record(tmp_path / "runs")])
     for rule in rules:
         selection = table.select(points, rule=rule)
@@ -68,20 +69,20 @@ def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
 
 def test_the_protocols_own_rule_and_budget_are_the_default(tmp_path: Path) -> None:
     selection = table.select(table.read([record(tmp_path / "runs")]))
-    assert selection.budget_env_steps == 20_000
+    assert selection.budget_env_steps == END
     assert selection.rule == "separate final evaluation at 20,000 env steps"
     assert selection.scores["score"].tolist() == [532.0, 632.0, 732.0, 32.0, 132.0, 232.0]
 
 
 def test_a_budget_and_a_window_replace_the_protocols_rule(tmp_path: Path) -> None:
     points = table.read([record(tmp_path / "runs", agents=("dreamer",))])
-    assert table.select(points, at=10_000).scores["score"].tolist() == [511.0, 611.0, 711.0]
-    assert table.select(points, at=20_000, window=20_000).scores["score"].tolist() == [
+    assert table.select(points, at=END // 2).scores["score"].tolist() == [511.0, 611.0, 711.0]
+    assert table.select(points, at=END, window=END).scores["score"].tolist() == [
         516.0,
         616.0,
         716.0,
     ]  # not the point at 0
-    assert table.select(points, at=20_000, window=10_000).scores["points"].tolist() == [2, 2, 2]
+    assert table.select(points, at=END, window=END // 2).scores["points"].tolist() == [2, 2, 2]
 
 
 def test_without_a_protocol_the_budget_is_what_every_method_reaches(tmp_path: Path) -> None:
@@ -191,14 +192,14 @@ def test_damaged_records_are_invalid_data(tmp_path: Path, name: str, content: st
 
 def test_methods_without_a_final_evaluation_do_not_vanish_under_that_rule(tmp_path: Path) -> None:
     runs = record(tmp_path / "runs")
-    file = write_csv(tmp_path / "scores.csv", curve(end=20_000, step=1_000))
+    file = write_csv(tmp_path / "scores.csv", curve(end=END, step=1_000))
     points = table.read([runs, file])
     with pytest.raises(InvalidData, match=r"theirs, dmc_walker_walk, seed 0 and 1 more runs stop short .* no final evaluation"):
         table.select(points)
     for short in ("drop", "carry"):
         left_out = table.select(points, short=short).left_out  # type: ignore[arg-type]
         assert left_out["method"].tolist() == ["theirs", "theirs"]
-    assert set(table.select(points, at=20_000).scores["method"]) == {"dreamer", "random", "theirs"}
+    assert set(table.select(points, at=END).scores["method"]) == {"dreamer", "random", "theirs"}
 
 
 def test_a_run_without_a_point_before_the_budget_is_named(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_runs_folders_are_verified_under_their_own_protocol(tmp_path: Path) -> N
     ours, theirs = record(tmp_path / "ours"), record(tmp_path / "theirs", seed=1)
     _, verdict = run(tmp_path, ours, theirs)
     assert verdict["question"]["protocol"] == "quick@1"
-    assert verdict["reference"]["evaluation"] == "separate final evaluation at 20,000 env steps"
+    assert verdict["reference"]["evaluation"] == f"separate final evaluation at {catalog.find('quick@1').env_steps:,} env steps"
     assert verdict["status"] in ("reproduced", "inconclusive")
     assert run(tmp_path, record(tmp_path / "low", shift=-300.0, seed=2), theirs)[0] == 1
 
@@ -259,7 +259,7 @@ def test_a_plan_knows_what_runs_cost(tmp_path: Path) -> None:
     _, verdict = run(tmp_path, ours, theirs, margin=0.02)
     assert verdict["status"] == "inconclusive"
     more = verdict["plans"][0]["seeds"] - 3
-    hours = 20_000 / 100 / 3 / 3600  # make_run: 100 env_steps a second for a cohort of three
+    hours = catalog.find("quick@1").env_steps / 100 / 3 / 3600  # make_run: 100 env_steps a second for a cohort of three
     assert f"({more} more runs, about {more * hours:,.1f} device hours)" in verdict["plan_lines"][0]
 
 
