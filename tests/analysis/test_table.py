@@ -70,7 +70,7 @@ def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
 def test_the_protocols_own_rule_and_budget_are_the_default(tmp_path: Path) -> None:
     selection = table.select(table.read([record(tmp_path / "runs")]))
     assert selection.budget_env_steps == END
-    assert selection.rule == "separate final evaluation at 20,000 env steps"
+    assert selection.rule == f"separate final evaluation at {END:,} env steps"
     assert selection.scores["score"].tolist() == [532.0, 632.0, 732.0, 32.0, 132.0, 232.0]
 
 

@@ -22,7 +22,7 @@ ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
 register()
 ROOT = Path(__file__).resolve().parents[2]
-LONG = replace(PROBE, env_steps=9_000, evaluate_every_env_steps=450, num_envs=1)
+LONG = replace(PROBE, env_steps=24_000, evaluate_every_env_steps=600, num_envs=1)   # outlasts a restart on a busy machine
 
 
 class Silent:
