@@ -1,4 +1,7 @@
-"""Times on the CPU: an update, a decision, a batch from replay; and the yardstick beside the paper's size."""
+"""Times on the CPU: an update, a decision, a batch from replay; and the yardstick at the paper's size.
+
+The yardstick gains here from what the agent told the allocator of this process; apart they are in beside_plain.py.
+"""
 
 import dataclasses
 
