@@ -133,18 +133,23 @@ class ModelBasedAgent:
         specs = {**self.behavior.act_noise(self.sizes, num_envs, explore=explore), "filter": self.sizes.latent.over(num_envs)}
         if explore and self.next_update_env_steps is None:
             specs["prefill"] = NoiseSpec("uniform", (num_envs, self.action_width))
+        # Drawn whole even where the action is random: each part of a draw depends on the size of the others.
         noise = self.noise.draw(specs, ACT, carry.stream, carry.position)
-        prefill = noise.pop("prefill", None)
-        observation = {key: self._tensor(value) for key, value in step.observation.items()}
-        action, state = self.learner.apply(self._explore if explore else self._evaluate, carry.state, carry.action, observation,
-                                           self._tensor(step.is_first).float(), noise)
-        action = action.float()
-        if prefill is not None:
-            action = 2.0 * prefill - 1.0
+        seen = (carry.state, carry.action, {key: self._tensor(value) for key, value in step.observation.items()},
+                self._tensor(step.is_first).float())
+        if "prefill" in noise:
+            state = self.learner.apply(self._filter, *seen, noise["filter"])
+            action = 2.0 * noise["prefill"] - 1.0
             if self.discrete:
                 action = one_hot(action.argmax(-1), self.action_width).float()
+        else:
+            action, state = self.learner.apply(self._explore if explore else self._evaluate, *seen, noise)
+            action = action.float()
         carry = Carry(state, action, carry.stream, carry.position + 1)
         return (action.argmax(-1) if self.discrete else action).cpu().numpy(), carry
+
+    def _filter(self, parts: Parts, *inputs) -> dict[str, Tensor]:
+        return parts.world_model.filter(*inputs)
 
     def _explore(self, parts: Parts, *inputs) -> tuple[Tensor, dict[str, Tensor]]:
         return self._decide(parts, *inputs, explore=True)
@@ -153,7 +158,7 @@ class ModelBasedAgent:
         return self._decide(parts, *inputs, explore=False)
 
     def _decide(self, parts, state, action, observation, is_first, noise, *, explore):
-        state = parts.world_model.filter(state, action, observation, is_first, noise["filter"])
+        state = self._filter(parts, state, action, observation, is_first, noise["filter"])
         return self.behavior.act(parts, state, noise, self.learner.gradient_steps, explore=explore), state
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -1,20 +1,24 @@
 """The agent behind its contract: counts, carries, randomness, saving and loading, bad spaces."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
-from agents import catalog, dreamer, random_policy
+from agents import catalog, dreamer, planet, random_policy
 from agents.api import AgentContext, Progress
+from agents.models.latents import NoiseSpec
+from agents.noise import ACT
 from agents.per_seed import each
 from suites import probes
 from tests.agents.driving import Driver
 
-TINY = dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, depth=1, horizon=3, batch_sequences=2, batch_length=4,
-                       prefill_env_steps=20, pretrain_updates=3, update_every_env_steps=10, updates=2)
+BACKBONE = {"stoch": 3, "deter": 4, "model_hidden": 4, "hidden": 4, "depth": 1, "batch_sequences": 2, "batch_length": 4,
+            "prefill_env_steps": 20, "pretrain_updates": 3, "update_every_env_steps": 10, "updates": 2}
+TINY = dreamer.Options(**BACKBONE, horizon=3)
 
 
 def one_step():
@@ -70,6 +74,42 @@ def test_prefill_acts_at_random_and_the_policy_takes_over():
     agent.next_update_env_steps = 30
     after = [agent.act(dataclasses.replace(carry, position=i), driver.step, explore=True)[0].item() for i in range(300)]
     assert np.std(after) > 0.75                             # a fresh actor of deviation 5 saturates
+
+
+@pytest.mark.parametrize("lift", ["loop", "vmap"])
+@pytest.mark.parametrize("make", [one_step, discrete])
+def test_prefill_asks_the_behaviour_nothing_and_leaves_the_state_a_whole_decision_would(make, lift, monkeypatch):
+    """A search is long, and thrown away while actions are random; the filter must follow the episode, with the same noise."""
+    driver = Driver(make, (0, 1))
+    small = {"planner_candidates": 4, "planner_elites": 2, "planner_iterations": 2, "planner_horizon": 3}
+    agent = planet.build(planet.Options(**BACKBONE, **small), driver.context)
+    agent.learner.lift = lift
+    driver.reset_all()
+    first, step = agent.initial(1), driver.step
+    searches, search = [], type(agent.behavior).act
+
+    def counted(self, *inputs, **named):
+        searches.append(1)
+        return search(self, *inputs, **named)
+
+    monkeypatch.setattr(type(agent.behavior), "act", counted)
+    action, carry = agent.act(first, step, explore=True)
+    assert not searches
+
+    apply = agent.learner.apply
+    decide = functools.partial(agent._decide, explore=True)
+
+    def all_of_it(function, *inputs):                       # what a decision was: filter and search on the noise of both
+        specs = {**agent.behavior.act_noise(agent.sizes, 1, explore=True), "filter": agent.sizes.latent.over(1),
+                 "prefill": NoiseSpec("uniform", (1, agent.action_width))}
+        return apply(decide, *inputs[:-1], agent.noise.draw(specs, ACT, 0, 0))[1]
+
+    monkeypatch.setattr(agent.learner, "apply", all_of_it)
+    again, expected = agent.act(first, step, explore=True)
+    assert searches
+    np.testing.assert_array_equal(action, again)
+    assert carry.state["stoch"].abs().sum() > 0
+    assert all(torch.equal(carry.state[name], expected.state[name]) for name in carry.state)
 
 
 @pytest.mark.parametrize("make", [one_step, pixels, discrete])

@@ -55,6 +55,7 @@ def test_update_paper_written_the_plain_way(benchmark):
 @pytest.mark.parametrize(("profile", "seeds"), [("quick", 3), ("paper", 1)])
 def test_act(benchmark, profile, seeds, explore):
     agent, step = filled(profile, seeds, rows=1)
+    agent.next_update_env_steps = 0                     # past the random actions, which ask the actor nothing
     benchmark(agent.act, agent.initial(1), step, explore=explore)
 
 
