@@ -27,6 +27,9 @@ from gymnasium import spaces
 Carry = Any
 """What an agent remembers between two actions (recurrent state, position in its noise stream). Opaque to the loop."""
 
+REPLAY_RESIDENT_BYTES = 2 ** 28
+"""How much of what it keeps in a seed's replay folder an agent may hold in memory at a time; a run counts on it (preflight)."""
+
 
 class TimeStep(NamedTuple):
     """What S x E environments showed on arrival.
@@ -67,7 +70,8 @@ class AgentContext:
 
     seeds           one learner each; a learner's seed decides everything random about it
     num_envs        training environments per seed (E)
-    replay_folders  where each seed may keep data too large for memory (one folder a seed); None keeps it in memory
+    replay_folders  where each seed may keep data too large for memory (one folder a seed), at most REPLAY_RESIDENT_BYTES of it
+                    in memory at a time; None keeps it all in memory
     """
 
     observation_space: spaces.Dict

@@ -105,10 +105,11 @@ class DeviceBatches:
         while (known := self._known[s][number]) < lane.rows:
             count = min(ROWS_AT_ONCE, lane.rows - known)
             place = number * self.capacity + known
+            part = {key: np.empty((count, *lane.row[key].shape), lane.row[key].base) for key in self._rows[s]}
+            lane.expect(known, count)
+            lane.read(known, part)
             for key, rows in self._rows[s].items():
-                part = np.empty((count, *lane.row[key].shape), lane.row[key].base)
-                lane.read(key, known, part)
-                rows[place:place + count].copy_(_on(torch.from_numpy(part), self.device))
+                rows[place:place + count].copy_(_on(torch.from_numpy(part[key]), self.device))
             self._known[s][number] += count
 
 

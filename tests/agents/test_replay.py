@@ -1,5 +1,8 @@
 """Replay: the arrival convention, which sequences are drawn and how often, and what survives a restart."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -119,3 +122,59 @@ def test_mapped_files_come_back_and_rows_after_the_state_are_forgotten(tmp_path)
         np.testing.assert_array_equal(value, expected[key])
     play(again, 0, 2, 9)
     assert set(draw(again, 4, 200)["vector"][:, :, 0].ravel()) == {0.0, 2.0}
+
+
+CEILING, IMAGE_ROWS = 2**20, 3000      # 37 MB of rows
+
+
+def resident_bytes(folder):
+    """What this process has resident of the files below a folder, as the kernel counts it."""
+    found, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            ours = f"{folder}/" in line
+        elif ours and line.startswith("Rss:"):
+            found += 1024 * int(line.split()[1])
+    return found
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Two lanes of images in several files each, under a ceiling far below their size, and the most that was resident."""
+    monkeypatch.setattr(replay_module, "BLOCK_BYTES", 2**23)
+    replay = Replay({"image": ((64, 64, 3), np.dtype(np.uint8))}, 6, 2, tmp_path, CEILING)
+    peak = 0
+    for number in range(IMAGE_ROWS):
+        lane, t = number % 2, number // 2 % 100
+        replay.add(lane, np.zeros(6), {"image": np.full((64, 64, 3), t, np.uint8)}, 0.0, t == 0, t == 99, False)
+        if number % 20 == 0:
+            peak = max(peak, resident_bytes(tmp_path))
+    return replay, peak
+
+
+def test_mapped_rows_stay_below_the_ceiling_however_many_are_written_and_drawn(tmp_path, images):
+    replay, written_peak = images
+    assert 0 < written_peak <= CEILING
+    for seed in range(30):
+        image = draw(replay, 50, 2, seed)["image"]
+        assert 0 < resident_bytes(tmp_path) <= CEILING
+        assert (np.diff(image[:, :, 0, 0, 0].astype(int), axis=0) == 1).all()      # and what was let go is not lost
+
+
+def test_reading_more_at_once_than_the_ceiling_lets_stay_resident(tmp_path, images):
+    replay, _ = images
+    rows = {"image": np.empty((IMAGE_ROWS // 2, 64, 64, 3), np.uint8)}
+    replay.lanes[1].expect(0, IMAGE_ROWS // 2)
+    replay.lanes[1].read(0, rows)
+    np.testing.assert_array_equal(rows["image"][:, 5, 5, 1], np.arange(IMAGE_ROWS // 2) % 100)
+    assert 0 < resident_bytes(tmp_path) <= CEILING
+
+
+def test_after_a_restart_the_ceiling_holds(tmp_path, images):
+    replay, _ = images
+    again = Replay({"image": ((64, 64, 3), np.dtype(np.uint8))}, 6, 2, tmp_path, CEILING)
+    again.restore(replay.state())
+    image = draw(again, 50, 20)["image"]
+    np.testing.assert_array_equal(image, draw(replay, 50, 20)["image"])
+    del replay
+    assert resident_bytes(tmp_path) <= 2 * CEILING      # of the two that were open
