@@ -20,7 +20,7 @@ import numpy as np
 
 from analysis import bootstrap
 from analysis.cells import Cells, generator_of, point_of, roles_of, samples_of
-from analysis.table import InvalidData
+from analysis.rows import InvalidData, refuse_single_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,11 +223,8 @@ def _all_cells(scores: pd.DataFrame, single_seed: SingleSeed) -> list[Cells]:
                 "that other "
                 "methods have; add the runs, or compare on the common tasks (--common)"
             )
-        if single_seed == "refuse" and min(cells.sizes) == 1:
-            task = cells.tasks[cells.sizes.index(1)]
-            raise InvalidData(
-                f"{cells.method} has a single seed on {task}: no interval can be given; add seeds or leave the method out"
-            )
+    if single_seed == "refuse":
+        refuse_single_seeds(scores)
     return every
 
 

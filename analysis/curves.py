@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis import bootstrap
-from analysis.table import RUN, InvalidData
+from analysis.rows import RUN, InvalidData, refuse_single_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,7 @@ def efficiency(
     if metric not in ("iqm", "mean"):
         raise ValueError(f"metric {metric!r} has no curve; choose iqm or mean")
     table = normalize(table, normalization)
+    refuse_single_seeds(_timed(table, axis))
     curves = learning_curves(table, grid=grid_of(table, points=points, axis=axis), axis=axis)
     frames = []
     for method, rows in curves.groupby("method", sort=True):
@@ -133,10 +134,6 @@ def _matrices(rows: pd.DataFrame, method: str) -> tuple[list[str], list[np.ndarr
     tasks, values = [], []
     for task, curves in wide[covered].groupby(level="task", sort=True):
         value = curves.to_numpy(float)
-        if len(value) == 1:
-            raise InvalidData(
-                f"{method} has a single seed on {task}: no interval can be given; add seeds or leave the method out"
-            )
         tasks.append(str(task))
         values.append(value[np.lexsort(value.T[::-1])])
     return tasks, values, covered.to_numpy(float)

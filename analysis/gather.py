@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import material, provenance
+from analysis import material, provenance, recorded
 from analysis import table as tables
 from analysis.material import Material
+from analysis.rows import two_protocols
 from protocols.spec import ScoreRule
 
 
@@ -47,10 +48,7 @@ def gather(
             "choose one with --protocol"
         )
     elif len(found) > 1:
-        digests = ", ".join(group.digest[:12] for group in found)
-        raise ValueError(
-            f"the runs of {found[0].protocol} follow several definitions (digests {digests}); keep them in folders apart"
-        )
+        raise two_protocols(found[0].cells[0].run.folder, found[1].cells[0].run.folder, found[0].protocol)
     parts: list[pd.DataFrame] = []
     overrides: dict[str, dict[str, Any]] = {}
     for group in found:
@@ -59,7 +57,7 @@ def gather(
             for cell in group.cells
             if cell.counts or cell.why == provenance.REASONS["unfinished"]
         }
-        if not any(cell.run.episodes() for cell in group.cells):
+        if not any(recorded.episodes(cell.run) for cell in group.cells):
             continue
         table = tables.read(folders, protocol=group.protocol)
         table = table[[key in cells for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]]
@@ -72,7 +70,10 @@ def gather(
         parts.append(tables.read(files, protocol=protocol))
     parts = [part for part in parts if len(part)]
     if not parts:
-        raise ValueError(f"{', '.join(map(str, paths))} holds no evaluation{f' of {protocol}' if protocol else ''} to draw")
+        raise ValueError(
+            f"{', '.join(map(str, paths))} holds no evaluation{f' of {protocol}' if protocol else ''} to draw; let a run reach "
+            "its first evaluation"
+        )
     table = pd.concat(parts, ignore_index=True)
     table = chosen(chosen(table, "method", methods), "task", tasks)
     rule = None

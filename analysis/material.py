@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import normalize, references
+from analysis import normalize, recorded, references
 from analysis import table as tables
 from analysis.style import Look, looks, short_count
 from protocols import store
@@ -142,7 +142,7 @@ def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
 
 
 def runs_of(folders: Sequence[Path]) -> list[store.Run]:
-    return [run for folder in folders for run in store.find_runs(folder)]
+    return [run for folder in folders for run in recorded.find(folder)]
 
 
 def published_for(tasks: Sequence[str]) -> pd.DataFrame:

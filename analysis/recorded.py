@@ -1,20 +1,61 @@
-"""Runs folders as tables of scores, through `protocols.store` alone."""
+"""Runs folders as tables of scores, through `protocols.store` alone. What is damaged in them is InvalidData with its file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.rows import COLUMNS, InvalidData
+from analysis.rows import COLUMNS, InvalidData, two_protocols
 from protocols import store
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+IDENTITY = ("protocol", "protocol_data", "digest", "label", "task", "seed", "limit_env_steps")
+"""What a manifest must say for its scores to have a place in a table."""
+
+
+def find(root: Path) -> list[store.Run]:
+    """The runs of a folder. ValueError where it is no runs folder, InvalidData for a manifest or result that is damaged."""
+    runs = store.find_runs(root)
+    for run in runs:
+        path = run.folder / store.MANIFEST
+        with _damage_is_invalid():
+            manifest, _ = run.manifest, run.result()
+        missing = [key for key in IDENTITY if key not in manifest]
+        if missing:
+            raise InvalidData(f"{path} lacks {', '.join(missing)}; restore the file from a copy")
+        tasks = manifest["protocol_data"]["tasks"]
+        if manifest["task"] not in tasks:
+            raise InvalidData(
+                f"{path}: task {manifest['task']!r} is not in {manifest['protocol']}, which has {len(tasks)}, for example "
+                f"{tasks[0]!r}; restore the file from a copy"
+            )
+    return runs
+
+
+def episodes(run: store.Run) -> list[dict[str, Any]]:
+    """The evaluation episodes of a run. InvalidData for a damaged line and for lines that went missing after the run ended."""
+    path = run.folder / store.EPISODES
+    with _damage_is_invalid():
+        lines, result = run.episodes(), run.result()
+    for number, line in enumerate(lines, start=1):
+        missing = [key for key in ("env_steps", "episode", "score", "final") if key not in line]
+        if missing:
+            raise InvalidData(f"{path}:{number}: lacks {', '.join(missing)}; restore the file from a copy")
+    if result is not None and len(lines) != result["episodes"]:
+        raise InvalidData(
+            f"{path}:{len(lines)}: the file ends, but the run had {result['episodes']} episodes; restore it from a copy"
+        )
+    return lines
+
+
 def protocols(root: Path) -> set[str]:
     """The protocol ids of a runs folder."""
-    return {str(run.manifest["protocol"]) for run in store.find_runs(root)}
+    return {str(run.manifest["protocol"]) for run in find(root)}
 
 
 def read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
@@ -27,16 +68,14 @@ def read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
 
     digests: dict[str, tuple[str, Path]] = {}
     frames = []
-    for run in store.find_runs(root):
-        manifest, lines = _checked(run)
+    for run in find(root):
+        manifest, lines = run.manifest, episodes(run)
         id, digest = str(manifest["protocol"]), str(manifest["digest"])
         if protocol not in (None, id):
             continue
         other, folder = digests.setdefault(id, (digest, run.folder))
         if other != digest:
-            raise InvalidData(
-                f"{run.folder} and {folder} hold two protocols under the name {id}; keep them in two runs folders"
-            )
+            raise two_protocols(run.folder / store.MANIFEST, folder / store.MANIFEST, id)
         cut = manifest["limit_env_steps"] is not None
         if not lines or (cut and protocol is not None):
             continue
@@ -60,6 +99,7 @@ def read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
                     "source": str(run.folder),
                     "final": frame["final"].astype(bool),
                     "device_seconds": _device_seconds(run, frame["env_steps"].to_numpy()),
+                    "place": [f"{run.folder / store.EPISODES}:{number}" for number in range(1, len(frame) + 1)],
                 }
             )
         )
@@ -70,7 +110,8 @@ def _device_seconds(run: store.Run, env_steps: Any) -> Any:
     """Training seconds until each of these steps, interpolated in the metrics and divided among the seeds of the cohort."""
     import numpy as np
 
-    lines = [line for line in run.metrics() if line.get("seconds") is not None]
+    with _damage_is_invalid():
+        lines = [line for line in run.metrics() if line.get("seconds") is not None]
     if not lines:
         return np.full(len(env_steps), np.nan)
     steps = [0.0, *(float(line["env_steps"]) for line in lines)]
@@ -78,19 +119,9 @@ def _device_seconds(run: store.Run, env_steps: Any) -> Any:
     return np.interp(env_steps, steps, seconds) / max(1, len(run.manifest.get("cohort") or [0]))
 
 
-def _checked(run: store.Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Manifest and episode lines of a run. Raises InvalidData where one is damaged or lacks what a table needs."""
+@contextmanager
+def _damage_is_invalid() -> Iterator[None]:
     try:
-        manifest, lines = run.manifest, run.episodes()
+        yield
     except ValueError as error:
         raise InvalidData(str(error)) from None
-    missing = [key for key in ("protocol", "digest", "label", "task", "seed", "limit_env_steps") if key not in manifest]
-    if missing:
-        raise InvalidData(f"{run.folder / store.MANIFEST} lacks {', '.join(missing)}; restore the file from a copy")
-    for number, line in enumerate(lines, start=1):
-        missing = [key for key in ("env_steps", "episode", "score", "final") if key not in line]
-        if missing:
-            raise InvalidData(
-                f"{run.folder / store.EPISODES}:{number}: lacks {', '.join(missing)}; restore the file from a copy"
-            )
-    return manifest, lines

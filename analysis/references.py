@@ -24,7 +24,7 @@ class Reference:
 
     kind    "raw": scores has one row per run; "mean": one row per task, the mean of `seeds` runs that are not available
     seeds   runs per task (the fewest, where they differ)
-    scores  method, task, seed ("" where kind is "mean"), score, in unnormalised units
+    scores  method, task, seed ("" where kind is "mean"), score, in unnormalised units; place where kind is "raw"
     window_env_steps  over which each score was averaged; None: the source does not say
     sha256  of the file, "" for a runs folder
     """
@@ -102,7 +102,7 @@ def load(
     if method not in methods:
         raise ValueError(f"{path} holds no method {method!r}; it holds {', '.join(methods)}")
     selection = select(table[table["method"] == method], rule=rule, at=at, window=window, short=short)
-    scores = selection.scores[["method", "task", "seed", "score"]]
+    scores = selection.scores[["method", "task", "seed", "score", "place"]]
     return Reference(
         name=f"{path.name}:{method}",
         title=f"{method} in {path.name}",

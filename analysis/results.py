@@ -87,7 +87,7 @@ def _compare(section: Section, subject: Material, shown: Material) -> bool:
         differences = intervals.differences(subject, BASELINE)
     _cards(section, subject, means, differences)
     section.draw(curves(shown), "Learning curves")
-    drawing = intervals.aggregates(subject)
+    drawing = intervals.aggregates(subject, single_seed="omit")
     note = aggregate.small_sample_note(common)
     notes = [note[0].upper() + note[1:].replace("`", "").rstrip(".") + "."] if note else []
     section.draw(drawing, "Aggregate scores", *notes, table=_aggregate_table(subject, drawing.data, means))
@@ -139,7 +139,7 @@ def _variants(section: Section, subject: Material, shown: Material, changed: lis
     common = aggregate.common_tasks(picked.normalized)
     if common.empty:
         return
-    drawing = replace(intervals.aggregates(picked), name="aggregates-variants")
+    drawing = replace(intervals.aggregates(picked, single_seed="omit"), name="aggregates-variants")
     section.draw(
         drawing, "Aggregate scores, options set by hand", table=_aggregate_table(picked, drawing.data, intervals.means(picked))
     )

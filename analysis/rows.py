@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("protocol", "method", "task", "seed", "env_steps", "episode", "score", "source", "final", "device_seconds")
+COLUMNS = (
+    *("protocol", "method", "task", "seed", "env_steps", "episode", "score", "source", "final", "device_seconds"),
+    "place",
+)
 """Columns of a table.
 
 protocol        str    protocol id; "" for a score file that names none and for runs with a cut budget (`run --limit`)
@@ -20,6 +23,7 @@ score           float  undiscounted, unnormalised return
 source          str    file or run folder
 final           bool   belongs to the separate final evaluation
 device_seconds  float  this run's share of its cohort's training time until env_steps; NaN where no record says it
+place           str    where it is written: "scores.csv:12", "scores.json, entry 3, point 7", "…/seed-0/episodes.jsonl:3"
 """
 
 RUN = ["method", "task", "seed"]
@@ -31,28 +35,51 @@ class InvalidData(ValueError):
     exit_code = 4
 
 
+def where(row: pd.Series) -> str:
+    """The start of a message about a row: its place, where it has one."""
+    return f"{row['place']}: " if row.get("place") else ""
+
+
+def two_protocols(first: object, second: object, protocol: str) -> InvalidData:
+    """Two runs of one protocol id that were made under different definitions of it."""
+    return InvalidData(f"{first} and {second} hold two protocols under the name {protocol}; keep them in two runs folders")
+
+
+def refuse_single_seeds(scores: pd.DataFrame) -> None:
+    """Raises InvalidData for a method with one run on a task: nothing says how far its scores spread."""
+    lone = scores[scores.groupby(["method", "task"])["seed"].transform("nunique") == 1]
+    if len(lone):
+        row = lone.iloc[0]
+        raise InvalidData(
+            f"{where(row)}{row['method']} has a single seed on {row['task']}: no interval can be given; add seeds, or leave "
+            "the method out with --methods"
+        )
+
+
 def refuse_clashes(table: pd.DataFrame) -> None:
     """Raises InvalidData for a method under two protocols and for a run that two sources give."""
-    clashing = table.groupby("method")["protocol"].unique()
-    for method, protocols in clashing.items():
+    for method, rows in table.groupby("method", sort=True):
+        protocols = rows.drop_duplicates("protocol")
         if len(protocols) > 1:
-            names = " and ".join(sorted(name or "no protocol" for name in protocols))
+            first, second = protocols.iloc[0], protocols.iloc[1]
             raise InvalidData(
-                f"method {method!r} appears under {names}; choose one with --protocol, or import the file under another "
-                "--method"
+                f"{where(second)}method {method!r} is filed under {second['protocol'] or 'no protocol'}, but under "
+                f"{first['protocol'] or 'no protocol'} at {first['place']}; choose one with --protocol, or import one file "
+                "under another --method"
             )
     repeated = table[table.duplicated([*RUN, "env_steps", "episode", "final"])]
     if len(repeated):
         row = repeated.iloc[0]
         raise InvalidData(
-            f"{row['method']}, {row['task']}, seed {row['seed']} is given twice (again in {row['source']}); give it once"
+            f"{where(row)}{row['method']}, {row['task']}, seed {row['seed']} at {row['env_steps']:,} env_steps is there for "
+            "the second time; give it once"
         )
-    sources = table.groupby(RUN)["source"].unique()
-    double = sources[sources.map(len) > 1]
+    starts = table.drop_duplicates([*RUN, "source"])
+    double = starts[starts.duplicated(RUN)]
     if len(double):
-        method, task, seed = double.index[0]
-        first, second = double.iloc[0][:2]
+        second = double.iloc[0]
+        first = starts[(starts[RUN] == second[RUN]).all(axis=1)].iloc[0]
         raise InvalidData(
-            f"{method}, {task}, seed {seed} comes from both {first} and {second}; give one of them, or import one under "
-            "another --method"
+            f"{where(second)}{second['method']}, {second['task']}, seed {second['seed']} begins again, after {first['place']}; "
+            "give one of them, or import one under another --method"
         )

@@ -77,8 +77,8 @@ def protocols_of(paths: Sequence[str | Path]) -> list[str]:
 class Selection:
     """One score per run, and what was left out on the way.
 
-    scores    method, task, seed, score, env_steps (last point used), points (how many were averaged), carried (bool);
-              sorted by method, task, seed
+    scores    method, task, seed, score, env_steps (last point used), points (how many were averaged), carried (bool),
+              place (of the first point used); sorted by method, task, seed
     left_out  method, task, seed, env_steps (how far it came): runs that stop short of the budget
     rule      the score rule in words, for captions: "mean of the last 100,000 env steps before 5,000,000"
     budget_env_steps  the budget compared at
@@ -144,7 +144,9 @@ def select(
     else:
         used = points[points["env_steps"] == points.groupby(RUN)["env_steps"].transform("max")]
     grouped = used.groupby(RUN)
-    scores = grouped.agg(score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size")).reset_index()
+    scores = grouped.agg(
+        score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size"), place=("place", "first")
+    ).reset_index()
     scores["carried"] = _lookup(reached["short"], scores) if len(scores) else False
     unused = reached[~reached.index.isin(pd.MultiIndex.from_frame(scores[RUN]))]
     left_out = unused[unused["short"]].reset_index().rename(columns={"last": "env_steps"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protocols import store
+from analysis import recorded
 from protocols.spec import Protocol, digest
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def record_causes(
     versions, commits, dirty = set(), set(), 0
     expected = None if protocol is None else digest(protocol)
     for folder in folders:
-        for run in store.find_runs(folder):
+        for run in recorded.find(folder):
             manifest = run.manifest
             if manifest["label"] != method or (tasks and manifest["task"] not in tasks):
                 continue

@@ -16,7 +16,8 @@ import numpy as np
 from analysis import aggregate, equivalence, normalize, verdict
 from analysis.equivalence import Pair, Plan, SuiteTest
 from analysis.references import Reference
-from analysis.table import InvalidData, cells
+from analysis.rows import InvalidData, where
+from analysis.table import cells
 from analysis.verdict import Question, Status, Verdict
 
 if TYPE_CHECKING:
@@ -140,14 +141,17 @@ def _score_causes(scores: pd.DataFrame, reference: Reference, budget_env_steps: 
     few = sizes[sizes < verdict.MIN_SEEDS]
     if len(few):
         causes.append(
-            f"{_list(few.index)} {'have' if len(few) > 1 else 'has'} {few.min()} seed{'s' if few.min() > 1 else ''}; at "
+            f"{_first_place(scores, few.index)}{_list(few.index)} {'have' if len(few) > 1 else 'has'} {few.min()} "
+            f"seed{'s' if few.min() > 1 else ''}; at "
             f"least {verdict.MIN_SEEDS} are needed, {verdict.GOOD_SEEDS} recommended"
         )
     if reference.kind == "raw":
         sizes = reference.scores.groupby("task").size()
         if (sizes < 2).any():
             causes.append(
-                f"the reference has a single run on {_list(sizes[sizes < 2].index)}; it has no variance to compare with"
+                f"{_first_place(reference.scores, sizes[sizes < 2].index)}the reference has a single seed on "
+                f"{_list(sizes[sizes < 2].index)}, so no variance to compare with; add seeds, or leave it out with "
+                "--tasks"
             )
     values = scores.groupby("task")["score"].agg(lambda score: tuple(sorted(score)))
     other = reference.scores.groupby("task")["score"].agg(lambda score: tuple(sorted(score)))
@@ -231,6 +235,11 @@ def _describe(reference: Reference) -> dict[str, Any]:
         "evaluation": reference.evaluation,
         "sha256": reference.sha256,
     }
+
+
+def _first_place(scores: pd.DataFrame, tasks: Any) -> str:
+    """Where the first run of the first of these tasks is written."""
+    return where(scores[scores["task"] == min(tasks)].iloc[0])
 
 
 def _list(names: Any) -> str:

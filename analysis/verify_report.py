@@ -64,7 +64,6 @@ def verify_scores(command: Any) -> int:
 def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     """The verdict, and what identifies its question. ValueError for a question that cannot be put."""
     folders = [path for path in command.scores if path.is_dir()]
-    protocol = _protocol(command, folders)
     tasks = named(command.tasks)
     mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
     question = Question(
@@ -73,13 +72,15 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         normalization="none",
         margin=0.0,
         margin_source="",
-        protocol=protocol.id if protocol else "",
+        protocol=command.protocol or "",
         allow_better=command.allow_better,
         profile=command.profile,
     )
     key = verdict_files.question_key(question, {"name": command.reference, "sha256": ""}, [])
     causes: list[str] = []
     try:
+        protocol = _protocol(command, folders)
+        question = replace(question, protocol=protocol.id if protocol else "")
         points = _ours(command, protocol, tasks)
         question = _in_units(command, question, protocol, points)
         causes, notes = validity.record_causes(folders, question.method, protocol, tasks)

@@ -79,13 +79,17 @@ def axis_label(material: Material) -> str:
     )
 
 
-def aggregates(material: Material) -> Drawing:
-    """IQM, median, mean and optimality gap of every method with 95% intervals."""
+def aggregates(material: Material, *, single_seed: aggregate.SingleSeed = "refuse") -> Drawing:
+    """IQM, median, mean and optimality gap of every method with 95% intervals.
+
+    single_seed "omit": a method with one seed on a task has its point and no bar, and the caption says so
+    """
     scores = aggregate.common_tasks(material.normalized)
     # the optimality gap is the distance to a normalised score of 1: without a normalisation it says nothing
     metrics = aggregate.METRICS if material.normalization != "none" else aggregate.METRICS[:3]
-    data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=material.reps, single_seed="omit"))
+    data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=material.reps, single_seed=single_seed))
     methods = sorted(scores["method"].unique())
+    alone = " No bar: a single seed." if data["low"].isna().any() else ""
     colors = {method: chosen.color for method, chosen in material.looks(methods).items()}
     with drawing_style("aggregates"):
         figure = new_figure(9.0, 0.9 + 0.3 * len(methods))
@@ -105,7 +109,7 @@ def aggregates(material: Material) -> Drawing:
         data=data,
         caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point "
         f"estimate; bar: 95% interval, stratified bootstrap over runs with {material.reps:,} resamples; "
-        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}.{material.left_out}",
+        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}.{alone}{material.left_out}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import zlib
 from dataclasses import dataclass
@@ -57,8 +58,11 @@ class Raw:
 
 def problem(path: Path, place: object, what: str, cure: str) -> InvalidData:
     """One line that names file, line and cure."""
-    where = f"{path}:{place}" if isinstance(place, (int, np.integer)) else f"{path}, {place}" if place else str(path)
-    return InvalidData(f"{where}: {what}; {cure}")
+    return InvalidData(f"{_address(path, place)}: {what}; {cure}")
+
+
+def _address(path: Path, place: object) -> str:
+    return f"{path}:{place}" if isinstance(place, (int, np.integer)) else f"{path}, {place}" if place else str(path)
 
 
 def content(path: Path) -> str:
@@ -70,10 +74,7 @@ def content(path: Path) -> str:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); give a score file or a runs folder") from None
     if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            raise InvalidData(f"{path}: the gzip stream is cut short or damaged; copy or download the file again") from None
+        data = _unzipped(data, path)
     if data[:4] == b"PK\x03\x04":
         raise ValueError(f"{path} is a zip or npz archive; unpack it, or import the score file it was made from")
     try:
@@ -84,6 +85,17 @@ def content(path: Path) -> str:
     if not text.strip():
         raise InvalidData(f"{path}: the file is empty; export the scores again")
     return text
+
+
+def _unzipped(data: bytes, path: Path) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        line, stream = 1, zlib.decompressobj(wbits=31)
+        with contextlib.suppress(zlib.error):  # in pieces, since a damaged piece gives nothing
+            for start in range(0, len(data), 1_024):
+                line += stream.decompress(data[start : start + 1_024]).count(b"\n")
+        raise problem(path, line, "the gzip stream is cut short or damaged here", "copy or download the file again") from None
 
 
 def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[str]]:
@@ -129,6 +141,7 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
     frame = frame.astype(
         {"env_steps": "int64", "episode": "int64", "score": float, "final": bool, "device_seconds": float, "seed": str}
     )
+    frame["place"] = [_address(path, place) for place in frame["place"]]
     return frame[list(COLUMNS)].sort_values(keys, ignore_index=True), notes
 
 
@@ -166,13 +179,18 @@ def _env_steps(frame: pd.DataFrame, unit: Unit | None, path: Path, options: Opti
     if stated and given and stated != given:
         raise problem(
             path,
-            "",
-            f"its steps are {unit} by their column's name, not {options.unit}",
+            frame["place"].iloc[0],
+            f"the steps are {unit} by their column's name, not {options.unit}",
             "leave --unit out, or rename the column",
         )
     if (stated or given) == "agent_steps":
         if options.action_repeat is None:
-            raise problem(path, "", "counts agent steps", "say how many simulator steps one is with --action-repeat N")
+            raise problem(
+                path,
+                frame["place"].iloc[0],
+                "the steps are agent steps",
+                "say how many simulator steps one is with `import --action-repeat N`",
+            )
         return (frame["step"] * options.action_repeat).round().astype("int64")
     if options.action_repeat is not None:
         raise ValueError(

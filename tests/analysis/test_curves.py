@@ -14,7 +14,7 @@ from tests.analysis.scores import TASKS, needs_reference
 
 def table_of(runs: dict[tuple[str, str, str], list[tuple[int, float]]], seconds_per_step: float | None = None) -> pd.DataFrame:
     rows = [
-        ("", method, task, seed, x, 0, y, "made up", False, x * seconds_per_step if seconds_per_step else np.nan)
+        ("", method, task, seed, x, 0, y, "made up", False, x * seconds_per_step if seconds_per_step else np.nan, "")
         for (method, task, seed), points in runs.items()
         for x, y in points
     ]

@@ -142,7 +142,8 @@ def test_one_name_under_two_protocols_is_refused(tmp_path: Path) -> None:
     record(tmp_path / "runs")
     other = catalog.find("dmc-1m@1")
     make_run(tmp_path / "runs", other, agent="dreamer", task=other.tasks[0], seed=0, scores={0: [1.0]}, status=None)
-    with pytest.raises(InvalidData, match=r"'dreamer' appears under dmc-1m@1 and quick@1; choose one with --protocol"):
+    says = r"episodes.jsonl:1: method 'dreamer' is filed under quick@1, but under dmc-1m@1 at .*episodes.jsonl:1; choose"
+    with pytest.raises(InvalidData, match=says):
         table.read([tmp_path / "runs"])
     assert table.protocols_of([tmp_path / "runs"]) == ["dmc-1m@1", "quick@1"]
     assert set(table.read([tmp_path / "runs"], protocol="quick@1")["protocol"]) == {"quick@1"}
@@ -157,10 +158,10 @@ def test_two_protocols_under_one_id_are_refused(tmp_path: Path) -> None:
 
 def test_a_run_given_twice_is_refused(tmp_path: Path) -> None:
     first, second = (write_csv(tmp_path / name, curve()) for name in ("one.csv", "two.csv"))
-    with pytest.raises(InvalidData, match="is given twice"):
+    with pytest.raises(InvalidData, match=r"two.csv:2: theirs, dmc_walker_walk, seed 0 at 10 .* second time; give it once"):
         table.read([first, second])
     write_csv(second, [(m, t, s, x + 1000, y) for m, t, s, x, y in curve()])  # type: ignore[operator]
-    with pytest.raises(InvalidData, match="comes from both"):
+    with pytest.raises(InvalidData, match=r"two.csv:2: theirs, dmc_walker_walk, seed 0 begins again, after .*one.csv:2; give"):
         table.read([first, second])
 
 
@@ -179,7 +180,7 @@ def test_a_score_that_is_no_number_is_named_with_its_line(tmp_path: Path) -> Non
     [
         (EPISODES, '{"env_steps": 0}\n', "episodes.jsonl:1: lacks episode, score, final"),
         (EPISODES, "{broken\n", "episodes.jsonl line 1 is damaged"),
-        ("manifest.json", "{}", "manifest.json lacks protocol, digest"),
+        ("manifest.json", "{}", "manifest.json lacks protocol, protocol_data, digest"),
         ("manifest.json", "{", "manifest.json is damaged"),
     ],
 )

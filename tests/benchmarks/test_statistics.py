@@ -93,7 +93,7 @@ def test_iqm_curve_of_100_points_at_50000_resamples(benchmark: Any, cube: np.nda
         pd.DataFrame({"task": f"dmc_task_{t:02}", "seed": str(s), "env_steps": steps, "score": cube[0, s, t]})
         for s in range(SEEDS) for t in range(TASKS)
     ])  # fmt: skip
-    table = frame.assign(protocol="", method="a", episode=0, source="made up", final=False, device_seconds=np.nan)[
+    table = frame.assign(protocol="", method="a", episode=0, source="made up", final=False, device_seconds=np.nan, place="")[
         list(COLUMNS)
     ]
 
