@@ -1,9 +1,18 @@
-"""What keeping a run alive costs: a checkpoint, going on from it, and the lines of an evaluation."""
+"""What keeping a run alive costs: a checkpoint, going on from it, the lines of an evaluation, and replay in mapped files.
+
+The files of replay are DREAMER_BENCH_REPLAY_GB large (1 unless set). Files larger than memory show themselves; smaller ones
+are thrown out of the system's cache before every batch ("from the disk"), so that each byte of it comes from the disk, as it
+nearly would with a map far larger than memory.
+"""
+
+import mmap
+import os
 
 import numpy as np
 import pytest
 from probe_runs import register, request
 
+from agents.replay import Replay
 from protocols import checkpoint
 from protocols.grid import grid
 from protocols.launch import Stop, run_cohort
@@ -71,6 +80,49 @@ def test_a_grid_of_500_runs_is_looked_through(benchmark, tmp_path):
     wanted = grid(root=tmp_path, protocol=PROBE, agents=("tally",), tasks=("probe_count",), seeds=range(500), overrides={},
                   limit_env_steps=None)
     assert benchmark(lambda: len(find_runs(tmp_path)) + len(wanted.cells())) == 1000
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory):
+    """Episodes of 501 random images; every page is written and on the disk."""
+    folder = tmp_path_factory.mktemp("replay")
+    kept = Replay({"image": ((64, 64, 3), np.dtype(np.uint8))}, 6, 1, folder)
+    images = np.random.default_rng(0).integers(0, 256, (501, 64, 64, 3), np.uint8)
+    for row in range(int(float(os.environ.get("DREAMER_BENCH_REPLAY_GB", 1)) * 1e9 / kept.row.itemsize)):
+        t = row % 501
+        kept.add(0, np.zeros(6), {"image": images[t]}, 0.0, t == 0, t == 500, False)
+    kept.state()
+    yield kept
+    for path in folder.rglob("*.bin"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("source", ["as it lies", "from the disk"])
+def test_a_batch_of_the_paper_from_mapped_files(benchmark, replay, source):
+    """50 sequences of 50 rows, 31 MB."""
+    out = {key: np.empty((50, 50, *replay.row[key].shape), replay.row[key].base) for key in replay.keys}
+    generator, read = np.random.default_rng(0), []
+
+    def forget():
+        for mapped in replay.lanes[0]._maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+        for path in replay.lanes[0].folder.iterdir():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        read.append(bytes_read())
+
+    def sample():
+        replay.sample(generator, out)
+
+    benchmark.pedantic(sample, setup=forget if source == "from the disk" else None, rounds=50, warmup_rounds=2)
+    if read:
+        benchmark.extra_info["megabytes_read_per_batch"] = round((read[-1] - read[0]) / (len(read) - 1) / 1e6, 1)
+
+
+def bytes_read():
+    """What this process has had the disk read."""
+    with open("/proc/self/io") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("read_bytes"))
 
 
 def stop_after(decisions):
