@@ -113,7 +113,10 @@ class Agent(Protocol):
 
     @property
     def diverged(self) -> np.ndarray:
-        """[S] bool: learners whose loss was not finite. They learn no more; the other seeds go on undisturbed."""
+        """[S] bool: learners whose loss was not finite. They learn no more; the other seeds go on undisturbed.
+
+        Read after every `learn` that made updates: the run of such a seed ends there.
+        """
 
     def save(self, folders: Sequence[Path], carry: Carry) -> None:
         """Writes everything that decides the future, one existing empty folder per seed, and the training carry with it."""

@@ -135,10 +135,9 @@ class Training:
         cadence, counts = self.job.cadence, self.counts
         try:
             while True:
+                if not self.active.any():
+                    break
                 if cadence.evaluations[counts.evaluations:][:1] == (counts.iteration,):
-                    self._finish_diverged()
-                    if not self.active.any():
-                        break
                     self._evaluate()
                     self.save()
                 if counts.iteration == cadence.iterations:
@@ -165,9 +164,12 @@ class Training:
             step = self.stage.reset(step.is_last, self._train_seeds())
             job.agent.observe(action, step, step.is_first)
         self.step = step
-        counts.gradient_steps += job.agent.learn(Progress(
+        updates = job.agent.learn(Progress(
             env_steps=job.cadence.env_steps(counts.iteration), agent_steps=job.cadence.agent_steps(counts.iteration),
             episodes=min(sum(row) for row in counts.finished), budget_env_steps=job.budget_env_steps))
+        counts.gradient_steps += updates
+        if updates:      # the next decision waits for the same updates, so asking here makes no device wait that would not
+            self._finish_diverged()
 
     def _note(self, action: np.ndarray, reward: np.ndarray) -> None:
         for s, e in np.ndindex(*self.stage.shape):

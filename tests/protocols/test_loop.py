@@ -155,8 +155,8 @@ def test_a_diverged_seed_is_a_result_and_the_others_go_on(tmp_path):
     kept, lost = find_runs(tmp_path / "with")
     assert (kept.state(), lost.state()) == ("done", "diverged")
     assert lost.result()["score"] is None
-    assert max(line["env_steps"] for line in lost.episodes()) == 200      # found at the evaluation at 400
-    assert lost.result()["env_steps"] == 400
+    assert max(line["env_steps"] for line in lost.episodes()) == 200
+    assert lost.result()["env_steps"] == 304      # the first update at or after 300: every 16 env_steps
     undisturbed = find_runs(tmp_path / "without")[0]
     assert [line["score"] for line in kept.episodes()] == [line["score"] for line in undisturbed.episodes()]
     assert len(said) == 1
@@ -165,7 +165,39 @@ def test_a_diverged_seed_is_a_result_and_the_others_go_on(tmp_path):
 
 def test_a_cohort_of_diverged_seeds_ends(tmp_path):
     run_cohort(request(tmp_path, seeds=(1,), overrides={"diverging_seed": 1, "diverging_env_steps": 100}))
-    assert [run.state() for run in find_runs(tmp_path)] == ["diverged"]
+    run = find_runs(tmp_path)[0]
+    assert (run.state(), run.result()["env_steps"], run.result()["gradient_steps"]) == ("diverged", 112, 7)
+    assert {line["env_steps"] for line in run.episodes()} == {0}
+
+
+@pytest.mark.parametrize("decisions", [40, 80, 120])
+def test_a_diverged_seed_is_found_at_the_same_place_whenever_the_run_was_interrupted(tmp_path, decisions):
+    diverging = {"overrides": {"diverging_seed": 1, "diverging_env_steps": 300}}      # the 76th decision
+    run_cohort(request(tmp_path / "straight", **diverging))
+    stop, looks = Stop(), iter(range(decisions))
+    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    assert run_cohort(request(tmp_path / "stopped", **diverging), stop=stop).status == "interrupted"
+    run_cohort(request(tmp_path / "stopped", **diverging))
+    assert records(tmp_path / "stopped") == records(tmp_path / "straight")
+    ends = [[(run.result()["status"], run.result()["env_steps"], run.result()["score"]) for run in find_runs(tmp_path / name)]
+            for name in ("straight", "stopped")]
+    assert ends[0] == ends[1]
+    assert ends[0][1] == ("diverged", 304, None)
+
+
+def test_a_kill_after_a_seed_diverged_and_before_a_checkpoint_changes_nothing(tmp_path):
+    diverging = {"overrides": {"diverging_seed": 1, "diverging_env_steps": 300}}
+    run_cohort(request(tmp_path / "straight", **diverging))
+
+    def killed(line):      # said right after the result of the diverged seed was written
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cohort(request(tmp_path / "killed", **diverging), say=killed)
+    assert [run.state() for run in find_runs(tmp_path / "killed")] == ["resumable", "diverged"]
+    run_cohort(request(tmp_path / "killed", **diverging), say=killed)      # and it is not said again
+    assert records(tmp_path / "killed") == records(tmp_path / "straight")
+    assert find_runs(tmp_path / "killed")[1].result()["env_steps"] == 304
 
 
 @pytest.mark.parametrize("decisions", [1, 3, 117, 228])
