@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from gymnasium import spaces
 from torch import nn
 
@@ -18,7 +19,7 @@ from agents import variants
 from agents.behaviors.api import OptimizerSettings
 from agents.model_based import Schedule
 from agents.models.categorical_latent import BalancedKL
-from agents.models.networks import Encoder, Scalar
+from agents.models.networks import Encoder, Scalar, shape
 from agents.models.objectives import Divergence, FreeNats
 from agents.models.overshooting import GlobalPrior, Overshooting
 from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
@@ -131,6 +132,17 @@ class Backbone:
                         prefill_env_steps=self.prefill_env_steps, pretrain_updates=self.pretrain_updates,
                         update_every_env_steps=self.update_every_env_steps, updates=self.updates,
                         clip_rewards=self.clip_rewards, balance_ends=self.balance_ends)
+
+    def update_bytes(self, space: spaces.Dict) -> int:
+        """Memory of one update on a CPU: what encoder and decoder make of the images of a batch, which is nearly all of it.
+
+        Measured on PlaNet in batches of 50x50 and 25x50, depths 16 and 32: 2.3 to 2.5 times the feature maps alone.
+        """
+        if "image" not in space.spaces:
+            return 0
+        maps = (31**2 + 14**2 * 2 + 6**2 * 4 + 2**2 * 8) + (5**2 * 4 + 13**2 * 2 + 30**2)      # channels in units of depth (§2)
+        floats = maps * self.depth + int(np.prod(shape(space["image"])))
+        return int(2.3 * 4 * floats) * self.batch_sequences * self.batch_length
 
     def world_model(self, space: spaces.Dict) -> Callable[[int], WorldModel]:
         """Makes the model of one seed from the width of an action."""

@@ -45,6 +45,11 @@ class AgentEntry:
         """Whether it stores every observation it is shown (a recipe that does not says KEEPS_REPLAY = False)."""
         return bool(getattr(self._module(), "KEEPS_REPLAY", True))
 
+    def update_bytes(self, options: Any, observation_space: spaces.Dict) -> int:
+        """Memory that one update takes on a CPU; 0 where the options do not say (a method `update_bytes` of theirs)."""
+        told = getattr(options, "update_bytes", None)
+        return 0 if told is None else int(told(observation_space))
+
     def build(self, options: Any, context: AgentContext) -> Agent:
         reason = self.refuses(options, context.observation_space, context.action_space)
         if reason is not None:

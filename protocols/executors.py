@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from protocols.display import Display
-from protocols.launch import CohortRequest, Stop, inline
+from protocols.launch import CohortRequest, Room, Stop, inline
 
 
-def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None) -> None:
+def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None, room: Room) -> None:
     """Every program as a Ray task (extra `cluster`)."""
     from protocols.ray_executor import execute
 
-    execute(requests, display, stop, address)
+    execute(requests, display, stop, address, room)
 
 
-EXECUTORS: Mapping[str, Callable[[Sequence[CohortRequest], Display, Stop, str | None], None]] = {"inline": inline, "ray": ray}
+Executor = Callable[[Sequence[CohortRequest], Display, Stop, str | None, Room], None]
+
+EXECUTORS: Mapping[str, Executor] = {"inline": inline, "ray": ray}

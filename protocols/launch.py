@@ -185,10 +185,16 @@ def _run_cohort(request: CohortRequest, watch: Callable[[Moment], None], say: Ca
     return CohortOutcome(request=request, status="complete")
 
 
-def inline(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None) -> None:
+Room = Callable[[int, bool], None]
+"""Told how many programs will run at a time, and whether on this machine; ValueError where disk or memory will not do."""
+
+
+def inline(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None,
+           room: Room = lambda at_once, here: None) -> None:
     """One program after the other, in this process. Stops after the one that was asked to stop."""
     if address is not None:
         raise ValueError("--address names a Ray cluster; give --executor ray with it")
+    room(1, True)
     for index, request in enumerate(requests):
         if stop.requested():
             return

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from protocols.display import Display
-from protocols.launch import CohortOutcome, CohortRequest, Stop, run_cohort
+from protocols.launch import CohortOutcome, CohortRequest, Room, Stop, run_cohort
 from protocols.loop import Moment
 from protocols.store import is_locked
 
@@ -26,10 +26,17 @@ LOCK_SECONDS = 120.0
 """How long a program that was started again waits for its lost predecessor to be really gone."""
 
 
-def execute(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None) -> None:
+def execute(
+    requests: Sequence[CohortRequest],
+    display: Display,
+    stop: Stop,
+    address: str | None,
+    room: Room = lambda at_once, here: None,
+) -> None:
     """Trains every cohort as a Ray task; returns when all have ended, or were asked to stop and have written checkpoints.
 
     address  of a running cluster; None starts Ray on this machine
+    room     told how many programs the nodes take at a time: their replays share one runs folder
     Raises ValueError for the first program that could not be trained, after the others have ended.
     """
     ray = _ray()
@@ -37,7 +44,9 @@ def execute(requests: Sequence[CohortRequest], display: Display, stop: Stop, add
     if not was_running:
         _connect(ray, address)
     try:
-        fault = _no_node(requests, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        room(at_once(requests, nodes), address is None and not was_running)
+        fault = _no_node(requests, nodes)
         if fault is not None and address is None and not was_running:
             raise ValueError(fault)
         if fault is not None:
@@ -52,6 +61,17 @@ def resources(request: CohortRequest, *, gpus_there: bool) -> dict[str, float]:
     """What a task takes of a node. "auto" takes a share of a GPU where the cluster has any; "cuda" waits for one."""
     wants_gpu = request.device.startswith("cuda") or (request.device == "auto" and gpus_there)
     return {"num_cpus": request.cpus, "num_gpus": request.gpus if wants_gpu else 0.0}
+
+
+def at_once(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many of these programs the nodes take at a time; all take the same of a node. At least 1: nodes may yet come."""
+    gpus_there = any(node.get("GPU", 0) > 0 for node in nodes)
+    needs = resources(requests[0], gpus_there=gpus_there)
+    kinds = [(kind, need) for kind, need in (("CPU", needs["num_cpus"]), ("GPU", needs["num_gpus"])) if need > 0]
+    if not kinds:
+        return len(requests)
+    places = sum(min(int(node.get(kind, 0) // need) for kind, need in kinds) for node in nodes)
+    return min(max(places, 1), len(requests))
 
 
 def _no_node(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, float]]) -> str | None:

@@ -15,7 +15,6 @@ from probe_runs import PROBE, register
 import dreamer_bench
 from protocols import preflight, provenance
 from protocols.ablations import Ablation, Row
-from protocols.launch import CohortRequest
 from protocols.spec import digest
 from protocols.store import find_runs, locked
 
@@ -158,34 +157,21 @@ def test_an_agent_that_cannot_play_the_task_is_refused(call, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_replay_that_will_not_fit_is_refused(call, tmp_path, monkeypatch):
+def test_a_disk_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000))
     code, _, error = call(*run_probe())
     assert code == 2
-    assert "the replay of probe@1 needs 0.0 GB of disk" in error
+    assert "1 programs, 1 at a time, need" in error
+    assert "has 0.01 MB free; make room" in error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_replay_of_the_paper_takes_31_gigabytes_a_seed(tmp_path):
-    from gymnasium import spaces
-
-    from protocols import catalog
-    from protocols.grid import grid
-
-    protocol = catalog.find("dmc-5m@1")
-    cells = grid(root=tmp_path, protocol=protocol, agents=("dreamer",), tasks=(), seeds=(), overrides={}, limit_env_steps=None)
-    request = CohortRequest(grid=cells, agent="dreamer", task=protocol.tasks[0], seeds=(0,))
-    image = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), "uint8")})
-    assert preflight.replay_bytes(request, image, spaces.Box(-1, 1, (6,))) / 1e9 == pytest.approx(31, rel=0.02)
-    random = CohortRequest(grid=cells, agent="random", task=protocol.tasks[0], seeds=(0,))
-    assert preflight.replay_bytes(random, image, spaces.Box(-1, 1, (6,))) == 0
-
-
-def test_memory_that_will_not_do_is_refused(tmp_path):
-    source = tmp_path / "meminfo"
-    source.write_text("MemTotal: 9 kB\nMemAvailable:     2048 kB\n")
-    assert preflight.available_memory_bytes(source) == 2 * 2**20
-    assert preflight.available_memory_bytes(tmp_path / "none") is None
+def test_memory_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "available_memory_bytes", lambda: 700_000_000)
+    code, _, error = call(*run_probe())
+    assert code == 2
+    assert "1 programs at a time need 0.8 GB of memory, 0.7 GB are free" in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_status_shows_every_cell_of_the_grid(call, tmp_path):

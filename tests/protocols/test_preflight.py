@@ -1,0 +1,121 @@
+"""What a run needs of disk and memory, known before it starts. The sizes of the paper are counted by hand."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from gymnasium import spaces
+from probe_runs import PROBE, register, request
+
+from agents.api import REPLAY_RESIDENT_BYTES
+from protocols import catalog, preflight
+from protocols.launch import Stop, inline, run_cohort
+from protocols.ray_executor import at_once
+
+register()
+IMAGE, ACTION = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), "uint8")}), spaces.Box(-1, 1, (6,))
+
+
+def paper(root, **more):
+    protocol = catalog.find("dmc-5m@1")
+    return request(root, protocol=protocol, task="dmc_walker_walk", **{"agent": "dreamer", "seeds": (0,), **more})
+
+
+def test_the_replay_of_the_paper_takes_31_gigabytes_a_seed(tmp_path):
+    assert preflight.replay_bytes(paper(tmp_path), IMAGE, ACTION) / 1e9 == pytest.approx(31, rel=0.02)
+    assert preflight.replay_bytes(paper(tmp_path, agent="random"), IMAGE, ACTION) == 0
+
+
+def test_a_checkpoint_of_the_papers_dreamer_is_its_weights_and_their_moments(tmp_path):
+    asked = paper(tmp_path)
+    size = preflight.checkpoint_bytes(asked, asked.options(), IMAGE, ACTION)
+    assert size == pytest.approx(6_288_833 * 4 * 3, rel=0.02)      # spec/dreamer.md counts the parameters
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_simulator(monkeypatch):
+    """The spaces of a DMC task without drawing a frame."""
+    environment = SimpleNamespace(observation_space=IMAGE, action_space=ACTION, reset=lambda seed: None, close=lambda: None)
+    monkeypatch.setattr("suites.catalog.make", lambda task, **options: environment)
+
+
+def test_needs_of_the_paper_are_those_measured(tmp_path, no_simulator):
+    (needs,) = preflight.check([paper(tmp_path)])
+    assert needs.kept_bytes / 1e6 == pytest.approx(75.6, rel=0.02)
+    assert needs.running_bytes / 1e9 == pytest.approx(31.2, rel=0.02)
+    # docs/performance.md: 2.92 GiB of Dreamer's process; and the ceiling on what is mapped of replay
+    assert needs.memory_bytes == pytest.approx(2.92 * 2**30 + REPLAY_RESIDENT_BYTES, rel=0.1)
+    on_a_gpu = preflight.check([paper(tmp_path, device="cuda")])[0]
+    assert on_a_gpu.memory_bytes < 1.3e9 < needs.memory_bytes
+
+
+def test_every_seed_of_a_cohort_counts(tmp_path, no_simulator):
+    one, three = preflight.check([paper(tmp_path), paper(tmp_path, seeds=(1, 2, 3))])
+    assert three.kept_bytes == 3 * one.kept_bytes
+    assert three.running_bytes == 3 * one.running_bytes
+    assert three.memory_bytes - one.memory_bytes >= 2 * REPLAY_RESIDENT_BYTES
+
+
+def test_replay_that_is_there_already_needs_no_more_room(tmp_path):
+    asked = request(tmp_path)
+    (before,) = preflight.check([asked])
+    stop, looks = Stop(), iter(range(100))
+    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    run_cohort(asked, stop=stop)
+    (after,) = preflight.check([asked])
+    assert after.running_bytes == before.running_bytes - sum(
+        file.stat().st_blocks * 512 for file in tmp_path.rglob("replay/*"))
+    assert after.running_bytes < before.running_bytes
+
+
+@pytest.mark.parametrize(("places", "wanted"), [(1, 3 * 10 + 700), (2, 3 * 10 + 1200), (3, 3 * 10 + 1300)])
+def test_what_all_keep_and_the_largest_at_a_time_must_fit_on_the_disk(tmp_path, monkeypatch, places, wanted):
+    needs = [preflight.Needs(kept_bytes=10, running_bytes=running, memory_bytes=0) for running in (500, 100, 700)]
+    asked = [request(tmp_path)] * 3
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=wanted))
+    preflight.check_room(asked, needs, at_once=places)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=wanted - 1))
+    with pytest.raises(ValueError, match=rf"3 programs, {places} at a time, need .* of disk") as caught:
+        preflight.check_room(asked, needs, at_once=places)
+    assert "\n" not in str(caught.value)
+
+
+def test_memory_of_all_programs_at_a_time_must_be_free_here_and_only_here(tmp_path, monkeypatch):
+    needs = [preflight.Needs(kept_bytes=0, running_bytes=0, memory_bytes=memory) for memory in (5, 7, 6)]
+    monkeypatch.setattr(preflight, "available_memory_bytes", lambda: 12)
+    asked = [request(tmp_path)] * 3
+    preflight.check_room(asked, needs, at_once=1)
+    with pytest.raises(ValueError, match=r"2 programs at a time need .* of memory"):
+        preflight.check_room(asked, needs, at_once=2)
+    preflight.check_room(asked, needs, at_once=2, memory=False)
+
+
+def test_the_kernels_word_on_memory_is_read(tmp_path):
+    source = tmp_path / "meminfo"
+    source.write_text("MemTotal: 9 kB\nMemAvailable:     2048 kB\n")
+    assert preflight.available_memory_bytes(source) == 2 * 2**20
+    assert preflight.available_memory_bytes(tmp_path / "none") is None
+
+
+def test_a_cluster_takes_as_many_programs_at_a_time_as_its_nodes_have_places_for(tmp_path):
+    nodes = [{"CPU": 5.0, "GPU": 1.0}, {"CPU": 3.0}]
+    on_a_cpu, shared = request(tmp_path, cpus=2.0, device="cpu"), request(tmp_path, cpus=1.0, gpus=0.25, device="cuda")
+    assert at_once([on_a_cpu] * 9, nodes) == 2 + 1
+    assert at_once([on_a_cpu], nodes) == 1
+    assert at_once([shared] * 9, nodes) == 4
+    assert at_once([replace(shared, gpus=2.0)] * 9, nodes) == 1      # none yet: they may come
+    assert at_once([replace(on_a_cpu, cpus=0.0)] * 9, nodes) == 9
+
+
+def test_one_program_at_a_time_is_asked_for_in_this_process(tmp_path):
+    asked = []
+
+    def room(at_once, here):
+        asked.append((at_once, here))
+        raise ValueError("no room")
+
+    with pytest.raises(ValueError, match="no room"):
+        inline([request(tmp_path, protocol=PROBE)] * 2, None, Stop(), None, room)
+    assert asked == [(1, True)]
+    assert list(tmp_path.iterdir()) == []
