@@ -112,6 +112,18 @@ def test_an_unknown_environment_is_one_line(task, line):
     assert "\n" not in str(caught.value)
 
 
+def test_car_racing_is_held_to_the_contract_and_shows_its_track():
+    pytest.importorskip("Box2D", reason="the extra `box2d` is not installed")
+    task, options = "gym:CarRacing-v3", {"action_repeat": 4, "time_limit_env_steps": 200}
+    assert conformance.check_suite(task, steps=6, **options) == []
+    environment = catalog.make(task, **options)
+    observation, _ = environment.reset(seed=1)
+    environment.close()
+    red, green = observation["image"][..., 0].astype(int), observation["image"][..., 1].astype(int)
+    assert observation["image"].shape == (64, 64, 3)
+    assert 0.3 < (green - red > 30).mean() < 0.9      # grass beside a grey road
+
+
 def test_a_missing_package_is_named_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "Box2D", None)           # as where it is not installed
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.car_racing", raising=False)
