@@ -7,12 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis import aggregate, curves, normalize, table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CURVE_POINTS = 20
 
@@ -22,7 +19,7 @@ def aggregate_scores(command: Any) -> int:
 
     What was left out, and how far the intervals can be trusted, goes to standard error.
     """
-    points = chosen(table.read(command.scores, protocol=command.protocol), command.methods, command.tasks)
+    points = table.chosen(table.read(command.scores, protocol=command.protocol), command.methods, command.tasks)
     selection = table.select(points, at=command.at, window=command.window, short=command.short)
     name = normalize.for_tasks(selection.scores["task"].unique()) if command.normalize == "auto" else command.normalize
     scores = normalize.normalize(selection.scores, name)
@@ -67,23 +64,6 @@ def aggregate_scores(command: Any) -> int:
     for remark in notes:
         print(f"note: {remark}", file=sys.stderr)
     return 0
-
-
-def chosen(points: pd.DataFrame, methods: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame:
-    """The rows of these methods and tasks. Raises ValueError for a name that is not there."""
-    from analysis.tasks import named
-
-    for column, wanted in (("method", list(methods)), ("task", list(named(tasks)))):
-        missing = [name for name in wanted if name not in set(points[column])]
-        if missing:
-            there = sorted(points[column].unique())
-            raise ValueError(
-                f"{column} {missing[0]!r} is not among the scores; they hold "
-                f"{', '.join(there[:8])}{', ...' if there[8:] else ''}"
-            )
-        if wanted:
-            points = points[points[column].isin(wanted)]
-    return points.reset_index(drop=True)
 
 
 def _text(found: Sequence[aggregate.Estimate]) -> str:

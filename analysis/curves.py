@@ -20,8 +20,15 @@ REPS = 50_000
 
 
 def grid_of(table: pd.DataFrame, *, points: int = 100, axis: Axis = "env_steps") -> np.ndarray:
-    """Common grid [points]: evenly spaced, ending where the first method ends (the largest value that every method reaches)."""
+    """Common grid [points]: evenly spaced, ending where the first method ends (the largest value that every method reaches).
+
+    Where all runs were evaluated at the same, few env_steps, as runs of one protocol are, the grid is those: between two of
+    them nothing is known.
+    """
     timed = _timed(table, axis)
+    own = np.unique(timed["x"])
+    if axis == "env_steps" and len(own) <= points and (timed.groupby(RUN)["x"].nunique() == len(own)).all():
+        return own
     end = float(timed.groupby("method")["x"].max().min())
     return np.linspace(end / points, end, points)
 
@@ -38,13 +45,13 @@ def learning_curves(
 
     score at x: mean of the run's points in (x - window, x]; where that is empty, of its last evaluation before x.
     A run counts as lasting until its last point and half its widest evaluation interval.
-    window None: the grid's spacing. The separate final evaluation is no point of the curve.
+    window None: the grid's (least) spacing. The separate final evaluation is no point of the curve.
     """
     import pandas as pd
 
     timed = _timed(table, axis)
     at = np.asarray(grid_of(table, axis=axis) if grid is None else grid, dtype=float)
-    width = float(window if window is not None else (at[1] - at[0] if len(at) > 1 else at[0]))
+    width = float(window if window is not None else (np.diff(at).min() if len(at) > 1 else at[0]))
     frames = []
     for (method, task, seed), run in timed.groupby(RUN, sort=True):
         frames.append(pd.DataFrame({"method": method, "task": task, "seed": seed, "x": at, "score": _on_grid(run, at, width)}))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 FigureName = Literal[
-    "fig4", "fig6", "fig8", "fig9", "fig10", "fig11", "fig12",
+    "fig4", "fig6", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12",
     "aggregates", "profiles", "improvement", "difference", "efficiency", "curves",
 ]  # fmt: skip
 
@@ -43,8 +43,8 @@ class FigureCommand:
     scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files, side by side."""
     references: tuple[str, ...] = ()
-    """Whose final scores are drawn as lines (curves, fig9, fig10): dreamer-2020-appendix-g, or a score file, FILE:method,method
-    for some of it."""
+    """Whose final scores are drawn as lines (curves, fig7, fig9, fig10): dreamer-2020-appendix-g, or a score file,
+    FILE:method,method for some of it."""
     out: Path = Path("figures")
     """Folder of the three files."""
     protocol: str | None = None

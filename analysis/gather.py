@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis import material, provenance, recorded
+from analysis import material, provenance
 from analysis import table as tables
 from analysis.material import Material
 from analysis.rows import two_protocols
@@ -57,7 +56,7 @@ def gather(
             for cell in group.cells
             if cell.counts or cell.why == provenance.REASONS["unfinished"]
         }
-        if not any(recorded.episodes(cell.run) for cell in group.cells):
+        if not group.evaluated:
             continue
         table = tables.read(folders, protocol=group.protocol)
         table = table[[key in cells for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]]
@@ -75,7 +74,7 @@ def gather(
             "its first evaluation"
         )
     table = pd.concat(parts, ignore_index=True)
-    table = chosen(chosen(table, "method", methods), "task", tasks)
+    table = tables.chosen(table, methods, tasks)
     rule = None
     if len(found) == 1 and at is None and not window and table["protocol"].nunique() == 1:
         rule, at = ScoreRule(**found[0].data["score_rule"]), found[0].data["env_steps"]
@@ -92,16 +91,3 @@ def gather(
         overrides=overrides,
         reps=reps,
     )
-
-
-def chosen(table: pd.DataFrame, column: str, wanted: Sequence[str]) -> pd.DataFrame:
-    """The rows whose column is one of `wanted`, all where none is named. ValueError with the nearest name of an unknown one."""
-    there = sorted(table[column].unique())
-    for name in wanted:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
-            raise ValueError(
-                f"{column} {name!r} is not among the scores{f'; did you mean {near[0]!r}?' if near else ''} They hold "
-                f"{', '.join(there)}"
-            )
-    return table[table[column].isin(list(wanted))].reset_index(drop=True) if wanted else table

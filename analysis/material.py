@@ -96,6 +96,11 @@ class Material:
         return normalize.NORMALIZATIONS[self.normalization].label
 
     @property
+    def units(self) -> str:
+        """The normalisation with its version, "dmc@1"."""
+        return normalize.find(self.normalization).id
+
+    @property
     def digits(self) -> int:
         return 1 if self.raw_units else 3
 

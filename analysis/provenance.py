@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis import recorded
 from protocols import catalog
 from protocols.spec import PROSE, canonical_json
 from protocols.spec import digest as digest_of
@@ -51,6 +52,11 @@ class Group:
     digest: str
     data: Mapping[str, Any]
     cells: tuple[Cell, ...]
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether any run of the protocol's own budget has played an evaluation episode."""
+        return any(recorded.episodes(cell.run) for cell in self.cells if cell.run.manifest["limit_env_steps"] is None)
 
     @property
     def counted(self) -> list[Cell]:

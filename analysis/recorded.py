@@ -48,7 +48,8 @@ def episodes(run: store.Run) -> list[dict[str, Any]]:
             raise InvalidData(f"{path}:{number}: lacks {', '.join(missing)}; restore the file from a copy")
     if result is not None and len(lines) != result["episodes"]:
         raise InvalidData(
-            f"{path}:{len(lines)}: the file ends, but the run had {result['episodes']} episodes; restore it from a copy"
+            f"{path}:{len(lines) + 1}: the file ends here, but the run had {result['episodes']} episodes; restore it from a "
+            "copy"
         )
     return lines
 

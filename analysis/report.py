@@ -20,7 +20,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from analysis import aggregate, material, provenance, recorded
+from analysis import aggregate, material, provenance
 from analysis import table as tables
 from analysis.figures.drawing import write_atomically
 from analysis.page import Section
@@ -49,8 +49,7 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     for group in found:
         same = sum(other.protocol == group.protocol for other in found) > 1
         beside = next((part for name, part in extra if name == group.protocol), None)
-        evaluated = any(recorded.episodes(cell.run) for cell in group.cells)
-        table = tables.read(folders, protocol=group.protocol) if evaluated else pd.DataFrame(columns=list(tables.COLUMNS))
+        table = tables.read(folders, protocol=group.protocol) if group.evaluated else pd.DataFrame(columns=list(tables.COLUMNS))
         sections.append(run_section(group, table, beside, several=several, same=same, reps=reps))
     for name, part in extra:
         if name not in named:

@@ -148,10 +148,11 @@ def _variants(section: Section, subject: Material, shown: Material, changed: lis
 
 def _runs(section: Section, subject: Material) -> None:
     runs = subject.scores[["method", "task", "seed", "score", "env_steps", "points"]]
-    section.files[f"{section.folder}runs.csv"] = csv_text(runs).encode()
+    path = f"{section.folder}runs.csv"
+    section.files[path] = csv_text(runs).encode()
     section.summary["run_scores"] = runs.to_dict("records")
     if len(runs) > MOST_RUNS_LISTED:
-        section.add("Every run", f"The scores of all {len(runs)} counted runs are in {section.folder}runs.csv.")
+        section.add("Every run", f"{len(runs)} runs were counted.", link=path)
         return
     rows = [
         [
@@ -165,7 +166,7 @@ def _runs(section: Section, subject: Material) -> None:
         for row in runs.itertuples()
     ]
     columns = ["method", "task", "seed", "score", "episodes averaged", "until env steps"]
-    section.add("Every run", table=_table(f"Score of every counted run: {subject.selection.rule}.", columns, rows))
+    section.add("Every run", table=_table(f"Score of every counted run: {subject.selection.rule}.", columns, rows), link=path)
 
 
 def _cards(section: Section, subject: Material, means: pd.DataFrame, differences: Drawing | None) -> None:

@@ -21,6 +21,7 @@ RC: dict[str, Any] = {
     "ytick.labelsize": 8.0,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "legend.handlelength": 2.6,  # a dashed line shows that it is
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#444444",
@@ -71,20 +72,20 @@ KNOWN = {
     "sac_state": Look(color="#661100", marker="D", line=":"),
     "tdmpc2": Look(color="#4b0092", marker="8"),
     "slac": Look(color="#88ccee", marker="H"),
-    "dqn": Look(color="#6699cc", marker="1"),
-    "c51": Look(color="#997700", marker="2"),
-    "rainbow": Look(color="#ee99aa", marker="3"),
-    "iqn": Look(color="#004488", marker="4"),
+    "dqn": Look(color="#6699cc", marker="s"),
+    "c51": Look(color="#997700", marker="^"),
+    "rainbow": Look(color="#ee99aa", marker="D"),
+    "iqn": Look(color="#004488", marker="v"),
+    "reconstruction": Look(color="#0072b2", marker="D", line="--"),
+    "contrastive": Look(color="#aa3377", marker="s"),
+    "reward_only": Look(color="#ccaa22", marker="^"),
 }
 """Every method whose look was chosen by hand, by its name in lower case with underscores."""
 
 SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
 SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
 SHADES = (-0.5, -0.25, 0.3, 0.5)
-VARIANTS = {
-    ("representation", "contrastive"): Look(color="#aa3377", marker="s"),
-    ("representation", "reward_only"): Look(color="#ccaa22", marker="^"),
-}
+VARIANTS = {("representation", name): KNOWN[name] for name in ("contrastive", "reward_only")}
 """The arms of Figures 8 and 11: (option, value) -> look."""
 REPEATS = {1: Look(color="#66b5e5", marker="s"), 2: Look(color="#0072b2", marker="o"), 4: Look(color="#00314d", marker="^")}
 """The arms of Figure 12, light to dark; repeat 2 is Dreamer itself."""

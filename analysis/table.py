@@ -10,18 +10,20 @@ Knows no simulator and no agent; a runs folder is read through `protocols.store`
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.rows import COLUMNS, RUN, InvalidData, refuse_clashes
+from analysis.tasks import named
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "RUN", "InvalidData", "Selection", "Short", "cells", "protocols_of", "read", "select"]
+__all__ = ["COLUMNS", "RUN", "InvalidData", "Selection", "Short", "cells", "chosen", "protocols_of", "read", "select"]
 
 Short = Literal["drop", "carry", "fail"]
 
@@ -159,6 +161,22 @@ def select(
         rule=_in_words(rule, at),
         budget_env_steps=at,
     )
+
+
+def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of these methods and tasks, all where none is named. ValueError with the nearest name of an unknown one."""
+    for column, wanted in (("method", tuple(methods)), ("task", named(tasks))):
+        there = sorted(points[column].unique())
+        for name in wanted:
+            if name not in there:
+                near = difflib.get_close_matches(name, there, n=1)
+                raise ValueError(
+                    f"{column} {name!r} is not among the scores{f'; did you mean {near[0]!r}?' if near else ';'} They hold "
+                    f"{', '.join(there[:8])}{' and more' if there[8:] else ''}"
+                )
+        if wanted:
+            points = points[points[column].isin(wanted)]
+    return points.reset_index(drop=True)
 
 
 def cells(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from analysis import normalize, references, table, validity, verdict_files, verify
-from analysis.aggregate_report import chosen
 from analysis.exchange import check_target
 from analysis.references import Reference
 from analysis.table import InvalidData
@@ -133,7 +132,7 @@ def _in_units(command: Any, question: Question, protocol: Protocol | None, point
 
 def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd.DataFrame:
     points = table.read(command.scores, protocol=protocol.id if protocol else None)
-    points = chosen(points, (command.method,) if command.method else (), ())
+    points = table.chosen(points, (command.method,) if command.method else ())
     if tasks:
         points = points[points["task"].isin(tasks)]
         if points.empty:

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from analysis import aggregate, references
-from analysis.figures.curves import panels, row_major
+from analysis.figures.curves import legend_columns, panels, row_major
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import estimate_table, task_estimates
 from analysis.material import Material, seeds_in_words
@@ -67,21 +67,32 @@ def bar_data(material: Material) -> pd.DataFrame:
 
 
 def _panel(
-    axes: Axes, bars: pd.DataFrame, seeds: pd.DataFrame, colors: dict[str, str], *, roomy: bool, labels: dict[str, str]
+    axes: Axes,
+    bars: pd.DataFrame,
+    seeds: pd.DataFrame,
+    colors: dict[str, str],
+    *,
+    published: list[str],
+    roomy: bool,
+    labels: dict[str, str],
 ) -> None:
-    """Recorded bars (solid, with every seed as a dot), a gap, published bars (hatched)."""
+    """Recorded bars (solid, with every seed as a dot), a gap, published bars (hatched), a cross where none was reported."""
     position, ticks, names = 0.0, [], []
     for origin in ("recorded", "published"):
         rows = bars[bars["origin"] == origin]
-        if origin == "published":
-            rows = rows.set_index("method", drop=False).reindex(
-                [name for name in PUBLISHED_ORDER if name in set(rows["method"])]
-            )
-            if len(rows) and position:
+        if origin == "published" and len(rows):
+            rows = rows.set_index("method").reindex(published).rename_axis("method").reset_index()
+            if position:
                 axes.axvline(position + GAP / 2 - 0.5, color="#999999", linewidth=0.8, linestyle=":")
                 position += GAP
         for row in rows.itertuples():
             recorded = origin == "recorded"
+            if math.isnan(row.score):
+                axes.annotate(
+                    "×", (position, 0), xytext=(0, 1), textcoords="offset points", ha="center", color=MUTED, fontsize=8
+                )
+                position += 1
+                continue
             axes.bar(
                 position,
                 row.score,
@@ -100,7 +111,7 @@ def _panel(
             if roomy:
                 top = max([row.score, *own] + ([row.high] if recorded and not math.isnan(row.high) else []))
                 axes.annotate(
-                    f"{row.score:.0f}", (position, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8
+                    f"{row.score:.0f}", (position, top), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=8
                 )
             ticks.append(position)
             names.append(labels.get(row.method, row.method) if recorded else row.method)
@@ -139,6 +150,7 @@ def fig6(material: Material) -> Drawing:
                 data[data["panel"] == name],
                 material.scores[material.scores["task"] == name],
                 colors,
+                published=published,
                 roomy=roomy,
                 labels=labels,
             )
@@ -156,7 +168,8 @@ def fig6(material: Material) -> Drawing:
             Patch(facecolor="white", edgecolor=colors[name], hatch="////", label=f"{name} (published)") for name in published
         ]
         if not roomy:
-            figure.legend(handles=row_major(handles, 5), loc="outside lower center", ncols=min(5, len(handles)))
+            columns = legend_columns(len(handles))
+            figure.legend(handles=row_major(handles, columns), loc="outside lower center", ncols=columns)
         elif published and methods:
             every[0].legend(
                 handles=[
@@ -188,7 +201,7 @@ def _caption(material: Material, common: int) -> str:
     )
     words += (
         f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; "
-        "no seeds or intervals were printed with them."
+        "no seeds or intervals were printed with them; ×: not reported."
     )
     if common:
         means = references.appendix_g_means().set_index("method")

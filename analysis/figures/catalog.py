@@ -18,7 +18,6 @@ from analysis.figures.drawing import Drawing
 from analysis.figures.efficiency import efficiency
 from analysis.figures.intervals import aggregates, differences, improvement, profiles
 from analysis.figures.sweeps import fig4
-from analysis.gather import chosen
 from analysis.material import Material
 from analysis.style import REPEATS, base_name, short_count
 
@@ -42,22 +41,33 @@ def _lines(lines: pd.DataFrame | None) -> dict[str, Any]:
     return {"lines": lines, "lines_note": f"Dotted: final scores of {said}."}
 
 
+def _published_lines(published: pd.DataFrame) -> pd.DataFrame:
+    budgets = zip(published["env_steps"], published["modality"], strict=True)
+    return published.assign(
+        label=published["method"], source=[f"Appendix G, {short_count(steps)} env steps, {kind}" for steps, kind in budgets]
+    )
+
+
 def plain_curves(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
     return curves(material, **_lines(lines))
 
 
+def fig7(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+    """Learning curves of all arms on the tasks of long horizon."""
+    cut = _only(material, "fig7", material.methods, "runs", LONG_HORIZON)
+    return _arms(cut, "fig7", "Learning curves on tasks of long horizon", lines)
+
+
 def fig10(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
-    """Learning curves of all arms on all tasks, with the published final scores of A3C and D4PG as lines."""
+    """Learning curves of all arms on all tasks."""
+    return _arms(material, "fig10", "Learning curves on all tasks", lines)
+
+
+def _arms(material: Material, name: str, title: str, lines: pd.DataFrame | None) -> Drawing:
+    """Learning curves with the published final scores of A3C and D4PG as lines where no others are asked for."""
     if lines is None:
-        published = material.published[material.published["method"].isin(["A3C", "D4PG"])]
-        lines = published.assign(
-            label=published["method"],
-            source=[
-                f"Appendix G, {short_count(steps)} env steps, {kind}"
-                for steps, kind in zip(published["env_steps"], published["modality"])
-            ],
-        )
-    return curves(material, name="fig10", title="Learning curves on all tasks", **_lines(lines))
+        lines = _published_lines(material.published[material.published["method"].isin(["A3C", "D4PG"])])
+    return curves(material, name=name, title=title, **_lines(lines))
 
 
 def _representations(material: Material, name: str, title: str, tasks: Sequence[str] | None) -> Drawing:
@@ -123,6 +133,7 @@ def fig12(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
 FIGURES: dict[str, Callable[..., Drawing]] = {
     "fig4": fig4,
     "fig6": fig6,
+    "fig7": fig7,
     "fig8": fig8,
     "fig9": fig9,
     "fig10": fig10,
@@ -135,7 +146,7 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "efficiency": efficiency,
     "curves": plain_curves,
 }
-WITH_LINES = ("fig9", "fig10", "curves")
+WITH_LINES = ("fig7", "fig9", "fig10", "curves")
 """Figures that draw the final scores of `--references` as lines."""
 
 
@@ -149,13 +160,12 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
     parts = []
     for name in names:
         if name in references.NAMES:
-            published = materials.published_for(tasks)
-            parts.append(published.assign(label=published["method"], source="Appendix G")[["task", "label", "score", "source"]])
+            parts.append(_published_lines(materials.published_for(tasks))[["task", "label", "score", "source"]])
             continue
         path, _, wanted = name.rpartition(":") if ":" in name and not Path(name).exists() else (name, "", "")
         table = tables.read([path])
         if wanted:
-            table = chosen(table, "method", wanted.split(","))
+            table = tables.chosen(table, wanted.split(","))
         selection = tables.select(table, short="drop")
         means = selection.scores.groupby(["method", "task"], as_index=False)["score"].mean().rename(columns={"method": "label"})
         parts.append(means.assign(source=f"{short_count(selection.budget_env_steps)} env steps"))

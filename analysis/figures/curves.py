@@ -21,6 +21,9 @@ FINEST_GRID = 120
 """Up to so many distinct evaluation times are drawn as they are; more are put on an even grid."""
 CROWDED = 15
 """From so many lines in a panel on, single seeds are drawn fainter."""
+MOST_LARGE = 28
+"""With more panels they are smaller, so that the 55 games of Atari still fit on a page."""
+LEGEND_COLUMNS = 5
 
 
 def panels(
@@ -35,9 +38,9 @@ def panels(
     if count == 1:
         figure = new_figure(single[0], single[1] + 0.22 * legend_rows)
         return figure, [figure.subplots()]
-    columns = min(columns, count)
+    columns = min(columns if count <= MOST_LARGE else 7, count)
     rows = math.ceil(count / columns)
-    width, height = size if count > 3 else (3.4, 2.6)
+    width, height = (3.4, 2.6) if count <= 3 else size if count <= MOST_LARGE else (1.75, 1.5)
     figure = new_figure(max(width * columns, 6.0), height * rows + 0.3 + 0.22 * legend_rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     every = list(grid.flat)
@@ -46,8 +49,8 @@ def panels(
     return figure, every[:count]
 
 
-def env_steps_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+def env_steps_axis(axes: Axes, *, most: int = 4) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
 
 
@@ -61,19 +64,23 @@ def label_bottom(every: Sequence[Axes], text: str) -> None:
         axes.set_xlabel(text)
 
 
+def legend_columns(entries: int) -> int:
+    """Columns of a legend whose rows are about equally long."""
+    return math.ceil(entries / math.ceil(entries / LEGEND_COLUMNS)) if entries else 1
+
+
 def row_major(entries: Sequence[Any], columns: int) -> list[Any]:
     """Legend entries in an order that reads along the rows; matplotlib fills columns first."""
-    columns = min(columns, len(entries)) or 1
     return [entries[index] for column in range(columns) for index in range(column, len(entries), columns)]
 
 
-def legend_below(figure: Figure, axes: Axes, *, columns: int = 5) -> None:
+def legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         unique = dict(zip(labels, handles))
+        columns = legend_columns(len(unique))
         labels = row_major(list(unique), columns)
-        handles = [unique[label] for label in labels]
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))
+        figure.legend([unique[label] for label in labels], labels, loc="outside lower center", ncols=columns)
 
 
 def own_grid(table: pd.DataFrame) -> np.ndarray | None:
@@ -153,7 +160,7 @@ def curves(
     crowded = len(table[["method", "seed"]].drop_duplicates()) > CROWDED
     chosen_looks = {**material.looks(chosen), **(styles or {})}
     with drawing_style(name):
-        figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / 5))
+        figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / LEGEND_COLUMNS))
         for axes, task in zip(every, tasks):
             for method in chosen:
                 mine = means[(means["method"] == method) & (means["task"] == task)]
@@ -170,7 +177,7 @@ def curves(
                         label=line.label,
                     )
             axes.set_title(task_label(task), loc="left")
-            env_steps_axis(axes)
+            env_steps_axis(axes, most=6 if len(tasks) == 1 else 4)
             axes.margins(x=0.02)
             if abs(axes.dataLim.y1) >= 10_000:
                 axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
@@ -195,7 +202,7 @@ def curves(
         figure=figure,
         data=data.reindex(columns=columns),
         caption=f"{title}, {material.title}. Episode return against simulator steps; thin lines: single seeds; thick: their "
-        f"mean, as far as all of them go; {seeds_in_words(table)}.{_short(material)}{note}",
+        f"mean, as far as all of them go; {seeds_in_words(table)}; budget {material.budget}.{_short(material)}{note}",
     )
 
 

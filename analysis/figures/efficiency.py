@@ -48,7 +48,7 @@ def efficiency(material: Material) -> Drawing:
                     label=material.label(method),
                 )
             if axis == "env_steps":
-                env_steps_axis(axes)
+                env_steps_axis(axes, most=6 // len(axes_names) + 1)
             axes.set_xlabel("env steps" if axis == "env_steps" else "device hours per run")
             axes.margins(x=0.02)
         every[0].set_ylabel(f"IQM, {axis_label(material)}")
@@ -61,5 +61,6 @@ def efficiency(material: Material) -> Drawing:
         data=data,
         caption=f"Interquartile mean over runs and tasks against env steps{hours}, {material.title}. Bands: pointwise 95% "
         f"intervals, stratified bootstrap over whole runs ({material.reps:,} resamples); "
-        f"{tasks_in_words(table)}, {seeds_in_words(table)}.{material.left_out}",
+        f"{tasks_in_words(table)}, {seeds_in_words(table)}; budget {material.budget}; units {material.units}."
+        f"{material.left_out}",
     )

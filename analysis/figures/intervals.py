@@ -109,7 +109,7 @@ def aggregates(material: Material, *, single_seed: aggregate.SingleSeed = "refus
         data=data,
         caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point "
         f"estimate; bar: 95% interval, stratified bootstrap over runs with {material.reps:,} resamples; "
-        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}.{alone}{material.left_out}",
+        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}; units {material.units}.{alone}{material.left_out}",
     )
 
 
@@ -180,7 +180,7 @@ def profiles(material: Material) -> Drawing:
         data=data,
         caption=f"Performance profiles, {material.title} at {material.budget}: the fraction of runs above a threshold, with "
         f"pointwise 95% bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {tasks_in_words(scores)}, "
-        f"{seeds_in_words(scores)}.{material.left_out}",
+        f"{seeds_in_words(scores)}; units {material.units}.{material.left_out}",
     )
 
 

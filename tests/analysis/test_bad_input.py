@@ -116,7 +116,7 @@ def single_seed_of_a_record(folder: Path) -> list[Path]:
 FOLDERS: dict[Callable[[Path], list[Path]], str] = {
     wrong_format_of_a_record: r"seed-1/manifest.json is damaged",
     damaged_line: r"seed-1/episodes.jsonl line 1 is damaged",
-    record_cut_short: r"seed-1/episodes.jsonl:4: the file ends, but the run had 8 episodes",
+    record_cut_short: r"seed-1/episodes.jsonl:5: the file ends here, but the run had 8 episodes",
     record_compressed: r"seed-1/episodes.jsonl",
     damaged_result: r"seed-1/result.json is damaged",
     unknown_task_of_a_record: r"seed-1/manifest.json: task 'dmc_walker_wlak' is not in quick@1",

@@ -74,6 +74,16 @@ def test_grid_ends_where_the_first_method_ends() -> None:
     assert curves.grid_of(cut, points=6).tolist() == [100, 200, 300, 400, 500, 600]
 
 
+def test_runs_evaluated_at_the_same_times_are_drawn_at_those_times_alone() -> None:
+    times = {0: 0.0, 100: 1.0, 300: 3.0, 1_000: 9.0}
+    runs = {("a", TASKS[0], str(seed)): [(x, seed + y) for x, y in times.items()] for seed in (0, 1)}
+    points = table_of(runs)
+    assert curves.grid_of(points).tolist() == [0, 100, 300, 1_000]
+    assert curves.efficiency(points, metric="mean", reps=100)["point"].tolist() == [0.5, 1.5, 3.5, 9.5]
+    late = table_of({**runs, ("a", TASKS[0], "2"): [(50, 0.0), (1_000, 1.0)]})
+    assert len(curves.grid_of(late)) == 100
+
+
 def test_iqm_curve_is_rliables() -> None:
     points = random_table()
     found = curves.efficiency(points, points=10, reps=20_000)

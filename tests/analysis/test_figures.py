@@ -11,7 +11,7 @@ import pytest
 
 from analysis import references
 from analysis.figure_commands import FigureCommand, FigureName
-from analysis.figures import catalog, drawing
+from analysis.figures import catalog, curves, drawing
 from analysis.gather import gather
 from analysis.material import Material
 from analysis.style import KNOWN, base_name, look, looks
@@ -60,7 +60,8 @@ def test_figure_6_prints_the_means_over_the_same_tasks(tmp_path):
     assert dict(own["tasks"]) == {"A3C": 18, "D4PG": 18, "PlaNet": 20, "Dreamer": 20}
     assert own.loc["Dreamer", "score"] == pytest.approx(823.39, abs=0.005)
     assert own.loc["PlaNet", "score"] == pytest.approx(332.97, abs=0.005)
-    assert "18 of" not in drawn.title
+    crosses = [text.get_text() for axes in drawn.figure.axes for text in axes.texts].count("×")
+    assert crosses == 4  # A3C and D4PG on two quadruped tasks: not reported is no score of 0
     ours = drawn.data[(drawn.data["origin"] == "recorded") & (drawn.data["panel"] == "mean_common")]
     order = sorted(DMC_5M.tasks)
     kept = [10 * tasks.index(task.removeprefix("dmc_")) for task in order if "quadruped" not in task]
@@ -74,6 +75,27 @@ def test_the_common_tasks_are_those_that_all_four_report():
     assert common["task"].nunique() == 18
     for method, mean in PAPER_MEANS.items():
         assert common[common["method"] == method]["score"].mean() == pytest.approx(mean, abs=0.005)
+
+
+def test_figure_7_is_figure_10_on_the_tasks_of_long_horizon(tmp_path):
+    material = gather([score_file(tmp_path / "ours.csv", {"dreamer": 600}, ("walker_walk", "walker_run"))], reps=REPS)
+    all_tasks = catalog.draw("fig10", material).data
+    long_horizon = catalog.draw("fig7", material).data
+    pd.testing.assert_frame_equal(long_horizon, all_tasks[all_tasks["task"] == "dmc_walker_walk"].reset_index(drop=True))
+
+
+def test_all_games_of_atari_fit_on_a_page():
+    figure, every = curves.panels(55)
+    width, height = figure.get_size_inches()
+    assert len(every) == 55
+    assert height / width < 297 / 210  # A4
+
+
+def test_tasks_are_named_here_as_everywhere(tmp_path):
+    path = score_file(tmp_path / "ours.csv", {"dreamer": 600}, ("ball_in_cup-catch", "walker_run"))
+    assert gather([path], tasks=("cup_catch",), reps=REPS).tasks == ["dmc_cup_catch"]
+    with pytest.raises(ValueError, match="'dmc_walker_walk' is not among the scores; did you mean 'dmc_walker_run'"):
+        gather([path], tasks=("walker-walk",), reps=REPS)
 
 
 def test_figure_4_reads_the_horizon_from_what_a_run_overrode(tmp_path):
@@ -117,15 +139,14 @@ def test_figure_9_shows_games_with_guide_lines(tmp_path):
     assert labels == {"dreamer", "random", "human"}
 
 
-@pytest.mark.parametrize("name", ["aggregates", "profiles", "improvement", "efficiency", "curves", "fig10"])
+@pytest.mark.parametrize("name", ["aggregates", "profiles", "improvement", "efficiency", "curves", "fig6", "fig7", "fig10"])
 def test_figures_of_two_methods_say_n_and_budget_and_hold_both(name, two_methods):
     drawn = catalog.draw(name, two_methods)
     assert "n = 3 seeds per task" in drawn.caption
     text = drawn.data.to_csv(index=False)
     assert "dreamer" in text
     assert "planet" in text
-    if name in ("aggregates", "profiles", "improvement"):
-        assert "1M env steps" in drawn.caption
+    assert "1M env steps" in drawn.caption
 
 
 def test_the_curve_of_a_seed_and_of_the_mean_are_what_was_recorded(two_methods):

@@ -275,6 +275,15 @@ def test_runs_without_any_evaluation_are_reported_as_such(tmp_path):
     assert "no run of the protocol yet" in (tmp_path / "report" / "index.html").read_text()
 
 
+def test_runs_with_a_cut_budget_alone_are_reported_as_such(tmp_path):
+    root, cut = tmp_path / "runs", QUICK.evaluate_every_env_steps
+    scores = {0: [1.0], cut: [2.0]}
+    make_run(root, QUICK, agent="dreamer", task=QUICK.tasks[0], seed=0, scores=scores, final=[2.0], limit_env_steps=cut)
+    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    assert "1 run cut short with --limit, never counted" in section["warnings"][0]
+    assert "means" not in section
+
+
 def a_file(folder: Path) -> list[Path]:
     (folder / "notes.txt").write_text("not scores\n")
     return [folder / "notes.txt"]
