@@ -8,7 +8,7 @@ length of an episode and always a truncation; the returns below are those of the
     probe_two_step   image   the action of an even step pays (1 + a) / 2 on the step after it
     probe_action     image   each decision shows a side, -1 or +1; each step pays (1 + a * side) / 2
     probe_terminal   vector  a >= 0 pays 1 and goes on, a < 0 pays 1.5 and terminates
-    probe_beyond     vector  the first action pays a lure of 0.3 (1 - a) / 2 at once or (1 + a) / 2 after `delay` steps
+    probe_beyond     vector  the first action pays 0.4 (1 - a) / 2 spread over `delay` steps and (1 + a) / 2 with the next
     probe_count      vector  observation and reward spell the step, the action and the episode's seed
 """
 
@@ -32,8 +32,8 @@ class Options:
     time_limit_env_steps  length of an episode; None: the probe's own (8; probe_terminal 16; probe_beyond delay + 1)
     discrete              Discrete(2), read as a = -1 and a = +1, instead of one action in [-1, 1]
     pixels                a 64x64x3 image of vertical stripes, or a vector; None: the probe's own
-    delay                 probe_beyond only: simulator steps between the choice and its pay; choose it beyond the
-                          horizon of imagination or planning (the Dreamer paper's is 15)
+    delay                 probe_beyond only: simulator steps that pay the wage, before the one that pays the prize; choose it
+                          beyond the horizon of imagination or planning (the Dreamer paper's is 15)
     """
 
     action_repeat: int = 1
@@ -237,14 +237,16 @@ class Trap(Probe):
 
 
 class Beyond(Probe):
-    """The first action chooses between a lure now and a larger pay `delay` steps later: Figure 4 of the paper, in small.
+    """A wage with each of `delay` steps, 0.4 in all, or a prize of 1 with the step after? The first action chooses.
 
-    Within a horizon shorter than `delay` only the lure is visible, so return-to-horizon picks a = -1 and earns 0.3; a
-    value function that bootstraps picks a = +1 and earns 1 (0.3 < discount ** delay must hold, so delay < 119 at 0.99).
+    Rewards summed over `delay` steps or fewer are larger for the wage, whatever their weights: nothing of the prize is among
+    them. So return-to-horizon picks a = -1 and earns 0.4; a value function that bootstraps picks a = +1 and earns 1 (0.4 <
+    discount ** delay must hold, so delay < 92 at 0.99). The wage comes with every step, like the errors of a learned model
+    which it has to outweigh: docs/arms.md.
     """
 
     view_size = 3
-    lure = 0.3
+    wages = 0.4
 
     def __init__(self, options: Options) -> None:
         self.length = options.delay + 1
@@ -256,25 +258,26 @@ class Beyond(Probe):
     def tick(self, action: float) -> tuple[float, bool]:
         if self.env_steps == 0:
             self.choice = action
-            return self.lure * (1 - action) / 2, False
+        if self.env_steps < self.options.delay:
+            return self.wages / self.options.delay * (1 - self.choice) / 2, False
         return ((1 + self.choice) / 2 if self.env_steps == self.options.delay else 0.0), False
 
     def view(self) -> list[float]:
-        """Before the choice or after it, the choice, how near the pay is."""
-        return [1.0 if self.env_steps == 0 else -1.0, self.choice, min(self.env_steps / self.options.delay, 1.0)]
+        """Before the choice or after it, the choice, the share of the episode that is over: no two steps look alike."""
+        return [1.0 if self.env_steps == 0 else -1.0, self.choice, min(self.env_steps / (self.options.delay + 1), 1.0)]
 
     @property
     def optimal_return(self) -> float:
-        return 1.0 if self._pays else self.lure
+        return max(self._earned)
 
     @property
     def random_return(self) -> float:
-        return (self.lure + self._pays) / 2
+        return sum(self._earned) / 2
 
     @property
-    def _pays(self) -> bool:
-        """Whether an episode lasts until the pay; a time limit may cut it off."""
-        return self.limit > self.options.delay
+    def _earned(self) -> tuple[float, float]:
+        """By either choice, wage or prize; a time limit may cut off some of the wage, and the prize."""
+        return self.wages * min(self.limit / self.options.delay, 1.0), float(self.limit > self.options.delay)
 
 
 class Counted(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 
 from agents import catalog
 from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.model_based import ModelBasedAgent
 
 MakeEnvironment = Callable[[], gymnasium.Env]
 
@@ -90,7 +91,7 @@ def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes
 
 
 SIZES: Mapping[str, Any] = {
-    "stoch": 4, "deter": 24, "model_hidden": 24, "hidden": 32, "depth": 4, "batch_sequences": 16, "batch_length": 14,
+    "stoch": 4, "deter": 24, "model_hidden": 24, "hidden": 32, "depth": 4, "batch_sequences": 16, "batch_length": 15,
     "discount": 0.95, "kl_scale": 0.1, "free_nats": 0.0, "model_learning_rate": 4e-3,
     "prefill_env_steps": 800, "pretrain_updates": 50, "updates": 4,
     "update_every_env_steps": 8, "horizon": 5, "init_std": 1.0, "exploration": 1.0, "actor_learning_rate": 5e-4,
@@ -103,20 +104,41 @@ No free nats: an episode of a probe holds less than the usual 3, which would lea
 """
 
 
-def built(name: str, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, **settings: Any) -> Agent:
+def built(name: str, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, **settings: Any) -> ModelBasedAgent:
     """An arm at probe sizes."""
     entry, env = catalog.find(name), make()
     options = entry.options("paper")
     known = {field.name for field in dataclasses.fields(options)}
     options = dataclasses.replace(options, **{key: value for key, value in {**SIZES, **settings}.items() if key in known})
-    return entry.build(options, AgentContext(
+    agent = entry.build(options, AgentContext(
         observation_space=env.observation_space, action_space=env.action_space, seeds=tuple(seeds), num_envs=num_envs,
         action_repeat=1, budget_env_steps=10**6))
+    assert isinstance(agent, ModelBasedAgent)
+    return agent
+
+
+def taught(make: MakeEnvironment, seeds: Sequence[int], *, num_envs: int = 8, decisions: int = 150, updates: int = 600,
+           **settings: Any) -> ModelBasedAgent:
+    """World models alone, learned from random actions: those of every arm, since all hold the same one."""
+    agent = built("planet", make, seeds, num_envs,
+                  **{**settings, "prefill_env_steps": decisions * num_envs, "pretrain_updates": updates})
+    train(agent, make, seeds, num_envs, decisions)
+    return agent
+
+
+def begin_with(agent: ModelBasedAgent, teacher: ModelBasedAgent) -> None:
+    """The teacher's world models and their optimiser, instead of the agent's own."""
+    mine, theirs = agent.learner, teacher.learner
+    for part in ("values", "mean", "square"):
+        getattr(mine.groups["world_model"], part).copy_(getattr(theirs.groups["world_model"], part))
+    mine.gradient_steps.copy_(theirs.gradient_steps)
 
 
 def score(name: str, make: MakeEnvironment, seeds: Sequence[int], *, num_envs: int = 8, decisions: int,
-          **settings: Any) -> np.ndarray:
-    """Mean return per seed of a trained arm, without exploration."""
+          teacher: ModelBasedAgent | None = None, **settings: Any) -> np.ndarray:
+    """Mean return per seed of a trained arm, without exploration; its world model begins as the teacher's, if there is one."""
     agent = built(name, make, seeds, num_envs, **settings)
+    if teacher is not None:
+        begin_with(agent, teacher)
     train(agent, make, seeds, num_envs, decisions)
     return evaluate(agent, make, seeds, 20)

@@ -34,7 +34,7 @@ def test_every_probe_keeps_the_contract(task, options):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_plus_one_throughout_earns_the_optimal_return(task, options):
     environment = catalog.make(task, **options)
-    expected = -1 if task == "probe_beyond" and environment.limit <= environment.options.delay else 1   # only the lure is left
+    expected = -1 if task == "probe_beyond" and environment.limit <= environment.options.delay else 1   # only wages are left
     assert play(environment, lambda *_: signed(environment, expected), 1) == pytest.approx(environment.optimal_return)
 
 
@@ -84,15 +84,24 @@ def test_the_trap_terminates_and_a_time_limit_truncates():
     assert environment.step(np.array([1.0], np.float32))[1:4] == (1.0, False, True)
 
 
-def test_beyond_shows_only_the_lure_within_a_horizon():
-    environment = catalog.make("probe_beyond", delay=9)
+def test_beyond_pays_the_prize_only_after_every_wage():
+    environment = catalog.make("probe_beyond", delay=8)
 
     def rewards(first: float) -> list[float]:
         environment.reset(seed=0)
-        return [environment.step(np.array([first if step == 0 else 0.0], np.float32))[1] for step in range(10)]
+        return [environment.step(np.array([first if step == 0 else 0.7], np.float32))[1] for step in range(9)]
 
-    assert rewards(-1.0) == [pytest.approx(0.3)] + [0.0] * 9
-    assert rewards(1.0) == [0.0] * 9 + [1.0]
+    assert rewards(-1.0) == pytest.approx([0.05] * 8 + [0.0])
+    assert rewards(1.0) == pytest.approx([0.0] * 8 + [1.0])
+
+
+def test_no_two_steps_of_beyond_look_alike():
+    """Were two alike, a model could expect the prize a step early, within reach of a horizon that ends before it."""
+    environment = catalog.make("probe_beyond", delay=8)
+    seen = [environment.reset(seed=0)[0]["vector"]]
+    for _ in range(9):
+        seen.append(environment.step(np.ones(1, np.float32))[0]["vector"])
+    assert len({tuple(view) for view in seen}) == 10
 
 
 @pytest.mark.parametrize("pixels", [False, True])
