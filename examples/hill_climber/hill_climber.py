@@ -10,8 +10,7 @@ from agents.per_seed import each
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    step_size: float = 0.5
-    """Standard deviation of a change to the policy's weights."""
+    step_size: float = 0.5  # standard deviation of a change to the policy's weights
 
 
 PROFILES = {"paper": Options(), "quick": Options(), "discrete": Options()}
@@ -19,9 +18,8 @@ KEEPS_REPLAY = False
 
 
 def refuses(options, observation_space, action_space):
-    if isinstance(action_space, spaces.Discrete) or (isinstance(action_space, spaces.Box) and len(action_space.shape) == 1):
-        return None
-    return f"it knows Discrete actions and Boxes of one axis, not {action_space}"
+    known = isinstance(action_space, spaces.Discrete) or (isinstance(action_space, spaces.Box) and len(action_space.shape) == 1)
+    return None if known else f"it knows Discrete actions and Boxes of one axis, not {action_space}"
 
 
 def build(options, context):
@@ -29,13 +27,15 @@ def build(options, context):
 
 
 class HillClimber:
+    diverged = np.zeros(1, dtype=bool)
+
     def __init__(self, options, context):
-        self.options, self.space, self.seed = options, context.action_space, context.seeds[0]
-        self.outputs = int(self.space.n) if isinstance(self.space, spaces.Discrete) else self.space.shape[0]
+        self.step_size, self.space, self.seed = options.step_size, context.action_space, context.seeds[0]
+        outputs = int(self.space.n) if isinstance(self.space, spaces.Discrete) else self.space.shape[0]
         drawn = {key: space.sample()[None, None] for key, space in context.observation_space.items()}
-        self.best = np.zeros((self.outputs, self.features(drawn).shape[-1]))
-        self.episodes, self.best_return = 0, -np.inf
-        self.candidate, self.earned = self.change(), np.zeros((1, context.num_envs))
+        self.best = np.zeros((outputs, self.features(drawn).shape[-1]))
+        self.episodes, self.best_return, self.earned = 0, -np.inf, np.zeros((1, context.num_envs))
+        self.candidate = self.change()
 
     def features(self, observation):  # [1, E, ...] -> [1, E, F]: images in 8x8 blocks, vectors as they are
         rows = [value.reshape(*value.shape[:2], 8, 8, 8, -1).mean((3, 5)).reshape(*value.shape[:2], -1) / 255 - 0.5
@@ -43,8 +43,7 @@ class HillClimber:
         return np.concatenate([*rows, np.ones((*rows[0].shape[:2], 1))], axis=-1)
 
     def change(self):  # a function of (seed, episode) alone, so that nothing random needs saving
-        generator = np.random.default_rng((self.seed, self.episodes))
-        return self.best + self.options.step_size * generator.normal(size=self.best.shape)
+        return self.best + self.step_size * np.random.default_rng((self.seed, self.episodes)).normal(size=self.best.shape)
 
     def initial(self, num_envs, *, stream=0):
         return None  # it remembers nothing between two actions
@@ -68,16 +67,13 @@ class HillClimber:
     def metrics(self):
         return {"best_return": np.array([self.best_return])} if self.episodes else {}
 
-    diverged = np.zeros(1, dtype=bool)
-
     def save(self, folders, carry):
-        np.savez(folders[0] / "hill_climber.npz", best=self.best, candidate=self.candidate, earned=self.earned,
-                 scalars=np.array([self.best_return, self.episodes]))
+        kept = ("best", "candidate", "earned", "best_return", "episodes")
+        np.savez(folders[0] / "hill_climber.npz", **{name: getattr(self, name) for name in kept})
 
     def load(self, folders):
-        path = folders[0] / "hill_climber.npz"
-        if not path.exists():
+        if not (path := folders[0] / "hill_climber.npz").exists():
             raise ValueError(f"{folders[0]} holds no hill climber ({path.name} is missing)")
-        kept = np.load(path)
+        kept = dict(np.load(path))
         self.best, self.candidate, self.earned = kept["best"], kept["candidate"], kept["earned"]
-        self.best_return, self.episodes = float(kept["scalars"][0]), int(kept["scalars"][1])
+        self.best_return, self.episodes = float(kept["best_return"]), int(kept["episodes"])
