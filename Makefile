@@ -4,8 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 RUNS ?= runs
 REPORT ?= report
+BASE ?= origin/main
+ARGS ?=
 
-.PHONY: quick test setup lint bench egl browser
+.PHONY: quick test setup lint bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
@@ -17,6 +19,14 @@ test: setup egl browser
 
 bench: setup egl
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-columns=median,iqr,rounds --benchmark-sort=name
+
+# Base and head in one job on one machine: make compare BASE=main ARGS="-k statistics"
+compare: setup egl
+	git worktree add --force --detach .base $(BASE)
+	cd .base && ../$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=../.benchmarks --benchmark-save=base $(ARGS)
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=.benchmarks --benchmark-save=head $(ARGS)
+	git worktree remove --force .base
+	$(BIN)/pytest-benchmark --storage=.benchmarks compare --group-by=fullname --columns=median,iqr,rounds
 
 lint: setup
 	$(BIN)/ruff check .
