@@ -73,3 +73,10 @@ def test_without_a_value_what_lies_beyond_the_horizon_does_not_exist(beyond, arm
 def test_without_a_value_the_prize_is_taken_once_it_is_in_sight(beyond):
     """The same arm, model and training as above, and a horizon of 15: what it lacked was the sight, not the training."""
     assert beyond("no_value", DELAY + 2) >= 0.9
+
+
+def test_dreamer_follows_a_side_that_it_sees_in_an_image():
+    def make():
+        return catalog.make("probe_action", pixels=True)
+
+    assert score("dreamer", make, (0,), decisions=120, **SETTINGS)[0] >= 0.9 * make().unwrapped.optimal_return
