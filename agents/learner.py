@@ -68,7 +68,7 @@ class Learner:
     """Networks, optimisers and the update of S seeds.
 
     build     makes the parts of one seed; called once, its parameter values are replaced
-    lift      "loop" or "vmap"
+    lift      "loop" or "vmap"; decisions of a behaviour that `decides_together` are always lifted by vmap
     compile   hand the lifted losses to torch.compile (lift "vmap")
     capture   on a GPU, replay every update and every decision as one CUDA graph
     """
@@ -132,7 +132,7 @@ class Learner:
 
     def _apply(self, function: Callable, *inputs: Any) -> Any:
         with torch.no_grad(), self._compute():
-            if self.lift == "loop":
+            if self.lift == "loop" and not (self.behavior.decides_together and len(self.seeds) > 1):
                 return stack([function(module, *(row(tree, s) for tree in inputs)) for s, module in enumerate(self.modules)])
             return self._lift(function)(self.stacked, *inputs)
 

@@ -32,6 +32,7 @@ class ActorCritic:
     actor_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
     value_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
     repeats: int = 1
+    decides_together: bool = False
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:

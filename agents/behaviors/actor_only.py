@@ -49,6 +49,7 @@ class ActorOnly:
     actor_layers: int = 4
     actor_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
     repeats: int = 1
+    decides_together: bool = False
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:

@@ -85,6 +85,10 @@ class Behavior(Protocol):
         """Behaviour updates per model update; the first shares the model's weights from before the update."""
 
     @property
+    def decides_together(self) -> bool:
+        """Every device decides for all seeds in one batch, as a planner's candidates ask for; else as is faster."""
+
+    @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:
         """Group name -> settings; the keys are those of `networks`."""
 

@@ -153,12 +153,16 @@ class CategoricalSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class CEMPlanner:
-    """PlaNet: at every decision, search anew. It learns nothing: all it holds is the world model."""
+    """PlaNet: at every decision, search anew. It learns nothing: all it holds is the world model.
+
+    The candidates of all environments, and of all seeds (`decides_together`), are one batch in every model step.
+    """
 
     settings: PlannerSettings
     search: Search
     exploration: Exploration
     repeats: int = 1
+    decides_together: bool = True
     optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
     targets: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 

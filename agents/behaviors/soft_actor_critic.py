@@ -188,6 +188,7 @@ class SoftActorCritic:
     hidden: int = 400
     layers: int = 2
     repeats: int = 5
+    decides_together: bool = False
     transitions: int = 512
     burn_in: int = 5
     optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=3e-4))

@@ -148,8 +148,8 @@ def test_planner_executes_the_first_action_and_explores_inside_the_borders():
     assert (explored < 0.9).float().mean() > 0.2  # |N(0, 0.3)| pushes a third of them below 0.9
 
 
-def test_candidates_of_all_environments_and_seeds_are_one_batch():
-    """Each model step of a decision happens once, for every candidate of every environment; lifted, for every seed too."""
+def test_candidates_of_all_environments_are_one_batch():
+    """Each model step of a decision happens once. (All seeds': tests/agents/test_ways_of_running.py.)"""
     widths = []
 
     class Watched(Sum):
@@ -157,22 +157,14 @@ def test_candidates_of_all_environments_and_seeds_are_one_batch():
             widths.append(tuple(action.shape))
             return super().step(state, action, noise)
 
-    def decide(start, candidates, latent):
-        behavior = CEMPlanner(settings=PlannerSettings(horizon=3, iterations=2, candidates=8, elites=2),
-                              search=GaussianSearch(), exploration=GaussianNoise())
-        holder = Holder()
-        holder.world_model = Watched()
-        noise = {"candidates": candidates, "latent": latent}
-        return behavior.act(holder, {"stoch": start}, noise, torch.tensor(0.0), explore=False)
-
-    generator = torch.Generator().manual_seed(8)
-    inputs = (torch.randn(2, 5, 2, generator=generator), torch.randn(2, 2, 5, 8, 3, 2, generator=generator),
-              torch.randn(2, 2, 3, 40, 2, generator=generator))
-    apart = torch.stack([decide(*(tensor[seed] for tensor in inputs)) for seed in range(2)])
-    assert widths == [(40, 2)] * (2 * 2 * 3)
-    widths.clear()
-    torch.testing.assert_close(torch.vmap(decide)(*inputs), apart)
-    assert len(widths) == 2 * 3
+    behavior = CEMPlanner(settings=PlannerSettings(horizon=3, iterations=2, candidates=8, elites=2),
+                          search=GaussianSearch(), exploration=GaussianNoise())
+    holder, generator = Holder(), torch.Generator().manual_seed(8)
+    holder.world_model = Watched()
+    noise = {"candidates": torch.randn(2, 5, 8, 3, 2, generator=generator),
+             "latent": torch.randn(2, 3, 40, 2, generator=generator)}
+    behavior.act(holder, {"stoch": torch.randn(5, 2, generator=generator)}, noise, torch.tensor(0.0), explore=False)
+    assert widths == [(40, 2)] * (2 * 3)
 
 
 def test_categorical_planner_gives_one_hot_actions_and_wanders_by_epsilon():

@@ -11,11 +11,12 @@ import torch
 from gymnasium import spaces
 
 from agents import catalog
-from agents.api import AgentContext
+from agents.api import AgentContext, TimeStep
 from agents.backbone import Backbone
 from agents.batches import DeviceBatches, HostBatches
 from agents.captured import Captured
 from agents.measure import drawn_actions, drawn_step, feed
+from agents.models.world_model import WorldModel
 from agents.trees import leaves, mapped
 
 IMAGES = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
@@ -27,8 +28,8 @@ ARMS = {"dreamer": {"horizon": 3}, "no_value": {"horizon": 3}, "sac": {"update_r
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-def build(arm="dreamer", *, seeds=(0,), device="cpu", observations=VECTORS, lift=None, **options):
-    context = AgentContext(observation_space=observations, action_space=ACTIONS, seeds=seeds, num_envs=1, action_repeat=1,
+def build(arm="dreamer", *, seeds=(0,), device="cpu", observations=VECTORS, actions=ACTIONS, lift=None, **options):
+    context = AgentContext(observation_space=observations, action_space=actions, seeds=seeds, num_envs=1, action_repeat=1,
                            budget_env_steps=10_000, device=device)
     entry = catalog.find(arm)
     with pytest.MonkeyPatch.context() as patch:
@@ -79,6 +80,38 @@ def assert_same(found, expected, *, weights, metrics=1e-4):
 @pytest.mark.parametrize("arm", ARMS)
 def test_lifting_by_vmap_equals_a_loop_over_seeds(arm):
     assert_same(trained(build(arm, seeds=(3, 4), lift="vmap")), trained(build(arm, seeds=(3, 4), lift="loop")), weights=2e-5)
+
+
+@pytest.mark.parametrize("actions", [ACTIONS, spaces.Discrete(3)], ids=["continuous", "discrete"])
+def test_the_planner_searches_for_all_seeds_and_environments_in_one_batch(actions, monkeypatch):
+    """And finds what each seed alone finds."""
+    seeds, num_envs, decisions = (3, 4, 5), 2, 4
+    calls, step_model = [], WorldModel.step
+
+    def counted(self, state, action, noise):
+        calls.append(tuple(action.shape))       # of one seed: vmap hides the axis of seeds, a loop would call once for each
+        return step_model(self, state, action, noise)
+
+    def decide(chosen):
+        agent = build("planet", seeds=chosen, actions=actions)
+        agent.update()
+        shape = (len(chosen), num_envs)
+        carry, found = agent.initial(num_envs), []
+        for number in range(decisions):
+            position = np.sin(number + np.arange(3.0 * num_envs)).reshape(num_envs, 3)
+            step = TimeStep({"position": np.broadcast_to(position, (*shape, 3)).astype(np.float32)},
+                            np.zeros(shape, np.float32), np.full(shape, number == 0), *[np.zeros(shape, bool)] * 2)
+            action, carry = agent.act(carry, step, explore=number % 2 == 0)
+            found.append(action)
+        return np.stack(found)
+
+    alone = np.concatenate([decide((seed,)) for seed in seeds], 1)
+    assert not np.array_equal(alone[:, 0], alone[:, 1])
+    monkeypatch.setattr(WorldModel, "step", counted)
+    np.testing.assert_allclose(decide(seeds), alone, atol=1e-5)
+    planner = ARMS["planet"]
+    width = num_envs * planner["planner_candidates"], 2 if actions is ACTIONS else 3
+    assert calls == [width] * (decisions * planner["planner_iterations"] * planner["planner_horizon"])
 
 
 def test_the_update_traces_as_one_graph_and_its_derivatives_are_the_eager_ones(monkeypatch):
