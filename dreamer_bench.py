@@ -250,6 +250,12 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         code = error.exit_code
+    except PermissionError as error:
+        print(f"error: {error.filename} cannot be used ({error.strerror})", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:                                   # `run` hears it itself once it has something to keep
+        print("interrupted", file=sys.stderr)
+        code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -6,6 +6,7 @@ package ends in `ModelBasedAgent(...)`.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,7 +231,9 @@ class ModelBasedAgent:
                     "next_update_env_steps": self.next_update_env_steps,
                     "carry": {"state": {name: tensor[s].cpu().clone() for name, tensor in carry.state.items()},
                               "action": carry.action[s].cpu().clone(), "stream": carry.stream, "position": carry.position}}
-            torch.save(kept, Path(folder) / CHECKPOINT)
+            data = io.BytesIO()     # a full disk is an OSError in Python's hands; torch's own writer makes a RuntimeError of it
+            torch.save(kept, data)
+            (Path(folder) / CHECKPOINT).write_bytes(data.getbuffer())
 
     def load(self, folders: Sequence[Path]) -> Carry:
         carries = []

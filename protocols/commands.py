@@ -131,14 +131,17 @@ class RunCommand:
                                   workers=self.workers, film=self.film, tensorboard=self.tensorboard, command=again,
                                   cpus=self.cpus_per_program, gpus=self.gpus_per_program)
                     for wanted, cohort in programs]
-        needs = preflight.check(requests)
         stop = Stop()
-        with stop.listening(), Display(console, [request.name for request in requests]) as display:
-            EXECUTORS[self.executor](
-                requests, display, stop, self.address,
-                lambda at_once, here: preflight.check_room(requests, needs, at_once=at_once, memory=here))
+        with stop.listening():
+            needs = preflight.check(requests, stop.requested)
+            begun = not stop.requested()
+            if begun:
+                with Display(console, [request.name for request in requests]) as display:
+                    EXECUTORS[self.executor](
+                        requests, display, stop, self.address,
+                        lambda at_once, here: preflight.check_room(requests, needs, at_once=at_once, memory=here))
         if stop.signum is not None:
-            print(f"interrupted, checkpoint written; to go on: {again}", file=sys.stderr)
+            print(f"interrupted, {'checkpoint written' if begun else 'nothing was begun'}; to go on: {again}", file=sys.stderr)
             return 128 + stop.signum
         return 0
 

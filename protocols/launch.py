@@ -117,14 +117,17 @@ def run_cohort(request: CohortRequest, *, watch: Callable[[Moment], None] = lamb
     """Trains one cohort from where its records stand.
 
     Raises ValueError, in one line, when it may not start or go on: another process works on it, its records or checkpoints
-    are damaged, the disk is full. What is recorded stays, and the run can be called again.
+    are damaged or cannot be read, the disk is full. What is recorded stays, and the run can be called again.
     """
     stop = stop or Stop()
     try:
         return _run_cohort(request, watch, say, stop)
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno not in DISK_FULL and error.filename is None:
             raise
+        if error.errno not in DISK_FULL:
+            raise ValueError(f"{error.filename} cannot be used ({error.strerror}); what was recorded is kept: mend that, "
+                             f"then call again: {request.command}") from error
         free = shutil.disk_usage(request.grid.root).free
         raise ValueError(f"the disk is full ({error.strerror}, {free // 10**6} MB free at {request.grid.root}); what was "
                          f"recorded is kept: make room, then call again: {request.command}") from error

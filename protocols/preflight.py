@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,18 @@ class Needs:
     memory_bytes: int
 
 
-def check(requests: Sequence[CohortRequest]) -> tuple[Needs, ...]:
+def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] = lambda: False) -> tuple[Needs, ...]:
     """What the cohorts need, asked of their tasks and agents. Raises ValueError, in one line, where one of those will not do.
 
     Each task is made and reset once, which renders a frame where the task has frames; each agent is built and saved once.
+    stop_requested is asked between cohorts; the answer ends where somebody wants to stop.
     """
     shown: dict[str, tuple[spaces.Dict, spaces.Space]] = {}
     sizes: dict[str, int] = {}
     needs = []
     for request in requests:
+        if stop_requested():
+            break
         if request.task not in shown:
             environment = suite_catalog.make(request.task, **request.protocol.options_of(request.task))
             environment.reset(seed=0)

@@ -1,0 +1,80 @@
+"""Kills a run with SIGKILL at random moments, calls it again, and again, until it is done; several runs, until enough kills.
+
+As a program: python kill_runs.py FOLDER CASE KILLS SEED. Beside FOLDER/straight, the undisturbed run, stand FOLDER/killed-1 and
+so on; the last line says how many kills and runs that were. Everything is imported once and every attempt is a fork, so that a
+kill costs no imports.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from probe_runs import DMC, PROBE, register, request
+
+from protocols import catalog
+from protocols.launch import run_cohort
+
+DREAMER = {
+    "stoch": 4, "deter": 8, "model_hidden": 8, "depth": 2, "hidden": 8, "horizon": 3, "batch_sequences": 2, "batch_length": 4,
+    "prefill_env_steps": 100, "pretrain_updates": 2, "update_every_env_steps": 20, "updates": 1}
+
+CASES = {
+    "tally on a probe": {"protocol": replace(PROBE, env_steps=1600, evaluate_every_env_steps=100), "agent": "tally"},
+    "dreamer on dmc": {
+        "protocol": replace(DMC, env_steps=400, evaluate_every_env_steps=100, evaluate_episodes=1, time_limit_env_steps=60),
+        "agent": "dreamer", "seeds": (0,), "overrides": DREAMER},
+    # Sticky actions and no-ops, as in the 55 games: an emulator that nobody could restore, only play again from its seed.
+    "dreamer on atari": {
+        "protocol": replace(
+            PROBE, id="tiny-atari@1", tasks=("atari_breakout",), suite_options=catalog.find("atari-200m@1").suite_options,
+            action_repeat=4, num_envs=1, env_steps=1200, time_limit_env_steps=400, evaluate_every_env_steps=300,
+            evaluate_episodes=1, final_episodes=0, agent_profile="discrete"),
+        "agent": "dreamer", "seeds": (0,), "overrides": DREAMER}}
+"""Cohorts by name, as arguments of `probe_runs.request`."""
+
+
+def attempt(folder: Path, case: str) -> int:
+    """Trains the cohort from where it stands in a process of its own; its id."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            run_cohort(request(folder, **CASES[case]))
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def main(root: Path, case: str, wanted: int, draw: random.Random) -> None:
+    register()
+    started = time.monotonic()
+    assert os.waitpid(attempt(root / "straight", case), 0)[1] == 0
+    whole = time.monotonic() - started
+    kills, runs, done = 0, 0, True
+    while kills < wanted or not done:
+        if done:
+            runs, done, patience = runs + 1, False, 0.25
+        pid = attempt(root / f"killed-{runs}", case)
+        time.sleep(draw.uniform(0, patience) * whole)
+        patience *= 1.1      # on a machine that became busy, every attempt would else be killed before it gets anywhere
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status):
+            kills += 1
+        else:
+            assert os.WEXITSTATUS(status) == 0
+            done = True
+    print(kills, runs)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), random.Random(int(sys.argv[4])))
