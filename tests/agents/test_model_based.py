@@ -112,6 +112,19 @@ def test_prefill_asks_the_behaviour_nothing_and_leaves_the_state_a_whole_decisio
     assert all(torch.equal(carry.state[name], expected.state[name]) for name in carry.state)
 
 
+def test_rewards_pass_through_tanh_where_the_options_say_so():
+    """Before anything learns from them, and in what is learned from only: replay keeps what was met."""
+    batches = {}
+    for clip in (False, True):
+        driver = Driver(one_step, (0, 1))
+        agent = dreamer.build(dataclasses.replace(TINY, clip_rewards=clip, prefill_env_steps=10**6), driver.context)
+        driver.train(agent, agent.initial(1), 12)
+        batches[clip] = agent._sample()
+    assert batches[False]["reward"].abs().max() > 0.4
+    np.testing.assert_allclose(batches[True]["reward"], np.tanh(batches[False]["reward"].numpy()), atol=1e-6)
+    assert all(torch.equal(batches[True][key], batches[False][key]) for key in batches[True].keys() - {"reward"})
+
+
 @pytest.mark.parametrize("make", [one_step, pixels, discrete])
 def test_acting_has_no_side_effect(make):
     driver = Driver(make, (0, 1))

@@ -1,5 +1,7 @@
 """Variants of the world model: dynamics, latents, divergences and representations, each against a definition."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,36 @@ def test_stochastic_only_remembers_through_its_draw_alone():
     torch.testing.assert_close(dynamics.step(state, action, noise)["mean"], dynamics.step(elsewhere, action, noise)["mean"])
 
 
+def test_stochastic_only_is_two_layers_for_the_prior_and_two_for_the_posterior():
+    """The prior of [z, a], the posterior of [prior's mean, prior's deviation, embedding]; deviation softplus + 0.1."""
+    dynamics, generator = made(DYNAMICS["stochastic only"])
+    stoch, action = torch.randn(BATCH, 3, generator=generator), torch.randn(BATCH, ACTION, generator=generator)
+    embed, noise = torch.randn(BATCH, EMBED, generator=generator), torch.randn(BATCH, 3, generator=generator)
+
+    def gaussian(inputs, hidden, last):
+        x = inputs @ hidden.weight.T + hidden.bias
+        mean, raw = (torch.where(x > 0, x, x.exp() - 1) @ last.weight.T + last.bias).chunk(2, -1)
+        return {"mean": mean, "std": (1 + raw.exp()).log() + 0.1}
+
+    prior = gaussian(torch.cat([stoch, action], -1), dynamics.prior_hidden, dynamics.prior_statistics)
+    posterior = gaussian(torch.cat([prior["mean"], prior["std"], embed], -1), dynamics.posterior_hidden,
+                         dynamics.posterior_statistics)
+    state = {**dynamics.initial(BATCH), "stoch": stoch}
+    for found, expected in ((dynamics.step(state, action, noise), prior),
+                            (dynamics.filter(state, action, embed, torch.zeros(BATCH), noise), posterior)):
+        for key, leaf in {**expected, "stoch": expected["mean"] + expected["std"] * noise}.items():
+            torch.testing.assert_close(found[key], leaf, atol=1e-5, rtol=1e-4)
+
+
+def test_a_draw_of_a_categorical_latent_has_the_gradient_of_its_probabilities():
+    latent, generator = Categorical(3, 4), torch.Generator().manual_seed(0)
+    raw, weight = torch.randn(2, 5, 12, generator=generator)
+    found, expected = raw.clone().requires_grad_(), raw.clone().requires_grad_()
+    (latent.sample(latent.statistics(found), torch.rand(5, 3, 4, generator=generator)) * weight).sum().backward()
+    (expected.reshape(5, 3, 4).softmax(-1).reshape(5, 12) * weight).sum().backward()
+    torch.testing.assert_close(found.grad, expected.grad)
+
+
 def test_categorical_divergence_equals_that_of_torch():
     latent, generator = Categorical(3, 4), torch.Generator().manual_seed(0)
     first, second = (latent.statistics(raw) for raw in torch.randn(2, 5, 12, generator=generator))
@@ -128,12 +160,12 @@ def test_global_prior_and_overshooting_add_to_what_they_wrap():
     expected = kl_divergence(Independent(Normal(posterior["mean"], posterior["std"]), 1), standard).mean()
     torch.testing.assert_close(with_prior - plain, 0.1 * expected, atol=1e-5, rtol=1e-4)
 
-    both = Overshooting(base=base, distance=3, scale=1.0, free_nats=0.0)
+    both = Overshooting(base=base, distance=3, scale=0.5, free_nats=0.0)
     spec = both.noise(dynamics.latent, LENGTH, BATCH)["overshooting"]
     assert spec == ("normal", (3, LENGTH, BATCH, 3))
     rows, draws = {"action": action, "is_first": is_first}, {"overshooting": torch.randn(spec.shape, generator=generator)}
     overshot, metrics = both.loss(dynamics, posterior, prior, rows, draws)
-    torch.testing.assert_close(overshot - plain, metrics["overshooting_kl"], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(overshot - plain, 0.5 * metrics["overshooting_kl"], atol=1e-5, rtol=1e-4)
     assert metrics["overshooting_kl"] > 0
 
 
@@ -158,6 +190,20 @@ def test_who_trains_the_features_and_that_every_objective_can_draw(name, trains_
     assert (features.grad is not None and bool(features.grad.abs().sum() > 0)) == trains_features
     assert all(parameter.grad is not None for parameter in objective.parameters())  # the decoder learns in every case
     assert objective.reconstruct(features)["vector"].shape == (LENGTH, BATCH, 2)
+
+
+@pytest.mark.parametrize("contrast", [contrast_states, contrast_images])
+def test_beside_the_contrast_the_decoder_is_a_spectator(contrast):
+    objective, generator = made(lambda: Contrastive(6, EMBED, SPACE, contrast=contrast, hidden=8, decoder_hidden=8))
+    features, embed = torch.randn(LENGTH, BATCH, 6, generator=generator), torch.randn(LENGTH, BATCH, EMBED, generator=generator)
+    found, alone = features.clone().requires_grad_(), features.clone().requires_grad_()
+    rows = {"vector": torch.randn(LENGTH, BATCH, 2, generator=generator)}
+    loss, _ = objective.loss(found, embed, rows)
+    mean, raw = objective.statistics(embed).chunk(2, -1)
+    value = contrast(alone, mean, (1 + (math.e - 1) * raw.exp()).log() + 0.01).mean()   # softplus(raw + ln(e - 1)) + 0.01
+    error = (objective.reconstruct(features)["vector"] - rows["vector"]).square().sum(-1).mean()
+    torch.testing.assert_close(loss, 0.5 * error + math.log(2 * math.pi) - value, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.autograd.grad(loss, found)[0], -torch.autograd.grad(value, alone)[0], atol=1e-6, rtol=1e-4)
 
 
 def test_contrastive_network_starts_near_unit_deviation():

@@ -165,6 +165,22 @@ def test_discount_loss_is_a_soft_bernoulli_times_ten():
     torch.testing.assert_close(loss, rest + 10 * by_hand)
 
 
+@pytest.mark.parametrize(("dynamics", "weight"), [("rssm", 0.3), ("stochastic", 0.3), ("deterministic", 0.0)])
+def test_the_loss_weighs_divergence_and_reward_as_its_options_say(dynamics, weight):
+    """Deterministic only has no divergence at all (spec planet §5)."""
+    options = dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, dynamics=dynamics, kl_scale=0.3, free_nats=0.0,
+                              reward_scale=7.0)
+    model = ready(options.world_model(VECTOR)(2))
+    batch = {"vector": torch.randn(4, 2, 3), "action": torch.randn(4, 2, 2), "reward": torch.randn(4, 2),
+             "is_first": torch.zeros(4, 2)}
+    loss, observed, metrics = model.loss(batch, {"latent": torch.randn(4, 2, *model.dynamics.latent.noise.shape)})
+    gaussians = [torch.distributions.Normal(state["mean"], state["std"]) for state in (observed.posterior, observed.prior)]
+    divergence = torch.distributions.kl_divergence(*gaussians).sum(-1).mean()
+    error = (model.reward(observed.features) - batch["reward"]).square().mean()
+    reward = 0.5 * error + 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(loss, metrics["vector_loss"] + weight * divergence + 7.0 * reward, rtol=1e-5, atol=1e-5)
+
+
 def test_imagination_steps_the_prior_and_leaves_the_start_out():
     model = ready(dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4).world_model(VECTOR)(2))
     start = {name: torch.randn_like(value) for name, value in model.initial(5).items()}
