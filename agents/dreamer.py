@@ -16,7 +16,7 @@ from agents.backbone import Backbone
 from agents.behaviors.actor_critic import ActorCritic
 from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.models.distributions import Policy, TanhNormal
-from agents.profiles import DISCRETE, QUICK
+from agents.profiles import DISCRETE, QUICK, QUICK_ACTOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +39,12 @@ class Options(Backbone):
     """Standard deviation of the noise on training actions, continuous (§9)."""
     init_std: float = 5.0
     """Standard deviation of a fresh actor before tanh (§5)."""
+    actor_entropy: float = 0.0
+    """Weight of the actor's entropy in its loss: 0 in both codes (§7); the term is DreamerV2's (Hafner et al. 2021, eq. 6)."""
 
 
 PAPER = Options()
-SMALL = Options(**QUICK, horizon=10, actor_learning_rate=1e-3, value_learning_rate=1e-3, init_std=1.0)
+SMALL = Options(**QUICK, **QUICK_ACTOR, value_learning_rate=1e-3)
 
 PROFILES: Mapping[str, Options] = {
     "paper": PAPER,
@@ -64,8 +66,9 @@ def refuses(options: Options, observation_space: spaces.Dict, action_space: spac
 
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
     behavior = ActorCritic(
-        policy=policy(options, context.action_space), horizon=options.horizon, lambda_=options.lambda_, hidden=options.hidden,
-        actor_layers=options.actor_layers, value_layers=options.value_layers,
+        policy=policy(options, context.action_space), horizon=options.horizon, lambda_=options.lambda_,
+        entropy=options.actor_entropy, hidden=options.hidden, actor_layers=options.actor_layers,
+        value_layers=options.value_layers,
         actor_optimizer=options.optimizer(options.actor_learning_rate),
         value_optimizer=options.optimizer(options.value_learning_rate))
     return model_based.ModelBasedAgent(

@@ -17,7 +17,7 @@ from agents.backbone import Backbone
 from agents.behaviors.actor_only import ActorOnly
 from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.models.distributions import Policy, TanhNormal
-from agents.profiles import DISCRETE, QUICK
+from agents.profiles import DISCRETE, QUICK, QUICK_ACTOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +36,14 @@ class Options(Backbone):
     """Standard deviation of the noise on training actions, continuous."""
     init_std: float = 5.0
     """Standard deviation of a fresh actor before tanh."""
+    actor_entropy: float = 0.0
+    """Weight of the actor's entropy in its loss: 0 in the original; the term is DreamerV2's (Hafner et al. 2021, eq. 6)."""
 
 
 PROFILES: Mapping[str, Options] = {
     "paper": Options(),
     "discrete": Options(**DISCRETE, horizon=10),
-    "quick": Options(**QUICK, horizon=10, actor_learning_rate=1e-3, init_std=1.0),
+    "quick": Options(**QUICK, **QUICK_ACTOR),
 }
 
 
@@ -59,7 +61,7 @@ def refuses(options: Options, observation_space: spaces.Dict, action_space: spac
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
     behavior = ActorOnly(
         policy=policy(options, context.action_space), horizon=options.horizon, undiscounted=options.undiscounted,
-        hidden=options.hidden, actor_layers=options.actor_layers,
+        entropy=options.actor_entropy, hidden=options.hidden, actor_layers=options.actor_layers,
         actor_optimizer=options.optimizer(options.actor_learning_rate))
     return model_based.ModelBasedAgent(
         context=context, world_model=options.world_model(context.observation_space),

@@ -21,11 +21,15 @@ from agents.models.world_model import Observed
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCritic:
-    """Settings with the paper's values; sources in agents/dreamer.py."""
+    """Settings with the paper's values; sources in agents/dreamer.py.
+
+    entropy  weight of the actor's entropy in its loss: 0 in Dreamer, a term of DreamerV2 (Hafner et al. 2021, eq. 6)
+    """
 
     policy: Policy = field(default_factory=TanhNormal)
     horizon: int = 15
     lambda_: float = 0.95
+    entropy: float = 0.0
     hidden: int = 400
     actor_layers: int = 4
     value_layers: int = 3
@@ -75,6 +79,10 @@ class ActorCritic:
         actor_loss = -(weight * returns).mean()
         # The same forward pass serves both losses: the learner asks for this one's derivative in the value's weights only.
         value_loss = (weight * (0.5 * (value[:-1] - returns.detach()).square() + LOG_SQRT_2PI)).mean()
+        if self.entropy:
+            # Of the actions taken in s1..s[H-1], the states whose returns count.
+            entropy = self.policy.entropy(parts.actor(dream.features[:-1].detach()), noise["policy"][1:])
+            actor_loss = actor_loss - self.entropy * (weight * entropy).mean()
         metrics = {"actor_loss": actor_loss, "value_loss": value_loss, "imagined_return": returns.mean(),
                    "imagined_value": value.mean()}
         return {"actor": actor_loss, "value": value_loss}, {name: metric.detach() for name, metric in metrics.items()}

@@ -40,11 +40,13 @@ class ActorOnly:
     """Settings with the values of the original code; the mean over states carries no discount weights there.
 
     undiscounted  plain sums, as the paper prints them (eq. 4); the code that made the figures discounts
+    entropy       weight of the actor's entropy in its loss: 0 in the original, a term of DreamerV2 (as in actor_critic.py)
     """
 
     policy: Policy = field(default_factory=TanhNormal)
     horizon: int = 15
     undiscounted: bool = False
+    entropy: float = 0.0
     hidden: int = 400
     actor_layers: int = 4
     actor_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
@@ -83,4 +85,7 @@ class ActorOnly:
         reward = model.reward(dream.features)
         discount = torch.ones_like(reward) if self.undiscounted else model.discount(dream.features)
         loss = -rewards_to_go(reward, discount).mean()
+        if self.entropy:
+            entropy = self.policy.entropy(parts.actor(dream.features[:-1].detach()), noise["policy"][1:])
+            loss = loss - self.entropy * entropy.mean()
         return {"actor": loss}, {"actor_loss": loss.detach(), "imagined_reward": reward.mean().detach()}

@@ -30,6 +30,11 @@ class CategoricalPolicy:
         """A one-hot action [..., A] for logits `raw`, with the gradient of the probabilities."""
         return straight_through(raw, draw)
 
+    def entropy(self, raw: Tensor, draw: Tensor) -> Tensor:
+        """In closed form [...]; the draw does not matter."""
+        log_probability = raw.log_softmax(-1)
+        return -(log_probability.exp() * log_probability).sum(-1)
+
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {"policy": NoiseSpec("uniform", (num_envs, action)), **self.exploration.noise(action, num_envs)}
 

@@ -28,6 +28,9 @@ class Policy(Protocol):
     def sample(self, raw: Tensor, noise: Tensor) -> Tensor:
         """A draw through which gradient flows; noise [..., *sample_noise.shape]."""
 
+    def entropy(self, raw: Tensor, noise: Tensor) -> Tensor:
+        """Entropy [...] of the action, or its estimate from the one draw `sample(raw, noise)`, with gradient."""
+
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
 
     def explore(self, raw: Tensor, noise: Mapping[str, Tensor], gradient_steps: Tensor) -> Tensor:
@@ -69,6 +72,11 @@ class TanhNormal:
     def sample(self, raw: Tensor, noise: Tensor) -> Tensor:
         mean, std = self.statistics(raw)
         return torch.tanh(torch.addcmul(mean, std, noise))
+
+    def entropy(self, raw: Tensor, noise: Tensor) -> Tensor:
+        """-log p of the draw, as there is no closed form. Its gradient does not vanish where tanh is flat."""
+        mean, std = self.statistics(raw)
+        return -tanh_normal_log_prob(mean, std, torch.addcmul(mean, std, noise))
 
     def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
         """log p(action) [...]; |action| is taken as at most 0.99999997, as in the original."""

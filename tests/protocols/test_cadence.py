@@ -8,7 +8,7 @@ from protocols.quick import QUICK_1
 
 
 def test_quick_evaluates_at_zero_at_every_multiple_and_at_the_budget():
-    assert cadence_of(QUICK_1, QUICK_1.tasks[0], QUICK_1.env_steps).evaluation_env_steps == (0, 3_000, 6_000, 9_000)
+    assert cadence_of(QUICK_1, QUICK_1.tasks[0], QUICK_1.env_steps).evaluation_env_steps == (0, 2_500, 5_000, 7_500, 10_000)
 
 
 def test_a_cadence_between_two_iterations_is_met_by_the_next_one():
