@@ -7,7 +7,7 @@ d517542; § is spec/dreamer.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,19 @@ from torch import nn
 
 from agents import variants
 from agents.behaviors.api import OptimizerSettings
-from agents.model_based import Schedule
+from agents.model_based import PRECISIONS, Schedule
 from agents.models.categorical_latent import BalancedKL
 from agents.models.networks import Encoder, Scalar, shape
 from agents.models.objectives import Divergence, FreeNats
 from agents.models.overshooting import GlobalPrior, Overshooting
 from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
 from agents.models.world_model import WorldModel
+
+LEAST: Mapping[str, int] = {
+    "stoch": 1, "deter": 1, "model_hidden": 1, "depth": 1, "hidden": 1, "latent_classes": 2, "batch_sequences": 1,
+    "batch_length": 2, "update_every_env_steps": 1,
+}
+"""Below these an option has no meaning: without a second row a sequence holds no transition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +121,10 @@ class Backbone:
         variants.check("representation", self.representation, variants.REPRESENTATIONS)
         variants.check("dynamics", self.dynamics, variants.DYNAMICS)
         variants.check("activation", self.activation, variants.ACTIVATIONS)
+        variants.check("precision", self.precision, PRECISIONS)
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"option {name} is at least {least}, not {getattr(self, name)}")
         if not 1 <= self.image_bits <= 8:
             raise ValueError(f"option image_bits is between 1 and 8, not {self.image_bits}")
         if self.global_prior_scale and self.dynamics == "categorical":

@@ -30,6 +30,7 @@ from agents.noise import ACT, LEARN, REPLAY, Noise, entropy
 from agents.replay import Replay
 
 CHECKPOINT = "agent.pt"
+PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class ModelBasedAgent:
             return Parts(world_model(self.action_width), {**networks, **copies})
 
         self.learner = Learner(build, model_optimizer=model_optimizer, behavior=behavior, noise=self.noise,
-                               precision={"float32": torch.float32, "bfloat16": torch.bfloat16}[precision],
+                               precision=PRECISIONS[precision],
                                lift=lift or ("loop" if self.device.type == "cpu" and not compile else "vmap"),
                                compile=compile, capture=capture)
         folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)

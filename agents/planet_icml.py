@@ -56,6 +56,7 @@ class Options(Backbone):
 
 PROFILES: Mapping[str, Options] = {
     "paper": Options(),
+    "discrete": Options(),      # so that a protocol of discrete actions hears from `refuses` why not
     "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
 }
 

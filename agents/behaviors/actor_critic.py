@@ -38,6 +38,10 @@ class ActorCritic:
     repeats: int = 1
     decides_together: bool = False
 
+    def __post_init__(self) -> None:
+        if self.horizon < 2:
+            raise ValueError(f"Dreamer's horizon is at least 2 (the last imagined state only bootstraps), not {self.horizon}")
+
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:
         return {"actor": self.actor_optimizer, "value": self.value_optimizer}

@@ -53,6 +53,11 @@ class ActorOnly:
     repeats: int = 1
     decides_together: bool = False
 
+    def __post_init__(self) -> None:
+        least = 2 if self.entropy else 1
+        if self.horizon < least:
+            raise ValueError(f"the horizon of an actor without a value is at least {least}, not {self.horizon}")
+
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:
         return {"actor": self.actor_optimizer}

@@ -39,9 +39,7 @@ def overshooting_kl(
     Raises ValueError if a chunk is too short for the distance.
     """
     length, distance = action.shape[0], len(noise)
-    if not 2 <= distance < length:
-        raise ValueError(f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
-                         "change the distance or the sequence length")
+    check_distance(distance, length)
     goal = {key: leaf.detach() for key, leaf in posterior.items()}
     state = posterior
     inside = torch.ones_like(is_first)
@@ -61,6 +59,13 @@ def overshooting_kl(
     return total / count.clamp(min=1.0)
 
 
+def check_distance(distance: int, length: int) -> None:
+    """Raises ValueError, in one line, if sequences of so many rows are too short for the distance."""
+    if not 2 <= distance < length:
+        raise ValueError(f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
+                         "change the distance or the sequence length")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Overshooting:
     """`base` + scale · overshooting KL. The first PlaNet's distance was 49 of 50 rows, its scale 1, its free nats 2."""
@@ -71,6 +76,7 @@ class Overshooting:
     free_nats: float = 2.0
 
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        check_distance(self.distance, length)       # here already: an agent asks before it plays
         own = {"overshooting": latent.noise.over(self.distance, length, sequences)}
         return {**self.base.noise(latent, length, sequences), **own}
 

@@ -114,7 +114,8 @@ def test_planet_icml_keeps_its_own_settings_and_refuses_discrete_actions():
     options = entry.options("paper")
     assert (options.hidden, options.activation, options.image_bits, options.reward_scale) == (200, "relu", 5, 10.0)
     assert (options.model_learning_rate, options.adam_epsilon, options.clip_norm) == (1e-3, 1e-4, 1000.0)
-    assert "continuous actions only" in entry.refuses(options, OBSERVATION, ACTIONS["discrete"])
+    for asked in (options, entry.options("discrete")):      # a protocol of discrete actions asks with its own profile
+        assert "continuous actions only" in entry.refuses(asked, OBSERVATION, ACTIONS["discrete"])
     assert entry.refuses(options, OBSERVATION, ACTIONS["continuous"]) is None
 
 
@@ -122,11 +123,31 @@ def test_planet_icml_keeps_its_own_settings_and_refuses_discrete_actions():
     ("representation", "pixels", "representation is one of reconstruction, contrastive"),
     ("dynamics", "lstm", "dynamics is one of rssm"),
     ("image_bits", 9, "image_bits is between 1 and 8"),
+    ("precision", "float16", "precision is one of float32, bfloat16"),
+    ("batch_length", 1, "batch_length is at least 2, not 1"),
+    ("update_every_env_steps", 0, "update_every_env_steps is at least 1, not 0"),
 ])
 def test_an_unknown_variant_is_refused_in_one_line(option, value, message):
     with pytest.raises(ValueError, match=message) as error:
         dataclasses.replace(catalog.find("dreamer").options("paper"), **{option: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "settings", "message"), [
+    ("dreamer", {"horizon": 1}, "Dreamer's horizon is at least 2"),
+    ("no_value", {"horizon": 0}, "the horizon of an actor without a value is at least 1, not 0"),
+    ("no_value", {"horizon": 1, "actor_entropy": 0.1}, "at least 2, not 1"),
+    ("planet", {"planner_horizon": 0}, "the planner needs a horizon"),
+    ("planet", {"overshooting_distance": 8}, "an overshooting distance from 2 to 7 fits sequences of 8 rows; got 8"),
+    ("sac", {"burn_in": 7}, "no transition after a burn-in of 7"),
+])
+def test_a_setting_without_meaning_is_refused_before_the_agent_plays(name, settings, message):
+    entry = catalog.find(name)
+    options = dataclasses.replace(entry.options("paper"), **TINY, **settings)
+    context = AgentContext(observation_space=OBSERVATION, action_space=ACTIONS["continuous"], seeds=(0,), num_envs=1,
+                           action_repeat=1, budget_env_steps=100)
+    with pytest.raises(ValueError, match=message):
+        entry.build(options, context)
 
 
 def test_an_unknown_update_ratio_of_sac_is_refused_with_the_known_ones():

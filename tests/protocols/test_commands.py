@@ -157,6 +157,16 @@ def test_an_agent_that_cannot_play_the_task_is_refused(call, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_arm_that_a_protocols_space_does_not_admit_is_refused(call, tmp_path, monkeypatch):
+    discrete = replace(PROBE, suite_options={"discrete": True}, agent_profile="discrete")
+    monkeypatch.setattr("protocols.catalog.BUILT_IN", (discrete,))
+    code, _, error = call("run", "probe@1", "--agents", "dreamer", "planet-icml", "--device", "cpu")
+    assert code == 2
+    assert error == ("error: agent 'planet-icml' cannot play probe_count: the published PlaNet has continuous actions only; "
+                     "agent 'planet' searches discrete ones; leave it out with --agents or --tasks\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000))
     code, _, error = call(*run_probe())
