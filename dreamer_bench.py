@@ -119,6 +119,8 @@ class ImagineCommand:
         if min(self.context, self.steps, self.episodes) < 1:
             raise ValueError("--context, --steps and --episodes must be at least 1, "
                              f"got {self.context}, {self.steps} and {self.episodes}")
+        if self.out is not None and self.out.is_file():
+            raise ValueError(f"--out {self.out} is a file; give a folder, which is made where it is missing")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         manifest = revived.run.manifest
         if not isinstance(revived.agent, ModelBasedAgent):

@@ -29,6 +29,8 @@ class EvaluateCommand:
 
         if self.episodes < 1:
             raise ValueError(f"--episodes must be at least 1, got {self.episodes}")
+        if self.json is not None and (self.json.is_dir() or not self.json.parent.is_dir()):
+            raise ValueError(f"--json {self.json} is no file in a folder that exists; make its folder first")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         played = revived.play(self.episodes)
         manifest = revived.run.manifest

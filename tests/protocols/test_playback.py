@@ -1,15 +1,22 @@
-"""`evaluate` and `video` on the checkpoint of a run: the same episodes as the run's own final evaluation."""
+"""`evaluate`, `video` and `imagine` on the checkpoint of a run: the same episodes as the run's own final evaluation."""
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from probe_runs import PROBE, request
 
+from dreamer_bench import ImagineCommand
+from protocols import catalog
+from protocols.launch import run_cohort
 from protocols.playback_commands import EvaluateCommand, VideoCommand
 from protocols.revive import revive
+from protocols.spec import ScoreRule
 from protocols.store import EPISODES, read_lines
 
 
@@ -60,3 +67,40 @@ def test_what_is_no_run_or_has_no_checkpoint_is_refused_in_one_line(folder, tmp_
         revive(bare)
     with pytest.raises(ValueError, match=r"ending in \.webp or \.gif"):
         VideoCommand(run_folder=folder, out=tmp_path / "film.avi").run()
+    for target in (tmp_path, tmp_path / "missing" / "scores.json"):
+        with pytest.raises(ValueError, match="make its folder first"):
+            EvaluateCommand(run_folder=folder, json=target).run()
+    with pytest.raises(ValueError, match="is a file; give a folder"):
+        ImagineCommand(run_folder=folder, out=folder / "manifest.json").run()
+    with pytest.raises(ValueError, match="agent 'random' has no world model; give a run of dreamer"):
+        ImagineCommand(run_folder=folder, out=tmp_path / "imagine").run()
+    assert not (tmp_path / "imagine").exists()
+
+
+TINY = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "depth": 1, "batch_sequences": 2, "batch_length": 8,
+        "prefill_env_steps": 60, "pretrain_updates": 2, "update_every_env_steps": 20, "updates": 1}
+LOOKING = {"planner_horizon": 2, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2}
+
+
+@pytest.mark.parametrize(("agent", "discrete", "settings"), [
+    ("dreamer", False, {"horizon": 3}), ("no_value", True, {"horizon": 3, "representation": "contrastive"}),
+    ("sac", True, {"burn_in": 2, "dynamics": "stochastic"}), ("planet", False, LOOKING)])
+def test_one_seed_of_any_arm_is_evaluated_filmed_and_looked_into(agent, discrete, settings, tmp_path, monkeypatch):
+    """Trained as two seeds together, on pixels, under either kind of action; brought back alone."""
+    protocol = replace(PROBE, tasks=("probe_action",), suite_options={"pixels": True, "discrete": discrete}, action_repeat=1,
+                       env_steps=80, time_limit_env_steps=20, num_envs=1, evaluate_every_env_steps=40, evaluate_episodes=2,
+                       final_episodes=2, score_rule=ScoreRule(kind="final"), agent_profile="discrete" if discrete else "paper")
+    monkeypatch.setattr(catalog, "BUILT_IN", (protocol,))
+    run_cohort(request(tmp_path, protocol=protocol, agent=agent, overrides={**TINY, **settings}))
+    (run,) = tmp_path.rglob("seed-1")
+    recorded = [line["score"] for line in read_lines(run / EPISODES) if line["final"]]
+    assert EvaluateCommand(run_folder=run, episodes=2, json=tmp_path / "scores.json").run() == 0
+    played = [each["score"] for each in json.loads((tmp_path / "scores.json").read_text())["episodes"]]
+    assert played == pytest.approx(recorded, abs=0.5)       # alone as together, but for the last digits of float32
+    assert VideoCommand(run_folder=run, out=tmp_path / "episode.gif").run() == 0
+    assert ImagineCommand(run_folder=run, context=3, steps=8, episodes=2).run() == 0
+    with Image.open(run / "imagine" / "imagination.gif") as film:
+        assert film.n_frames == 11
+    rows = list(csv.DictReader((run / "imagine" / "imagination.csv").open()))
+    assert [row["image_seen"] for row in rows] == 2 * (3 * ["1"] + 8 * ["0"])
+    assert all(0.0 < float(row["image_error"]) < 1.0 for row in rows)
