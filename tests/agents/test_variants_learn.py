@@ -9,6 +9,7 @@ from test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
+from agents.models.networks import initialize
 from agents.models.reduced_bits import reduced
 
 VARIANTS = {
@@ -67,3 +68,20 @@ def test_the_default_backbone_is_the_papers():
 def test_five_bits_leave_32_levels_in_the_middle_of_their_bins():
     every = torch.arange(256, dtype=torch.uint8)
     assert reduced(every, 5).tolist() == [8 * (value // 8) + 4 for value in range(256)]
+
+
+def test_a_model_of_five_bits_neither_sees_nor_is_asked_for_the_lower_three():
+    options = dataclasses.replace(catalog.find("dreamer").options("paper"), **TINY, image_bits=5)
+    model, generator = options.world_model(OBSERVATION)(2), torch.Generator().manual_seed(0)
+    initialize(model, generator)
+    image = torch.randint(0, 256, (4, 2, 64, 64, 3), dtype=torch.uint8, generator=generator)
+    batch = {"image": image, "vector": torch.zeros(4, 2, 2), "action": torch.randn(4, 2, 2, generator=generator),
+             "reward": torch.zeros(4, 2), "is_first": torch.zeros(4, 2)}
+    noise = {"latent": torch.randn(4, 2, TINY["stoch"], generator=generator)}
+    loss, observed, metrics = model.loss(batch, noise)
+    mean = model.reconstruct(observed.features)["image"]
+    middle = (image // 8 * 8 + 4) / 255.0 - 0.5
+    by_hand = -torch.distributions.Normal(mean, 1.0).log_prob(middle).sum((-3, -2, -1)).mean()
+    torch.testing.assert_close(metrics["image_loss"], by_hand.detach(), rtol=1e-5, atol=0.0)
+    assert torch.equal(model.loss({**batch, "image": image ^ 7}, noise)[0], loss)
+    assert not torch.equal(model.loss({**batch, "image": image ^ 8}, noise)[0], loss)
