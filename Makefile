@@ -11,7 +11,7 @@ ARGS ?=
 .DEFAULT_GOAL := quick
 
 quick: setup egl
-	$(BIN)/dreamer-bench run quick@1 --runs $(RUNS)
+	$(BIN)/dreamer-bench run quick@1 --executor ray --runs $(RUNS)
 	$(BIN)/dreamer-bench report $(RUNS) --out $(REPORT)
 
 test: setup egl browser
