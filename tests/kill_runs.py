@@ -1,8 +1,8 @@
 """Kills a run with SIGKILL at random moments, calls it again, and again, until it is done; several runs, until enough kills.
 
 As a program: python kill_runs.py FOLDER CASE KILLS SEED. Beside FOLDER/straight, the undisturbed run, stand FOLDER/killed-1 and
-so on; the last line says how many kills and runs that were. Everything is imported once and every attempt is a fork, so that a
-kill costs no imports.
+so on; it prints how many kills and runs that were, and how many attempts went on from beyond the beginning. Everything is
+imported once and every attempt is a fork, so that a kill costs no imports.
 """
 
 from __future__ import annotations
@@ -52,28 +52,55 @@ def attempt(folder: Path, case: str) -> int:
     return pid
 
 
+def begun(folder: Path) -> int:
+    """How many processes came as far as training."""
+    return sum(len(path.read_bytes().splitlines()) for path in folder.rglob("sessions.jsonl"))
+
+
+def ended(pid: int, *, now: bool = False) -> int | None:
+    """The exit status of a process; None where it goes on."""
+    done, status = os.waitpid(pid, os.WNOHANG if now else 0)
+    return status if done else None
+
+
+def wait_until_begun(folder: Path, before: int, pid: int) -> int | None:
+    """Until this attempt trains; its exit status where it ended before that."""
+    status = None
+    while begun(folder) == before and status is None:
+        time.sleep(0.003)
+        status = ended(pid, now=True)
+    return status
+
+
 def main(root: Path, case: str, wanted: int, draw: random.Random) -> None:
     register()
+    pid = attempt(root / "straight", case)
+    wait_until_begun(root / "straight", 0, pid)
     started = time.monotonic()
-    assert os.waitpid(attempt(root / "straight", case), 0)[1] == 0
-    whole = time.monotonic() - started
-    kills, runs, done = 0, 0, True
+    assert ended(pid) == 0
+    training_seconds = time.monotonic() - started
+    kills, runs, gone_on, done = 0, 0, 0, True
     while kills < wanted or not done:
         if done:
-            runs, done, patience = runs + 1, False, 0.25
-        pid = attempt(root / f"killed-{runs}", case)
-        time.sleep(draw.uniform(0, patience) * whole)
+            runs, done, patience = runs + 1, False, 0.3
+        folder = root / f"killed-{runs}"
+        gone_on += any(path.name not in ("checkpoint-1", "checkpoint-1.tmp") for path in folder.rglob("checkpoint-*"))
+        before, pid, status = begun(folder), attempt(folder, case), None
+        if draw.random() < 0.8:      # the others are killed while they start
+            status = wait_until_begun(folder, before, pid)
+        if status is None:
+            time.sleep(draw.uniform(0, patience) * training_seconds)
+            status = ended(pid, now=True)
         patience *= 1.1      # on a machine that became busy, every attempt would else be killed before it gets anywhere
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if not ended:
+        if status is None:
             os.kill(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
+            status = ended(pid)
         if os.WIFSIGNALED(status):
             kills += 1
         else:
             assert os.WEXITSTATUS(status) == 0
             done = True
-    print(kills, runs)
+    print(kills, runs, gone_on)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_lines_and_the_same_weigh
     done = subprocess.run([sys.executable, str(TESTS / "kill_runs.py"), str(tmp_path), case, str(wanted), "4"],
                           capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
-    kills, runs = map(int, done.stdout.split())
+    kills, runs, gone_on = map(int, done.stdout.split())
     assert kills >= wanted
+    assert gone_on >= wanted // 4
     straight = tmp_path / "straight"
     assert len(learned(straight) | weights(straight)) == len(find_runs(straight))
     assert min(run.result()["gradient_steps"] for run in find_runs(straight)) > 10
