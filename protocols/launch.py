@@ -29,6 +29,7 @@ from protocols.loop import Interrupted, Job, Moment, train
 from protocols.spec import Protocol, canonical_json
 from protocols.stage import Stage
 from protocols.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
+from protocols.validate import simulator_drift
 from suites import catalog as suite_catalog
 from suites.workers import Lanes
 
@@ -159,6 +160,9 @@ def _run_cohort(request: CohortRequest, watch: Callable[[Moment], None], say: Ca
                     spec, protocol, options=asdict(options), cohort=request.seeds, device=request.device, gpu=gpu,
                     gl_renderer=suite_catalog.gl_renderer(), command=request.command, code=code))
         runs = tuple(Run(folder) for folder in folders)
+        for package, (expected, found) in simulator_drift(runs[0].manifest).items():
+            say(f"{request.name}: {package} {found or 'of an unknown version'}, where {protocol.id} names {expected}: "
+                "the records are kept and marked, `validate` refuses them")
         if all(run.result() is not None for run in runs):
             checkpoint.tidy(folders)
             return CohortOutcome(request=request, status="complete")
@@ -250,6 +254,11 @@ def _check_same(run: Run, options: Any, request: CohortRequest) -> None:
                          if canonical_json(manifest["options"].get(key)) != canonical_json(now.get(key)))
         raise ValueError(f"{run.folder} was begun with other options of {request.agent} ({', '.join(changed)} changed since); "
                          "go on with the code of that commit, or give another folder with --runs")
+    recorded, here = manifest["packages"], provenance.packages(*request.protocol.simulators)
+    for package in request.protocol.simulators:
+        if recorded.get(package) != here.get(package):
+            raise ValueError(f"{run.folder} was begun under {package} {recorded.get(package)}, here is {here.get(package)}: "
+                             "one run is one simulator; install that version again, or give another folder with --runs")
 
 
 def _watchers(request: CohortRequest, runs: Sequence[Run], stack: ExitStack) -> list[Callable[[Moment], None]]:

@@ -8,18 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gymnasium import spaces
-from probe_runs import learned, records, register, request
+from probe_runs import PROBE, learned, records, register, request
 
 import dreamer_bench
 from agents import catalog as agents
 from agents.api import AgentContext
 from agents.replay import Lane
-from protocols import preflight
+from protocols import preflight, provenance
 from protocols.checkpoint import generations
 from protocols.commands import RunCommand
 from protocols.launch import Stop, run_cohort
@@ -212,6 +213,19 @@ def test_another_cohort_or_other_options_are_refused(interrupted):
     manifest.write_text(manifest.read_text().replace('"rate": 0.1', '"rate": 0.2'))
     with pytest.raises(ValueError, match=r"other options of tally \(rate changed since\)"):
         run_cohort(request(interrupted / "runs"))
+
+
+def test_another_simulator_is_told_at_the_start_and_refused_in_the_middle(tmp_path, monkeypatch):
+    protocol = replace(PROBE, simulators={"numpy": "0.1"})
+    said, here = [], provenance.packages()
+    run_cohort(request(tmp_path, protocol=protocol), say=said.append, stop=stop_after(60))
+    assert len(said) == 1
+    assert f"numpy {here['numpy']}, where probe@1 names 0.1: the records are kept and marked" in said[0]
+    before = records(tmp_path)
+    monkeypatch.setattr(provenance, "packages", lambda *more: {**here, "numpy": "0.2"})
+    with pytest.raises(ValueError, match=rf"was begun under numpy {here['numpy']}, here is 0.2: one run is one simulator"):
+        run_cohort(request(tmp_path, protocol=protocol))
+    assert records(tmp_path) == before
 
 
 def test_lines_beyond_the_checkpoint_stay_until_they_are_made_again(interrupted):
