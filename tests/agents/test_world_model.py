@@ -165,6 +165,25 @@ def test_discount_loss_is_a_soft_bernoulli_times_ten():
     torch.testing.assert_close(loss, rest + 10 * by_hand)
 
 
+@pytest.mark.parametrize("key", ["image", "vector"])
+def test_a_vector_beside_the_image_goes_through_encoder_and_decoder_and_so_does_the_image(key):
+    both = spaces.Dict({**PIXELS.spaces, **VECTOR.spaces})
+    model = ready(dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, depth=2).world_model(both)(2))
+    batch = {"image": torch.randint(0, 256, (4, 2, 64, 64, 3), dtype=torch.uint8), "vector": torch.randn(4, 2, 3),
+             "action": torch.zeros(4, 2, 2), "reward": torch.zeros(4, 2), "is_first": torch.zeros(4, 2)}
+    other = {**batch, key: batch[key].flip(0)}
+    noise = {"latent": torch.randn(4, 2, 3)}
+    loss, observed, metrics = model.loss(batch, noise)
+    assert not torch.equal(observed.features, model.loss(other, noise)[1].features)      # seen by the encoder
+    drawn = model.objective.reconstruct(observed.features)
+    assert {name: values.shape for name, values in drawn.items()} == {"image": (4, 2, 64, 64, 3), "vector": (4, 2, 3)}
+    unit = math.prod(both[key].shape) * 0.5 * math.log(2 * math.pi)
+    target = batch[key] / 255 - 0.5 if key == "image" else batch[key]
+    by_hand = 0.5 * (drawn[key] - target).square().flatten(2).sum(-1).mean()
+    torch.testing.assert_close(metrics[f"{key}_loss"], by_hand + unit)                  # and asked of the decoder
+    assert loss > metrics["image_loss"] + metrics["vector_loss"]
+
+
 @pytest.mark.parametrize(("dynamics", "weight"), [("rssm", 0.3), ("stochastic", 0.3), ("deterministic", 0.0)])
 def test_the_loss_weighs_divergence_and_reward_as_its_options_say(dynamics, weight):
     """Deterministic only has no divergence at all (spec planet §5)."""
