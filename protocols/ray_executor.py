@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from protocols.display import Display
@@ -173,31 +174,38 @@ class _Board:
         return self.stopping
 
 
-@dataclass(kw_only=True)
 class _AskedOverThere(Stop):
-    """Asks the driver's board, at most twice a second. A board that is gone means that nobody waits any more."""
+    """Asks the driver's board twice a second, in a thread: while a task itself waits for an answer, Ray lends its cores out.
 
-    board: Any
-    asked_at: float = 0.0
-    answer: bool = False
+    A board that is gone means that nobody waits any more.
+    """
+
+    def __init__(self, board: Any) -> None:
+        super().__init__()
+        self.board, self.answer, self.answered = board, False, threading.Event()
+        threading.Thread(target=self._ask, daemon=True).start()
 
     def requested(self) -> bool:
+        self.answered.wait()
+        return self.answer
+
+    def _ask(self) -> None:
         import ray
 
-        if not self.answer and time.monotonic() - self.asked_at > POLL_SECONDS:
+        while not self.answer:
             try:
                 self.answer = ray.get(self.board.asked_to_stop.remote())
             except ray.exceptions.RayActorError:
                 self.answer = True
-            self.asked_at = time.monotonic()
-        return self.answer
+            self.answered.set()
+            time.sleep(POLL_SECONDS)
 
 
 def _train(request: CohortRequest, index: int, board: Any) -> CohortOutcome:
     """The task: trains one cohort on the node it was put on."""
     from agents.catalog import resolve_device
 
-    stop = _AskedOverThere(board=board)
+    stop = _AskedOverThere(board)
     if stop.requested():
         return CohortOutcome(request=request, status="interrupted")
     _wait_for_predecessor(request)

@@ -16,7 +16,7 @@ import pytest
 from probe_runs import PROBE, learned, records, register, request
 
 from protocols.launch import Stop, inline
-from protocols.store import find_runs
+from protocols.store import find_runs, is_locked
 
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
@@ -114,6 +114,29 @@ def test_a_grid_finishes_over_a_killed_worker_and_a_killed_node(tmp_path, cluste
     assert {index for index, _ in display.moments} == {0, 1}
 
 
+def test_no_more_programs_run_at_a_time_than_there_are_cores(tmp_path, cluster, monkeypatch):
+    """A program asks its driver whether to stop; a Ray task that waits for an answer lends its core to the next one."""
+    from protocols import ray_executor
+
+    programs = [request(tmp_path, protocol=LONG, task=LONG.tasks[0], seeds=(seed,)) for seed in range(3)]
+    at_once, ended = [], threading.Event()
+
+    def look():
+        while not ended.is_set():
+            at_once.append(sum(is_locked(run.folder) for run in find_runs(tmp_path)) if any(tmp_path.iterdir()) else 0)
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        ray_executor.execute(programs, Silent(), Stop(), None)
+    finally:
+        ended.set()
+        watcher.join()
+    assert max(at_once) == 1  # the head has one core
+    assert [run.state() for run in find_runs(tmp_path)] == ["done"] * 3
+
+
 def test_a_request_to_stop_reaches_the_tasks_and_a_second_call_goes_on(tmp_path, cluster, undisturbed):
     from protocols.ray_executor import execute
 
@@ -156,7 +179,7 @@ def test_an_address_without_a_cluster_is_refused_at_once(address):
 
 def test_the_command_trains_on_a_cluster_that_is_there(tmp_path, cluster):
     arguments = ["run", "probe@1", "--agents", "random", "--executor", "ray", "--address", cluster.address, "--runs", "runs"]
-    command = [sys.executable, probe_runs.__file__, *arguments, "--no-film", "--workers", "0"]
+    command = [sys.executable, probe_runs.__file__, *arguments, "--no-film", "--workers", "0", "--cpus-per-program", "0.5"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     runs = find_runs(tmp_path / "runs")
