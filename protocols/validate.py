@@ -32,7 +32,7 @@ RULES = {
     "score": "returns are numbers in the range of the task, episodes no longer than the limit, the score follows from them",
     "distinct": "no two seeds hold the same episodes",
     "simulators": "the simulators have the versions of the protocol",
-    "commit": "the code was a commit without changes",
+    "commit": "the code was a commit without changes, in every process that worked on the run",
     "hash": "episodes and manifest are those that the run ended with",
 }
 """What each rule demands; the names are stable and machine-readable."""
@@ -98,7 +98,7 @@ Finding = tuple[str, str]
 
 def _check_run(run: Run) -> Iterator[Finding]:
     try:
-        manifest, lines, result = run.manifest, run.episodes(), run.result()
+        manifest, lines, result, _ = run.manifest, run.episodes(), run.result(), run.sessions()
     except ValueError as error:
         yield "record", str(error)
         return
@@ -143,6 +143,8 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
         yield "commit", "no commit is recorded; run from a git checkout"
     elif manifest["dirty"]:
         yield "commit", f"the code differed from commit {manifest['commit'][:12]}; commit the changes and run again"
+    elif changed := [each for each in run.sessions() if each.get("dirty") or not each.get("commit")]:
+        yield "commit", f"the process that worked on it from {changed[0].get('created')} on ran code that is no commit"
     spec = RunSpec(
         protocol=manifest["protocol"],
         digest=manifest["digest"],

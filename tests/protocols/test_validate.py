@@ -10,7 +10,7 @@ import pytest
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.rule_commands import ValidateCommand
-from protocols.store import EPISODES, MANIFEST, RESULT
+from protocols.store import EPISODES, MANIFEST, RESULT, SESSIONS
 from protocols.validate import RULES, check, simulator_drift
 from tests.make_records import make_run
 
@@ -147,6 +147,16 @@ def test_a_damaged_record_is_named_and_does_not_hide_the_others(tmp_path):
     run = write_all(tmp_path)
     (run.folder / EPISODES).write_text('{"env_steps": 0\n{}\n')
     assert "record" in broken(tmp_path)
+
+
+@pytest.mark.parametrize(("session", "rules"), [({"dirty": False}, set()), ({"dirty": True}, {"commit"}),
+                                                ({"dirty": False, "commit": None}, {"commit"})])
+def test_code_that_went_on_with_a_run_is_held_to_the_same_rule(tmp_path, session, rules):
+    run = write_all(tmp_path)
+    line = {"created": "2026-11-21T12:00:00+00:00", "commit": "c" * 40, **session}
+    clean = line | {"dirty": False, "commit": "b" * 40}
+    (run.folder / SESSIONS).write_text("".join(json.dumps(each) + "\n" for each in (clean, line)))
+    assert broken(tmp_path) == rules
 
 
 def test_a_reader_is_told_of_another_simulator(tmp_path):
