@@ -34,6 +34,7 @@ from suites import catalog as suite_catalog
 from suites.workers import Lanes
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+STOPPING = b"\nstopping: a checkpoint is written after the updates now running; once more stops at once\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ class Stop:
     def _hear(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         self._restore()
+        os.write(2, STOPPING)   # not print: the handler may have interrupted one
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
