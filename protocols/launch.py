@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import FrameType
@@ -34,7 +34,7 @@ from suites import catalog as suite_catalog
 from suites.workers import Lanes
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-STOPPING = b"\nstopping: a checkpoint is written after the updates now running; once more stops at once\n"
+STOPPING = b"\nstopping when the updates now running have ended; once more stops at once\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,8 @@ class Stop:
     def _hear(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         self._restore()
-        os.write(2, STOPPING)   # not print: the handler may have interrupted one
+        with suppress(OSError):             # a closed terminal must not keep the checkpoint from being written
+            os.write(2, STOPPING)           # not print: the handler may have interrupted one
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -182,7 +182,8 @@ class _AskedOverThere(Stop):
 
     def __init__(self, board: Any) -> None:
         super().__init__()
-        self.board, self.answer, self.answered = board, False, threading.Event()
+        self.board, self.answer = board, False
+        self.answered, self.ended = threading.Event(), threading.Event()
         threading.Thread(target=self._ask, daemon=True).start()
 
     def requested(self) -> bool:
@@ -192,13 +193,13 @@ class _AskedOverThere(Stop):
     def _ask(self) -> None:
         import ray
 
-        while not self.answer:
+        while not (self.answer or self.ended.is_set()):
             try:
                 self.answer = ray.get(self.board.asked_to_stop.remote())
-            except ray.exceptions.RayActorError:
+            except ray.exceptions.RayError:
                 self.answer = True
             self.answered.set()
-            time.sleep(POLL_SECONDS)
+            self.ended.wait(POLL_SECONDS)
 
 
 def _train(request: CohortRequest, index: int, board: Any) -> CohortOutcome:
@@ -206,15 +207,18 @@ def _train(request: CohortRequest, index: int, board: Any) -> CohortOutcome:
     from agents.catalog import resolve_device
 
     stop = _AskedOverThere(board)
-    if stop.requested():
-        return CohortOutcome(request=request, status="interrupted")
-    _wait_for_predecessor(request)
-    return run_cohort(
-        replace(request, device=resolve_device(request.device)),
-        watch=lambda moment: board.tell.remote(index, replace(moment, films=())),
-        say=lambda line: board.say.remote(line),
-        stop=stop,
-    )
+    try:
+        if stop.requested():
+            return CohortOutcome(request=request, status="interrupted")
+        _wait_for_predecessor(request)
+        return run_cohort(
+            replace(request, device=resolve_device(request.device)),
+            watch=lambda moment: board.tell.remote(index, replace(moment, films=())),
+            say=lambda line: board.say.remote(line),
+            stop=stop,
+        )
+    finally:
+        stop.ended.set()    # Ray keeps the process for the next task
 
 
 def _wait_for_predecessor(request: CohortRequest) -> None:

@@ -39,6 +39,8 @@ class ActorCritic:
     decides_together: bool = False
 
     def __post_init__(self) -> None:
+        if not self.entropy >= 0.0:
+            raise ValueError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
         if self.horizon < 2:
             raise ValueError(f"Dreamer's horizon is at least 2 (the last imagined state only bootstraps), not {self.horizon}")
 

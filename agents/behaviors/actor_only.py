@@ -54,6 +54,8 @@ class ActorOnly:
     decides_together: bool = False
 
     def __post_init__(self) -> None:
+        if not self.entropy >= 0.0:
+            raise ValueError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
         least = 2 if self.entropy else 1
         if self.horizon < least:
             raise ValueError(f"the horizon of an actor without a value is at least {least}, not {self.horizon}")

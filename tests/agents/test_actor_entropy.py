@@ -76,6 +76,13 @@ def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(a
         torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.parametrize("arm", ["dreamer", "no_value"])
+@pytest.mark.parametrize("weight", [-0.1, float("nan")])
+def test_a_weight_without_meaning_is_refused(arm, weight):
+    with pytest.raises(ValueError, match="actor_entropy"):
+        built(arm, lambda: catalog.make("probe_action", pixels=False), (0,), 1, **TINY, actor_entropy=weight)
+
+
 def test_the_papers_profiles_have_no_entropy_and_both_quick_actors_the_same():
     assert dreamer.PAPER.actor_entropy == no_value.PROFILES["paper"].actor_entropy == 0.0
     assert dreamer.PROFILES["discrete"].actor_entropy == no_value.PROFILES["discrete"].actor_entropy == 0.0
