@@ -78,7 +78,8 @@ def efficiency(
     """Sample-efficiency curve: method, x, point, low, high, tasks, runs. Runs are resampled whole, the same draw for every x.
 
     Each method's curve spans the grid points that all its runs cover. axis "device_hours" needs records with times:
-    methods without them are left out; InvalidData where none has them.
+    methods without them are left out; InvalidData where none has them. There each method has a grid of its own, so that the
+    curve of a slow one does not end where a fast one's does.
     """
     import pandas as pd
 
@@ -88,7 +89,8 @@ def efficiency(
         raise ValueError(f"metric {metric!r} has no curve; choose iqm or mean")
     table = normalize(table, normalization)
     refuse_single_seeds(_timed(table, axis))
-    curves = learning_curves(table, grid=grid_of(table, points=points, axis=axis), axis=axis)
+    parts = [table] if axis == "env_steps" else [rows for _, rows in _timed(table, axis).groupby("method")]
+    curves = pd.concat([learning_curves(rows, grid=grid_of(rows, points=points, axis=axis), axis=axis) for rows in parts])
     frames = []
     for method, rows in curves.groupby("method", sort=True):
         tasks, values, x = _matrices(rows, str(method))

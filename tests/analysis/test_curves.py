@@ -120,6 +120,15 @@ def test_device_hours_take_the_methods_that_have_them() -> None:
         curves.efficiency(untimed, axis="device_hours")
 
 
+def test_each_method_is_drawn_to_the_end_of_its_own_device_hours() -> None:
+    """A slow learner beside a fast one: 10 hours a run beside a tenth of an hour."""
+    slow, fast = random_table("a", seconds_per_step=36.0), random_table("b", seconds_per_step=0.36)
+    found = curves.efficiency(pd.concat([slow, fast]), axis="device_hours", points=10, reps=200)
+    assert found.groupby("method")["x"].max().to_dict() == pytest.approx({"a": 10.0, "b": 0.1})
+    alone = curves.efficiency(slow, axis="device_hours", points=10, reps=200)
+    pd.testing.assert_frame_equal(found[found["method"] == "a"].reset_index(drop=True), alone, check_exact=True)
+
+
 def test_mean_curve_weighs_tasks_equally() -> None:
     points = table_of(
         {("a", TASKS[0], str(s)): [(10, 0.0), (20, 0.0)] for s in range(6)}
