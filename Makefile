@@ -30,6 +30,7 @@ compare: setup egl
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 setup: $(INSTALLED)

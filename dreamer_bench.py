@@ -46,13 +46,19 @@ class ListCommand:
 
             rows = table("protocols", "id", "what it is", "tasks", "env_steps", "seeds", "digest")
             for protocol in protocol_catalog.entries().values():
-                rows.add_row(protocol.id, protocol.title, str(len(protocol.tasks)), f"{protocol.env_steps:,}",
-                             str(len(protocol.seeds)), digest(protocol)[:12])
+                rows.add_row(
+                    protocol.id,
+                    protocol.title,
+                    str(len(protocol.tasks)),
+                    f"{protocol.env_steps:,}",
+                    str(len(protocol.seeds)),
+                    digest(protocol)[:12],
+                )
         if self.what in ("ablations", "all"):
-            from protocols import ablations
+            from protocols import studies
 
             rows = table("ablations", "name", "what it is", "protocol", "cells")
-            for ablation in ablations.entries().values():
+            for ablation in studies.entries().values():
                 rows.add_row(ablation.name, ablation.title, ablation.protocol, str(len(ablation.rows) * len(ablation.tasks)))
         if self.what in ("tasks", "all"):
             from rich.markup import escape
@@ -61,7 +67,7 @@ class ListCommand:
 
             rows = table("tasks", "name", "available")
             for name in suite_catalog.names():
-                rows.add_row(name, escape(suite_catalog.unavailable(name) or "yes"))     # "[box2d]" is no markup
+                rows.add_row(name, escape(suite_catalog.unavailable(name) or "yes"))  # "[box2d]" is no markup
         console = Console()
         for index, each in enumerate(tables):
             if index:
@@ -80,10 +86,11 @@ class CheckAgentCommand:
     """Also train it on the probe environments and print the return it reached beside the known optimum (minutes)."""
 
     def run(self) -> int:
-        from agents import catalog, conformance
+        from agents import catalog
+        from agents.conformance import check_agent
         from suites import catalog as suites
 
-        findings = conformance.check_agent(catalog.find(self.name), make=suites.make, probes=self.probes)
+        findings = check_agent.check_agent(catalog.find(self.name), make=suites.make, probes=self.probes)
         for finding in findings:
             print(f"{'ok  ' if finding.passed else 'FAIL'} {finding.claim}{': ' + finding.detail if finding.detail else ''}")
         return 0 if all(finding.passed for finding in findings) else 1
@@ -112,13 +119,14 @@ class ImagineCommand:
     def run(self) -> int:
         from agents import imagination
         from agents.catalog import resolve_device
-        from agents.model_based import ModelBasedAgent
+        from agents.learning.model_based import ModelBasedAgent
         from protocols.cadence import episode_seed
-        from protocols.revive import revive
+        from protocols.running.load_run import revive
 
         if min(self.context, self.steps, self.episodes) < 1:
-            raise ValueError("--context, --steps and --episodes must be at least 1, "
-                             f"got {self.context}, {self.steps} and {self.episodes}")
+            raise ValueError(
+                f"--context, --steps and --episodes must be at least 1, got {self.context}, {self.steps} and {self.episodes}"
+            )
         if self.out is not None and self.out.is_file():
             raise ValueError(f"--out {self.out} is a file; give a folder, which is made where it is missing")
         revived = revive(self.run_folder, device=resolve_device(self.device))
@@ -127,17 +135,25 @@ class ImagineCommand:
             raise ValueError(f"agent {manifest['agent']!r} has no world model; give a run of dreamer, no_value, planet or sac")
         environment = revived.make()
         try:
-            played = [imagination.record_episode(revived.agent, environment, rows=self.context + self.steps,
-                                                 seed=episode_seed(int(manifest["seed"]), "final", index))
-                      for index in range(self.episodes)]
+            played = [
+                imagination.record_episode(
+                    revived.agent,
+                    environment,
+                    rows=self.context + self.steps,
+                    seed=episode_seed(int(manifest["seed"]), "final", index),
+                )
+                for index in range(self.episodes)
+            ]
         finally:
             environment.close()
         prediction = imagination.open_loop(revived.agent, played, context=self.context)
         for path in imagination.draw(prediction, self.out or self.run_folder / "imagine"):
             print(path)
-        seen, unseen = prediction.image_error[: self.context].mean(), prediction.image_error[self.context:].mean()
-        print(f"mean squared error of a pixel in [0, 1]: {seen:.5f} while images are seen, {unseen:.5f} over the "
-              f"{self.steps} predicted steps (n={self.episodes} episodes)")
+        seen, unseen = prediction.image_error[: self.context].mean(), prediction.image_error[self.context :].mean()
+        print(
+            f"mean squared error of a pixel in [0, 1]: {seen:.5f} while images are seen, {unseen:.5f} over the "
+            f"{self.steps} predicted steps (n={self.episodes} episodes)"
+        )
         return 0
 
 
@@ -152,14 +168,15 @@ class DoctorCommand:
         from rich.console import Console
         from rich.text import Text
 
-        from protocols.doctor import examine
+        from protocols.costs.doctor import examine
 
         console = Console(highlight=False, soft_wrap=True)
         colours = {"ok": "green", "note": "yellow", "bad": "red"}
         findings = examine(self.runs)
         for finding in findings:
-            console.print(Text(f"{finding.state:<5}", style=colours[finding.state]), f"{finding.check:<14}{finding.found}",
-                          markup=False)
+            console.print(
+                Text(f"{finding.state:<5}", style=colours[finding.state]), f"{finding.check:<14}{finding.found}", markup=False
+            )
             if finding.cure:
                 console.print(f"     {'':<14}mend: {finding.cure}", markup=False)
         bad = sum(finding.state == "bad" for finding in findings)
@@ -200,16 +217,23 @@ class BenchCommand:
     def run(self) -> int:
         from agents import measure
         from agents.catalog import find, resolve_device
-        from protocols import bench, bench_tables, catalog
-        from protocols.rule_commands import write_json_report
+        from protocols import catalog
+        from protocols.costs import bench, bench_tables
+        from protocols.costs.commands import write_json_report
 
         protocol = catalog.find("quick@1" if self.profile == "quick" else "dmc-5m@1")
         device = resolve_device(self.device)
         request = bench.request(
-            protocol, tasks=self.tasks or (("dmc_walker_walk",) if self.profile == "paper" else protocol.tasks),
-            agents=tuple(find(name).name for name in self.agents), seeds_per_program=self.seeds_per_program,
-            workers=self.workers, device=device, ways=self.ways or measure.default_ways(device), seconds=self.seconds,
-            most_seconds=self.most_seconds)
+            protocol,
+            tasks=self.tasks or (("dmc_walker_walk",) if self.profile == "paper" else protocol.tasks),
+            agents=tuple(find(name).name for name in self.agents),
+            seeds_per_program=self.seeds_per_program,
+            workers=self.workers,
+            device=device,
+            ways=self.ways or measure.default_ways(device),
+            seconds=self.seconds,
+            most_seconds=self.most_seconds,
+        )
         bench.check_target(self.json, self.markdown)
         record = bench.bench(request, measure.measure, measure.machine(device), say=lambda line: print(line, file=sys.stderr))
         write_json_report(record, self.json)
@@ -223,11 +247,19 @@ class BenchCommand:
 def commands() -> dict[str, Any]:
     """Every command by name, in the order of the help."""
     from analysis.commands import COMMANDS as reading
-    from protocols.commands import COMMANDS as running
-    from protocols.playback_commands import COMMANDS as playing
+    from protocols.running.commands import COMMANDS as running
+    from protocols.running.playback_commands import COMMANDS as playing
 
-    return {"list": ListCommand, **running, **playing, "imagine": ImagineCommand, **reading,
-            "check-agent": CheckAgentCommand, "bench": BenchCommand, "doctor": DoctorCommand}
+    return {
+        "list": ListCommand,
+        **running,
+        **playing,
+        "imagine": ImagineCommand,
+        **reading,
+        "check-agent": CheckAgentCommand,
+        "bench": BenchCommand,
+        "doctor": DoctorCommand,
+    }
 
 
 def main() -> None:
@@ -255,7 +287,7 @@ def main() -> None:
     except PermissionError as error:
         print(f"error: {error.filename} cannot be used ({error.strerror})", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:                                   # `run` hears it itself once it has something to keep
+    except KeyboardInterrupt:  # `run` hears it itself once it has something to keep
         print("interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:

@@ -27,7 +27,7 @@ from gymnasium import spaces
 Carry = Any
 """What an agent remembers between two actions (recurrent state, position in its noise stream). Opaque to the loop."""
 
-REPLAY_RESIDENT_BYTES = 2 ** 28
+REPLAY_RESIDENT_BYTES = 2**28
 """How much of what it keeps in a seed's replay folder an agent may hold in memory at a time; a run counts on it (preflight)."""
 
 

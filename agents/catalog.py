@@ -58,12 +58,16 @@ class AgentEntry:
 
 
 BUILT_IN = (
-    AgentEntry(name="dreamer", summary="actor and value learned in imagination", recipe="agents.dreamer"),
-    AgentEntry(name="no_value", summary="Dreamer's actor on imagined rewards alone", recipe="agents.no_value"),
-    AgentEntry(name="planet", summary="planning in the same model, as re-run in the Dreamer paper", recipe="agents.planet"),
-    AgentEntry(name="planet-icml", summary="PlaNet with its own paper's settings", recipe="agents.planet_icml"),
-    AgentEntry(name="sac", summary="soft actor-critic on the same model's features, real rewards (ours)", recipe="agents.sac"),
-    AgentEntry(name="random", summary="uniform random actions", recipe="agents.random_policy"),
+    AgentEntry(name="dreamer", summary="actor and value learned in imagination", recipe="agents.recipes.dreamer"),
+    AgentEntry(name="no_value", summary="Dreamer's actor on imagined rewards alone", recipe="agents.recipes.no_value"),
+    AgentEntry(
+        name="planet", summary="planning in the same model, as re-run in the Dreamer paper", recipe="agents.recipes.planet"
+    ),
+    AgentEntry(name="planet-icml", summary="PlaNet with its own paper's settings", recipe="agents.recipes.planet_icml"),
+    AgentEntry(
+        name="sac", summary="soft actor-critic on the same model's features, real rewards (ours)", recipe="agents.recipes.sac"
+    ),
+    AgentEntry(name="random", summary="uniform random actions", recipe="agents.recipes.random"),
 )
 
 
@@ -72,8 +76,10 @@ def entries() -> dict[str, AgentEntry]:
     known = {entry.name: entry for entry in BUILT_IN}
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         if point.name in known:
-            raise ValueError(f"agent name {point.name!r} of entry point {point.value!r} is taken by "
-                             f"{known[point.name].recipe}; rename the entry point")
+            raise ValueError(
+                f"agent name {point.name!r} of entry point {point.value!r} is taken by "
+                f"{known[point.name].recipe}; rename the entry point"
+            )
         package = point.dist.name if point.dist else "an unknown package"
         known[point.name] = AgentEntry(name=point.name, summary=f"from package {package}", recipe=point.value, origin=package)
     return known
@@ -89,11 +95,13 @@ def find(name: str) -> AgentEntry:
 
 
 def resolve_device(name: str) -> str:
-    """"auto", "cpu" or "cuda" -> the device an agent is built for. ValueError for "cuda" without a GPU."""
-    return "cpu" if name == "cpu" else str(importlib.import_module("agents.device").resolve(name))     # which imports torch
+    """ "auto", "cpu" or "cuda" -> the device an agent is built for. ValueError for "cuda" without a GPU."""
+    return (
+        "cpu" if name == "cpu" else str(importlib.import_module("agents.learning.device").resolve(name))
+    )  # which imports torch
 
 
 def describe_device(device: str) -> str | None:
     """The name of the GPU, for the record; None on a CPU."""
-    name = None if device == "cpu" else importlib.import_module("agents.device").describe(device)
+    name = None if device == "cpu" else importlib.import_module("agents.learning.device").describe(device)
     return None if name is None else str(name)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from agents.api import TimeStep
 from agents.behaviors.api import Parts
-from agents.model_based import ModelBasedAgent
-from agents.noise import ACT
+from agents.learning.model_based import ModelBasedAgent
+from agents.learning.noise import ACT
 
 CONTEXT_STEPS, PREDICTED_STEPS = 5, 45
 EPISODES = 2
@@ -61,8 +61,9 @@ def record_episode(agent: ModelBasedAgent, env: gymnasium.Env, *, seed: int, row
     """
     observation, _ = env.reset(seed=seed)
     if "image" not in observation:
-        raise ValueError(f"predictions are drawn from images, and this task shows only {', '.join(observation)}; "
-                         "choose a task with pixels")
+        raise ValueError(
+            f"predictions are drawn from images, and this task shows only {', '.join(observation)}; choose a task with pixels"
+        )
     carry = agent.initial(1, stream=STREAM)
     step = _arrival(observation, 0.0, is_first=True, is_last=False)
     action = np.zeros((1, 1, *(env.action_space.shape or ())), env.action_space.dtype)
@@ -77,8 +78,9 @@ def record_episode(agent: ModelBasedAgent, env: gymnasium.Env, *, seed: int, row
     return {key: np.stack([row[key] for row in kept]) for key in kept[0]}
 
 
-def open_loop(agent: ModelBasedAgent, episodes: Sequence[Mapping[str, np.ndarray]], *,
-              context: int = CONTEXT_STEPS) -> Prediction:
+def open_loop(
+    agent: ModelBasedAgent, episodes: Sequence[Mapping[str, np.ndarray]], *, context: int = CONTEXT_STEPS
+) -> Prediction:
     """Encodes the first `context` rows of recorded episodes and predicts the others from their actions.
 
     agent     of one seed, loaded or trained
@@ -113,12 +115,23 @@ def open_loop(agent: ModelBasedAgent, episodes: Sequence[Mapping[str, np.ndarray
     lead = {key: value[None] for key, value in batch.items()}
     means, predicted_reward = agent.learner.apply(predict, lead, actions[None], noise)
     images = ((means["image"][0].float().clamp(-0.5, 0.5) + 0.5) * 255.0).round().to(torch.uint8).cpu().numpy()
-    return Prediction(truth=stacked["image"], predicted=images, reward=reward,
-                      predicted_reward=predicted_reward[0].float().cpu().numpy(), context=context)
+    return Prediction(
+        truth=stacked["image"],
+        predicted=images,
+        reward=reward,
+        predicted_reward=predicted_reward[0].float().cpu().numpy(),
+        context=context,
+    )
 
 
-def draw(prediction: Prediction, folder: Path, *, name: str = "imagination", strip_steps: Sequence[int] | None = None,
-         milliseconds: int = 100) -> list[Path]:
+def draw(
+    prediction: Prediction,
+    folder: Path,
+    *,
+    name: str = "imagination",
+    strip_steps: Sequence[int] | None = None,
+    milliseconds: int = 100,
+) -> list[Path]:
     """Writes NAME.png (strip: truth, prediction, error), NAME.gif (animation) and NAME.csv (error per step).
 
     strip_steps  rows shown in the strip; every fifth if None
@@ -136,8 +149,16 @@ def draw(prediction: Prediction, folder: Path, *, name: str = "imagination", str
         writer.writerow(["sequence", "step", "image_seen", "image_error", "reward", "predicted_reward"])
         for n in range(prediction.truth.shape[1]):
             for t in range(rows):
-                writer.writerow([n, t, int(t < prediction.context), f"{prediction.image_error[t, n]:.6g}",
-                                 f"{prediction.reward[t, n]:.6g}", f"{prediction.predicted_reward[t, n]:.6g}"])
+                writer.writerow(
+                    [
+                        n,
+                        t,
+                        int(t < prediction.context),
+                        f"{prediction.image_error[t, n]:.6g}",
+                        f"{prediction.reward[t, n]:.6g}",
+                        f"{prediction.predicted_reward[t, n]:.6g}",
+                    ]
+                )
     return [strip, frames, table]
 
 
@@ -178,5 +199,6 @@ def _colour(image: np.ndarray) -> np.ndarray:
 
 def _arrival(observation: Mapping[str, np.ndarray], reward: float, *, is_first: bool, is_last: bool) -> TimeStep:
     flags = [np.full((1, 1), flag) for flag in (is_first, is_last, False)]
-    return TimeStep({key: np.asarray(value)[None, None] for key, value in observation.items()},
-                    np.full((1, 1), reward, np.float32), *flags)
+    return TimeStep(
+        {key: np.asarray(value)[None, None] for key, value in observation.items()}, np.full((1, 1), reward, np.float32), *flags
+    )

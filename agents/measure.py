@@ -21,10 +21,14 @@ import torch
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
-from agents.model_based import ModelBasedAgent
+from agents.learning.model_based import ModelBasedAgent
 
-WAYS = {"eager": {"compile": False, "capture": False}, "compiled": {"compile": True, "capture": False},
-        "captured": {"compile": False, "capture": True}, "compiled and captured": {"compile": True, "capture": True}}
+WAYS = {
+    "eager": {"compile": False, "capture": False},
+    "compiled": {"compile": True, "capture": False},
+    "captured": {"compile": False, "capture": True},
+    "compiled and captured": {"compile": True, "capture": True},
+}
 """Ways of running the same update -> the options that choose them. Capturing needs a GPU."""
 
 MOST_CALLS = 200
@@ -57,12 +61,19 @@ class Speed:
 
 def machine(device: str) -> dict[str, Any]:
     """torch, its libraries, and the device, for the record."""
-    found: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads(),
-                             "omp_num_threads": os.environ.get("OMP_NUM_THREADS")}
+    found: dict[str, Any] = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+    }
     if device.startswith("cuda"):
-        found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda,
-                  "cudnn": torch.backends.cudnn.version(), "driver": _driver(),
-                  "gpu_memory_bytes": torch.cuda.get_device_properties(device).total_memory}
+        found |= {
+            "gpu": torch.cuda.get_device_name(device),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": _driver(),
+            "gpu_memory_bytes": torch.cuda.get_device_properties(device).total_memory,
+        }
     return found
 
 
@@ -109,12 +120,22 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
         decisions = _decisions(catalog.find(name).build(options, context), context, seconds)
     memory = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
     usual = "captured" if device.startswith("cuda") else "eager"
-    return Speed(usual=usual, updates=updates, failures=failures, first_calls=first_calls, calls=calls, act=decisions[0],
-                 evaluate=decisions[1], stages=stages, device_memory_bytes=memory)
+    return Speed(
+        usual=usual,
+        updates=updates,
+        failures=failures,
+        first_calls=first_calls,
+        calls=calls,
+        act=decisions[0],
+        evaluate=decisions[1],
+        stages=stages,
+        device_memory_bytes=memory,
+    )
 
 
 def timed(call: Callable[[], Any], device: str, seconds: float) -> tuple[float, list[float]]:
     """(seconds of the first call, seconds of those that follow until the time is up: at least one)."""
+
     def once() -> float:
         started = time.perf_counter()
         call()
@@ -147,10 +168,13 @@ def drawn_step(context: AgentContext, *, is_first: bool = False, is_last: bool =
     """The same observation drawn from the space, for every environment of every seed."""
     shape = (len(context.seeds), context.num_envs)
     context.observation_space.seed(0)
-    frame = {key: np.broadcast_to(value, (*shape, *np.shape(value))).copy()
-             for key, value in context.observation_space.sample().items()}
-    return TimeStep(frame, np.zeros(shape, np.float32), np.full(shape, is_first), np.full(shape, is_last),
-                    np.zeros(shape, bool))
+    frame = {
+        key: np.broadcast_to(value, (*shape, *np.shape(value))).copy()
+        for key, value in context.observation_space.sample().items()
+    }
+    return TimeStep(
+        frame, np.zeros(shape, np.float32), np.full(shape, is_first), np.full(shape, is_last), np.zeros(shape, bool)
+    )
 
 
 def drawn_actions(context: AgentContext) -> np.ndarray:
@@ -163,9 +187,13 @@ def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
     """Seconds of each part of an eager update; the world model's is what the others leave of the learner's time."""
     device = agent.context.device
     spent: dict[str, list[float]] = {}
-    parts = {"replay sampling": (agent, "_sample"), "noise": (agent.noise, "draw"),
-             "learner": (agent.learner, "update"), "behaviour": (agent.learner, "_behavior_gradients"),
-             "optimisers": (agent.learner, "_descend")}
+    parts = {
+        "replay sampling": (agent, "_sample"),
+        "noise": (agent.noise, "draw"),
+        "learner": (agent.learner, "update"),
+        "behaviour": (agent.learner, "_behavior_gradients"),
+        "optimisers": (agent.learner, "_descend"),
+    }
     with watched(parts, spent, device):
         _, times = timed(agent.update, device, seconds)
     number = 1 + len(times)
@@ -178,6 +206,7 @@ def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
 @contextmanager
 def watched(parts: dict[str, tuple[Any, str]], spent: dict[str, list[float]], device: str) -> Iterator[None]:
     """Times methods of objects while the context is open; `parts` is name -> (object, method)."""
+
     def clocked(name: str, method: Callable) -> Callable:
         def call(*inputs: Any, **named: Any) -> Any:
             wait(device)
@@ -186,6 +215,7 @@ def watched(parts: dict[str, tuple[Any, str]], spent: dict[str, list[float]], de
             wait(device)
             spent.setdefault(name, []).append(time.perf_counter() - started)
             return result
+
         return call
 
     for name, (owner, method) in parts.items():

@@ -14,8 +14,12 @@ from agents.api import Agent, AgentContext, Carry, Progress, TimeStep
 def each(build: Callable[[AgentContext], Agent], context: AgentContext) -> PerSeed:
     """Builds one agent per seed, each with its own seed and replay folder."""
     folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
-    return PerSeed([build(replace(context, seeds=(seed,), replay_folders=None if folder is None else (folder,)))
-                    for seed, folder in zip(context.seeds, folders)])
+    return PerSeed(
+        [
+            build(replace(context, seeds=(seed,), replay_folders=None if folder is None else (folder,)))
+            for seed, folder in zip(context.seeds, folders)
+        ]
+    )
 
 
 class PerSeed:
@@ -33,14 +37,16 @@ class PerSeed:
 
     def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None:
         for s, agent in enumerate(self.agents):
-            agent.observe(action[s:s + 1], one_seed(step, s), lanes[s:s + 1])
+            agent.observe(action[s : s + 1], one_seed(step, s), lanes[s : s + 1])
 
     def learn(self, progress: Progress) -> int:
         """Raises ValueError if the agents took different numbers of gradient steps: seeds of a cohort advance together."""
         counts = {agent.learn(progress) for agent in self.agents}
         if len(counts) != 1:
-            raise ValueError(f"every seed must take the same number of gradient steps at a call; they took {sorted(counts)}: "
-                             "make the schedule a function of Progress alone")
+            raise ValueError(
+                f"every seed must take the same number of gradient steps at a call; they took {sorted(counts)}: "
+                "make the schedule a function of Progress alone"
+            )
         return counts.pop()
 
     def metrics(self) -> Mapping[str, np.ndarray]:
@@ -62,4 +68,4 @@ class PerSeed:
 
 def one_seed(step: TimeStep, s: int) -> TimeStep:
     """The rows of seed `s`, with the seed axis kept: [1, E, ...]."""
-    return TimeStep({key: value[s:s + 1] for key, value in step.observation.items()}, *(part[s:s + 1] for part in step[1:]))
+    return TimeStep({key: value[s : s + 1] for key, value in step.observation.items()}, *(part[s : s + 1] for part in step[1:]))

@@ -1,4 +1,4 @@
-"""The commands that read records: import, export, aggregate, verify; those that draw are in `analysis.figure_commands`.
+"""The commands that read records: import, export, aggregate, verify; those that draw are in `analysis.figures.commands`.
 
 Top level: standard library and tyro only, so that `--help` stays fast.
 """
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import tyro
 
-from analysis.figure_commands import COMMANDS as FIGURE_COMMANDS
+from analysis.figures.commands import COMMANDS as FIGURE_COMMANDS
 
 Normalization = Literal["auto", "none", "dmc", "atari-human", "atari-record"]
 Short = Literal["fail", "drop", "carry"]
@@ -47,7 +47,7 @@ class ImportCommand:
     """Points without a score: name the first one, or leave them out and say how many."""
 
     def run(self) -> int:
-        from analysis.exchange import import_files
+        from analysis.scores.exchange import import_files
 
         return import_files(self)
 
@@ -75,7 +75,7 @@ class ExportCommand:
     """rliable: normalise the scores."""
 
     def run(self) -> int:
-        from analysis.exchange import export_scores
+        from analysis.scores.exchange import export_scores
 
         return export_scores(self)
 
@@ -116,7 +116,7 @@ class AggregateCommand:
     """Print JSON with all digits instead of a table."""
 
     def run(self) -> int:
-        from analysis.aggregate_report import aggregate_scores
+        from analysis.statistics.aggregate_table import aggregate_scores
 
         return aggregate_scores(self)
 
@@ -172,7 +172,7 @@ class VerifyCommand:
     """Number of this look, where verdict.json is not kept between them."""
 
     def run(self) -> int:
-        from analysis.verify_report import verify_scores
+        from analysis.verify.procedure import verify_scores
 
         return verify_scores(self)
 

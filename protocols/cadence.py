@@ -12,7 +12,7 @@ from protocols.spec import Protocol
 Purpose = Literal["train", "evaluate", "final"]
 
 _PURPOSES: dict[Purpose, int] = {"train": 0, "evaluate": 1, "final": 2}
-_RANDOM_BITS = 29    # the purpose takes the two bits above: purposes never meet, and a seed stays below 2**31 (ALE's limit)
+_RANDOM_BITS = 29  # the purpose takes the two bits above: purposes never meet, and a seed stays below 2**31 (ALE's limit)
 
 
 def episode_seed(run_seed: int, purpose: Purpose, index: int) -> int:
@@ -64,9 +64,12 @@ def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
     per_iteration = protocol.num_envs * action_repeat
     last = budget_env_steps // per_iteration
     if last < 1:
-        raise ValueError(f"a budget of {budget_env_steps} env_steps is below one step of {task} under {protocol.id}; "
-                         f"give at least {per_iteration}")
+        raise ValueError(
+            f"a budget of {budget_env_steps} env_steps is below one step of {task} under {protocol.id}; "
+            f"give at least {per_iteration}"
+        )
     every = protocol.evaluate_every_env_steps
     due = {min(-(-multiple // per_iteration), last) for multiple in range(0, budget_env_steps + 1, every)}
-    return Cadence(num_envs=protocol.num_envs, action_repeat=action_repeat, iterations=last,
-                   evaluations=tuple(sorted({*due, last})))
+    return Cadence(
+        num_envs=protocol.num_envs, action_repeat=action_repeat, iterations=last, evaluations=tuple(sorted({*due, last}))
+    )

@@ -11,7 +11,7 @@ import re
 from importlib import metadata
 
 from agents import catalog as agents
-from protocols import ablations, atari, dmc, dmlab, planet_six, quick
+from protocols import atari, dmc, dmlab, planet_six, quick, studies
 from protocols.spec import Protocol
 
 ENTRY_POINT_GROUP = "dreamer_bench.protocols"
@@ -56,8 +56,8 @@ def find(id: str) -> Protocol:
     known = entries()
     if id in known:
         return known[id]
-    if ablations.is_grid(id):
-        rows = ", ".join(sorted({row.protocol for row in ablations.find(id).rows}))
+    if studies.is_grid(id):
+        rows = ", ".join(sorted({row.protocol for row in studies.find(id).rows}))
         raise ValueError(
             f"{id!r} is a grid over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
         )

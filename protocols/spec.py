@@ -76,8 +76,9 @@ class Protocol:
     def options_of(self, task: str) -> dict[str, Scalar]:
         """Every option of `suites.catalog.make` for one task of this protocol."""
         if task not in self.tasks:
-            raise ValueError(f"task {task!r} is not in {self.id}; it has {len(self.tasks)} tasks, "
-                             f"for example {self.tasks[0]!r}")
+            raise ValueError(
+                f"task {task!r} is not in {self.id}; it has {len(self.tasks)} tasks, for example {self.tasks[0]!r}"
+            )
         shared = {"action_repeat": self.action_repeat, "time_limit_env_steps": self.time_limit_env_steps}
         return {**shared, **self.suite_options, **self.task_options.get(task, {})}
 

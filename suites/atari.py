@@ -31,15 +31,23 @@ GAMES = _words(
     "centipede chopper_command crazy_climber defender demon_attack double_dunk enduro fishing_derby freeway frostbite gopher "
     "gravitar hero ice_hockey jamesbond kangaroo krull kung_fu_master montezuma_revenge ms_pacman name_this_game phoenix "
     "pitfall pong private_eye qbert riverraid road_runner robotank seaquest skiing solaris space_invaders star_gunner "
-    "surround tennis time_pilot tutankham up_n_down venture video_pinball wizard_of_wor yars_revenge zaxxon")
+    "surround tennis time_pilot tutankham up_n_down venture video_pinball wizard_of_wor yars_revenge zaxxon"
+)
 """The 57 games of the literature, spelled as the emulator's ROMs are."""
 
 TASKS = tuple(f"atari_{game}" for game in GAMES)
-_OTHER_SPELLINGS = {"james_bond": "jamesbond", "river_raid": "riverraid", "q_bert": "qbert", "yar_revenge": "yars_revenge",
-                    **{game.replace("_", ""): game for game in GAMES if "_" in game}}
-ALIASES = {**{game: f"atari_{game}" for game in GAMES},
-           **{spelling: f"atari_{game}" for spelling, game in _OTHER_SPELLINGS.items()},
-           **{f"atari_{spelling}": f"atari_{game}" for spelling, game in _OTHER_SPELLINGS.items()}}
+_OTHER_SPELLINGS = {
+    "james_bond": "jamesbond",
+    "river_raid": "riverraid",
+    "q_bert": "qbert",
+    "yar_revenge": "yars_revenge",
+    **{game.replace("_", ""): game for game in GAMES if "_" in game},
+}
+ALIASES = {
+    **{game: f"atari_{game}" for game in GAMES},
+    **{spelling: f"atari_{game}" for spelling, game in _OTHER_SPELLINGS.items()},
+    **{f"atari_{spelling}": f"atari_{game}" for spelling, game in _OTHER_SPELLINGS.items()},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +92,26 @@ class ArcadeGame(gymnasium.Env):
         self.metadata = {**self.metadata, "deterministic": options.sticky_probability in (0, 1) and options.noop_max == 0}
         limit = options.time_limit_env_steps
         self._emulator: Any = AtariVectorEnv(
-            task.removeprefix("atari_"), num_envs=1, num_threads=1,
-            img_height=IMAGE_SIZE, img_width=IMAGE_SIZE, grayscale=not options.colour, stack_num=1,
-            frameskip=options.action_repeat, maxpool=options.action_repeat > 1,
-            repeat_action_probability=options.sticky_probability, full_action_space=options.full_action_set,
+            task.removeprefix("atari_"),
+            num_envs=1,
+            num_threads=1,
+            img_height=IMAGE_SIZE,
+            img_width=IMAGE_SIZE,
+            grayscale=not options.colour,
+            stack_num=1,
+            frameskip=options.action_repeat,
+            maxpool=options.action_repeat > 1,
+            repeat_action_probability=options.sticky_probability,
+            full_action_space=options.full_action_set,
             max_num_frames_per_episode=108_000 if limit is None else limit,
             # The emulator draws from 0 to one less; here the option is the largest number.
             noop_max=options.noop_max + 1 if options.noop_max else 0,
-            use_fire_reset=False, episodic_life=False, life_loss_info=False, reward_clipping=False,
-            autoreset_mode="NextStep")                          # never comes to it: an explicit reset is asked for first
+            use_fire_reset=False,
+            episodic_life=False,
+            life_loss_info=False,
+            reward_clipping=False,
+            autoreset_mode="NextStep",
+        )  # never comes to it: an explicit reset is asked for first
         channels = 3 if options.colour else 1
         self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, channels), np.uint8)})
         self.action_space = self._emulator.single_action_space
@@ -103,7 +122,7 @@ class ArcadeGame(gymnasium.Env):
         """A new game; the seed decides its no-ops and its sticky frames."""
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
-        if drawn >= 2**31:                                      # the emulator takes 31 bits
+        if drawn >= 2**31:  # the emulator takes 31 bits
             drawn = int(np.random.SeedSequence(drawn).generate_state(1)[0] >> 1)
         image, info = self._emulator.reset(seed=np.array([drawn]))
         self._frames, self._over = int(info["episode_frame_number"][0]), False
@@ -117,8 +136,13 @@ class ArcadeGame(gymnasium.Env):
         played, self._frames = frames - self._frames, frames
         ended, cut = bool(terminated[0]), bool(truncated[0])
         self._over = ended or cut
-        return (self._observation(image), float(reward[0]), ended, cut and not ended,
-                {"env_steps": played, "lives": int(info["lives"][0])})
+        return (
+            self._observation(image),
+            float(reward[0]),
+            ended,
+            cut and not ended,
+            {"env_steps": played, "lives": int(info["lives"][0])},
+        )
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present image in colour or grey, uint8 [64, 64, C]."""

@@ -65,8 +65,10 @@ def suites() -> dict[str, Suite]:
     known = {suite.name: suite for suite in BUILT_IN}
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         if point.name in known:
-            raise ValueError(f"suite name {point.name!r} of entry point {point.value!r} is taken by "
-                             f"{known[point.name].module}; rename the entry point")
+            raise ValueError(
+                f"suite name {point.name!r} of entry point {point.value!r} is taken by "
+                f"{known[point.name].module}; rename the entry point"
+            )
         package = point.dist.name if point.dist else "an unknown package"
         known[point.name] = Suite(name=point.name, module=point.value, origin=package)
     return known

@@ -34,6 +34,7 @@ def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **o
     steps    decisions played per episode, some six episodes; more only where two seeds look alike for that long
     options  of `catalog.make`, where the task is a name; then the time limit is tested too
     """
+
     def make() -> gymnasium.Env:
         return catalog.make(task, **options) if isinstance(task, str) else task()
 
@@ -51,16 +52,17 @@ def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **o
             problems.append(f"reset(seed={SEEDS[0]}) after other episodes gives another episode than the first time")
         deterministic = bool((first.unwrapped.metadata or {}).get("deterministic"))
         if not deterministic and other == reference and _same_for_long(first, steps):
-            problems.append(f"seeds {SEEDS[0]} and {SEEDS[1]} give the same episode; use the seed, or say "
-                            'metadata["deterministic"] = True')
+            problems.append(
+                f'seeds {SEEDS[0]} and {SEEDS[1]} give the same episode; use the seed, or say metadata["deterministic"] = True'
+            )
     finally:
         first.close()
-        first.close()                                   # closing twice is allowed
+        first.close()  # closing twice is allowed
     second = make()
     try:
         second.reset(seed=SEEDS[1])
         second.step(_actions(second.action_space, SEEDS[1], 1)[0])
-        fresh, _ = _episode(second, SEEDS[0], steps)    # from the middle of another episode
+        fresh, _ = _episode(second, SEEDS[0], steps)  # from the middle of another episode
         if fresh != reference:
             problems.append(f"reset(seed={SEEDS[0]}) gives another episode in a second environment")
     finally:
@@ -160,8 +162,10 @@ def _observation(space: spaces.Space, observation: Mapping[str, np.ndarray]) -> 
     for key, part in space.spaces.items():
         value = observation[key]
         if not isinstance(value, np.ndarray) or value.dtype != part.dtype or value.shape != part.shape:
-            problems.append(f"observation {key!r} is {part.dtype} {part.shape}, not "
-                            f"{getattr(value, 'dtype', type(value).__name__)} {getattr(value, 'shape', '')}")
+            problems.append(
+                f"observation {key!r} is {part.dtype} {part.shape}, not "
+                f"{getattr(value, 'dtype', type(value).__name__)} {getattr(value, 'shape', '')}"
+            )
         elif not part.contains(value):
             problems.append(f"observation {key!r} lies outside its space or is not finite")
     return problems
@@ -173,7 +177,7 @@ def _memory(kept: list[Mapping[str, np.ndarray]], copies: list[Mapping[str, np.n
         for key in then:
             if not np.array_equal(now[key], then[key]):
                 return [f"observation {key!r} of step {index} changed later: it does not own its memory"]
-            if any(np.shares_memory(now[key], later[key]) for later in kept[index + 1:]):
+            if any(np.shares_memory(now[key], later[key]) for later in kept[index + 1 :]):
                 return [f"observation {key!r} of step {index} shares memory with a later one"]
             if not now[key].flags.writeable:
                 return [f"observation {key!r} is read-only: it does not own its memory"]

@@ -41,8 +41,11 @@ _DM_CONTROL_DOMAIN = {"cup": "ball_in_cup"}
 _CAMERA = {"quadruped": 2}
 
 TASKS = tuple(f"dmc_{domain}_{task}" for domain, tasks in _DOMAINS.items() for task in tasks)
-ALIASES = {"dmc_ball_in_cup_catch": "dmc_cup_catch", "ball_in_cup_catch": "dmc_cup_catch",
-           **{name.removeprefix("dmc_"): name for name in TASKS}}
+ALIASES = {
+    "dmc_ball_in_cup_catch": "dmc_cup_catch",
+    "ball_in_cup_catch": "dmc_cup_catch",
+    **{name.removeprefix("dmc_"): name for name in TASKS},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ class ControlTask(gymnasium.Env):
         # The limit is counted here, so dm_control's own (1,000 control steps) is out of the way.
         self._environment = suite.load(_DM_CONTROL_DOMAIN.get(domain, domain), name, task_kwargs={"time_limit": float("inf")})
         self.physics = self._environment.physics
-        if options.look == "fast":                              # read once, when the first frame makes the GL context
+        if options.look == "fast":  # read once, when the first frame makes the GL context
             self.physics.model.vis.quality.shadowsize = 0
             self.physics.model.vis.quality.offsamples = 0
         self._camera_id = _CAMERA.get(domain, 0) if options.camera is None else options.camera
@@ -104,7 +107,7 @@ class ControlTask(gymnasium.Env):
         if seed is not None:
             # Every task draws from this one generator, and resets the whole of the simulator's state.
             words = seed if seed < 2**32 else np.random.SeedSequence(seed).generate_state(8)
-            self._environment.task._random = np.random.RandomState(words)   # dm_control's own kind
+            self._environment.task._random = np.random.RandomState(words)  # dm_control's own kind
         self._environment.reset()
         self.env_steps = 0
         return self._observation(), {"env_steps": 0}
@@ -187,9 +190,11 @@ def _dm_control_suite() -> Any:
     _choose_renderer()
     try:
         from dm_control import suite
-    except (ImportError, AttributeError, RuntimeError) as error:    # PyOpenGL fails with an AttributeError without libEGL
-        raise ValueError(f"dm_control does not start with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
-                         f"({' '.join(str(error).split())}): {INSTALL_EGL}") from error
+    except (ImportError, AttributeError, RuntimeError) as error:  # PyOpenGL fails with an AttributeError without libEGL
+        raise ValueError(
+            f"dm_control does not start with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
+            f"({' '.join(str(error).split())}): {INSTALL_EGL}"
+        ) from error
     return suite
 
 
@@ -199,5 +204,7 @@ def _open_camera(physics: Any, camera_id: int) -> Any:
     try:
         return engine.Camera(physics, IMAGE_SIZE, IMAGE_SIZE, camera_id)
     except RuntimeError as error:
-        raise ValueError(f"no frame can be rendered with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
-                         f"({' '.join(str(error).split())}): {INSTALL_EGL}") from error
+        raise ValueError(
+            f"no frame can be rendered with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
+            f"({' '.join(str(error).split())}): {INSTALL_EGL}"
+        ) from error

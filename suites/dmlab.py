@@ -29,15 +29,15 @@ ALIASES = dict.fromkeys(("rooms_collect_good_objects_train", "dmlab_rooms_collec
 TURN = 20
 ACTIONS = (
     # turn, tilt, strafe, move, fire, jump, crouch
-    (0, 0, 0, 1, 0, 0, 0),          # forward
-    (0, 0, 0, -1, 0, 0, 0),         # backward
-    (0, 0, -1, 0, 0, 0, 0),         # strafe left
-    (0, 0, 1, 0, 0, 0, 0),          # strafe right
-    (-TURN, 0, 0, 0, 0, 0, 0),      # turn left
-    (TURN, 0, 0, 0, 0, 0, 0),       # turn right
-    (-TURN, 0, 0, 1, 0, 0, 0),      # forward and left
-    (TURN, 0, 0, 1, 0, 0, 0),       # forward and right
-    (0, 0, 0, 0, 1, 0, 0),          # fire
+    (0, 0, 0, 1, 0, 0, 0),  # forward
+    (0, 0, 0, -1, 0, 0, 0),  # backward
+    (0, 0, -1, 0, 0, 0, 0),  # strafe left
+    (0, 0, 1, 0, 0, 0, 0),  # strafe right
+    (-TURN, 0, 0, 0, 0, 0, 0),  # turn left
+    (TURN, 0, 0, 0, 0, 0, 0),  # turn right
+    (-TURN, 0, 0, 1, 0, 0, 0),  # forward and left
+    (TURN, 0, 0, 1, 0, 0, 0),  # forward and right
+    (0, 0, 0, 0, 1, 0, 0),  # fire
 )
 
 
@@ -77,15 +77,19 @@ class LabLevel(gymnasium.Env):
 
         level = task.removeprefix("dmlab:") if task.startswith("dmlab:") else LEVEL_FOLDER + task.removeprefix("dmlab_")
         self.options = options
-        self._lab = deepmind_lab.Lab(level, ["RGB_INTERLEAVED"], renderer=options.renderer,
-                                     config={"width": str(IMAGE_SIZE), "height": str(IMAGE_SIZE), "logLevel": "WARN"})
+        self._lab = deepmind_lab.Lab(
+            level,
+            ["RGB_INTERLEAVED"],
+            renderer=options.renderer,
+            config={"width": str(IMAGE_SIZE), "height": str(IMAGE_SIZE), "logLevel": "WARN"},
+        )
         self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)})
         self.action_space = spaces.Discrete(len(ACTIONS))
         self.env_steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
         super().reset(seed=seed)
-        drawn = int(self.np_random.integers(2**31)) if seed is None or seed >= 2**31 else seed   # the simulator takes 31 bits
+        drawn = int(self.np_random.integers(2**31)) if seed is None or seed >= 2**31 else seed  # the simulator takes 31 bits
         self._lab.reset(seed=drawn)
         self.env_steps = 0
         return self._observation(), {"env_steps": 0}

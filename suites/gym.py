@@ -77,8 +77,13 @@ class GymnasiumTask(gymnasium.Env):
             observation, earned, terminated, truncated, info = self.inner.step(translated)
             reward += float(earned)
             played += 1
-        return (self._observation(observation), reward, bool(terminated), bool(truncated and not terminated),
-                {**info, "env_steps": played})
+        return (
+            self._observation(observation),
+            reward,
+            bool(terminated),
+            bool(truncated and not terminated),
+            {**info, "env_steps": played},
+        )
 
     def render(self) -> Any:
         return self.inner.render()
@@ -115,7 +120,7 @@ def make(task: str, options: Options) -> GymnasiumTask:
 def _specification(name: str) -> Any:
     try:
         return gymnasium.spec(name)
-    except (gymnasium.error.Error, ImportError) as error:       # an unknown name, version or module, each with a hint
+    except (gymnasium.error.Error, ImportError) as error:  # an unknown name, version or module, each with a hint
         raise ValueError(f"Gymnasium has no environment {name!r}: {' '.join(str(error).split())}") from error
 
 
@@ -140,8 +145,11 @@ def _rendered(environment: gymnasium.Env) -> Any:
 
 def _is_image(part: spaces.Space) -> bool:
     shape = part.shape or ()
-    return isinstance(part, spaces.Box) and part.dtype == np.uint8 and (
-        len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3)))
+    return (
+        isinstance(part, spaces.Box)
+        and part.dtype == np.uint8
+        and (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3)))
+    )
 
 
 def _channels(part: spaces.Space) -> int:

@@ -69,8 +69,10 @@ class Probe(gymnasium.Env):
         self._show_pixels = self.pixels if options.pixels is None else options.pixels
         self.action_space = spaces.Discrete(2) if options.discrete else spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.observation_space = spaces.Dict(
-            {"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)} if self._show_pixels else
-            {"vector": spaces.Box(-np.inf, np.inf, (self.view_size,), np.float32)})
+            {"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)}
+            if self._show_pixels
+            else {"vector": spaces.Box(-np.inf, np.inf, (self.view_size,), np.float32)}
+        )
 
     # What a probe is.
 
@@ -317,7 +319,7 @@ class Count(Probe):
         steps, decisions, action, *digits = self.view()
         words = np.asarray([steps, decisions, (action + 1) * 256, *digits]).astype("<u2")
         image = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
-        image[0, :2 * len(words), 0] = words.view(np.uint8)
+        image[0, : 2 * len(words), 0] = words.view(np.uint8)
         return {"image": image}
 
     @property
@@ -335,14 +337,20 @@ def decode(observation: dict[str, np.ndarray]) -> Counted:
         numbers = [float(value) for value in observation["vector"]]
         steps, decisions, action, digits = *numbers[:3], numbers[3:]
     else:
-        words = observation["image"][0, :2 * Count.view_size, 0].copy().view("<u2").tolist()
+        words = observation["image"][0, : 2 * Count.view_size, 0].copy().view("<u2").tolist()
         steps, decisions, action, digits = words[0], words[1], words[2] / 256 - 1, words[3:]
     seed = sum(int(digit) * Count._DIGIT**k for k, digit in enumerate(digits))
     return Counted(env_steps=int(steps), decisions=int(decisions), action=action, seed=seed)
 
 
-PROBES: dict[str, type[Probe]] = {"probe_one_step": OneStep, "probe_two_step": TwoStep, "probe_action": FollowSide,
-                                  "probe_terminal": Trap, "probe_beyond": Beyond, "probe_count": Count}
+PROBES: dict[str, type[Probe]] = {
+    "probe_one_step": OneStep,
+    "probe_two_step": TwoStep,
+    "probe_action": FollowSide,
+    "probe_terminal": Trap,
+    "probe_beyond": Beyond,
+    "probe_count": Count,
+}
 TASKS = tuple(PROBES)
 ALIASES: dict[str, str] = {}
 

@@ -115,8 +115,12 @@ class Lanes:
         rows = self._team.rows
         chosen = np.zeros(self.count, bool)
         chosen[asked] = True
-        return Stepped({key: value.copy() for key, value in rows.observation.items()}, np.where(chosen, rows.reward, 0.0),
-                       chosen & rows.terminated, chosen & rows.truncated)
+        return Stepped(
+            {key: value.copy() for key, value in rows.observation.items()},
+            np.where(chosen, rows.reward, 0.0),
+            chosen & rows.terminated,
+            chosen & rows.truncated,
+        )
 
     def close(self) -> None:
         """Closes every environment and ends the workers; closing twice is allowed."""
@@ -130,11 +134,18 @@ class Lanes:
 class _Rows:
     """One row a lane of everything that passes between lanes and their caller, in plain or in shared memory."""
 
-    def __init__(self, count: int, observation_space: spaces.Dict, action_space: spaces.Space,
-                 allocate: Callable[[tuple[int, ...], Any], np.ndarray]) -> None:
-        self.observation = {key: allocate((count, *part.shape), part.dtype)   # type: ignore[misc]
-                            for key, part in observation_space.spaces.items()}
-        self.action = allocate((count, *action_space.shape), action_space.dtype)   # type: ignore[misc]
+    def __init__(
+        self,
+        count: int,
+        observation_space: spaces.Dict,
+        action_space: spaces.Space,
+        allocate: Callable[[tuple[int, ...], Any], np.ndarray],
+    ) -> None:
+        self.observation = {
+            key: allocate((count, *part.shape), part.dtype)  # type: ignore[misc]
+            for key, part in observation_space.spaces.items()
+        }
+        self.action = allocate((count, *action_space.shape), action_space.dtype)  # type: ignore[misc]
         self.reward = allocate((count,), np.float64)
         self.terminated = allocate((count,), bool)
         self.truncated = allocate((count,), bool)
@@ -191,7 +202,7 @@ class _Team:
         self._processes: list[Any] = []
         self._asked: list[int] = []
         self._dismiss = weakref.finalize(self, _dismiss, self._pipes, self._processes)
-        context = multiprocessing.get_context("spawn")          # a fork would share the parent's GL and torch threads
+        context = multiprocessing.get_context("spawn")  # a fork would share the parent's GL and torch threads
         for lanes in self._lanes:
             ours, theirs = context.Pipe()
             # Not daemonic: those get SIGTERM at exit, which a worker ignores; the closing of its pipe is what ends it.
@@ -248,8 +259,10 @@ class _Team:
         process.join(LEAVE_SECONDS)
         code = process.exitcode
         self.close()
-        return WorkerFault(f"worker {worker} of {len(self._lanes)} (lanes {self._lanes[worker]}) ended with exit code {code}"
-                           f"{' (killed; was memory short?)' if code == -signal.SIGKILL else ''}; the run can be resumed")
+        return WorkerFault(
+            f"worker {worker} of {len(self._lanes)} (lanes {self._lanes[worker]}) ended with exit code {code}"
+            f"{' (killed; was memory short?)' if code == -signal.SIGKILL else ''}; the run can be resumed"
+        )
 
     def close(self) -> None:
         self._dismiss()
@@ -260,7 +273,7 @@ def _dismiss(pipes: list[Connection], processes: list[Any]) -> None:
         pipe.close()
     for process in processes:
         process.join(LEAVE_SECONDS)
-        if process.is_alive():                                  # stuck inside a simulator
+        if process.is_alive():  # stuck inside a simulator
             process.kill()
             process.join()
 

@@ -18,24 +18,52 @@ from pathlib import Path
 from probe_runs import DMC, PROBE, register, request
 
 from protocols import catalog
-from protocols.launch import run_cohort
+from protocols.running.launch import run_cohort
 
 DREAMER = {
-    "stoch": 4, "deter": 8, "model_hidden": 8, "depth": 2, "hidden": 8, "horizon": 3, "batch_sequences": 2, "batch_length": 4,
-    "prefill_env_steps": 100, "pretrain_updates": 2, "update_every_env_steps": 20, "updates": 1}
+    "stoch": 4,
+    "deter": 8,
+    "model_hidden": 8,
+    "depth": 2,
+    "hidden": 8,
+    "horizon": 3,
+    "batch_sequences": 2,
+    "batch_length": 4,
+    "prefill_env_steps": 100,
+    "pretrain_updates": 2,
+    "update_every_env_steps": 20,
+    "updates": 1,
+}
 
 CASES = {
     "tally on a probe": {"protocol": replace(PROBE, env_steps=1600, evaluate_every_env_steps=100), "agent": "tally"},
     "dreamer on dmc": {
         "protocol": replace(DMC, env_steps=400, evaluate_every_env_steps=100, evaluate_episodes=1, time_limit_env_steps=60),
-        "agent": "dreamer", "seeds": (0,), "overrides": DREAMER},
+        "agent": "dreamer",
+        "seeds": (0,),
+        "overrides": DREAMER,
+    },
     # Sticky actions and no-ops, as in the 55 games: an emulator that nobody could restore, only play again from its seed.
     "dreamer on atari": {
         "protocol": replace(
-            PROBE, id="tiny-atari@1", tasks=("atari_breakout",), suite_options=catalog.find("atari-200m@1").suite_options,
-            action_repeat=4, num_envs=1, env_steps=1200, time_limit_env_steps=400, evaluate_every_env_steps=300,
-            evaluate_episodes=1, final_episodes=0, agent_profile="discrete"),
-        "agent": "dreamer", "seeds": (0,), "overrides": DREAMER}}
+            PROBE,
+            id="tiny-atari@1",
+            tasks=("atari_breakout",),
+            suite_options=catalog.find("atari-200m@1").suite_options,
+            action_repeat=4,
+            num_envs=1,
+            env_steps=1200,
+            time_limit_env_steps=400,
+            evaluate_every_env_steps=300,
+            evaluate_episodes=1,
+            final_episodes=0,
+            agent_profile="discrete",
+        ),
+        "agent": "dreamer",
+        "seeds": (0,),
+        "overrides": DREAMER,
+    },
+}
 """Cohorts by name, as arguments of `probe_runs.request`."""
 
 
@@ -86,12 +114,12 @@ def main(root: Path, case: str, wanted: int, draw: random.Random) -> None:
         folder = root / f"killed-{runs}"
         gone_on += any(path.name not in ("checkpoint-1", "checkpoint-1.tmp") for path in folder.rglob("checkpoint-*"))
         before, pid, status = begun(folder), attempt(folder, case), None
-        if draw.random() < 0.8:      # the others are killed while they start
+        if draw.random() < 0.8:  # the others are killed while they start
             status = wait_until_begun(folder, before, pid)
         if status is None:
             time.sleep(draw.uniform(0, patience) * training_seconds)
             status = ended(pid, now=True)
-        patience *= 1.1      # on a machine that became busy, every attempt would else be killed before it gets anywhere
+        patience *= 1.1  # on a machine that became busy, every attempt would else be killed before it gets anywhere
         if status is None:
             os.kill(pid, signal.SIGKILL)
             status = ended(pid)

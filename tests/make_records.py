@@ -8,14 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from protocols.cadence import episode_seed
+from protocols.records.store import EPISODES, METRICS, Run, append_lines, create_run, write_result
 from protocols.spec import Protocol, RunSpec, digest
-from protocols.store import EPISODES, METRICS, Run, append_lines, create_run, write_result
 
 
-def make_run(root: Path, protocol: Protocol, *, agent: str, task: str, seed: int,
-             scores: Mapping[int, Sequence[float]], final: Sequence[float] = (),
-             status: str | None = "complete", limit_env_steps: int | None = None,
-             overrides: Mapping[str, Any] | None = None, **manifest: Any) -> Run:
+def make_run(
+    root: Path,
+    protocol: Protocol,
+    *,
+    agent: str,
+    task: str,
+    seed: int,
+    scores: Mapping[int, Sequence[float]],
+    final: Sequence[float] = (),
+    status: str | None = "complete",
+    limit_env_steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **manifest: Any,
+) -> Run:
     """One run with these evaluation scores.
 
     scores    env_steps -> scores of the episodes of that evaluation
@@ -23,16 +33,40 @@ def make_run(root: Path, protocol: Protocol, *, agent: str, task: str, seed: int
     status    "complete", "diverged", or None for a run without a result
     manifest  keys over the default manifest, for example commit="..." or packages={...}
     """
-    spec = RunSpec(protocol=protocol.id, digest=digest(protocol), agent=agent, task=task, seed=seed,
-                   overrides=overrides or {}, limit_env_steps=limit_env_steps)
+    spec = RunSpec(
+        protocol=protocol.id,
+        digest=digest(protocol),
+        agent=agent,
+        task=task,
+        seed=seed,
+        overrides=overrides or {},
+        limit_env_steps=limit_env_steps,
+    )
     repeat = protocol.action_repeat_of(task)
     budget = protocol.env_steps if limit_env_steps is None else limit_env_steps
     record = {
-        "schema": 1, "protocol": spec.protocol, "digest": spec.digest, "protocol_data": asdict(protocol),
-        "agent": agent, "label": spec.label, "overrides": dict(spec.overrides), "options": {}, "task": task, "seed": seed,
-        "cohort": [seed], "action_repeat": repeat, "limit_env_steps": limit_env_steps, "created": "2026-11-21T09:00:00+00:00",
-        "commit": "0" * 40, "dirty": False, "packages": dict(protocol.simulators), "python": "3.11.0", "platform": "test",
-        "hardware": {"cpu": "test", "cores": 2, "memory_bytes": 2**33, "gpu": None}, "gl_renderer": "test", "device": "cpu",
+        "schema": 1,
+        "protocol": spec.protocol,
+        "digest": spec.digest,
+        "protocol_data": asdict(protocol),
+        "agent": agent,
+        "label": spec.label,
+        "overrides": dict(spec.overrides),
+        "options": {},
+        "task": task,
+        "seed": seed,
+        "cohort": [seed],
+        "action_repeat": repeat,
+        "limit_env_steps": limit_env_steps,
+        "created": "2026-11-21T09:00:00+00:00",
+        "commit": "0" * 40,
+        "dirty": False,
+        "packages": dict(protocol.simulators),
+        "python": "3.11.0",
+        "platform": "test",
+        "hardware": {"cpu": "test", "cores": 2, "memory_bytes": 2**33, "gpu": None},
+        "gl_renderer": "test",
+        "device": "cpu",
         "command": "test",
     }
     run = create_run(root, {**record, **manifest})
@@ -40,19 +74,46 @@ def make_run(root: Path, protocol: Protocol, *, agent: str, task: str, seed: int
     if final:
         every.append((budget, final, True))
     lines = [
-        {"env_steps": steps, "agent_steps": steps // repeat, "gradient_steps": steps // 10, "checkpoint": index,
-         "episode": episode, "env_seed": own_seed(protocol, seed, index, episode, is_final), "score": float(score),
-         "length": protocol.time_limit_env_steps // repeat, "seconds": 1.0, "final": is_final}
-        for index, (steps, values, is_final) in enumerate(every) for episode, score in enumerate(values)
+        {
+            "env_steps": steps,
+            "agent_steps": steps // repeat,
+            "gradient_steps": steps // 10,
+            "checkpoint": index,
+            "episode": episode,
+            "env_seed": own_seed(protocol, seed, index, episode, is_final),
+            "score": float(score),
+            "length": protocol.time_limit_env_steps // repeat,
+            "seconds": 1.0,
+            "final": is_final,
+        }
+        for index, (steps, values, is_final) in enumerate(every)
+        for episode, score in enumerate(values)
     ]
     append_lines(run.folder / EPISODES, lines)
-    append_lines(run.folder / METRICS, [
-        {"env_steps": steps, "agent_steps": steps // repeat, "gradient_steps": steps // 10, "seconds": steps / 100.0,
-         "env_steps_per_second": 100.0} for steps in sorted(scores)])
+    append_lines(
+        run.folder / METRICS,
+        [
+            {
+                "env_steps": steps,
+                "agent_steps": steps // repeat,
+                "gradient_steps": steps // 10,
+                "seconds": steps / 100.0,
+                "env_steps_per_second": 100.0,
+            }
+            for steps in sorted(scores)
+        ],
+    )
     if status is not None:
         last = max(scores, default=0)
-        write_result(run, status=status, env_steps=last, agent_steps=last // repeat, gradient_steps=last // 10,  # type: ignore[arg-type]
-                     wall_seconds=last / 100.0, device_seconds=last / 100.0)
+        write_result(
+            run,
+            status=status,
+            env_steps=last,
+            agent_steps=last // repeat,
+            gradient_steps=last // 10,  # type: ignore[arg-type]
+            wall_seconds=last / 100.0,
+            device_seconds=last / 100.0,
+        )
     return run
 
 

@@ -13,19 +13,44 @@ from typing import Any
 from agents import catalog as agent_catalog
 from agents.catalog import AgentEntry
 from protocols import catalog
-from protocols.grid import Grid
-from protocols.launch import CohortRequest
+from protocols.running.grid import Grid
+from protocols.running.launch import CohortRequest
 from protocols.spec import Protocol, ScoreRule
 
 PROBE = Protocol(
-    id="probe@1", title="", purpose="", source="", choices=(), tasks=("probe_count", "probe_terminal"), action_repeat=2,
-    env_steps=800, time_limit_env_steps=9, num_envs=2, seeds=(0, 1), evaluate_every_env_steps=200, evaluate_episodes=3,
-    final_episodes=4, score_rule=ScoreRule(kind="window", window_env_steps=300), normalization="none", margin=0.1,
-    simulators={})
+    id="probe@1",
+    title="",
+    purpose="",
+    source="",
+    choices=(),
+    tasks=("probe_count", "probe_terminal"),
+    action_repeat=2,
+    env_steps=800,
+    time_limit_env_steps=9,
+    num_envs=2,
+    seeds=(0, 1),
+    evaluate_every_env_steps=200,
+    evaluate_episodes=3,
+    final_episodes=4,
+    score_rule=ScoreRule(kind="window", window_env_steps=300),
+    normalization="none",
+    margin=0.1,
+    simulators={},
+)
 
 DMC = replace(
-    PROBE, id="tiny-dmc@1", tasks=("dmc_cartpole_balance",), suite_options={"look": "fast"}, action_repeat=4, env_steps=600,
-    time_limit_env_steps=120, num_envs=1, evaluate_every_env_steps=200, evaluate_episodes=2, final_episodes=0)
+    PROBE,
+    id="tiny-dmc@1",
+    tasks=("dmc_cartpole_balance",),
+    suite_options={"look": "fast"},
+    action_repeat=4,
+    env_steps=600,
+    time_limit_env_steps=120,
+    num_envs=1,
+    evaluate_every_env_steps=200,
+    evaluate_episodes=2,
+    final_episodes=0,
+)
 
 TIMES = ("seconds", "env_steps_per_second")
 
@@ -37,21 +62,35 @@ def register() -> None:
         agent_catalog.BUILT_IN = (*agent_catalog.BUILT_IN, AgentEntry(name="tally", summary="for tests", recipe="tally_agent"))
 
 
-def request(root: Path, *, protocol: Protocol = PROBE, agent: str = "tally", task: str | None = None,
-            seeds: tuple[int, ...] = (0, 1), limit: int | None = None, **more: Any) -> CohortRequest:
+def request(
+    root: Path,
+    *,
+    protocol: Protocol = PROBE,
+    agent: str = "tally",
+    task: str | None = None,
+    seeds: tuple[int, ...] = (0, 1),
+    limit: int | None = None,
+    **more: Any,
+) -> CohortRequest:
     overrides = more.pop("overrides", {})
     task = task or protocol.tasks[0]
-    grid = Grid(root=root, protocol=protocol, agents=(agent,), tasks=(task,), seeds=seeds, overrides=overrides,
-                limit_env_steps=limit)
+    grid = Grid(
+        root=root, protocol=protocol, agents=(agent,), tasks=(task,), seeds=seeds, overrides=overrides, limit_env_steps=limit
+    )
     chosen = {"film": False, "command": "again", **more}
     return CohortRequest(grid=grid, agent=agent, task=task, seeds=seeds, workers=0, **chosen)
 
 
 def records(root: Path) -> dict[str, list[dict[str, Any]]]:
     """Every line of every episode and metrics file below `root`, without the fields that are times."""
-    return {str(path.relative_to(root)): [{key: value for key, value in json.loads(line).items() if key not in TIMES}
-                                          for line in path.read_text().splitlines()]
-            for name in ("episodes.jsonl", "metrics.jsonl") for path in sorted(root.rglob(name))}
+    return {
+        str(path.relative_to(root)): [
+            {key: value for key, value in json.loads(line).items() if key not in TIMES}
+            for line in path.read_text().splitlines()
+        ]
+        for name in ("episodes.jsonl", "metrics.jsonl")
+        for path in sorted(root.rglob(name))
+    }
 
 
 def learned(root: Path) -> dict[str, str]:

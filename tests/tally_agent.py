@@ -31,7 +31,7 @@ PROFILES = {"paper": Options(), "quick": Options()}
 
 
 class Carry(NamedTuple):
-    memory: np.ndarray      # [S, E]
+    memory: np.ndarray  # [S, E]
     stream: int
     position: int
 
@@ -64,8 +64,12 @@ class Tally:
         memory = np.where(step.is_first, 0.0, carry.memory) * 0.5 + np.sin(seen)
         action = np.tanh(self.weights[:, None] * memory[..., None])
         if explore:
-            noise = np.stack([np.random.default_rng((seed, carry.stream, carry.position)).normal(size=action.shape[1:])
-                              for seed in self.context.seeds])
+            noise = np.stack(
+                [
+                    np.random.default_rng((seed, carry.stream, carry.position)).normal(size=action.shape[1:])
+                    for seed in self.context.seeds
+                ]
+            )
             action = np.clip(action + 0.3 * noise, -1, 1)
         return action.astype(np.float32), Carry(memory, carry.stream, carry.position + 1)
 
@@ -100,10 +104,20 @@ class Tally:
 
     def save(self, folders: Sequence[Path], carry: Carry) -> None:
         for s, folder in enumerate(folders):
-            (folder / "tally.json").write_text(json.dumps({
-                "weights": self.weights[s].tolist(), "gradient_steps": self.gradient_steps, "rows": self.rows[s],
-                "memory": carry.memory[s].tolist(), "stream": carry.stream, "position": carry.position,
-                "gone": bool(self.gone[s]), "sums": [float(sums[s]) for sums in self.sums]}))
+            (folder / "tally.json").write_text(
+                json.dumps(
+                    {
+                        "weights": self.weights[s].tolist(),
+                        "gradient_steps": self.gradient_steps,
+                        "rows": self.rows[s],
+                        "memory": carry.memory[s].tolist(),
+                        "stream": carry.stream,
+                        "position": carry.position,
+                        "gone": bool(self.gone[s]),
+                        "sums": [float(sums[s]) for sums in self.sums],
+                    }
+                )
+            )
 
     def load(self, folders: Sequence[Path]) -> Carry:
         held = [json.loads((folder / "tally.json").read_text()) for folder in folders]

@@ -13,7 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("agents", "suites", "protocols", "analysis")
 SIMULATORS = {"dm_control", "mujoco", "ale_py", "deepmind_lab"}
-TORCH_FREE_AGENT_MODULES = ("agents.api", "agents.catalog", "agents.per_seed", "agents.conformance", "agents.random_policy")
+TORCH_FREE_AGENT_MODULES = (
+    "agents.api",
+    "agents.catalog",
+    "agents.per_seed",
+    "agents.conformance",
+    "agents.recipes.random",
+)
 
 
 def name_of(path: Path) -> str:
@@ -49,8 +55,13 @@ def within(name: str, *roots: str) -> bool:
 
 def violations(module_root: str, allowed: tuple[str, ...]) -> list[str]:
     """Imports of project packages from below `module_root` that are not in `allowed`."""
-    return [f"{module} imports {name}" for module, names in IMPORTS.items() if within(module, module_root)
-            for name in sorted(names) if within(name, *PACKAGES) and not within(name, *allowed)]
+    return [
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        if within(module, module_root)
+        for name in sorted(names)
+        if within(name, *PACKAGES) and not within(name, *allowed)
+    ]
 
 
 def test_agents_know_no_other_package():
@@ -67,7 +78,7 @@ def test_protocols_know_the_catalogs_and_the_agent_contract_only():
 
 
 def test_analysis_reads_records_through_the_protocol_package_only():
-    allowed = ("analysis", "protocols.spec", "protocols.catalog", "protocols.store", "protocols.validate")
+    allowed = ("analysis", "protocols.spec", "protocols.catalog", "protocols.records.store", "protocols.records.validate")
     assert violations("analysis", allowed) == []
 
 
@@ -81,21 +92,52 @@ def test_simulators_live_in_suites():
     assert [module for module in sorted(users) if not within(module, "suites")] == []
 
 
-def test_recipes_never_import_each_other_and_behaviours_do_not_know_each_other():
-    recipes = ("agents.dreamer", "agents.no_value", "agents.planet", "agents.planet_icml", "agents.sac", "agents.random_policy")
-    behaviors = ("agents.behaviors.actor_critic", "agents.behaviors.actor_only", "agents.behaviors.cem",
-                 "agents.behaviors.soft_actor_critic")
-    wrong = [f"{module} imports {name}" for group in (recipes, behaviors) for module in group
-             for name in IMPORTS.get(module, ())
-             if name in group and name != module]
+def recipe_modules() -> set[str]:
+    from agents import catalog
+
+    return {entry.recipe for entry in catalog.BUILT_IN}
+
+
+def behavior_modules() -> set[str]:
+    """Modules of agents/behaviors that define a behaviour: a class with a method `losses`."""
+    return {
+        module
+        for module, path in MODULES.items()
+        if within(module, "agents.behaviors") and module != "agents.behaviors.api"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(getattr(item, "name", "") == "losses" for item in node.body)
+    }
+
+
+@pytest.mark.parametrize("group", [recipe_modules, behavior_modules])
+def test_recipes_never_import_each_other_and_behaviours_do_not_know_each_other(group):
+    members = group()
+    assert len(members) >= 4 and members <= MODULES.keys()
+    assert [f"{m} imports {n}" for m in sorted(members) for n in sorted(IMPORTS[m]) if n in members and n != m] == []
+
+
+AGENT_ROOMS = {
+    "agents.models": ("agents.models",),
+    "agents.behaviors": ("agents.behaviors", "agents.models"),
+    "agents.learning": ("agents.learning", "agents.behaviors", "agents.models", "agents.api"),
+}
+"""Which rooms of `agents` may know which; recipes may know all of them."""
+
+
+@pytest.mark.parametrize("room", AGENT_ROOMS)
+def test_inside_agents_the_arrows_point_from_recipes_to_models(room):
+    members = [module for module in MODULES if within(module, room)]
+    assert len(members) > 3
+    wrong = [
+        f"{m} imports {n}" for m in members for n in IMPORTS[m] if within(n, "agents") and not within(n, *AGENT_ROOMS[room])
+    ]
     assert wrong == []
 
 
-def test_the_world_model_knows_no_behaviour_and_only_the_learner_lifts():
-    assert [f"{m} imports {n}" for m in MODULES if within(m, "agents.models") for n in IMPORTS[m]
-            if within(n, "agents") and not within(n, "agents.models")] == []
-    lifting = [module for module, path in MODULES.items() if "vmap(" in path.read_text() and within(module, "agents")]
-    assert lifting in ([], ["agents.learner"])
+def test_only_one_module_lifts_over_seeds():
+    assert [m for m, path in MODULES.items() if "vmap(" in path.read_text() and within(m, "agents")] == [
+        "agents.learning.learner"
+    ]
 
 
 def test_there_are_no_import_cycles():
@@ -109,9 +151,11 @@ def test_there_are_no_import_cycles():
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "agents"], ["list", "protocols"], ["status", "--help"]])
 def test_light_commands_import_no_heavy_library(arguments):
     heavy = ["torch", "rliable", "pandas", "matplotlib", "scipy", *sorted(SIMULATORS)]
-    code = (f"import sys; sys.argv = ['dreamer-bench', *{arguments!r}]\nimport dreamer_bench\n"
-            "try: dreamer_bench.main()\nexcept SystemExit as stop: code = stop.code\n"
-            f"print('HEAVY', [name for name in {heavy!r} if name in sys.modules], code)")
+    code = (
+        f"import sys; sys.argv = ['dreamer-bench', *{arguments!r}]\nimport dreamer_bench\n"
+        "try: dreamer_bench.main()\nexcept SystemExit as stop: code = stop.code\n"
+        f"print('HEAVY', [name for name in {heavy!r} if name in sys.modules], code)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1:] == ["HEAVY [] 0"], done.stdout + done.stderr
 

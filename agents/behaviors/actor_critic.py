@@ -21,7 +21,7 @@ from agents.models.world_model import Observed
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCritic:
-    """Settings with the paper's values; sources in agents/dreamer.py.
+    """Settings with the paper's values; sources in agents/recipes/dreamer.py.
 
     entropy  weight of the actor's entropy in its loss: 0 in Dreamer, a term of DreamerV2 (Hafner et al. 2021, eq. 6)
     """
@@ -53,8 +53,10 @@ class ActorCritic:
         return {}
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
-        return {"actor": MLP(sizes.features, self.policy.raw_size(sizes.action), layers=self.actor_layers, hidden=self.hidden),
-                "value": Scalar(sizes.features, layers=self.value_layers, hidden=self.hidden)}
+        return {
+            "actor": MLP(sizes.features, self.policy.raw_size(sizes.action), layers=self.actor_layers, hidden=self.hidden),
+            "value": Scalar(sizes.features, layers=self.value_layers, hidden=self.hidden),
+        }
 
     def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
         return (self.policy.explore_noise if explore else self.policy.evaluate_noise)(sizes.action, num_envs)
@@ -65,19 +67,24 @@ class ActorCritic:
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         starts = sizes.starts(length, sequences)
-        return {"latent": sizes.latent.over(self.horizon, starts),
-                "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts)}
+        return {
+            "latent": sizes.latent.over(self.horizon, starts),
+            "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts),
+        }
 
     def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
         """
-            start     s0 (posterior, detached)       left out
-            imagined  s1   s2   …   s[H-1]   s[H]    r, d, v of each; v[H] only bootstraps
-            returns   G1   G2   …   G[H-1]
+        start     s0 (posterior, detached)       left out
+        imagined  s1   s2   …   s[H-1]   s[H]    r, d, v of each; v[H] only bootstraps
+        returns   G1   G2   …   G[H-1]
         """
         model = parts.world_model
-        dream = model.imagine(model.starts(observed.posterior),
-                              lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
-                              noise["latent"], noise["policy"])
+        dream = model.imagine(
+            model.starts(observed.posterior),
+            lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
+            noise["latent"],
+            noise["policy"],
+        )
         value = parts.value(dream.features)
         discount = model.discount(dream.features)
         returns = lambda_return(model.reward(dream.features), discount, value, self.lambda_)
@@ -89,6 +96,10 @@ class ActorCritic:
             # Of the actions taken in s1..s[H-1], the states whose returns count.
             entropy = self.policy.entropy(parts.actor(dream.features[:-1].detach()), noise["policy"][1:])
             actor_loss = actor_loss - self.entropy * (weight * entropy).mean()
-        metrics = {"actor_loss": actor_loss, "value_loss": value_loss, "imagined_return": returns.mean(),
-                   "imagined_value": value.mean()}
+        metrics = {
+            "actor_loss": actor_loss,
+            "value_loss": value_loss,
+            "imagined_return": returns.mean(),
+            "imagined_value": value.mean(),
+        }
         return {"actor": actor_loss, "value": value_loss}, {name: metric.detach() for name, metric in metrics.items()}

@@ -80,15 +80,20 @@ class ActorOnly:
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         starts = sizes.starts(length, sequences)
-        return {"latent": sizes.latent.over(self.horizon, starts),
-                "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts)}
+        return {
+            "latent": sizes.latent.over(self.horizon, starts),
+            "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts),
+        }
 
     def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
         """The actor ascends the mean of G over all imagined states and the batch; its input carries no gradient (spec §6)."""
         model = parts.world_model
-        dream = model.imagine(model.starts(observed.posterior),
-                              lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
-                              noise["latent"], noise["policy"])
+        dream = model.imagine(
+            model.starts(observed.posterior),
+            lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
+            noise["latent"],
+            noise["policy"],
+        )
         reward = model.reward(dream.features)
         discount = torch.ones_like(reward) if self.undiscounted else model.discount(dream.features)
         loss = -rewards_to_go(reward, discount).mean()

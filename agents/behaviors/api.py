@@ -74,6 +74,7 @@ class Parts(nn.Module):
         return function(self, *args)
 
     if TYPE_CHECKING:
+
         def __getattr__(self, name: str) -> Any: ...
 
 

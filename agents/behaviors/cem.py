@@ -114,11 +114,14 @@ class PlannerSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.elites <= self.candidates:
-            raise ValueError(f"the planner keeps between 1 and {self.candidates} (its candidates) plans, not {self.elites}: "
-                             "change elites or candidates")
+            raise ValueError(
+                f"the planner keeps between 1 and {self.candidates} (its candidates) plans, not {self.elites}: "
+                "change elites or candidates"
+            )
         if self.horizon < 1 or self.iterations < 1:
-            raise ValueError("the planner needs a horizon and iterations of at least 1, "
-                             f"not {self.horizon} and {self.iterations}")
+            raise ValueError(
+                f"the planner needs a horizon and iterations of at least 1, not {self.horizon} and {self.iterations}"
+            )
 
 
 class Search(Protocol):

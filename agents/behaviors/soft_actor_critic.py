@@ -83,9 +83,19 @@ def transitions(features: Tensor, batch: Mapping[str, Tensor], gamma: float, bur
     burn_in  first rows that are left out, because the zero state before a sequence makes their features poor
     """
     before, after = slice(burn_in, -1), slice(burn_in + 1, None)
-    return Transitions(*(tensor.flatten(0, 1) for tensor in (
-        features[before], batch["action"][after], batch["reward"][after], gamma * (1.0 - batch["is_terminal"][after]),
-        features[after], 1.0 - batch["is_first"][after])))
+    return Transitions(
+        *(
+            tensor.flatten(0, 1)
+            for tensor in (
+                features[before],
+                batch["action"][after],
+                batch["reward"][after],
+                gamma * (1.0 - batch["is_terminal"][after]),
+                features[after],
+                1.0 - batch["is_first"][after],
+            )
+        )
+    )
 
 
 class Control(Protocol):
@@ -130,11 +140,18 @@ class ContinuousControl:
         alpha = parts.temperature().exp()
         action, log_probability = squashed_sample(parts.actor(data.features), noise[0])
         next_action, next_log_probability = squashed_sample(parts.actor(data.following), noise[1])
-        target = soft_target(data.reward, data.discount, *self._values(parts.slow_critic, data.following, next_action),
-                             next_log_probability, alpha)
-        return (critic_loss(*self._values(parts.critic, data.features, data.action), target, data.weight),
-                actor_loss(*self._values(parts.critic, data.features, action), log_probability, alpha, data.weight),
-                -log_probability)
+        target = soft_target(
+            data.reward,
+            data.discount,
+            *self._values(parts.slow_critic, data.following, next_action),
+            next_log_probability,
+            alpha,
+        )
+        return (
+            critic_loss(*self._values(parts.critic, data.features, data.action), target, data.weight),
+            actor_loss(*self._values(parts.critic, data.features, action), log_probability, alpha, data.weight),
+            -log_probability,
+        )
 
     def _values(self, critic: nn.Module, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         first, second = critic(torch.cat([features, action], -1))
@@ -173,7 +190,7 @@ class DiscreteControl:
 
 @dataclass(frozen=True, kw_only=True)
 class SoftActorCritic:
-    """Settings; their sources are in agents/sac.py.
+    """Settings; their sources are in agents/recipes/sac.py.
 
     repeats       updates per model update
     transitions   drawn with replacement from the batch for one update; 0 takes all of them
@@ -203,9 +220,11 @@ class SoftActorCritic:
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         inputs, outputs = self.control.critic_sizes(sizes.features, sizes.action)
-        return {"actor": MLP(sizes.features, self.control.actor_size(sizes.action), layers=self.layers, hidden=self.hidden),
-                "critic": TwinCritic(inputs, outputs, layers=self.layers, hidden=self.hidden),
-                "temperature": Temperature(self.initial_alpha)}
+        return {
+            "actor": MLP(sizes.features, self.control.actor_size(sizes.action), layers=self.layers, hidden=self.hidden),
+            "critic": TwinCritic(inputs, outputs, layers=self.layers, hidden=self.hidden),
+            "temperature": Temperature(self.initial_alpha),
+        }
 
     def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
         return {"policy": NoiseSpec(self.control.noise, (num_envs, sizes.action))} if explore else {}
@@ -217,8 +236,10 @@ class SoftActorCritic:
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         if length < self.burn_in + 2:
-            raise ValueError(f"a sequence of {length} rows has no transition after a burn-in of {self.burn_in}: "
-                             f"use sequences of at least {self.burn_in + 2} rows or a smaller burn_in")
+            raise ValueError(
+                f"a sequence of {length} rows has no transition after a burn-in of {self.burn_in}: "
+                f"use sequences of at least {self.burn_in + 2} rows or a smaller burn_in"
+            )
         available = (length - 1 - self.burn_in) * sequences
         count = self.transitions or available
         noise = {name: NoiseSpec(self.control.noise, (count, sizes.action)) for name in ("policy", "next_policy")}
@@ -234,7 +255,13 @@ class SoftActorCritic:
         log_alpha = parts.temperature()
         target_entropy = self.control.target_entropy(data.action.shape[-1])
         temperature = temperature_loss(log_alpha, policy_entropy, target_entropy, data.weight)
-        metrics = {"critic_loss": critic, "actor_loss": actor, "alpha": log_alpha.exp(),
-                   "policy_entropy": weighted_mean(policy_entropy, data.weight)}
-        return ({"critic": critic, "actor": actor, "temperature": temperature},
-                {name: metric.detach() for name, metric in metrics.items()})
+        metrics = {
+            "critic_loss": critic,
+            "actor_loss": actor,
+            "alpha": log_alpha.exp(),
+            "policy_entropy": weighted_mean(policy_entropy, data.weight),
+        }
+        return (
+            {"critic": critic, "actor": actor, "temperature": temperature},
+            {name: metric.detach() for name, metric in metrics.items()},
+        )

@@ -39,7 +39,12 @@ def gaussian_statistics(statistics: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def soft_target(
-    reward: Tensor, discount: Tensor, first: Tensor, second: Tensor, log_probability: Tensor, alpha: Tensor,
+    reward: Tensor,
+    discount: Tensor,
+    first: Tensor,
+    second: Tensor,
+    log_probability: Tensor,
+    alpha: Tensor,
 ) -> Tensor:
     """r + γ d (min(Q1', Q2') - α log π'): what both critics of a continuous action learn. All [N]; carries no gradient.
 
@@ -50,7 +55,12 @@ def soft_target(
 
 
 def soft_target_discrete(
-    reward: Tensor, discount: Tensor, first: Tensor, second: Tensor, logits: Tensor, alpha: Tensor,
+    reward: Tensor,
+    discount: Tensor,
+    first: Tensor,
+    second: Tensor,
+    logits: Tensor,
+    alpha: Tensor,
 ) -> Tensor:
     """r + γ d Σ_a π'(a) (min(Q1', Q2')(a) - α log π'(a)): the expectation instead of a draw.
 

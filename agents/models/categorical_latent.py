@@ -37,8 +37,10 @@ class Categorical:
 
     def initial(self, *leading: int, like: Tensor | None = None) -> dict[str, Tensor]:
         device = None if like is None else like.device
-        return {"stoch": torch.zeros(*leading, self.size, device=device),
-                "logits": torch.zeros(*leading, self.groups, self.classes, device=device)}
+        return {
+            "stoch": torch.zeros(*leading, self.size, device=device),
+            "logits": torch.zeros(*leading, self.groups, self.classes, device=device),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,14 @@ class BalancedKL:
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
         return {}
 
-    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
-             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Metrics]:
         towards_posterior = dynamics.divergence(_stopped(posterior), prior).mean()
         towards_prior = dynamics.divergence(posterior, _stopped(prior)).mean()
-        loss = (self.balance * towards_posterior.clamp_min(self.free_nats)
-                + (1.0 - self.balance) * towards_prior.clamp_min(self.free_nats))
+        loss = self.balance * towards_posterior.clamp_min(self.free_nats) + (1.0 - self.balance) * towards_prior.clamp_min(
+            self.free_nats
+        )
         return self.scale * loss, {"kl": towards_prior.detach()}
 
 

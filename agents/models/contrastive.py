@@ -33,8 +33,11 @@ def log_density(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def contrast_states(
-    features: Tensor, mean: Tensor, std: Tensor,
-    sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS, time_shifts: Sequence[int] = TIME_SHIFTS,
+    features: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS,
+    time_shifts: Sequence[int] = TIME_SHIFTS,
 ) -> Tensor:
     """The image is fixed, the states vary: the direction of the original code.
 
@@ -44,21 +47,22 @@ def contrast_states(
 
     Negative, apart from what rounding leaves: the own state (0, 0) is one of the terms.
     """
-    negatives = [
-        log_density(torch.roll(features, (dt, db), (0, 1)), mean, std)
-        for dt in time_shifts for db in sequence_shifts
-    ]
+    negatives = [log_density(torch.roll(features, (dt, db), (0, 1)), mean, std) for dt in time_shifts for db in sequence_shifts]
     return log_density(features, mean, std) - torch.logsumexp(torch.stack(negatives), 0)
 
 
 def contrast_images(
-    features: Tensor, mean: Tensor, std: Tensor,
-    sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS, time_shifts: Sequence[int] = TIME_SHIFTS,
+    features: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS,
+    time_shifts: Sequence[int] = TIME_SHIFTS,
 ) -> Tensor:
     """The state is fixed, the images vary: the direction printed in the paper (eq. 12). Shapes of `contrast_states`."""
     negatives = [
         log_density(features, torch.roll(mean, (dt, db), (0, 1)), torch.roll(std, (dt, db), (0, 1)))
-        for dt in time_shifts for db in sequence_shifts
+        for dt in time_shifts
+        for db in sequence_shifts
     ]
     return log_density(features, mean, std) - torch.logsumexp(torch.stack(negatives), 0)
 
@@ -72,9 +76,20 @@ class Contrastive(nn.Module):
     contrast  `contrast_states` (original code) or `contrast_images` (paper)
     """
 
-    def __init__(self, features: int, embed: int, space: spaces.Dict, *, contrast: Contrast = contrast_states,
-                 sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS, time_shifts: Sequence[int] = TIME_SHIFTS,
-                 layers: int = 3, hidden: int = 400, depth: int = 32, decoder_hidden: int = 400):
+    def __init__(
+        self,
+        features: int,
+        embed: int,
+        space: spaces.Dict,
+        *,
+        contrast: Contrast = contrast_states,
+        sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS,
+        time_shifts: Sequence[int] = TIME_SHIFTS,
+        layers: int = 3,
+        hidden: int = 400,
+        depth: int = 32,
+        decoder_hidden: int = 400,
+    ):
         super().__init__()
         self.contrast, self.sequence_shifts, self.time_shifts = contrast, tuple(sequence_shifts), tuple(time_shifts)
         self.statistics = MLP(embed, 2 * features, layers=layers, hidden=hidden)

@@ -42,13 +42,21 @@ class MeanOnly:
 class StochasticOnly(nn.Module):
     """Stochastic only (SSM): no recurrent path; all memory passes through draws of a Gaussian.
 
-        prior      z' ~ latent(linear(ELU(linear([z, a]))))
-        posterior  z' ~ latent(linear(ELU(linear([prior mean, prior std, embed]))))
-        features   z alone
+    prior      z' ~ latent(linear(ELU(linear([z, a]))))
+    posterior  z' ~ latent(linear(ELU(linear([prior mean, prior std, embed]))))
+    features   z alone
     """
 
-    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 0, hidden: int = 200,
-                 activation: Callable[[Tensor], Tensor] = elu):
+    def __init__(
+        self,
+        *,
+        action: int,
+        embed: int,
+        latent: Latent,
+        deter: int = 0,
+        hidden: int = 200,
+        activation: Callable[[Tensor], Tensor] = elu,
+    ):
         super().__init__()
         self.activation = activation
         self.latent, self.feature_size = latent, latent.size

@@ -43,7 +43,7 @@ class ImageEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [..., 64, 64, C] -> [..., size]."""
         first, *others = self.layers
-        x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)          # channels-last in memory, as convolutions like it
+        x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)  # channels-last in memory, as convolutions like it
         x = conv2d(x, _over_blocks(first.weight), first.bias).relu_()
         for layer in others:
             x = layer(x).relu_()

@@ -154,11 +154,11 @@ def vector_keys(space: spaces.Dict) -> tuple[str, ...]:
 def refuses_observation(space: spaces.Space) -> str | None:
     """Why these networks cannot see such observations, or None."""
     if not isinstance(space, spaces.Dict) or not space.spaces:
-        return f"observations must be a gymnasium Dict with \"image\" or vectors; this one is {space}"
+        return f'observations must be a gymnasium Dict with "image" or vectors; this one is {space}'
     for key, part in space.spaces.items():
         if key == "image":
             if part.dtype != "uint8" or shape(part)[:2] != (IMAGE_SIZE, IMAGE_SIZE) or len(shape(part)) != 3:
-                return f"\"image\" must be uint8 {IMAGE_SIZE}x{IMAGE_SIZE}xC; this one is {part.dtype} {part.shape}"
+                return f'"image" must be uint8 {IMAGE_SIZE}x{IMAGE_SIZE}xC; this one is {part.dtype} {part.shape}'
         elif not isinstance(part, spaces.Box) or len(part.shape) != 1:
             return f"observation {key!r} must be a Box of one axis; this one is {part}"
     return None

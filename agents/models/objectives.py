@@ -27,7 +27,7 @@ Metrics = dict[str, Tensor]
 
 def unit_normal_loss(mean: Tensor, target: Tensor, event_axes: int = 0) -> Tensor:
     """-log N(target; mean, 1), summed over the last `event_axes` axes and averaged over the others: a scalar."""
-    events = math.prod(mean.shape[mean.dim() - event_axes:])
+    events = math.prod(mean.shape[mean.dim() - event_axes :])
     positions = mean.numel() // events
     return mse_loss(mean, target, reduction="sum") * (0.5 / positions) + events * LOG_SQRT_2PI
 
@@ -69,8 +69,9 @@ class Divergence(Protocol):
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
         """What it draws beside the posterior's own noise; the name "latent" is taken."""
 
-    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
-             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Metrics]:
         """A scalar to be minimised, scaled; states lead with [T, B]."""
 
 
@@ -89,8 +90,9 @@ class FreeNats:
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
         return {}
 
-    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
-             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Metrics]:
         divergence = dynamics.divergence(posterior, prior)
         mean = divergence.mean()
         clipped = divergence.clamp_min(self.free_nats).mean() if self.per_position else mean.clamp_min(self.free_nats)

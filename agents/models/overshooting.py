@@ -18,8 +18,13 @@ from agents.models.rssm import Dynamics, State
 
 
 def overshooting_kl(
-    step: Callable[[State, Tensor, Tensor], State], divergence: Callable[[State, State], Tensor],
-    posterior: State, action: Tensor, is_first: Tensor, noise: Sequence[Tensor] | Tensor, free_nats: float,
+    step: Callable[[State, Tensor, Tensor], State],
+    divergence: Callable[[State, State], Tensor],
+    posterior: State,
+    action: Tensor,
+    is_first: Tensor,
+    noise: Sequence[Tensor] | Tensor,
+    free_nats: float,
 ) -> Tensor:
     """Mean KL from each posterior to the prior that was rolled towards it from `d` rows before, d = 2..D.
 
@@ -62,8 +67,10 @@ def overshooting_kl(
 def check_distance(distance: int, length: int) -> None:
     """Raises ValueError, in one line, if sequences of so many rows are too short for the distance."""
     if not 2 <= distance < length:
-        raise ValueError(f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
-                         "change the distance or the sequence length")
+        raise ValueError(
+            f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
+            "change the distance or the sequence length"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +83,23 @@ class Overshooting:
     free_nats: float = 2.0
 
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        check_distance(self.distance, length)       # here already: an agent asks before it plays
+        check_distance(self.distance, length)  # here already: an agent asks before it plays
         own = {"overshooting": latent.noise.over(self.distance, length, sequences)}
         return {**self.base.noise(latent, length, sequences), **own}
 
-    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
-             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Metrics]:
         loss, metrics = self.base.loss(dynamics, posterior, prior, batch, noise)
-        overshot = overshooting_kl(dynamics.step, dynamics.divergence, posterior, batch["action"], batch["is_first"],
-                                   noise["overshooting"], self.free_nats)
+        overshot = overshooting_kl(
+            dynamics.step,
+            dynamics.divergence,
+            posterior,
+            batch["action"],
+            batch["is_first"],
+            noise["overshooting"],
+            self.free_nats,
+        )
         return loss + self.scale * overshot, {**metrics, "overshooting_kl": overshot.detach()}
 
 
@@ -98,8 +113,9 @@ class GlobalPrior:
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
         return self.base.noise(latent, length, sequences)
 
-    def loss(self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor],
-             noise: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
+    def loss(
+        self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Metrics]:
         loss, metrics = self.base.loss(dynamics, posterior, prior, batch, noise)
         standard = {"mean": torch.zeros_like(posterior["mean"]), "std": torch.ones_like(posterior["std"])}
         divergence = dynamics.divergence(posterior, standard).mean()

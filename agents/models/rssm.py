@@ -53,8 +53,16 @@ class RSSM(nn.Module):
     The prior's statistics of a sequence come out without a sample of it ("stoch" is absent there).
     """
 
-    def __init__(self, *, action: int, embed: int, latent: Latent, deter: int = 200, hidden: int = 200,
-                 activation: Callable[[Tensor], Tensor] = elu):
+    def __init__(
+        self,
+        *,
+        action: int,
+        embed: int,
+        latent: Latent,
+        deter: int = 200,
+        hidden: int = 200,
+        activation: Callable[[Tensor], Tensor] = elu,
+    ):
         super().__init__()
         self.activation = activation
         self.latent, self.deter_size, self.feature_size = latent, deter, latent.size + deter

@@ -58,15 +58,25 @@ class WorldModel(nn.Module):
     discount    features -> logits [...], or None where nothing ends; its targets are γ · (1 - is_terminal)
     """
 
-    encoder: Any            # modules that fulfil a Protocol cannot be typed as both
+    encoder: Any  # modules that fulfil a Protocol cannot be typed as both
     dynamics: Any
     objective: Any
     reward_head: Any
     discount_head: Any
 
-    def __init__(self, *, encoder: nn.Module, dynamics: nn.Module, objective: nn.Module, divergence, reward: nn.Module,
-                 discount: nn.Module | None = None, gamma: float = 0.99, discount_scale: float = 10.0,
-                 reward_scale: float = 1.0):
+    def __init__(
+        self,
+        *,
+        encoder: nn.Module,
+        dynamics: nn.Module,
+        objective: nn.Module,
+        divergence,
+        reward: nn.Module,
+        discount: nn.Module | None = None,
+        gamma: float = 0.99,
+        discount_scale: float = 10.0,
+        reward_scale: float = 1.0,
+    ):
         super().__init__()
         self.encoder, self.dynamics, self.objective, self.reward_head = encoder, dynamics, objective, reward
         self.discount_head, self.divergence = discount, divergence
@@ -98,8 +108,9 @@ class WorldModel(nn.Module):
         end = -1 if self.discount_head is not None else None
         return {name: tensor[:end].flatten(0, 1) for name, tensor in posterior.items()}
 
-    def imagine(self, start: State, policy: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor,
-                policy_noise: Tensor) -> Dream:
+    def imagine(
+        self, start: State, policy: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor
+    ) -> Dream:
         """H steps from `start` [N, ...]: action[k] = policy(features[k-1], policy_noise[k]).
 
         latent_noise [H, N, ...], policy_noise [H, N, ...]. The policy decides what gradient its input carries (Dreamer: none).

@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from analysis import aggregate, references
+from analysis.figures.comparison import Material, seeds_in_words
 from analysis.figures.curves import legend_columns, panels, row_major
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import estimate_table, task_estimates
-from analysis.material import Material, seeds_in_words
-from analysis.style import INK, MUTED, short_count, task_label
+from analysis.figures.style import INK, MUTED, short_count, task_label
+from analysis.scores import references
+from analysis.statistics import aggregate
 
 PUBLISHED_ORDER = ("A3C", "D4PG", "PlaNet", "Dreamer")
 GAP = 0.8

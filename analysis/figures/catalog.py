@@ -9,20 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import material as materials
-from analysis import references
-from analysis import table as tables
+from analysis.figures import comparison as materials
 from analysis.figures.bars import fig6
+from analysis.figures.comparison import Material
 from analysis.figures.curves import curves
 from analysis.figures.drawing import Drawing
 from analysis.figures.efficiency import efficiency
 from analysis.figures.intervals import aggregates, differences, improvement, profiles
+from analysis.figures.style import REPEATS, base_name, short_count
 from analysis.figures.sweeps import fig4
-from analysis.material import Material
-from analysis.style import REPEATS, base_name, short_count
+from analysis.scores import references
+from analysis.scores import table as tables
 
 LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_quadruped_walk", "dmc_walker_walk")
-"""The panels of our Figures 7 and 8 (protocols/ablations.py says why these)."""
+"""The panels of our Figures 7 and 8 (protocols/studies.py says why these)."""
 
 
 def _only(material: Material, figure: str, methods: Sequence[str], wanted: str, tasks: Sequence[str] | None = None) -> Material:

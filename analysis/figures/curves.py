@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis import curves as curve_data
+from analysis.figures.comparison import Material, seeds_in_words
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
-from analysis.material import Material, seeds_in_words
-from analysis.style import Look, looks, short_count, task_label
+from analysis.figures.style import Look, looks, short_count, task_label
+from analysis.statistics import curves as curve_data
 
 FINEST_GRID = 120
 """Up to so many distinct evaluation times are drawn as they are; more are put on an even grid."""

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.style import RC
+from analysis.figures.style import RC
 
 PNG_DOTS_PER_INCH = 200
 

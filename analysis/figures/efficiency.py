@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis import aggregate
-from analysis import curves as curve_data
+from analysis.figures.comparison import Material, seeds_in_words, tasks_in_words
 from analysis.figures.curves import env_steps_axis, legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.intervals import axis_label
-from analysis.material import Material, seeds_in_words, tasks_in_words
+from analysis.statistics import aggregate
+from analysis.statistics import curves as curve_data
 
 
 def efficiency(material: Material) -> Drawing:

@@ -10,11 +10,12 @@ from dataclasses import asdict
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis import aggregate, normalize
+from analysis.figures.comparison import Material, seeds_in_words, tasks_in_words
 from analysis.figures.curves import legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
-from analysis.material import Material, seeds_in_words, tasks_in_words
-from analysis.style import INK, RULE
+from analysis.figures.style import INK, RULE
+from analysis.scores import normalize
+from analysis.statistics import aggregate
 
 METRIC_TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality-gap": "Optimality gap"}
 BETTER = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 
+from analysis.figures.comparison import Material, seeds_in_words
 from analysis.figures.curves import label_bottom, legend_below, panels
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import task_estimates
-from analysis.material import Material, seeds_in_words
-from analysis.style import looks, task_label
+from analysis.figures.style import looks, task_label
 
 HORIZON_OPTIONS = ("planner_horizon", "horizon")
 """Options that say how far an agent looks ahead, in agent steps: PlaNet's planner, and the imagination of the others."""

@@ -61,8 +61,16 @@ def losses(precision: str, asked: argparse.Namespace, *, rounded: bool) -> list[
     entry = agents.find("dreamer")
     agent = entry.build(
         replace(entry.options(asked.profile), precision=precision),
-        AgentContext(observation_space=environment.observation_space, action_space=environment.action_space, seeds=(0,),
-                     num_envs=1, action_repeat=4, budget_env_steps=10_000, device=asked.device))
+        AgentContext(
+            observation_space=environment.observation_space,
+            action_space=environment.action_space,
+            seeds=(0,),
+            num_envs=1,
+            action_repeat=4,
+            budget_env_steps=10_000,
+            device=asked.device,
+        ),
+    )
     if rounded:
         for group in agent.learner.groups.values():
             group.values.copy_(group.values.bfloat16())
@@ -88,8 +96,13 @@ ONE = np.ones((1, 1), bool)
 
 
 def shown(observation: dict[str, np.ndarray], reward: float, *, first: bool, last: bool) -> TimeStep:
-    return TimeStep({key: value[None, None] for key, value in observation.items()}, np.full((1, 1), reward, np.float32),
-                    ONE & first, ONE & last, ~ONE)
+    return TimeStep(
+        {key: value[None, None] for key, value in observation.items()},
+        np.full((1, 1), reward, np.float32),
+        ONE & first,
+        ONE & last,
+        ~ONE,
+    )
 
 
 if __name__ == "__main__":

@@ -49,8 +49,10 @@ def train(horizons: Sequence[int]) -> None:
                 returns = score("no_value", make, SEEDS, decisions=DECISIONS_FRESH, **sizes)
             else:
                 returns = score(arm, make, SEEDS, decisions=DECISIONS, teacher=teacher, **sizes)
-            rows = [{"arm": arm, "horizon": horizon, "seed": seed, "return": round(float(value), 4)}
-                    for seed, value in zip(SEEDS, returns)]
+            rows = [
+                {"arm": arm, "horizon": horizon, "seed": seed, "return": round(float(value), 4)}
+                for seed, value in zip(SEEDS, returns)
+            ]
             pd.DataFrame(rows).to_csv(CSV, mode="a", header=not CSV.exists(), index=False, lineterminator="\n")
             print(arm, horizon, returns.round(3).tolist(), flush=True)
 
@@ -75,10 +77,16 @@ def draw() -> None:
         axes.set(xlabel="horizon of imagination or planning (steps)", ylabel="return", ylim=(0.0, 1.05), xticks=HORIZONS)
         axes.legend(loc="center left", frameon=False)
     seeds = table["seed"].nunique()
-    save(Drawing(
-        name="figure4-miniature", title="A reward beyond the horizon", figure=figure, data=table,
-        caption=f"probe_beyond, prize at step {DELAY + 1}: {seeds} seeds (points) and their mean (lines), 20 episodes each.",
-    ), HERE)
+    save(
+        Drawing(
+            name="figure4-miniature",
+            title="A reward beyond the horizon",
+            figure=figure,
+            data=table,
+            caption=f"probe_beyond, prize at step {DELAY + 1}: {seeds} seeds (points), their mean (lines), 20 episodes each.",
+        ),
+        HERE,
+    )
 
 
 if __name__ == "__main__":

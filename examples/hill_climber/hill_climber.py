@@ -38,8 +38,12 @@ class HillClimber:
         self.candidate = self.change()
 
     def features(self, observation):  # [1, E, ...] -> [1, E, F]: images in 8x8 blocks, vectors as they are
-        rows = [value.reshape(*value.shape[:2], 8, 8, 8, -1).mean((3, 5)).reshape(*value.shape[:2], -1) / 255 - 0.5
-                if key == "image" else value for key, value in sorted(observation.items())]
+        rows = [
+            value.reshape(*value.shape[:2], 8, 8, 8, -1).mean((3, 5)).reshape(*value.shape[:2], -1) / 255 - 0.5
+            if key == "image"
+            else value
+            for key, value in sorted(observation.items())
+        ]
         return np.concatenate([*rows, np.ones((*rows[0].shape[:2], 1))], axis=-1)
 
     def change(self):  # a function of (seed, episode) alone, so that nothing random needs saving

@@ -60,7 +60,23 @@ class Point(gymnasium.Env):
 
 
 POINT_1 = Protocol(
-    id="point@1", title="Reach the target", purpose="Shows how a package brings a protocol.", source="this example",
-    choices=("everything",), tasks=TASKS, action_repeat=2, env_steps=1_000, time_limit_env_steps=50, seeds=(0, 1, 2),
-    evaluate_every_env_steps=500, evaluate_episodes=2, final_episodes=5, score_rule=ScoreRule(kind="final"),
-    score_range=(0.0, 50.0), normalization="none", margin=1.0, agent_profile="quick", simulators={})
+    id="point@1",
+    title="Reach the target",
+    purpose="Shows how a package brings a protocol.",
+    source="this example",
+    choices=("everything",),
+    tasks=TASKS,
+    action_repeat=2,
+    env_steps=1_000,
+    time_limit_env_steps=50,
+    seeds=(0, 1, 2),
+    evaluate_every_env_steps=500,
+    evaluate_episodes=2,
+    final_episodes=5,
+    score_rule=ScoreRule(kind="final"),
+    score_range=(0.0, 50.0),
+    normalization="none",
+    margin=1.0,
+    agent_profile="quick",
+    simulators={},
+)

@@ -13,9 +13,14 @@ class Driver:
     def __init__(self, make, seeds, *, action_repeat=1, budget_env_steps=100_000, replay_folders=None):
         self.environments = [make() for _ in seeds]
         self.context = AgentContext(
-            observation_space=self.environments[0].observation_space, action_space=self.environments[0].action_space,
-            seeds=tuple(seeds), num_envs=1, action_repeat=action_repeat, budget_env_steps=budget_env_steps,
-            replay_folders=replay_folders)
+            observation_space=self.environments[0].observation_space,
+            action_space=self.environments[0].action_space,
+            seeds=tuple(seeds),
+            num_envs=1,
+            action_repeat=action_repeat,
+            budget_env_steps=budget_env_steps,
+            replay_folders=replay_folders,
+        )
         self.action_repeat = action_repeat
         self.budget = budget_env_steps
         self.agent_steps = self.episodes = 0
@@ -36,9 +41,16 @@ class Driver:
                 self.episodes += 1
                 self.restart(ended[:, 0])
                 agent.observe(action, self.step, ended)
-            self.gradient_steps.append(agent.learn(Progress(
-                env_steps=self.agent_steps * self.action_repeat, agent_steps=self.agent_steps, episodes=self.episodes,
-                budget_env_steps=self.budget)))
+            self.gradient_steps.append(
+                agent.learn(
+                    Progress(
+                        env_steps=self.agent_steps * self.action_repeat,
+                        agent_steps=self.agent_steps,
+                        episodes=self.episodes,
+                        budget_env_steps=self.budget,
+                    )
+                )
+            )
         return carry
 
     def no_action(self):

@@ -11,7 +11,7 @@ import numpy as np
 
 from agents import catalog
 from agents.api import Agent, AgentContext, Progress, TimeStep
-from agents.model_based import ModelBasedAgent
+from agents.learning.model_based import ModelBasedAgent
 
 MakeEnvironment = Callable[[], gymnasium.Env]
 
@@ -25,7 +25,7 @@ class Lanes:
         self.episodes = np.zeros((len(seeds), num_envs), int)
 
     def _rows(self, rows) -> TimeStep:
-        grid = [rows[start:start + len(self.envs[0])] for start in range(0, len(rows), len(self.envs[0]))]
+        grid = [rows[start : start + len(self.envs[0])] for start in range(0, len(rows), len(self.envs[0]))]
         keys = grid[0][0][0]
         observation = {key: np.stack([np.stack([row[0][key] for row in line]) for line in grid]) for key in keys}
         column = [np.array([[row[i] for row in line] for line in grid]) for i in range(1, 5)]
@@ -72,8 +72,14 @@ def train(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], num_envs: i
         if step.is_last.any():
             ended, step = step.is_last, lanes.restart(step)
             agent.observe(action, step, ended)
-        agent.learn(Progress(env_steps=number * num_envs, agent_steps=number * num_envs, episodes=int(lanes.episodes.min()) - 1,
-                             budget_env_steps=decisions * num_envs))
+        agent.learn(
+            Progress(
+                env_steps=number * num_envs,
+                agent_steps=number * num_envs,
+                episodes=int(lanes.episodes.min()) - 1,
+                budget_env_steps=decisions * num_envs,
+            )
+        )
 
 
 def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes: int) -> np.ndarray:
@@ -91,12 +97,34 @@ def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes
 
 
 SIZES: Mapping[str, Any] = {
-    "stoch": 4, "deter": 24, "model_hidden": 24, "hidden": 32, "depth": 4, "batch_sequences": 16, "batch_length": 15,
-    "discount": 0.95, "kl_scale": 0.1, "free_nats": 0.0, "model_learning_rate": 4e-3,
-    "prefill_env_steps": 800, "pretrain_updates": 50, "updates": 4,
-    "update_every_env_steps": 8, "horizon": 5, "init_std": 1.0, "exploration": 1.0, "actor_learning_rate": 5e-4,
-    "value_learning_rate": 4e-3, "planner_horizon": 5, "planner_iterations": 4, "planner_candidates": 64, "planner_elites": 8,
-    "burn_in": 1, "tau": 0.05, "sac_learning_rate": 6e-3, "update_ratio": "matched",
+    "stoch": 4,
+    "deter": 24,
+    "model_hidden": 24,
+    "hidden": 32,
+    "depth": 4,
+    "batch_sequences": 16,
+    "batch_length": 15,
+    "discount": 0.95,
+    "kl_scale": 0.1,
+    "free_nats": 0.0,
+    "model_learning_rate": 4e-3,
+    "prefill_env_steps": 800,
+    "pretrain_updates": 50,
+    "updates": 4,
+    "update_every_env_steps": 8,
+    "horizon": 5,
+    "init_std": 1.0,
+    "exploration": 1.0,
+    "actor_learning_rate": 5e-4,
+    "value_learning_rate": 4e-3,
+    "planner_horizon": 5,
+    "planner_iterations": 4,
+    "planner_candidates": 64,
+    "planner_elites": 8,
+    "burn_in": 1,
+    "tau": 0.05,
+    "sac_learning_rate": 6e-3,
+    "update_ratio": "matched",
 }
 """One set of sizes and rates for every arm on the probes, chosen for seconds on one core; an arm takes the fields it has.
 
@@ -110,18 +138,28 @@ def built(name: str, make: MakeEnvironment, seeds: Sequence[int], num_envs: int,
     options = entry.options("paper")
     known = {field.name for field in dataclasses.fields(options)}
     options = dataclasses.replace(options, **{key: value for key, value in {**SIZES, **settings}.items() if key in known})
-    agent = entry.build(options, AgentContext(
-        observation_space=env.observation_space, action_space=env.action_space, seeds=tuple(seeds), num_envs=num_envs,
-        action_repeat=1, budget_env_steps=10**6))
+    agent = entry.build(
+        options,
+        AgentContext(
+            observation_space=env.observation_space,
+            action_space=env.action_space,
+            seeds=tuple(seeds),
+            num_envs=num_envs,
+            action_repeat=1,
+            budget_env_steps=10**6,
+        ),
+    )
     assert isinstance(agent, ModelBasedAgent)
     return agent
 
 
-def taught(make: MakeEnvironment, seeds: Sequence[int], *, num_envs: int = 8, decisions: int = 150, updates: int = 600,
-           **settings: Any) -> ModelBasedAgent:
+def taught(
+    make: MakeEnvironment, seeds: Sequence[int], *, num_envs: int = 8, decisions: int = 150, updates: int = 600, **settings: Any
+) -> ModelBasedAgent:
     """World models alone, learned from random actions: those of every arm, since all hold the same one."""
-    agent = built("planet", make, seeds, num_envs,
-                  **{**settings, "prefill_env_steps": decisions * num_envs, "pretrain_updates": updates})
+    agent = built(
+        "planet", make, seeds, num_envs, **{**settings, "prefill_env_steps": decisions * num_envs, "pretrain_updates": updates}
+    )
     train(agent, make, seeds, num_envs, decisions)
     return agent
 
@@ -134,8 +172,16 @@ def begin_with(agent: ModelBasedAgent, teacher: ModelBasedAgent) -> None:
     mine.gradient_steps.copy_(theirs.gradient_steps)
 
 
-def score(name: str, make: MakeEnvironment, seeds: Sequence[int], *, num_envs: int = 8, decisions: int,
-          teacher: ModelBasedAgent | None = None, **settings: Any) -> np.ndarray:
+def score(
+    name: str,
+    make: MakeEnvironment,
+    seeds: Sequence[int],
+    *,
+    num_envs: int = 8,
+    decisions: int,
+    teacher: ModelBasedAgent | None = None,
+    **settings: Any,
+) -> np.ndarray:
     """Mean return per seed of a trained arm, without exploration; its world model begins as the teacher's, if there is one."""
     agent = built(name, make, seeds, num_envs, **settings)
     if teacher is not None:

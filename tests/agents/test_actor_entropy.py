@@ -7,14 +7,21 @@ import torch
 from probe_training import built
 from torch import distributions as td
 
-from agents import dreamer, no_value
 from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.models.distributions import TanhNormal
+from agents.recipes import dreamer, no_value
 from suites import catalog
 
 LENGTH, SEQUENCES, HORIZON = 4, 3, 5
-TINY = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "batch_sequences": SEQUENCES, "batch_length": LENGTH,
-        "horizon": HORIZON}
+TINY = {
+    "stoch": 3,
+    "deter": 6,
+    "model_hidden": 6,
+    "hidden": 6,
+    "batch_sequences": SEQUENCES,
+    "batch_length": LENGTH,
+    "horizon": HORIZON,
+}
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 0.3), (0.0, 1.0), (1.5, 0.8)])
@@ -38,8 +45,8 @@ def test_where_tanh_is_flat_the_entropy_still_pulls_back():
     mean = torch.tensor(4.0, requires_grad=True)
     raw = torch.stack([5.0 * torch.atanh(mean / 5.0), torch.tensor(-3.0)])[None]
     still = torch.zeros(1, 1)
-    pull, = torch.autograd.grad(TanhNormal(init_std=1.0).entropy(raw, still).sum(), mean, retain_graph=True)
-    move, = torch.autograd.grad(TanhNormal(init_std=1.0).sample(raw, still).sum(), mean)
+    (pull,) = torch.autograd.grad(TanhNormal(init_std=1.0).entropy(raw, still).sum(), mean, retain_graph=True)
+    (move,) = torch.autograd.grad(TanhNormal(init_std=1.0).sample(raw, still).sum(), mean)
     assert pull.item() == pytest.approx(-2.0 * torch.tanh(torch.tensor(4.0)).item(), rel=1e-4)
     assert 0 < move.item() < 2e-3
 
@@ -51,12 +58,17 @@ def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(a
     agent = built(arm, lambda: catalog.make("probe_action", pixels=False, discrete=discrete), (0,), 1, **TINY)
     parts, plain = agent.learner.modules[0], agent.behavior
     generator = torch.Generator().manual_seed(0)
-    batch = {"vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator), "is_first": torch.zeros(LENGTH, SEQUENCES),
-             "action": torch.rand(LENGTH, SEQUENCES, agent.action_width, generator=generator)}
+    batch = {
+        "vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator),
+        "is_first": torch.zeros(LENGTH, SEQUENCES),
+        "action": torch.rand(LENGTH, SEQUENCES, agent.action_width, generator=generator),
+    }
     with torch.no_grad():
         observed = parts.world_model.observe(batch, torch.randn(LENGTH, SEQUENCES, 3, generator=generator))
-    noise = {name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
-             for name, spec in plain.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()}
+    noise = {
+        name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
+        for name, spec in plain.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()
+    }
     without = plain.losses(parts, observed, batch, noise)[0]["actor"]
     found = replace(plain, entropy=0.7).losses(parts, observed, batch, noise)[0]["actor"] - without
 
@@ -71,8 +83,10 @@ def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(a
     expected = -0.7 * torch.stack(terms).mean()
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
     weights = list(parts.actor.parameters())
-    for got, wanted in zip(torch.autograd.grad(found, weights, retain_graph=True),
-                           torch.autograd.grad(-0.7 * sum(term.mean() for term in terms) / len(terms), weights)):
+    for got, wanted in zip(
+        torch.autograd.grad(found, weights, retain_graph=True),
+        torch.autograd.grad(-0.7 * sum(term.mean() for term in terms) / len(terms), weights),
+    ):
         torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-3)
 
 

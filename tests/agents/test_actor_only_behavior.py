@@ -10,8 +10,15 @@ from agents.models.distributions import TanhNormal
 from suites import catalog
 
 LENGTH, SEQUENCES, HORIZON = 4, 3, 3
-TINY = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "batch_sequences": SEQUENCES, "batch_length": LENGTH,
-        "horizon": HORIZON}
+TINY = {
+    "stoch": 3,
+    "deter": 6,
+    "model_hidden": 6,
+    "hidden": 6,
+    "batch_sequences": SEQUENCES,
+    "batch_length": LENGTH,
+    "horizon": HORIZON,
+}
 
 
 @pytest.mark.parametrize("undiscounted", [False, True])
@@ -26,12 +33,17 @@ def test_loss_and_gradient_equal_a_loop_over_imagined_steps(undiscounted, discre
     policy = CategoricalPolicy() if discrete else TanhNormal()
     behavior = ActorOnly(policy=policy, horizon=HORIZON, undiscounted=undiscounted, hidden=6)
     generator = torch.Generator().manual_seed(0)
-    batch = {"vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator), "is_first": torch.zeros(LENGTH, SEQUENCES),
-             "action": torch.rand(LENGTH, SEQUENCES, width, generator=generator)}
+    batch = {
+        "vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator),
+        "is_first": torch.zeros(LENGTH, SEQUENCES),
+        "action": torch.rand(LENGTH, SEQUENCES, width, generator=generator),
+    }
     with torch.no_grad():
         observed = parts.world_model.observe(batch, torch.randn(LENGTH, SEQUENCES, 3, generator=generator))
-    noise = {name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
-             for name, spec in behavior.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()}
+    noise = {
+        name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
+        for name, spec in behavior.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()
+    }
     losses, _ = behavior.losses(parts, observed, batch, noise)
     assert list(losses) == ["actor"]
 
@@ -51,8 +63,9 @@ def test_loss_and_gradient_equal_a_loop_over_imagined_steps(undiscounted, discre
             weight = weight if undiscounted else weight * discounts[k]
     torch.testing.assert_close(losses["actor"], -total / HORIZON)
     weights = list(parts.actor.parameters())
-    for found, expected in zip(torch.autograd.grad(losses["actor"], weights, retain_graph=True),
-                               torch.autograd.grad(-total / HORIZON, weights)):
+    for found, expected in zip(
+        torch.autograd.grad(losses["actor"], weights, retain_graph=True), torch.autograd.grad(-total / HORIZON, weights)
+    ):
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 

@@ -10,8 +10,15 @@ from probe_training import score, taught
 from suites import catalog
 
 ARMS = ("dreamer", "no_value", "planet", "sac")
-SETTINGS = {"prefill_env_steps": 200, "batch_length": 8, "updates": 2, "discount": 0.9, "actor_learning_rate": 2e-3,
-            "exploration": 0.5, "planner_horizon": 3}
+SETTINGS = {
+    "prefill_env_steps": 200,
+    "batch_length": 8,
+    "updates": 2,
+    "discount": 0.9,
+    "actor_learning_rate": 2e-3,
+    "exploration": 0.5,
+    "planner_horizon": 3,
+}
 TERMINATING = {**SETTINGS, "batch_length": 12, "planner_horizon": 5, "predict_discount": True, "planner_discounted": True}
 
 HORIZON, DELAY = 5, 13
@@ -48,6 +55,7 @@ def beyond():
     Every arm begins with the same world model, learned from random actions. Beside an untrained model that cannot tell the
     steps apart yet, an actor settles on the prize, and a saturated tanh does not come back (docs/arms.md).
     """
+
     def make():
         return catalog.make("probe_beyond", delay=DELAY)
 

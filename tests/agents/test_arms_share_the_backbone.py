@@ -11,8 +11,16 @@ from agents import catalog
 from agents.api import AgentContext, TimeStep
 
 ARMS = ("dreamer", "no_value", "planet", "sac")
-TINY = {"stoch": 3, "deter": 8, "model_hidden": 8, "hidden": 8, "depth": 1, "batch_sequences": 3, "batch_length": 8,
-        "prefill_env_steps": 0}
+TINY = {
+    "stoch": 3,
+    "deter": 8,
+    "model_hidden": 8,
+    "hidden": 8,
+    "depth": 1,
+    "batch_sequences": 3,
+    "batch_length": 8,
+    "prefill_env_steps": 0,
+}
 OBSERVATION = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8), "vector": spaces.Box(-1, 1, (2,), np.float32)})
 ACTIONS = {"continuous": spaces.Box(-1.0, 1.0, (2,), np.float32), "discrete": spaces.Discrete(3)}
 PROFILES = {"continuous": "paper", "discrete": "discrete"}
@@ -24,8 +32,14 @@ def built(name, control, seeds=(5,)):
     shared = {field.name for field in dataclasses.fields(options)}
     small = {"planner_candidates": 4, "planner_elites": 2, "planner_iterations": 1, "planner_horizon": 2, "horizon": 3}
     options = dataclasses.replace(options, **TINY, **{key: value for key, value in small.items() if key in shared})
-    context = AgentContext(observation_space=OBSERVATION, action_space=ACTIONS[control], seeds=seeds, num_envs=1,
-                           action_repeat=1, budget_env_steps=100)
+    context = AgentContext(
+        observation_space=OBSERVATION,
+        action_space=ACTIONS[control],
+        seeds=seeds,
+        num_envs=1,
+        action_repeat=1,
+        budget_env_steps=100,
+    )
     return entry.build(options, context)
 
 
@@ -33,11 +47,16 @@ def feed(agent, control):
     """Two episodes of 12 rows, the same for every agent; no simulator."""
     generator = np.random.default_rng(0)
     for row in range(24):
-        observation = {"image": generator.integers(0, 256, (1, 1, 64, 64, 3), dtype=np.uint8),
-                       "vector": generator.uniform(-1, 1, (1, 1, 2)).astype(np.float32)}
+        observation = {
+            "image": generator.integers(0, 256, (1, 1, 64, 64, 3), dtype=np.uint8),
+            "vector": generator.uniform(-1, 1, (1, 1, 2)).astype(np.float32),
+        }
         flag = [np.full((1, 1), row % 12 == place) for place in (0, 11)]
-        action = (generator.integers(0, 3, (1, 1)) if control == "discrete" else
-                  generator.uniform(-1, 1, (1, 1, 2)).astype(np.float32))
+        action = (
+            generator.integers(0, 3, (1, 1))
+            if control == "discrete"
+            else generator.uniform(-1, 1, (1, 1, 2)).astype(np.float32)
+        )
         reward = np.where(flag[0], 0.0, generator.normal(size=(1, 1))).astype(np.float32)
         agent.observe(action, TimeStep(observation, reward, *flag, flag[1]), np.ones((1, 1), bool))
 
@@ -77,8 +96,12 @@ def test_all_arms_hold_the_same_world_model_and_train_it_alike(control):
 @pytest.mark.parametrize("control", ACTIONS)
 def test_what_an_arm_adds_to_the_world_model(control):
     added = {name: sorted(set(built(name, control).learner.groups) - {"world_model"}) for name in ARMS}
-    assert added == {"dreamer": ["actor", "value"], "no_value": ["actor"], "planet": [],
-                     "sac": ["actor", "critic", "slow_critic", "temperature"]}
+    assert added == {
+        "dreamer": ["actor", "value"],
+        "no_value": ["actor"],
+        "planet": [],
+        "sac": ["actor", "critic", "slow_critic", "temperature"],
+    }
 
 
 @pytest.mark.parametrize("control", ACTIONS)
@@ -114,38 +137,50 @@ def test_planet_icml_keeps_its_own_settings_and_refuses_discrete_actions():
     options = entry.options("paper")
     assert (options.hidden, options.activation, options.image_bits, options.reward_scale) == (200, "relu", 5, 10.0)
     assert (options.model_learning_rate, options.adam_epsilon, options.clip_norm) == (1e-3, 1e-4, 1000.0)
-    for asked in (options, entry.options("discrete")):      # a protocol of discrete actions asks with its own profile
+    for asked in (options, entry.options("discrete")):  # a protocol of discrete actions asks with its own profile
         assert "continuous actions only" in entry.refuses(asked, OBSERVATION, ACTIONS["discrete"])
     assert entry.refuses(options, OBSERVATION, ACTIONS["continuous"]) is None
 
 
-@pytest.mark.parametrize(("option", "value", "message"), [
-    ("representation", "pixels", "representation is one of reconstruction, contrastive"),
-    ("dynamics", "lstm", "dynamics is one of rssm"),
-    ("image_bits", 9, "image_bits is between 1 and 8"),
-    ("precision", "float16", "precision is one of float32, bfloat16"),
-    ("batch_length", 1, "batch_length is at least 2, not 1"),
-    ("update_every_env_steps", 0, "update_every_env_steps is at least 1, not 0"),
-])
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("representation", "pixels", "representation is one of reconstruction, contrastive"),
+        ("dynamics", "lstm", "dynamics is one of rssm"),
+        ("image_bits", 9, "image_bits is between 1 and 8"),
+        ("precision", "float16", "precision is one of float32, bfloat16"),
+        ("batch_length", 1, "batch_length is at least 2, not 1"),
+        ("update_every_env_steps", 0, "update_every_env_steps is at least 1, not 0"),
+    ],
+)
 def test_an_unknown_variant_is_refused_in_one_line(option, value, message):
     with pytest.raises(ValueError, match=message) as error:
         dataclasses.replace(catalog.find("dreamer").options("paper"), **{option: value})
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "settings", "message"), [
-    ("dreamer", {"horizon": 1}, "Dreamer's horizon is at least 2"),
-    ("no_value", {"horizon": 0}, "the horizon of an actor without a value is at least 1, not 0"),
-    ("no_value", {"horizon": 1, "actor_entropy": 0.1}, "at least 2, not 1"),
-    ("planet", {"planner_horizon": 0}, "the planner needs a horizon"),
-    ("planet", {"overshooting_distance": 8}, "an overshooting distance from 2 to 7 fits sequences of 8 rows; got 8"),
-    ("sac", {"burn_in": 7}, "no transition after a burn-in of 7"),
-])
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("dreamer", {"horizon": 1}, "Dreamer's horizon is at least 2"),
+        ("no_value", {"horizon": 0}, "the horizon of an actor without a value is at least 1, not 0"),
+        ("no_value", {"horizon": 1, "actor_entropy": 0.1}, "at least 2, not 1"),
+        ("planet", {"planner_horizon": 0}, "the planner needs a horizon"),
+        ("planet", {"overshooting_distance": 8}, "an overshooting distance from 2 to 7 fits sequences of 8 rows; got 8"),
+        ("sac", {"burn_in": 7}, "no transition after a burn-in of 7"),
+    ],
+)
 def test_a_setting_without_meaning_is_refused_before_the_agent_plays(name, settings, message):
     entry = catalog.find(name)
     options = dataclasses.replace(entry.options("paper"), **TINY, **settings)
-    context = AgentContext(observation_space=OBSERVATION, action_space=ACTIONS["continuous"], seeds=(0,), num_envs=1,
-                           action_repeat=1, budget_env_steps=100)
+    context = AgentContext(
+        observation_space=OBSERVATION,
+        action_space=ACTIONS["continuous"],
+        seeds=(0,),
+        num_envs=1,
+        action_repeat=1,
+        budget_env_steps=100,
+    )
     with pytest.raises(ValueError, match=message):
         entry.build(options, context)
 
@@ -154,4 +189,5 @@ def test_an_unknown_update_ratio_of_sac_is_refused_with_the_known_ones():
     entry = catalog.find("sac")
     options = dataclasses.replace(entry.options("paper"), update_ratio="double")
     assert entry.refuses(options, OBSERVATION, ACTIONS["continuous"]) == (
-        "option update_ratio is one of typical, matched, not 'double'")
+        "option update_ratio is one of typical, matched, not 'double'"
+    )

@@ -128,8 +128,10 @@ def planner(search, exploration, **settings):
     generator = torch.Generator().manual_seed(6)
 
     def act(explore, gradient_steps=0.0, num_envs=3):
-        noise = {name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
-                 for name, spec in behavior.act_noise(sizes, num_envs, explore=explore).items()}
+        noise = {
+            name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
+            for name, spec in behavior.act_noise(sizes, num_envs, explore=explore).items()
+        }
         state = {"stoch": torch.zeros(num_envs, 2)}
         return behavior.act(Holder(), state, noise, torch.tensor(gradient_steps), explore=explore)
 
@@ -157,12 +159,17 @@ def test_candidates_of_all_environments_are_one_batch():
             widths.append(tuple(action.shape))
             return super().step(state, action, noise)
 
-    behavior = CEMPlanner(settings=PlannerSettings(horizon=3, iterations=2, candidates=8, elites=2),
-                          search=GaussianSearch(), exploration=GaussianNoise())
+    behavior = CEMPlanner(
+        settings=PlannerSettings(horizon=3, iterations=2, candidates=8, elites=2),
+        search=GaussianSearch(),
+        exploration=GaussianNoise(),
+    )
     holder, generator = Holder(), torch.Generator().manual_seed(8)
     holder.world_model = Watched()
-    noise = {"candidates": torch.randn(2, 5, 8, 3, 2, generator=generator),
-             "latent": torch.randn(2, 3, 40, 2, generator=generator)}
+    noise = {
+        "candidates": torch.randn(2, 5, 8, 3, 2, generator=generator),
+        "latent": torch.randn(2, 3, 40, 2, generator=generator),
+    }
     behavior.act(holder, {"stoch": torch.randn(5, 2, generator=generator)}, noise, torch.tensor(0.0), explore=False)
     assert widths == [(40, 2)] * (2 * 3)
 

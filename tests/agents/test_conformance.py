@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from agents import conformance
 from agents.catalog import AgentEntry, find
+from agents.conformance import check_agent
 from agents.per_seed import each
 from suites import catalog as suites
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hill_climber" / "hill_climber.py"
-VECTORS = conformance.KINDS[:1]
+VECTORS = check_agent.KINDS[:1]
 
 
 def example():
@@ -31,13 +31,16 @@ GOOD = example()
 
 def check(monkeypatch, faulty=GOOD.HillClimber, **recipe):
     """The claims that an agent breaks: `faulty` is its class, `recipe` replaces parts of the module."""
-    module = SimpleNamespace(PROFILES=GOOD.PROFILES, refuses=GOOD.refuses,
-                             build=lambda options, context: each(lambda own: faulty(options, own), context))
+    module = SimpleNamespace(
+        PROFILES=GOOD.PROFILES,
+        refuses=GOOD.refuses,
+        build=lambda options, context: each(lambda own: faulty(options, own), context),
+    )
     for name, value in recipe.items():
         setattr(module, name, value)
     monkeypatch.setitem(sys.modules, "faulty_recipe", module)
-    monkeypatch.setattr(conformance, "KINDS", VECTORS)
-    findings = conformance.check_agent(AgentEntry(name="faulty", summary="", recipe="faulty_recipe"), make=suites.make)
+    monkeypatch.setattr(check_agent, "KINDS", VECTORS)
+    findings = check_agent.check_agent(AgentEntry(name="faulty", summary="", recipe="faulty_recipe"), make=suites.make)
     return {finding.claim.partition(": ")[2] or finding.claim: finding.detail for finding in findings if not finding.passed}
 
 
@@ -132,9 +135,9 @@ def test_the_example_and_the_random_agent_keep_the_contract_on_every_kind_of_tas
     entry = AgentEntry(name="hill_climber", summary="", recipe="hill_climber")
     sys.modules.setdefault("hill_climber", GOOD)
     for agent in (entry, find("random")):
-        findings = conformance.check_agent(agent, make=suites.make)
+        findings = check_agent.check_agent(agent, make=suites.make)
         assert [finding for finding in findings if not finding.passed] == []
-        assert len(findings) > len(conformance.KINDS) * len(conformance.CLAIMS)
+        assert len(findings) > len(check_agent.KINDS) * len(check_agent.CLAIMS)
 
 
 @pytest.mark.parametrize(
@@ -178,12 +181,12 @@ def test_a_refusal_must_say_why(monkeypatch):
 
 
 def test_probes_report_the_return_beside_the_optimum(monkeypatch):
-    monkeypatch.setattr(conformance, "TRAINED_PROBES", ("probe_one_step",))
-    monkeypatch.setattr(conformance, "KINDS", VECTORS)
+    monkeypatch.setattr(check_agent, "TRAINED_PROBES", ("probe_one_step",))
+    monkeypatch.setattr(check_agent, "KINDS", VECTORS)
     sys.modules.setdefault("hill_climber", GOOD)
     reached = {}
     for entry in (AgentEntry(name="hill_climber", summary="", recipe="hill_climber"), find("random")):
-        finding = conformance.check_agent(entry, make=suites.make, probes=True)[-1]
+        finding = check_agent.check_agent(entry, make=suites.make, probes=True)[-1]
         assert "of 8.00 after 3,000 decisions" in finding.detail
         reached[entry.name] = finding.passed
     assert reached == {"hill_climber": True, "random": False}

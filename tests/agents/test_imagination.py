@@ -11,8 +11,20 @@ from agents.imagination import draw, open_loop, record_episode
 from suites import catalog
 
 ROWS, CONTEXT = 9, 4
-TINY = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "depth": 1, "batch_sequences": 2, "batch_length": 4,
-        "planner_candidates": 4, "planner_elites": 2, "planner_horizon": 2, "planner_iterations": 1, "prefill_env_steps": 10**6}
+TINY = {
+    "stoch": 3,
+    "deter": 6,
+    "model_hidden": 6,
+    "hidden": 6,
+    "depth": 1,
+    "batch_sequences": 2,
+    "batch_length": 4,
+    "planner_candidates": 4,
+    "planner_elites": 2,
+    "planner_horizon": 2,
+    "planner_iterations": 1,
+    "prefill_env_steps": 10**6,
+}
 
 
 def make(**options):
@@ -43,8 +55,8 @@ def test_predictions_do_not_see_the_images_they_predict(world):
     np.testing.assert_array_equal(prediction.predicted, hidden.predicted)
     np.testing.assert_array_equal(prediction.predicted_reward, hidden.predicted_reward)
     seen = open_loop(agent, altered(episodes, "image", CONTEXT - 1, lambda image: 255 - image), context=CONTEXT)
-    assert np.abs(prediction.predicted_reward[:CONTEXT - 1] - seen.predicted_reward[:CONTEXT - 1]).max() == 0
-    assert (prediction.predicted_reward[CONTEXT - 1:] != seen.predicted_reward[CONTEXT - 1:]).all()
+    assert np.abs(prediction.predicted_reward[: CONTEXT - 1] - seen.predicted_reward[: CONTEXT - 1]).max() == 0
+    assert (prediction.predicted_reward[CONTEXT - 1 :] != seen.predicted_reward[CONTEXT - 1 :]).all()
 
 
 def test_predictions_follow_the_actions(world):

@@ -7,25 +7,49 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents import dreamer
 from agents.api import AgentContext
 from agents.behaviors.api import OptimizerSettings
-from agents.learner import Group
-from agents.model_based import ModelBasedAgent
+from agents.learning.learner import Group
+from agents.learning.model_based import ModelBasedAgent
+from agents.recipes import dreamer
 
 SPACE = spaces.Dict({"vector": spaces.Box(-np.inf, np.inf, (3,), np.float32)})
 PIXELS = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
-OPTIONS = dreamer.Options(stoch=4, deter=6, model_hidden=6, hidden=8, depth=2, horizon=4, batch_sequences=3, batch_length=5,
-                          predict_discount=True, actor_layers=1, value_layers=1, discount_layers=1, reward_layers=1)
+OPTIONS = dreamer.Options(
+    stoch=4,
+    deter=6,
+    model_hidden=6,
+    hidden=8,
+    depth=2,
+    horizon=4,
+    batch_sequences=3,
+    batch_length=5,
+    predict_discount=True,
+    actor_layers=1,
+    value_layers=1,
+    discount_layers=1,
+    reward_layers=1,
+)
 
 
 def agent(seeds, *, lift="loop", space=SPACE, options=OPTIONS):
-    context = AgentContext(observation_space=space, action_space=spaces.Box(-1, 1, (2,), np.float32), seeds=seeds, num_envs=1,
-                           action_repeat=1, budget_env_steps=1000)
+    context = AgentContext(
+        observation_space=space,
+        action_space=spaces.Box(-1, 1, (2,), np.float32),
+        seeds=seeds,
+        num_envs=1,
+        action_repeat=1,
+        budget_env_steps=1000,
+    )
     behavior = dreamer.build(options, context).behavior
-    return ModelBasedAgent(context=context, world_model=options.world_model(space), behavior=behavior,
-                           model_optimizer=options.optimizer(options.model_learning_rate), schedule=options.schedule(),
-                         lift=lift)
+    return ModelBasedAgent(
+        context=context,
+        world_model=options.world_model(space),
+        behavior=behavior,
+        model_optimizer=options.optimizer(options.model_learning_rate),
+        schedule=options.schedule(),
+        lift=lift,
+    )
 
 
 def batch(seeds, space=SPACE):
@@ -33,8 +57,12 @@ def batch(seeds, space=SPACE):
     rows = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        one = {"action": torch.rand(5, 3, 2, generator=generator) * 2 - 1, "reward": torch.randn(5, 3, generator=generator),
-               "is_first": torch.zeros(5, 3), "is_terminal": torch.zeros(5, 3)}
+        one = {
+            "action": torch.rand(5, 3, 2, generator=generator) * 2 - 1,
+            "reward": torch.randn(5, 3, generator=generator),
+            "is_first": torch.zeros(5, 3),
+            "is_terminal": torch.zeros(5, 3),
+        }
         one["is_first"][0] = one["is_terminal"][3, 1] = one["is_first"][4, 1] = 1
         if "image" in space.spaces:
             one["image"] = torch.randint(0, 256, (5, 3, 64, 64, 3), dtype=torch.uint8, generator=generator)
@@ -46,8 +74,9 @@ def batch(seeds, space=SPACE):
 
 def update(subject, data, times=1):
     for step in range(times):
-        subject.learner.update(data, subject.noise.draw(subject.model_noise, 2, step, 0),
-                               [subject.noise.draw(subject.loss_noise, 2, step, 1)])
+        subject.learner.update(
+            data, subject.noise.draw(subject.model_noise, 2, step, 0), [subject.noise.draw(subject.loss_noise, 2, step, 1)]
+        )
 
 
 def gradients(subject, s):
@@ -72,7 +101,7 @@ def test_seeds_together_equal_each_alone(lift, space):
             scale = expected.abs().max()
             torch.testing.assert_close(gradients(together, s)[name] / scale, expected / scale, atol=2e-5, rtol=1e-3)
         for name, value in alone.learner.drain().items():
-            torch.testing.assert_close(metrics[name][s:s + 1], value, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(metrics[name][s : s + 1], value, rtol=1e-4, atol=1e-5)
 
 
 def test_seeds_differ_from_each_other():
@@ -134,8 +163,11 @@ def test_each_loss_trains_its_own_group_with_slow_autograd():
     for name, group in subject.learner.groups.items():
         for key, gradient in group.views(group.gradient[0]).items():
             torch.testing.assert_close(gradient, expected[f"{name}.{key}"], atol=1e-5, rtol=1e-3)
-    assert all(not torch.equal(before[name], parameter) for name, parameter in parts.named_parameters()
-               if expected[name].abs().max() > 0)
+    assert all(
+        not torch.equal(before[name], parameter)
+        for name, parameter in parts.named_parameters()
+        if expected[name].abs().max() > 0
+    )
 
 
 def test_actor_sees_no_gradient_of_its_input():
@@ -165,9 +197,9 @@ def test_adam_follows_tensorflows_formula():
     for step, gradient in enumerate((0.5, -2.0, 1.0), start=1):
         group.gradient[0, 0] = gradient
         group.descend(torch.tensor([True]), torch.ones(1), torch.tensor(float(step)))
-        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient ** 2
-        rate = 0.1 * (1 - 0.999 ** step) ** 0.5 / (1 - 0.9 ** step)
-        value -= rate * mean / (square ** 0.5 + 1e-3)
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        rate = 0.1 * (1 - 0.999**step) ** 0.5 / (1 - 0.9**step)
+        value -= rate * mean / (square**0.5 + 1e-3)
     assert group.values[0, 0].item() == pytest.approx(value, rel=1e-5)
 
 
@@ -182,7 +214,7 @@ def test_a_diverged_seed_stops_and_disturbs_nobody(lift):
     last = values(sick, 1).clone()
     update(sick, spoiled)
     update(healthy, data)
-    update(sick, data)                      # what is lost stays lost
+    update(sick, data)  # what is lost stays lost
     update(healthy, data)
     np.testing.assert_array_equal(sick.diverged, [False, True, False])
     assert not healthy.diverged.any()

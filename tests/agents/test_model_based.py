@@ -8,16 +8,28 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents import catalog, dreamer, planet, random_policy
+from agents import catalog
 from agents.api import AgentContext, Progress
+from agents.learning.noise import ACT
 from agents.models.latents import NoiseSpec
-from agents.noise import ACT
 from agents.per_seed import each
+from agents.recipes import dreamer, planet, random
 from suites import probes
 from tests.agents.driving import Driver
 
-BACKBONE = {"stoch": 3, "deter": 4, "model_hidden": 4, "hidden": 4, "depth": 1, "batch_sequences": 2, "batch_length": 4,
-            "prefill_env_steps": 20, "pretrain_updates": 3, "update_every_env_steps": 10, "updates": 2}
+BACKBONE = {
+    "stoch": 3,
+    "deter": 4,
+    "model_hidden": 4,
+    "hidden": 4,
+    "depth": 1,
+    "batch_sequences": 2,
+    "batch_length": 4,
+    "prefill_env_steps": 20,
+    "pretrain_updates": 3,
+    "update_every_env_steps": 10,
+    "updates": 2,
+}
 TINY = dreamer.Options(**BACKBONE, horizon=3)
 
 
@@ -38,7 +50,7 @@ def parameters(agent, s=0):
 
 
 def test_updates_follow_the_schedule_exactly():
-    driver = Driver(one_step, (0,), action_repeat=2)        # 2 env steps an agent step
+    driver = Driver(one_step, (0,), action_repeat=2)  # 2 env steps an agent step
     agent = dreamer.build(TINY, driver.context)
     driver.train(agent, agent.initial(1), 30)
     done = {2 * (step + 1): count for step, count in enumerate(driver.gradient_steps) if count}
@@ -47,19 +59,25 @@ def test_updates_follow_the_schedule_exactly():
 
 
 def test_paper_schedule_is_a_hundred_updates_every_thousand_env_steps():
-    agent = dreamer.build(dataclasses.replace(TINY, prefill_env_steps=5000, pretrain_updates=100, update_every_env_steps=1000,
-                                              updates=100), Driver(one_step, (0,)).context)
+    agent = dreamer.build(
+        dataclasses.replace(TINY, prefill_env_steps=5000, pretrain_updates=100, update_every_env_steps=1000, updates=100),
+        Driver(one_step, (0,)).context,
+    )
     paper = dreamer.PROFILES["paper"].schedule()
     assert agent.schedule == dataclasses.replace(paper, batch_sequences=2, batch_length=4)
     agent.update = lambda: None
     driver = Driver(one_step, (0,), action_repeat=2)
-    driver.train(agent, agent.initial(1), 5)                # one episode of 8 is not complete: nothing to learn from
-    calls = {steps: agent.learn(Progress(env_steps=steps, agent_steps=steps // 2, episodes=1, budget_env_steps=10_000))
-             for steps in (4998, 5000)}
+    driver.train(agent, agent.initial(1), 5)  # one episode of 8 is not complete: nothing to learn from
+    calls = {
+        steps: agent.learn(Progress(env_steps=steps, agent_steps=steps // 2, episodes=1, budget_env_steps=10_000))
+        for steps in (4998, 5000)
+    }
     assert calls == {4998: 0, 5000: 0}
     driver.train(agent, agent.initial(1), 5)
-    calls = {steps: agent.learn(Progress(env_steps=steps, agent_steps=steps // 2, episodes=1, budget_env_steps=10_000))
-             for steps in (4998, 5000, 5002, 5998, 6000, 6002, 8000)}
+    calls = {
+        steps: agent.learn(Progress(env_steps=steps, agent_steps=steps // 2, episodes=1, budget_env_steps=10_000))
+        for steps in (4998, 5000, 5002, 5998, 6000, 6002, 8000)
+    }
     assert calls == {4998: 0, 5000: 100, 5002: 0, 5998: 0, 6000: 100, 6002: 0, 8000: 200}
 
 
@@ -70,10 +88,10 @@ def test_prefill_acts_at_random_and_the_policy_takes_over():
     carry = agent.initial(1)
     before = [agent.act(dataclasses.replace(carry, position=i), driver.step, explore=True)[0].item() for i in range(300)]
     assert abs(np.mean(before)) < 0.1
-    assert abs(np.std(before) - 3 ** -0.5) < 0.05           # uniform in [-1, 1]
+    assert abs(np.std(before) - 3**-0.5) < 0.05  # uniform in [-1, 1]
     agent.next_update_env_steps = 30
     after = [agent.act(dataclasses.replace(carry, position=i), driver.step, explore=True)[0].item() for i in range(300)]
-    assert np.std(after) > 0.75                             # a fresh actor of deviation 5 saturates
+    assert np.std(after) > 0.75  # a fresh actor of deviation 5 saturates
 
 
 @pytest.mark.parametrize("lift", ["loop", "vmap"])
@@ -99,9 +117,12 @@ def test_prefill_asks_the_behaviour_nothing_and_leaves_the_state_a_whole_decisio
     apply = agent.learner.apply
     decide = functools.partial(agent._decide, explore=True)
 
-    def all_of_it(function, *inputs):                       # what a decision was: filter and search on the noise of both
-        specs = {**agent.behavior.act_noise(agent.sizes, 1, explore=True), "filter": agent.sizes.latent.over(1),
-                 "prefill": NoiseSpec("uniform", (1, agent.action_width))}
+    def all_of_it(function, *inputs):  # what a decision was: filter and search on the noise of both
+        specs = {
+            **agent.behavior.act_noise(agent.sizes, 1, explore=True),
+            "filter": agent.sizes.latent.over(1),
+            "prefill": NoiseSpec("uniform", (1, agent.action_width)),
+        }
         return apply(decide, *inputs[:-1], agent.noise.draw(specs, ACT, 0, 0))[1]
 
     monkeypatch.setattr(agent.learner, "apply", all_of_it)
@@ -148,8 +169,9 @@ def test_an_episodes_first_step_forgets_the_carry():
     driver.reset_all()
     fresh = dataclasses.replace(agent.initial(1), position=used.position)
     for explore in (True, False):
-        np.testing.assert_array_equal(agent.act(used, driver.step, explore=explore)[0],
-                                      agent.act(fresh, driver.step, explore=explore)[0])
+        np.testing.assert_array_equal(
+            agent.act(used, driver.step, explore=explore)[0], agent.act(fresh, driver.step, explore=explore)[0]
+        )
 
 
 def test_streams_of_noise_differ_and_seeds_differ():
@@ -177,7 +199,7 @@ def test_saved_loaded_and_continued_is_never_stopped(make, on_disk, tmp_path):
         folder.mkdir()
     agent.save(saved, middle)
     elsewhere = (driver.step, [dict(environment.__dict__) for environment in driver.environments])
-    driver.train(agent, middle, 9)                          # rows that no checkpoint knows
+    driver.train(agent, middle, 9)  # rows that no checkpoint knows
     del agent
 
     _, again = start(tmp_path / "stopped")
@@ -185,8 +207,14 @@ def test_saved_loaded_and_continued_is_never_stopped(make, on_disk, tmp_path):
     resumed = Driver(make, (4, 9))
     resumed.train(dreamer.build(TINY, resumed.context), dreamer.build(TINY, resumed.context).initial(1), 0)
     resumed.agent_steps, resumed.episodes, resumed.step = 43, 43 // 8, elsewhere[0]
-    resumed.rows = [({key: value[s, 0] for key, value in elsewhere[0].observation.items()}, float(elsewhere[0].reward[s, 0]),
-                     *(bool(flag[s, 0]) for flag in elsewhere[0][2:])) for s in range(2)]
+    resumed.rows = [
+        (
+            {key: value[s, 0] for key, value in elsewhere[0].observation.items()},
+            float(elsewhere[0].reward[s, 0]),
+            *(bool(flag[s, 0]) for flag in elsewhere[0][2:]),
+        )
+        for s in range(2)
+    ]
     for environment, state in zip(resumed.environments, elsewhere[1]):
         environment.__dict__.update(state)
     end = resumed.train(again, loaded, 27)
@@ -238,15 +266,19 @@ def test_another_architecture_is_refused_in_one_line(tmp_path):
         agent.load([tmp_path / "empty"])
 
 
-@pytest.mark.parametrize(("observation", "action", "reason"), [
-    (spaces.Dict({"image": spaces.Box(0, 255, (84, 84, 3), np.uint8)}), spaces.Box(-1, 1, (2,), np.float32), "64x64"),
-    (spaces.Dict({"vector": spaces.Box(-1, 1, (2, 2), np.float32)}), spaces.Box(-1, 1, (2,), np.float32), "one axis"),
-    (spaces.Dict({"vector": spaces.Box(-1, 1, (2,), np.float32)}), spaces.Box(-2, 2, (2,), np.float32), r"\[-1, 1\]"),
-    (spaces.Dict({"vector": spaces.Box(-1, 1, (2,), np.float32)}), spaces.MultiDiscrete([2, 3]), "Discrete"),
-])
+@pytest.mark.parametrize(
+    ("observation", "action", "reason"),
+    [
+        (spaces.Dict({"image": spaces.Box(0, 255, (84, 84, 3), np.uint8)}), spaces.Box(-1, 1, (2,), np.float32), "64x64"),
+        (spaces.Dict({"vector": spaces.Box(-1, 1, (2, 2), np.float32)}), spaces.Box(-1, 1, (2,), np.float32), "one axis"),
+        (spaces.Dict({"vector": spaces.Box(-1, 1, (2,), np.float32)}), spaces.Box(-2, 2, (2,), np.float32), r"\[-1, 1\]"),
+        (spaces.Dict({"vector": spaces.Box(-1, 1, (2,), np.float32)}), spaces.MultiDiscrete([2, 3]), "Discrete"),
+    ],
+)
 def test_spaces_it_cannot_play_are_refused(observation, action, reason):
-    context = AgentContext(observation_space=observation, action_space=action, seeds=(0,), num_envs=1, action_repeat=1,
-                           budget_env_steps=1)
+    context = AgentContext(
+        observation_space=observation, action_space=action, seeds=(0,), num_envs=1, action_repeat=1, budget_env_steps=1
+    )
     entry = catalog.find("dreamer")
     with pytest.raises(ValueError, match=reason):
         entry.build(entry.options(), context)
@@ -267,7 +299,7 @@ def test_bfloat16_keeps_losses_in_float32_and_near():
 
 def test_random_policy_is_uniform_by_seed_and_position():
     driver = Driver(one_step, (0, 1))
-    agent = random_policy.build(random_policy.Options(), driver.context)
+    agent = random.build(random.Options(), driver.context)
     driver.reset_all()
     carry, actions = agent.initial(1), []
     for _ in range(2000):
@@ -278,7 +310,7 @@ def test_random_policy_is_uniform_by_seed_and_position():
     actions = np.array(actions)
     assert not np.array_equal(actions[:, 0], actions[:, 1])
     assert abs(actions.mean()) < 0.03
-    assert abs(actions.std() - 3 ** -0.5) < 0.02
+    assert abs(actions.std() - 3**-0.5) < 0.02
 
 
 def test_per_seed_agents_equal_the_cohort():

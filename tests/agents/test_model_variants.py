@@ -65,8 +65,9 @@ def test_observing_a_sequence_equals_filtering_it_row_by_row(name):
         for key, leaf in state.items():
             torch.testing.assert_close(posterior[key][t], leaf)
         keep = (1 - is_first[t]).unsqueeze(-1)
-        expected = dynamics.step({**previous, **{k: previous[k] * keep for k in ("stoch", "deter") if k in previous}},
-                                 action[t] * keep, noise[t])
+        expected = dynamics.step(
+            {**previous, **{k: previous[k] * keep for k in ("stoch", "deter") if k in previous}}, action[t] * keep, noise[t]
+        )
         for key in set(prior) & {"mean", "std", "logits"}:
             torch.testing.assert_close(prior[key][t], expected[key])
     assert dynamics.features(state).shape == (BATCH, dynamics.feature_size)
@@ -101,11 +102,14 @@ def test_stochastic_only_is_two_layers_for_the_prior_and_two_for_the_posterior()
         return {"mean": mean, "std": (1 + raw.exp()).log() + 0.1}
 
     prior = gaussian(torch.cat([stoch, action], -1), dynamics.prior_hidden, dynamics.prior_statistics)
-    posterior = gaussian(torch.cat([prior["mean"], prior["std"], embed], -1), dynamics.posterior_hidden,
-                         dynamics.posterior_statistics)
+    posterior = gaussian(
+        torch.cat([prior["mean"], prior["std"], embed], -1), dynamics.posterior_hidden, dynamics.posterior_statistics
+    )
     state = {**dynamics.initial(BATCH), "stoch": stoch}
-    for found, expected in ((dynamics.step(state, action, noise), prior),
-                            (dynamics.filter(state, action, embed, torch.zeros(BATCH), noise), posterior)):
+    for found, expected in (
+        (dynamics.step(state, action, noise), prior),
+        (dynamics.filter(state, action, embed, torch.zeros(BATCH), noise), posterior),
+    ):
         for key, leaf in {**expected, "stoch": expected["mean"] + expected["std"] * noise}.items():
             torch.testing.assert_close(found[key], leaf, atol=1e-5, rtol=1e-4)
 
@@ -122,8 +126,9 @@ def test_a_draw_of_a_categorical_latent_has_the_gradient_of_its_probabilities():
 def test_categorical_divergence_equals_that_of_torch():
     latent, generator = Categorical(3, 4), torch.Generator().manual_seed(0)
     first, second = (latent.statistics(raw) for raw in torch.randn(2, 5, 12, generator=generator))
-    expected = kl_divergence(Independent(OneHotCategorical(logits=first["logits"]), 1),
-                             Independent(OneHotCategorical(logits=second["logits"]), 1))
+    expected = kl_divergence(
+        Independent(OneHotCategorical(logits=first["logits"]), 1), Independent(OneHotCategorical(logits=second["logits"]), 1)
+    )
     torch.testing.assert_close(latent.divergence(first, second), expected)
     sample = latent.sample(first, torch.rand(5, 3, 4, generator=generator))
     assert sample.unflatten(-1, (3, 4)).sum(-1).eq(1).all()
@@ -177,9 +182,15 @@ REPRESENTATIONS = {
 }
 
 
-@pytest.mark.parametrize(("name", "trains_features"), [
-    ("reconstruction", True), ("reward only", False), ("contrastive, states", True), ("contrastive, images", True),
-])
+@pytest.mark.parametrize(
+    ("name", "trains_features"),
+    [
+        ("reconstruction", True),
+        ("reward only", False),
+        ("contrastive, states", True),
+        ("contrastive, images", True),
+    ],
+)
 def test_who_trains_the_features_and_that_every_objective_can_draw(name, trains_features):
     objective, generator = made(REPRESENTATIONS[name])
     features = torch.randn(LENGTH, BATCH, 6, generator=generator).requires_grad_()
@@ -200,7 +211,7 @@ def test_beside_the_contrast_the_decoder_is_a_spectator(contrast):
     rows = {"vector": torch.randn(LENGTH, BATCH, 2, generator=generator)}
     loss, _ = objective.loss(found, embed, rows)
     mean, raw = objective.statistics(embed).chunk(2, -1)
-    value = contrast(alone, mean, (1 + (math.e - 1) * raw.exp()).log() + 0.01).mean()   # softplus(raw + ln(e - 1)) + 0.01
+    value = contrast(alone, mean, (1 + (math.e - 1) * raw.exp()).log() + 0.01).mean()  # softplus(raw + ln(e - 1)) + 0.01
     error = (objective.reconstruct(features)["vector"] - rows["vector"]).square().sum(-1).mean()
     torch.testing.assert_close(loss, 0.5 * error + math.log(2 * math.pi) - value, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(torch.autograd.grad(loss, found)[0], -torch.autograd.grad(value, alone)[0], atol=1e-6, rtol=1e-4)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents import replay as replay_module
-from agents.replay import Replay
+from agents.learning import replay as replay_module
+from agents.learning.replay import Replay
 
 KEYS = {"vector": ((2,), np.dtype(np.float32)), "image": ((2, 2, 1), np.dtype(np.uint8))}
 
@@ -16,9 +16,15 @@ def play(replay, lane, episode, steps, *, end=True, terminal=False):
     """An episode whose every row spells (episode, t): `steps` decisions, so steps + 1 rows."""
     for t in range(steps + 1):
         last = end and t == steps
-        replay.add(lane, np.array([t * 1.0]), {"vector": np.array([episode, t]),
-                                               "image": np.full((2, 2, 1), t % 256, np.uint8)},
-                   10.0 * t, t == 0, last, last and terminal)
+        replay.add(
+            lane,
+            np.array([t * 1.0]),
+            {"vector": np.array([episode, t]), "image": np.full((2, 2, 1), t % 256, np.uint8)},
+            10.0 * t,
+            t == 0,
+            last,
+            last and terminal,
+        )
 
 
 def draw(replay, length, sequences, seed=0, **options):
@@ -38,7 +44,7 @@ def test_rows_keep_the_arrival_convention(replay):
     for b in range(3):
         np.testing.assert_array_equal(batch["vector"][:, b], [[7, t] for t in range(6)])
         np.testing.assert_array_equal(batch["image"][:, b, 0, 0, 0], range(6))
-        np.testing.assert_array_equal(batch["action"][:, b, 0], [0, 1, 2, 3, 4, 5])     # action[t] led into row t
+        np.testing.assert_array_equal(batch["action"][:, b, 0], [0, 1, 2, 3, 4, 5])  # action[t] led into row t
         np.testing.assert_array_equal(batch["reward"][:, b], [0, 10, 20, 30, 40, 50])
         np.testing.assert_array_equal(batch["is_first"][:, b], [1, 0, 0, 0, 0, 0])
         np.testing.assert_array_equal(batch["is_terminal"][:, b], [0, 0, 0, 0, 0, 1])
@@ -52,14 +58,14 @@ def test_a_first_row_has_no_action_and_no_reward(replay):
 
 
 def test_episodes_are_drawn_alike_whatever_their_length_and_starts_alike(replay):
-    play(replay, 0, 0, 9)                   # 10 rows: starts 0..6 of sequences of 4
-    play(replay, 1, 1, 29)                  # 30 rows: starts 0..26
+    play(replay, 0, 0, 9)  # 10 rows: starts 0..6 of sequences of 4
+    play(replay, 1, 1, 29)  # 30 rows: starts 0..26
     batch = draw(replay, 4, 20_000)
     episode, start = batch["vector"][0, :, 0], batch["vector"][0, :, 1]
     assert abs((episode == 0).mean() - 0.5) < 0.02
     for number, starts in ((0, 7), (1, 27)):
         counts = np.bincount(start[episode == number].astype(int), minlength=starts)
-        assert len(counts) == starts                                    # the last row is reachable
+        assert len(counts) == starts  # the last row is reachable
         assert np.abs(counts / counts.sum() - 1 / starts).max() < 0.02
 
 
@@ -67,7 +73,7 @@ def test_balanced_ends_are_drawn_more_often(replay):
     play(replay, 0, 0, 9)
     start = draw(replay, 4, 20_000, balance_ends=True)["vector"][0, :, 1].astype(int)
     share = np.bincount(start, minlength=7) / len(start)
-    np.testing.assert_allclose(share, [0.1] * 6 + [0.4], atol=0.02)     # min(uniform {0..9}, 6)
+    np.testing.assert_allclose(share, [0.1] * 6 + [0.4], atol=0.02)  # min(uniform {0..9}, 6)
 
 
 def test_open_episodes_are_not_drawn(replay):
@@ -96,7 +102,7 @@ def test_nothing_can_be_drawn_before_an_episode_and_enough_rows(replay):
     assert replay.ready(3)
     assert not replay.ready(4)
     play(replay, 1, 0, 9, end=False)
-    assert not replay.ready(4)              # the other lane's rows cannot follow
+    assert not replay.ready(4)  # the other lane's rows cannot follow
     play(replay, 0, 1, 2)
     assert replay.ready(4)
 
@@ -115,7 +121,7 @@ def test_mapped_files_come_back_and_rows_after_the_state_are_forgotten(tmp_path)
     play(replay, 0, 0, 9)
     state = replay.state()
     expected = draw(replay, 4, 20)
-    play(replay, 0, 1, 9)                   # written, but never committed
+    play(replay, 0, 1, 9)  # written, but never committed
     again = Replay(KEYS, 1, 1, tmp_path)
     again.restore(state)
     for key, value in draw(again, 4, 20).items():
@@ -124,7 +130,7 @@ def test_mapped_files_come_back_and_rows_after_the_state_are_forgotten(tmp_path)
     assert set(draw(again, 4, 200)["vector"][:, :, 0].ravel()) == {0.0, 2.0}
 
 
-CEILING, IMAGE_ROWS = 2**20, 3000      # 37 MB of rows
+CEILING, IMAGE_ROWS = 2**20, 3000  # 37 MB of rows
 
 
 def resident_bytes(folder):
@@ -158,7 +164,7 @@ def test_mapped_rows_stay_below_the_ceiling_however_many_are_written_and_drawn(t
     for seed in range(30):
         image = draw(replay, 50, 2, seed)["image"]
         assert 0 < resident_bytes(tmp_path) <= CEILING
-        assert (np.diff(image[:, :, 0, 0, 0].astype(int), axis=0) == 1).all()      # and what was let go is not lost
+        assert (np.diff(image[:, :, 0, 0, 0].astype(int), axis=0) == 1).all()  # and what was let go is not lost
 
 
 def test_reading_more_at_once_than_the_ceiling_lets_stay_resident(tmp_path, images):
@@ -177,4 +183,4 @@ def test_after_a_restart_the_ceiling_holds(tmp_path, images):
     image = draw(again, 50, 20)["image"]
     np.testing.assert_array_equal(image, draw(replay, 50, 20)["image"])
     del replay
-    assert resident_bytes(tmp_path) <= 2 * CEILING      # of the two that were open
+    assert resident_bytes(tmp_path) <= 2 * CEILING  # of the two that were open

@@ -11,8 +11,8 @@ DISCOUNT = torch.full((4, 1), 0.99, dtype=torch.float64)
 
 def test_lambda_one_sums_rewards_and_bootstraps_once():
     reward, discount = torch.ones(3, 1), torch.full((3, 1), 0.5)
-    value = torch.tensor([[9.0], [9.0], [4.0]])             # only the last may matter
-    expected = torch.tensor([[2.5], [3.0]])                 # 1 + .5·(1 + .5·4),  1 + .5·4
+    value = torch.tensor([[9.0], [9.0], [4.0]])  # only the last may matter
+    expected = torch.tensor([[2.5], [3.0]])  # 1 + .5·(1 + .5·4),  1 + .5·4
     torch.testing.assert_close(lambda_return(reward, discount, value, 1.0), expected)
 
 
@@ -35,9 +35,11 @@ def test_lambda_return_is_the_mixture_of_n_step_returns():
     last = len(reward) - 1
     expected = []
     for t in range(last):
+
         def n_step(n, t=t):
             end = min(t + n, last)
             return sum(gamma ** (k - t) * reward[k] for k in range(t, end)) + gamma ** (end - t) * value[end]
+
         longest = last - t
         mixture = sum((1 - lambda_) * lambda_ ** (n - 1) * n_step(n) for n in range(1, longest))
         expected.append(mixture + lambda_ ** (longest - 1) * n_step(longest))
@@ -48,5 +50,5 @@ def test_lambda_return_is_the_mixture_of_n_step_returns():
 def test_termination_cuts_the_return_and_the_weights():
     discount = torch.tensor([[0.99], [0.0], [0.99], [0.99]], dtype=torch.float64)
     returns = lambda_return(REWARD, discount, VALUE, 0.95)
-    assert returns[1].item() == 2.0                          # nothing after the end
-    assert cumulative_discount(discount)[2].item() == 0.0    # states after it do not count
+    assert returns[1].item() == 2.0  # nothing after the end
+    assert cumulative_discount(discount)[2].item() == 0.0  # states after it do not count

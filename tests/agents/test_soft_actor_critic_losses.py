@@ -49,8 +49,12 @@ def test_log_std_spans_its_range():
 def test_continuous_target_by_hand():
     # 1 + 0.9 · (min(5, 4) - 0.5·2) = 3.7; the second transition ended: its reward alone.
     target = soft_target(
-        torch.tensor([1.0, 2.0]), torch.tensor([0.9, 0.0]), torch.tensor([5.0, 9.0]), torch.tensor([4.0, 9.0]),
-        torch.tensor([2.0, 2.0]), torch.tensor(0.5),
+        torch.tensor([1.0, 2.0]),
+        torch.tensor([0.9, 0.0]),
+        torch.tensor([5.0, 9.0]),
+        torch.tensor([4.0, 9.0]),
+        torch.tensor([2.0, 2.0]),
+        torch.tensor(0.5),
     )
     torch.testing.assert_close(target, torch.tensor([3.7, 2.0]))
 

@@ -29,9 +29,16 @@ def test_a_transition_takes_action_reward_and_end_from_the_row_it_arrives_at():
     features, batch = drawn()
     data = transitions(features, batch, 0.9, BURN_IN)
     expected = [
-        (features[t, b], batch["action"][t + 1, b], batch["reward"][t + 1, b], 0.9 * (1 - batch["is_terminal"][t + 1, b]),
-         features[t + 1, b], 1 - batch["is_first"][t + 1, b])
-        for t in range(BURN_IN, LENGTH - 1) for b in range(BATCH)
+        (
+            features[t, b],
+            batch["action"][t + 1, b],
+            batch["reward"][t + 1, b],
+            0.9 * (1 - batch["is_terminal"][t + 1, b]),
+            features[t + 1, b],
+            1 - batch["is_first"][t + 1, b],
+        )
+        for t in range(BURN_IN, LENGTH - 1)
+        for b in range(BATCH)
     ]
     for tensor, column in zip(data, zip(*expected), strict=True):
         torch.testing.assert_close(tensor, torch.stack(column))

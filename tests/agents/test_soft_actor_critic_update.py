@@ -13,8 +13,15 @@ from agents.models.world_model import Observed
 from suites import catalog
 
 LENGTH, SEQUENCES, BURN_IN, GAMMA = 5, 3, 1, 0.9
-TINY = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "batch_sequences": SEQUENCES, "batch_length": LENGTH,
-        "burn_in": BURN_IN}
+TINY = {
+    "stoch": 3,
+    "deter": 6,
+    "model_hidden": 6,
+    "hidden": 6,
+    "batch_sequences": SEQUENCES,
+    "batch_length": LENGTH,
+    "burn_in": BURN_IN,
+}
 
 
 def maker(discrete):
@@ -35,9 +42,9 @@ def continuous_terms(parts, row, alpha):
 
     def drawn(features, noise):
         mean, raw = of_one(parts.actor, features).chunk(2)
-        std = (-5.0 + 3.5 * (raw.tanh() + 1.0)).exp()                       # log-std within [-5, 2]
+        std = (-5.0 + 3.5 * (raw.tanh() + 1.0)).exp()  # log-std within [-5, 2]
         u = mean + std * noise
-        slope = 1.0 - u.double().tanh() ** 2                                # in single precision few digits are left of it
+        slope = 1.0 - u.double().tanh() ** 2  # in single precision few digits are left of it
         return u.tanh(), (Normal(mean, std).log_prob(u) - slope.log()).sum().float()
 
     def both(critic, features, action):
@@ -78,19 +85,24 @@ def test_losses_and_gradients_equal_a_loop_over_transitions(discrete, subset):
     parts, width = agent.learner.modules[0], agent.action_width
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for network in (parts.critic, parts.slow_critic, parts.actor):      # the slow critics are other ones by now
+        for network in (parts.critic, parts.slow_critic, parts.actor):  # the slow critics are other ones by now
             for parameter in network.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
         parts.temperature.bias_log_alpha.fill_(0.7)
     behavior = SoftActorCritic(control=agent.behavior.control, gamma=GAMMA, transitions=subset, burn_in=BURN_IN)
     features = torch.randn(LENGTH, SEQUENCES, agent.sizes.features, generator=generator)
     action = torch.rand(LENGTH, SEQUENCES, width, generator=generator) * 2 - 1
-    batch = {"action": one_hot(action.argmax(-1), width).float() if discrete else action,
-             "reward": torch.randn(LENGTH, SEQUENCES, generator=generator),
-             "is_first": torch.zeros(LENGTH, SEQUENCES), "is_terminal": torch.zeros(LENGTH, SEQUENCES)}
-    batch["is_terminal"][2, 1] = batch["is_first"][3, 1] = 1.0              # an episode ends inside the second sequence
-    noise = {name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
-             for name, spec in behavior.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()}
+    batch = {
+        "action": one_hot(action.argmax(-1), width).float() if discrete else action,
+        "reward": torch.randn(LENGTH, SEQUENCES, generator=generator),
+        "is_first": torch.zeros(LENGTH, SEQUENCES),
+        "is_terminal": torch.zeros(LENGTH, SEQUENCES),
+    }
+    batch["is_terminal"][2, 1] = batch["is_first"][3, 1] = 1.0  # an episode ends inside the second sequence
+    noise = {
+        name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
+        for name, spec in behavior.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()
+    }
     observed = Observed({}, {}, features, torch.empty(0))
     losses, metrics = behavior.losses(parts, observed, batch, noise)
 
@@ -102,9 +114,16 @@ def test_losses_and_gradients_equal_a_loop_over_transitions(discrete, subset):
     totals, count = torch.zeros(3), 0
     for n, (t, b) in enumerate(places):
         if batch["is_first"][t + 1, b]:
-            continue                                                        # the two rows belong to different episodes
-        row = (features[t, b], batch["action"][t + 1, b], batch["reward"][t + 1, b],
-               GAMMA * (1.0 - batch["is_terminal"][t + 1, b]), features[t + 1, b], noise["policy"][n], noise["next_policy"][n])
+            continue  # the two rows belong to different episodes
+        row = (
+            features[t, b],
+            batch["action"][t + 1, b],
+            batch["reward"][t + 1, b],
+            GAMMA * (1.0 - batch["is_terminal"][t + 1, b]),
+            features[t + 1, b],
+            noise["policy"][n],
+            noise["next_policy"][n],
+        )
         terms = (discrete_terms if discrete else continuous_terms)(parts, row, alpha.detach())
         totals, count = totals + torch.stack(terms), count + 1
     critic, actor, entropy = totals / count
@@ -114,8 +133,9 @@ def test_losses_and_gradients_equal_a_loop_over_transitions(discrete, subset):
     for group, loss in expected.items():
         torch.testing.assert_close(losses[group], loss, atol=1e-5, rtol=1e-4)
         leaves = list(parts.get_submodule(group).parameters())
-        for found, wanted in zip(torch.autograd.grad(losses[group], leaves, retain_graph=True),
-                                 torch.autograd.grad(loss, leaves, retain_graph=True)):
+        for found, wanted in zip(
+            torch.autograd.grad(losses[group], leaves, retain_graph=True), torch.autograd.grad(loss, leaves, retain_graph=True)
+        ):
             torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-3)
     torch.testing.assert_close(metrics["policy_entropy"], entropy.detach(), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(metrics["alpha"], alpha.detach())

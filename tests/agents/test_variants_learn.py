@@ -34,9 +34,17 @@ def test_variant_trains_and_acts(name, lift):
     known = {field.name for field in dataclasses.fields(options)}
     small = {**TINY, "planner_candidates": 4, "planner_elites": 2, "planner_iterations": 1, "planner_horizon": 2, "horizon": 3}
     options = dataclasses.replace(options, **{key: value for key, value in small.items() if key in known}, **VARIANTS[name])
-    agent = entry.build(options, AgentContext(
-        observation_space=OBSERVATION, action_space=ACTIONS["continuous"], seeds=(0,), num_envs=1, action_repeat=1,
-        budget_env_steps=100))
+    agent = entry.build(
+        options,
+        AgentContext(
+            observation_space=OBSERVATION,
+            action_space=ACTIONS["continuous"],
+            seeds=(0,),
+            num_envs=1,
+            action_repeat=1,
+            budget_env_steps=100,
+        ),
+    )
     agent.learner.lift = lift
     feed(agent, "continuous")
     before = agent.learner.groups["world_model"].values.clone()
@@ -59,10 +67,29 @@ def test_discrete_profiles_have_the_published_numbers():
 
 def test_the_default_backbone_is_the_papers():
     options = catalog.find("dreamer").options("paper")
-    chosen = {name: getattr(options, name) for name in ("representation", "dynamics", "kl_balance", "overshooting_distance",
-                                                        "global_prior_scale", "image_bits", "activation", "reward_scale")}
-    assert chosen == {"representation": "reconstruction", "dynamics": "rssm", "kl_balance": 0.0, "overshooting_distance": 0,
-                      "global_prior_scale": 0.0, "image_bits": 8, "activation": "elu", "reward_scale": 1.0}
+    chosen = {
+        name: getattr(options, name)
+        for name in (
+            "representation",
+            "dynamics",
+            "kl_balance",
+            "overshooting_distance",
+            "global_prior_scale",
+            "image_bits",
+            "activation",
+            "reward_scale",
+        )
+    }
+    assert chosen == {
+        "representation": "reconstruction",
+        "dynamics": "rssm",
+        "kl_balance": 0.0,
+        "overshooting_distance": 0,
+        "global_prior_scale": 0.0,
+        "image_bits": 8,
+        "activation": "elu",
+        "reward_scale": 1.0,
+    }
 
 
 def test_five_bits_leave_32_levels_in_the_middle_of_their_bins():
@@ -75,8 +102,13 @@ def test_a_model_of_five_bits_neither_sees_nor_is_asked_for_the_lower_three():
     model, generator = options.world_model(OBSERVATION)(2), torch.Generator().manual_seed(0)
     initialize(model, generator)
     image = torch.randint(0, 256, (4, 2, 64, 64, 3), dtype=torch.uint8, generator=generator)
-    batch = {"image": image, "vector": torch.zeros(4, 2, 2), "action": torch.randn(4, 2, 2, generator=generator),
-             "reward": torch.zeros(4, 2), "is_first": torch.zeros(4, 2)}
+    batch = {
+        "image": image,
+        "vector": torch.zeros(4, 2, 2),
+        "action": torch.randn(4, 2, 2, generator=generator),
+        "reward": torch.zeros(4, 2),
+        "is_first": torch.zeros(4, 2),
+    }
     noise = {"latent": torch.randn(4, 2, TINY["stoch"], generator=generator)}
     loss, observed, metrics = model.loss(batch, noise)
     mean = model.reconstruct(observed.features)["image"]

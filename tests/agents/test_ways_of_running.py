@@ -12,25 +12,36 @@ from gymnasium import spaces
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
-from agents.backbone import Backbone
-from agents.batches import DeviceBatches, HostBatches
-from agents.captured import Captured
+from agents.learning.batches import DeviceBatches, HostBatches
+from agents.learning.captured import Captured
+from agents.learning.trees import leaves, mapped
 from agents.measure import drawn_actions, drawn_step, feed
 from agents.models.world_model import WorldModel
-from agents.trees import leaves, mapped
+from agents.recipes.backbone import Backbone
 
 IMAGES = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
 VECTORS = spaces.Dict({"position": spaces.Box(-1, 1, (3,), np.float32)})
 ACTIONS = spaces.Box(-1, 1, (2,), np.float32)
 TINY = {"stoch": 4, "deter": 8, "model_hidden": 8, "depth": 2, "hidden": 8, "batch_sequences": 3, "batch_length": 7}
-ARMS = {"dreamer": {"horizon": 3}, "no_value": {"horizon": 3}, "sac": {"update_ratio": "typical"},
-        "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2}}
+ARMS = {
+    "dreamer": {"horizon": 3},
+    "no_value": {"horizon": 3},
+    "sac": {"update_ratio": "typical"},
+    "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2},
+}
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def build(arm="dreamer", *, seeds=(0,), device="cpu", observations=VECTORS, actions=ACTIONS, lift=None, **options):
-    context = AgentContext(observation_space=observations, action_space=actions, seeds=seeds, num_envs=1, action_repeat=1,
-                           budget_env_steps=10_000, device=device)
+    context = AgentContext(
+        observation_space=observations,
+        action_space=actions,
+        seeds=seeds,
+        num_envs=1,
+        action_repeat=1,
+        budget_env_steps=10_000,
+        device=device,
+    )
     entry = catalog.find(arm)
     with pytest.MonkeyPatch.context() as patch:
         if lift is not None:
@@ -52,10 +63,16 @@ def inputs_of(agent, number=0):
     def noise(specs):
         return {name: draw(spec) for name, spec in specs.items()}
 
-    batch = {key: torch.rand(value.shape, generator=generator).to(agent.device) for key, value in agent._sample().items()
-             if value.dtype != torch.uint8}
-    batch |= {key: torch.randint(0, 256, value.shape, generator=generator, dtype=torch.uint8).to(agent.device)
-              for key, value in agent._sample().items() if value.dtype == torch.uint8}
+    batch = {
+        key: torch.rand(value.shape, generator=generator).to(agent.device)
+        for key, value in agent._sample().items()
+        if value.dtype != torch.uint8
+    }
+    batch |= {
+        key: torch.randint(0, 256, value.shape, generator=generator, dtype=torch.uint8).to(agent.device)
+        for key, value in agent._sample().items()
+        if value.dtype == torch.uint8
+    }
     batch["is_first"] = (batch["is_first"] < 0.2).float()
     batch["is_terminal"] = torch.zeros_like(batch["is_terminal"])
     return batch, noise(agent.model_noise), [noise(agent.loss_noise) for _ in range(agent.behavior.repeats)]
@@ -73,8 +90,9 @@ def assert_same(found, expected, *, weights, metrics=1e-4):
     for name, value in expected[0].items():
         torch.testing.assert_close(found[0][name], value, rtol=0, atol=weights, msg=lambda text, name=name: f"{name}: {text}")
     for name, value in expected[1].items():
-        torch.testing.assert_close(found[1][name], value, rtol=metrics, atol=metrics,
-                                   msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[1][name], value, rtol=metrics, atol=metrics, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -89,7 +107,7 @@ def test_the_planner_searches_for_all_seeds_and_environments_in_one_batch(action
     calls, step_model = [], WorldModel.step
 
     def counted(self, state, action, noise):
-        calls.append(tuple(action.shape))       # of one seed: vmap hides the axis of seeds, a loop would call once for each
+        calls.append(tuple(action.shape))  # of one seed: vmap hides the axis of seeds, a loop would call once for each
         return step_model(self, state, action, noise)
 
     def decide(chosen):
@@ -99,8 +117,12 @@ def test_the_planner_searches_for_all_seeds_and_environments_in_one_batch(action
         carry, found = agent.initial(num_envs), []
         for number in range(decisions):
             position = np.sin(number + np.arange(3.0 * num_envs)).reshape(num_envs, 3)
-            step = TimeStep({"position": np.broadcast_to(position, (*shape, 3)).astype(np.float32)},
-                            np.zeros(shape, np.float32), np.full(shape, number == 0), *[np.zeros(shape, bool)] * 2)
+            step = TimeStep(
+                {"position": np.broadcast_to(position, (*shape, 3)).astype(np.float32)},
+                np.zeros(shape, np.float32),
+                np.full(shape, number == 0),
+                *[np.zeros(shape, bool)] * 2,
+            )
             action, carry = agent.act(carry, step, explore=number % 2 == 0)
             found.append(action)
         return np.stack(found)
@@ -136,10 +158,14 @@ def test_an_update_reads_no_value_and_draws_nothing(arm):
         for part in ("values", "gradient", "scratch", "mean", "square"):
             if hasattr(group, part):
                 setattr(group, part, getattr(group, part).to("meta"))
-    learner.stacked = {f"{name}.{key}": view.detach().requires_grad_(name in learner.trained)
-                       for name, group in learner.groups.items() for key, view in group.views(group.values).items()}
+    learner.stacked = {
+        f"{name}.{key}": view.detach().requires_grad_(name in learner.trained)
+        for name, group in learner.groups.items()
+        for key, view in group.views(group.values).items()
+    }
     learner.alive, learner.gradient_steps, learner.descents = (
-        tensor.to("meta") for tensor in (learner.alive, learner.gradient_steps, learner.descents))
+        tensor.to("meta") for tensor in (learner.alive, learner.gradient_steps, learner.descents)
+    )
     learner.skeleton.to("meta")
     before = torch.random.get_rng_state()
     rounds = learner._update(*inputs)
@@ -152,8 +178,9 @@ def test_bfloat16_stays_within_its_rounding_of_float32(arm):
     """8 bits of mantissa: one rounding is 2^-9 = 0.2 %; the losses of the first updates differ by a few of those."""
     exact, rounded = trained(build(arm, observations=IMAGES)), trained(build(arm, observations=IMAGES, precision="bfloat16"))
     for name in ("model_loss", "image_loss", "reward_loss", "kl"):
-        torch.testing.assert_close(rounded[1][name], exact[1][name], rtol=1e-2, atol=1e-2,
-                                   msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            rounded[1][name], exact[1][name], rtol=1e-2, atol=1e-2, msg=lambda text, name=name: f"{name}: {text}"
+        )
     assert any(not torch.equal(rounded[1][name], exact[1][name]) for name in exact[1])
     assert all(values.dtype == torch.float32 for values in rounded[0].values())
 
@@ -164,8 +191,9 @@ def test_rows_kept_on_the_device_give_the_batches_of_replay():
     here = HostBatches(agent.replays, **shape)
     there = DeviceBatches(agent.replays, **shape, capacity=40, otherwise=lambda: pytest.fail("there is room"))
     for number in range(3):
-        expected, found = (mapped(torch.clone, source.take([np.random.default_rng((number, s)) for s in range(2)]))
-                           for source in (here, there))
+        expected, found = (
+            mapped(torch.clone, source.take([np.random.default_rng((number, s)) for s in range(2)])) for source in (here, there)
+        )
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], expected[key]) for key in expected)
         play(agent, rows=4)
@@ -191,6 +219,7 @@ def play(agent, rows):
 @pytest.fixture
 def recorded(monkeypatch):
     """Stands in for CUDA graphs on a CPU: a recorded function is called again on the same inputs, into the same results."""
+
     def warm_up(self, function):
         for _ in range(3):
             function(*self._inputs)
@@ -202,6 +231,7 @@ def recorded(monkeypatch):
         def replay():
             for place, value in zip(leaves(results), leaves(function(*self._inputs))):
                 place.copy_(value)
+
         return replay, results
 
     changing = []

@@ -9,13 +9,13 @@ from gymnasium import spaces
 from torch import nn
 from torch.nn import functional as F
 
-from agents import dreamer
 from agents.behaviors.api import Sizes
 from agents.models.images import ImageDecoder, ImageEncoder, image_blocks, images_from_blocks
 from agents.models.latents import Gaussian
 from agents.models.networks import GRU, initialize
 from agents.models.objectives import FreeNats, Reconstruction, unit_normal_loss
 from agents.models.rssm import RSSM
+from agents.recipes import dreamer
 
 PIXELS = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
 VECTOR = spaces.Dict({"vector": spaces.Box(-np.inf, np.inf, (3,), np.float32)})
@@ -27,7 +27,7 @@ def count(module):
 
 def ready(module, seed=0):
     initialize(module, torch.Generator().manual_seed(seed))
-    for parameter in module.parameters():           # biases too, or a lost one would not show
+    for parameter in module.parameters():  # biases too, or a lost one would not show
         if parameter.dim() == 1:
             nn.init.normal_(parameter, std=0.1)
     return module
@@ -61,7 +61,7 @@ def test_initial_values_are_glorot_zero_and_orthogonal():
     limit = math.sqrt(6 / 80)
     assert linear.bias.abs().max() == 0
     assert 0.95 * limit < linear.weight.abs().max() <= limit
-    recurrent = gru.weight_recurrent.T                      # Keras' [units, 3 units]
+    recurrent = gru.weight_recurrent.T  # Keras' [units, 3 units]
     torch.testing.assert_close(recurrent @ recurrent.T, torch.eye(10), atol=1e-5, rtol=0)
 
 
@@ -102,9 +102,9 @@ def test_observing_a_sequence_is_filtering_step_by_step():
     rssm = ready(RSSM(action=2, embed=6, latent=Gaussian(3), deter=5, hidden=4))
     embed, action, noise = torch.randn(7, 2, 6), torch.randn(7, 2, 2), torch.randn(7, 2, 3)
     is_first = torch.zeros(7, 2)
-    is_first[0] = is_first[4, 1] = 1.0                      # an episode begins inside a sequence
+    is_first[0] = is_first[4, 1] = 1.0  # an episode begins inside a sequence
     posterior, prior = rssm.observe(embed, action, is_first, noise)
-    state = {name: torch.randn_like(value) for name, value in rssm.initial(2).items()}      # forgotten at once
+    state = {name: torch.randn_like(value) for name, value in rssm.initial(2).items()}  # forgotten at once
     for t in range(7):
         before = {name: value * (1 - is_first[t])[:, None] for name, value in state.items()}
         predicted = rssm.step(before, action[t] * (1 - is_first[t])[:, None], noise[t])
@@ -138,13 +138,13 @@ def test_free_nats_cut_the_gradient_of_the_mean(shift, has_gradient):
     loss, metrics = FreeNats(free_nats=3.0).loss(rssm, posterior, prior, {}, {})
     loss.backward()
     assert bool(mean.grad.abs().sum() > 0) is has_gradient
-    torch.testing.assert_close(metrics["kl"], torch.tensor(4 * shift ** 2 / 2))
-    assert loss.item() == pytest.approx(max(3.0, 2 * shift ** 2))
+    torch.testing.assert_close(metrics["kl"], torch.tensor(4 * shift**2 / 2))
+    assert loss.item() == pytest.approx(max(3.0, 2 * shift**2))
 
 
 def test_free_nats_of_positions_differ_from_those_of_the_mean():
     rssm = RSSM(action=1, embed=2, latent=Gaussian(1), deter=3, hidden=3)
-    posterior = {"mean": torch.tensor([[[0.0]], [[4.0]]]), "std": torch.ones(2, 1, 1)}      # KL 0 and 8, mean 4
+    posterior = {"mean": torch.tensor([[[0.0]], [[4.0]]]), "std": torch.ones(2, 1, 1)}  # KL 0 and 8, mean 4
     prior = {"mean": torch.zeros(2, 1, 1), "std": torch.ones(2, 1, 1)}
     assert FreeNats().loss(rssm, posterior, prior, {}, {})[0].item() == pytest.approx(4.0)
     assert FreeNats(per_position=True).loss(rssm, posterior, prior, {}, {})[0].item() == pytest.approx(5.5)
@@ -153,8 +153,13 @@ def test_free_nats_of_positions_differ_from_those_of_the_mean():
 def test_discount_loss_is_a_soft_bernoulli_times_ten():
     options = dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, predict_discount=True)
     model = ready(options.world_model(VECTOR)(2))
-    batch = {"vector": torch.randn(4, 2, 3), "action": torch.zeros(4, 2, 2), "reward": torch.zeros(4, 2),
-             "is_first": torch.zeros(4, 2), "is_terminal": torch.tensor([[0.0, 0], [0, 0], [0, 0], [1, 0]])}
+    batch = {
+        "vector": torch.randn(4, 2, 3),
+        "action": torch.zeros(4, 2, 2),
+        "reward": torch.zeros(4, 2),
+        "is_first": torch.zeros(4, 2),
+        "is_terminal": torch.tensor([[0.0, 0], [0, 0], [0, 0], [1, 0]]),
+    }
     noise = {"latent": torch.randn(4, 2, 3)}
     loss, observed, metrics = model.loss(batch, noise)
     probability = model.discount(observed.features)
@@ -169,29 +174,39 @@ def test_discount_loss_is_a_soft_bernoulli_times_ten():
 def test_a_vector_beside_the_image_goes_through_encoder_and_decoder_and_so_does_the_image(key):
     both = spaces.Dict({**PIXELS.spaces, **VECTOR.spaces})
     model = ready(dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, depth=2).world_model(both)(2))
-    batch = {"image": torch.randint(0, 256, (4, 2, 64, 64, 3), dtype=torch.uint8), "vector": torch.randn(4, 2, 3),
-             "action": torch.zeros(4, 2, 2), "reward": torch.zeros(4, 2), "is_first": torch.zeros(4, 2)}
+    batch = {
+        "image": torch.randint(0, 256, (4, 2, 64, 64, 3), dtype=torch.uint8),
+        "vector": torch.randn(4, 2, 3),
+        "action": torch.zeros(4, 2, 2),
+        "reward": torch.zeros(4, 2),
+        "is_first": torch.zeros(4, 2),
+    }
     other = {**batch, key: batch[key].flip(0)}
     noise = {"latent": torch.randn(4, 2, 3)}
     loss, observed, metrics = model.loss(batch, noise)
-    assert not torch.equal(observed.features, model.loss(other, noise)[1].features)      # seen by the encoder
+    assert not torch.equal(observed.features, model.loss(other, noise)[1].features)  # seen by the encoder
     drawn = model.objective.reconstruct(observed.features)
     assert {name: values.shape for name, values in drawn.items()} == {"image": (4, 2, 64, 64, 3), "vector": (4, 2, 3)}
     unit = math.prod(both[key].shape) * 0.5 * math.log(2 * math.pi)
     target = batch[key] / 255 - 0.5 if key == "image" else batch[key]
     by_hand = 0.5 * (drawn[key] - target).square().flatten(2).sum(-1).mean()
-    torch.testing.assert_close(metrics[f"{key}_loss"], by_hand + unit)                  # and asked of the decoder
+    torch.testing.assert_close(metrics[f"{key}_loss"], by_hand + unit)  # and asked of the decoder
     assert loss > metrics["image_loss"] + metrics["vector_loss"]
 
 
 @pytest.mark.parametrize(("dynamics", "weight"), [("rssm", 0.3), ("stochastic", 0.3), ("deterministic", 0.0)])
 def test_the_loss_weighs_divergence_and_reward_as_its_options_say(dynamics, weight):
     """Deterministic only has no divergence at all (spec planet §5)."""
-    options = dreamer.Options(stoch=3, deter=4, model_hidden=4, hidden=4, dynamics=dynamics, kl_scale=0.3, free_nats=0.0,
-                              reward_scale=7.0)
+    options = dreamer.Options(
+        stoch=3, deter=4, model_hidden=4, hidden=4, dynamics=dynamics, kl_scale=0.3, free_nats=0.0, reward_scale=7.0
+    )
     model = ready(options.world_model(VECTOR)(2))
-    batch = {"vector": torch.randn(4, 2, 3), "action": torch.randn(4, 2, 2), "reward": torch.randn(4, 2),
-             "is_first": torch.zeros(4, 2)}
+    batch = {
+        "vector": torch.randn(4, 2, 3),
+        "action": torch.randn(4, 2, 2),
+        "reward": torch.randn(4, 2),
+        "is_first": torch.zeros(4, 2),
+    }
     loss, observed, metrics = model.loss(batch, {"latent": torch.randn(4, 2, *model.dynamics.latent.noise.shape)})
     gaussians = [torch.distributions.Normal(state["mean"], state["std"]) for state in (observed.posterior, observed.prior)]
     divergence = torch.distributions.kl_divergence(*gaussians).sum(-1).mean()

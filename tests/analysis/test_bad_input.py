@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from analysis.commands import AggregateCommand, ExportCommand, ImportCommand, VerifyCommand
-from analysis.figure_commands import FigureCommand, ReportCommand
+from analysis.figures.commands import FigureCommand, ReportCommand
 from protocols import catalog
 from protocols.spec import Protocol
 from tests.analysis.test_table import TASK, curve, record, write_csv

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis import aggregate, normalize, table
 from analysis.commands import COMMANDS, AggregateCommand
+from analysis.scores import normalize, table
+from analysis.statistics import aggregate
 from tests.analysis.test_table import END, TASK, curve, record, write_csv
 
 

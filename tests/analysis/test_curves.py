@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis import curves
-from analysis.table import COLUMNS, InvalidData
+from analysis.scores.table import COLUMNS, InvalidData
+from analysis.statistics import curves
 from tests.analysis.scores import TASKS, needs_reference
 
 
@@ -145,7 +145,8 @@ def test_task_curves_show_every_seeds_range() -> None:
 
 @needs_reference
 def test_published_curves_end_at_the_score_selected_there() -> None:
-    from analysis import aggregate, normalize, table
+    from analysis.scores import normalize, table
+    from analysis.statistics import aggregate
     from tests.analysis.scores import REFERENCE
 
     points = table.read([REFERENCE / "dmc_vision_dreamerv2.csv.gz"])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import equivalence
-from analysis.equivalence import Pair
+from analysis.statistics import equivalence
+from analysis.statistics.equivalence import Pair
 
 MARGIN = 0.05
 SPREADS = np.array(

@@ -8,13 +8,13 @@ from typing import get_args
 
 import pandas as pd
 import pytest
-
-from analysis import references
-from analysis.figure_commands import FigureCommand, FigureName
-from analysis.figures import catalog, curves, drawing
 from analysis.gather import gather
-from analysis.material import Material
-from analysis.style import KNOWN, base_name, look, looks
+
+from analysis.figures import catalog, curves, drawing
+from analysis.figures.commands import FigureCommand, FigureName
+from analysis.figures.comparison import Material
+from analysis.figures.style import KNOWN, base_name, look, looks
+from analysis.scores import references
 from protocols import catalog as protocols
 from tests.make_records import make_run
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import exchange, formats, tasks
 from analysis.commands import ExportCommand, ImportCommand
-from analysis.formats.raw import Options
-from analysis.table import InvalidData, read, select
+from analysis.scores import exchange, formats, tasks
+from analysis.scores.formats.raw import Options
+from analysis.scores.table import InvalidData, read, select
 from tests.analysis.scores import REFERENCE, needs_reference
 
 DANIJAR = [

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from analysis import leaderboard, submissions
+from analysis.leaderboard import site as site_builder
+from analysis.leaderboard import submissions
 from protocols import catalog
 from protocols.cadence import cadence_of
-from protocols.store import EPISODES
+from protocols.records.store import EPISODES
 from tests.analysis.browser import ACCESSIBLE, Browser, browser
 from tests.make_records import make_run
 
@@ -61,7 +62,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(board: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site") / "site"
-    leaderboard.build(board, out, reps=REPS)
+    site_builder.build(board, out, reps=REPS)
     return out
 
 
@@ -120,7 +121,7 @@ def test_building_twice_gives_the_same_bytes_and_takes_stale_pages_away(board, s
     (out / "old.html").write_text("from an earlier build")
     listing = json.loads((out / "site.json").read_text())
     (out / "site.json").write_text(json.dumps({"files": [*listing["files"], "old.html"]}))
-    leaderboard.build(board, out, reps=REPS)
+    site_builder.build(board, out, reps=REPS)
     assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
         path.relative_to(site): path.read_bytes() for path in site.rglob("*") if path.is_file()}  # fmt: skip
 
@@ -154,7 +155,7 @@ def test_a_changed_record_stops_the_build_and_leaves_the_site_alone(change, says
     shutil.copytree(board, kept)
     change(kept / "ahead")
     with pytest.raises(ValueError, match=says) as raised:
-        leaderboard.build(kept, tmp_path / "site", reps=REPS)
+        site_builder.build(kept, tmp_path / "site", reps=REPS)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "site").exists()
 
@@ -209,7 +210,7 @@ def test_a_diverged_run_enters_and_is_said_in_the_ranking(tmp_path):
         status="diverged",
     )
     submissions.add(folder, tmp_path / "kept")
-    leaderboard.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
     assert "1 diverged" in (tmp_path / "site" / "index.html").read_text()
 
 
@@ -247,7 +248,7 @@ def test_published_methods_enter_marked_as_imported_and_are_ranked(tmp_path):
         pytest.skip("published curves are not beside this checkout (../shared/reference)")
     for method in ("curl", "sac_pixels"):
         submissions.add(import_published(tmp_path / method, method, every=10), tmp_path / "kept")
-    leaderboard.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
     page = (tmp_path / "site" / "dmc-1m-1.html").read_text()
     assert rows_of(page) == [("1", "curl"), ("2", "sac_pixels")]
     assert page.count('<span class="badge imported">imported</span>') == 2
@@ -281,7 +282,7 @@ def test_filters_and_sorting_work_by_keyboard_and_say_what_they_did(page, site):
     page.script("document.querySelector('button[type=reset]').focus()")
     page.keys("\ue007")  # Enter
     shown = [visible(page)]
-    while len(shown[-1]) < 3 and len(shown) < 100:      # a form is reset after its event, which the page waits for
+    while len(shown[-1]) < 3 and len(shown) < 100:  # a form is reset after its event, which the page waits for
         shown.append(visible(page))
     assert len(shown[-1]) == 3
 

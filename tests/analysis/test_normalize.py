@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import normalize, references
-from analysis.table import InvalidData
+from analysis.scores import normalize, references
+from analysis.scores.table import InvalidData
 from tests.analysis.scores import REFERENCE, needs_reference, scores
 
 

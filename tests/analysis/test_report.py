@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import report
-from analysis.style import short_count, task_label
-from analysis.table import InvalidData
+from analysis.figures.style import short_count, task_label
+from analysis.report import build
+from analysis.scores.table import InvalidData
 from protocols import catalog
 from protocols.spec import Protocol
 from tests.analysis.browser import ACCESSIBLE, browser
@@ -61,7 +61,7 @@ def quick_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(quick_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("out") / "report"
-    return out, report.build([quick_runs], out, reps=REPS)
+    return out, build.build([quick_runs], out, reps=REPS)
 
 
 def test_the_summary_holds_means_and_differences_worked_out_by_hand(built):
@@ -139,7 +139,7 @@ def test_published_bars_stand_apart_with_source_and_budget(built):
 
 def test_the_same_records_give_the_same_bytes(quick_runs, built, tmp_path):
     out, _ = built
-    report.build([quick_runs], tmp_path / "again", reps=REPS)
+    build.build([quick_runs], tmp_path / "again", reps=REPS)
     for path in out.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -178,7 +178,7 @@ def test_cut_diverged_and_unfinished_runs_are_marked_and_never_counted(tmp_path)
         final=[500.0] * 5,
         packages={"mujoco": "3.5.0", "dm_control": "1.0.50"},
     )
-    summary = report.build([root], tmp_path / "report", reps=REPS)
+    summary = build.build([root], tmp_path / "report", reps=REPS)
     section = summary["sections"][0]
     assert {row["method"]: row["point"] for row in section["means"]} == {
         "dreamer": pytest.approx(700),
@@ -202,7 +202,7 @@ def test_two_protocols_are_two_sections_and_never_mixed(tmp_path):
     root, other = tmp_path / "runs", catalog.find("dmc-1m@1")
     make_grid(root)
     make_grid(root, other, {"dreamer": 900.0, "random": 50.0}, tasks=other.tasks[:2])
-    summary = report.build([root], tmp_path / "report", reps=REPS)
+    summary = build.build([root], tmp_path / "report", reps=REPS)
     means = {
         section["protocol"]: {row["method"]: round(row["point"]) for row in section["means"]} for section in summary["sections"]
     }
@@ -226,7 +226,7 @@ def test_options_set_by_hand_do_not_enter_the_protocols_table(tmp_path):
             final=[900.0] * 5,
             overrides={"horizon": 20},
         )
-    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    (section,) = build.build([root], tmp_path / "report", reps=REPS)["sections"]
     assert sorted(row["method"] for row in section["means"]) == ["dreamer", "random"]
     assert {row["method"] for row in section["variants"]} > {"dreamer"}
     assert "dreamer horizon=20" in (tmp_path / "report" / "index.html").read_text()
@@ -241,7 +241,7 @@ def test_a_strip_and_a_video_of_a_run_stand_inside_the_page(tmp_path):
     (folder / "imagine").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "imagine" / "episode_0.png")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "last_evaluation.webp")
-    report.build([root], tmp_path / "report", reps=REPS)
+    build.build([root], tmp_path / "report", reps=REPS)
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count('src="data:image/png;base64,') == 1
     assert page.count('src="data:image/webp;base64,') == 1
@@ -259,7 +259,7 @@ def test_runs_under_way_show_their_curves_and_no_score(tmp_path):
         status=None,
     )
     make_run(root, QUICK, agent="random", task=task, seed=0, scores={}, status=None)
-    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    (section,) = build.build([root], tmp_path / "report", reps=REPS)["sections"]
     assert "means" not in section
     assert (tmp_path / "report" / "curves.svg").exists()
     assert (
@@ -270,7 +270,7 @@ def test_runs_under_way_show_their_curves_and_no_score(tmp_path):
 def test_runs_without_any_evaluation_are_reported_as_such(tmp_path):
     root = tmp_path / "runs"
     make_run(root, QUICK, agent="dreamer", task=QUICK.tasks[0], seed=0, scores={}, status=None)
-    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    (section,) = build.build([root], tmp_path / "report", reps=REPS)["sections"]
     assert section["states"]["resumable"] == 1
     assert "no run of the protocol yet" in (tmp_path / "report" / "index.html").read_text()
 
@@ -279,7 +279,7 @@ def test_runs_with_a_cut_budget_alone_are_reported_as_such(tmp_path):
     root, cut = tmp_path / "runs", QUICK.evaluate_every_env_steps
     scores = {0: [1.0], cut: [2.0]}
     make_run(root, QUICK, agent="dreamer", task=QUICK.tasks[0], seed=0, scores=scores, final=[2.0], limit_env_steps=cut)
-    (section,) = report.build([root], tmp_path / "report", reps=REPS)["sections"]
+    (section,) = build.build([root], tmp_path / "report", reps=REPS)["sections"]
     assert "1 run cut short with --limit, never counted" in section["warnings"][0]
     assert "means" not in section
 
@@ -297,7 +297,7 @@ def no_runs(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("bad", [lambda folder: [folder / "absent"], a_file, no_runs])
 def test_bad_input_is_one_line_and_leaves_nothing_behind(bad: Callable[[Path], list[Path]], tmp_path):
     with pytest.raises(ValueError, match=r"absent|notes|empty") as raised:
-        report.build(bad(tmp_path), tmp_path / "report", reps=REPS)
+        build.build(bad(tmp_path), tmp_path / "report", reps=REPS)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "report").exists()
 
@@ -305,18 +305,18 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(bad: Callable[[Path], l
 def test_a_damaged_record_leaves_the_old_report_as_it_was(quick_runs, tmp_path):
     root = tmp_path / "runs"
     shutil.copytree(quick_runs, root)
-    report.build([root], tmp_path / "report", reps=REPS)
+    build.build([root], tmp_path / "report", reps=REPS)
     before = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
     episodes = root / "quick@1" / "dreamer" / QUICK.tasks[0] / "seed-0" / "episodes.jsonl"
     episodes.write_text("{ broken\n" + episodes.read_text())
     with pytest.raises((ValueError, InvalidData), match="damaged"):
-        report.build([root], tmp_path / "report", reps=REPS)
+        build.build([root], tmp_path / "report", reps=REPS)
     assert {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()} == before
 
 
 def test_the_report_is_never_written_into_a_runs_folder(quick_runs):
     with pytest.raises(ValueError, match="runs folder"):
-        report.build([quick_runs], quick_runs, reps=REPS)
+        build.build([quick_runs], quick_runs, reps=REPS)
 
 
 def test_summary_is_plain_json(built):

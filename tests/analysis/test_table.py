@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import table
-from analysis.table import InvalidData
+from analysis.scores import table
+from analysis.scores.table import InvalidData
 from protocols import catalog
+from protocols.records.store import EPISODES, score_of
 from protocols.spec import ScoreRule
-from protocols.store import EPISODES, score_of
 from tests.make_records import make_run
 
 QUICK = catalog.find("quick@1")
@@ -58,7 +58,7 @@ def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
     for rule in rules:
         selection = table.select(points, rule=rule)
         run = next(iter((tmp_path / "runs").glob("*/dreamer/*/seed-1")))
-        from protocols.store import Run
+        from protocols.records.store import Run
 
         expected = score_of(
             {"kind": rule.kind, "window_env_steps": rule.window_env_steps}, Run(run).episodes(), QUICK.env_steps

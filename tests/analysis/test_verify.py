@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import normalize, references, table, verify
 from analysis.commands import VerifyCommand
-from analysis.references import Reference
-from analysis.table import select
-from analysis.verdict import Question
-from analysis.verify_report import InternalErrors, verify_scores
+from analysis.scores import normalize, references, table
+from analysis.scores.references import Reference
+from analysis.scores.table import select
+from analysis.verify import judge
+from analysis.verify.procedure import InternalErrors, verify_scores
+from analysis.verify.verdict import Question
 from protocols import catalog
 from tests.analysis.scores import REFERENCE, needs_reference
 from tests.make_records import make_run
@@ -387,7 +388,7 @@ def split(scores: pd.DataFrame, seeds: int, generator: np.random.Generator) -> t
     return shuffled[order < seeds], shuffled[order >= seeds]
 
 
-def judged(ours: pd.DataFrame, theirs: pd.DataFrame, at: int) -> verify.Verdict:
+def judged(ours: pd.DataFrame, theirs: pd.DataFrame, at: int) -> judge.Verdict:
     reference = Reference(
         name="split",
         title="",
@@ -401,7 +402,7 @@ def judged(ours: pd.DataFrame, theirs: pd.DataFrame, at: int) -> verify.Verdict:
         scores=theirs,
     )
     question = Question(method=str(ours["method"].iloc[0]), normalization="dmc", margin=0.05, margin_source="test")
-    return verify.judge(ours, reference, question, budget_env_steps=at)
+    return judge.judge(ours, reference, question, budget_env_steps=at)
 
 
 @needs_reference
@@ -466,11 +467,11 @@ def test_atari_is_tested_on_the_log_scale() -> None:
         scores=theirs,
     )
     question = Question(method="iqn", normalization="atari-human", margin=0.1, margin_source="protocol")
-    verdict = verify.judge(ours, reference, question, budget_env_steps=199_000_000)
+    verdict = judge.judge(ours, reference, question, budget_env_steps=199_000_000)
     assert verdict.units == "log(1 + human-normalised score)"
     iqm = np.sort(normalize.normalize(theirs, "atari-human")["score"])[27:-27].mean()  # 110 runs, a quarter off each end
     assert verdict.margin == pytest.approx(math.log1p(1.1 * iqm) - math.log1p(iqm))
     assert verdict.status in ("reproduced", "inconclusive")
     half = theirs.assign(score=theirs["score"] * 0.5)
-    low = verify.judge(half.assign(score=half["score"] + 1e-9), reference, question, budget_env_steps=199_000_000)
+    low = judge.judge(half.assign(score=half["score"] + 1e-9), reference, question, budget_env_steps=199_000_000)
     assert low.status in ("below", "invalid")

@@ -24,8 +24,10 @@ def updater(which: str) -> Callable[[], object]:
 
     if which == "ours":
         from tests.benchmarks.test_update import filled
+
         return filled("paper", 1)[0].update
     from tests.benchmarks.plain_dreamer import PlainDreamer
+
     plain = PlainDreamer(6)
     data = torch.rand(50, 50, 3, 64, 64) - 0.5, torch.rand(50, 50, 6) * 2 - 1, torch.rand(50, 50)
     return lambda: plain.update(*data)
@@ -39,7 +41,7 @@ def used() -> tuple[float, float, int]:
 def work(which: str, orders: Connection) -> None:
     """One update per order, until None comes; answers wall seconds, user seconds, system seconds and page faults."""
     update = updater(which)
-    update()                    # not counted: first touch of memory, choice of kernels
+    update()  # not counted: first touch of memory, choice of kernels
     orders.send(None)
     while orders.recv() is not None:
         before, begin = used(), time.perf_counter()
@@ -58,7 +60,7 @@ def main() -> None:
         ends[which], theirs = context.Pipe()
         workers.append(context.Process(target=work, args=(which, theirs), daemon=True))
         workers[-1].start()
-        ends[which].recv()      # warm before the next one starts
+        ends[which].recv()  # warm before the next one starts
     for number in range(rounds):
         for which in ORDER:
             ends[which].send(number)

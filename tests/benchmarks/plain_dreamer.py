@@ -1,6 +1,6 @@
 """The yardstick of docs/performance.md: Dreamer's update written the plain way in PyTorch, for one seed.
 
-The same equations and sizes as agents.dreamer (spec/dreamer.md §2-§8) with the modules one would reach for: nn.Conv2d,
+The same equations and sizes as agents.recipes.dreamer (spec/dreamer.md §2-§8) with the modules one would reach for: nn.Conv2d,
 nn.GRUCell, nn.ConvTranspose2d, torch.distributions, torch.optim.Adam. The encoder stands outside the loop over time; no other
 care is taken. tests/agents/test_plain_dreamer.py holds it equal to the agent's.
 """
@@ -25,15 +25,39 @@ def mlp(inputs: int, outputs: int, layers: int, hidden: int) -> nn.Sequential:
 class PlainDreamer:
     """`update(image [T, B, 3, 64, 64] in [-0.5, 0.5], action [T, B, A], reward [T, B])` is one update; returns its losses."""
 
-    def __init__(self, action: int, *, stoch: int = 30, deter: int = 200, hidden: int = 200, units: int = 400, depth: int = 32,
-                 horizon: int = 15):
+    def __init__(
+        self,
+        action: int,
+        *,
+        stoch: int = 30,
+        deter: int = 200,
+        hidden: int = 200,
+        units: int = 400,
+        depth: int = 32,
+        horizon: int = 15,
+    ):
         self.horizon, self.stoch, self.deter, self.action = horizon, stoch, deter, action
         d, features = depth, stoch + deter
-        self.encoder = nn.Sequential(nn.Conv2d(3, d, 4, 2), nn.ReLU(), nn.Conv2d(d, 2 * d, 4, 2), nn.ReLU(),
-                                     nn.Conv2d(2 * d, 4 * d, 4, 2), nn.ReLU(), nn.Conv2d(4 * d, 8 * d, 4, 2), nn.ReLU())
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, d, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(d, 2 * d, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(2 * d, 4 * d, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(4 * d, 8 * d, 4, 2),
+            nn.ReLU(),
+        )
         self.dense = nn.Linear(features, 32 * d)
-        self.decoder = nn.Sequential(nn.ConvTranspose2d(32 * d, 4 * d, 5, 2), nn.ReLU(), nn.ConvTranspose2d(4 * d, 2 * d, 5, 2),
-                                     nn.ReLU(), nn.ConvTranspose2d(2 * d, d, 6, 2), nn.ReLU(), nn.ConvTranspose2d(d, 3, 6, 2))
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(32 * d, 4 * d, 5, 2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4 * d, 2 * d, 5, 2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(2 * d, d, 6, 2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(d, 3, 6, 2),
+        )
         self.input = nn.Linear(stoch + action, hidden)
         self.cell = nn.GRUCell(hidden, deter)
         self.prior = nn.Sequential(nn.Linear(deter, hidden), nn.ELU(), nn.Linear(hidden, 2 * stoch))
@@ -41,8 +65,9 @@ class PlainDreamer:
         self.reward = mlp(features, 1, 2, units)
         self.actor = mlp(features, 2 * action, 4, units)
         self.value = mlp(features, 1, 3, units)
-        self.model = nn.ModuleList([self.encoder, self.dense, self.decoder, self.input, self.cell, self.prior, self.posterior,
-                                    self.reward])
+        self.model = nn.ModuleList(
+            [self.encoder, self.dense, self.decoder, self.input, self.cell, self.prior, self.posterior, self.reward]
+        )
         self.model_optimizer = torch.optim.Adam(self.model.parameters(), 6e-4, eps=1e-7)
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), 8e-5, eps=1e-7)
         self.value_optimizer = torch.optim.Adam(self.value.parameters(), 8e-5, eps=1e-7)
@@ -103,12 +128,17 @@ class PlainDreamer:
 
     def update(self, image: Tensor, action: Tensor, reward: Tensor) -> dict[str, Tensor]:
         length, batch = reward.shape
-        noise = {"latent": torch.randn(length, batch, self.stoch),
-                 "dream_latent": torch.randn(self.horizon, length * batch, self.stoch),
-                 "dream_policy": torch.randn(self.horizon, length * batch, self.action)}
+        noise = {
+            "latent": torch.randn(length, batch, self.stoch),
+            "dream_latent": torch.randn(self.horizon, length * batch, self.stoch),
+            "dream_policy": torch.randn(self.horizon, length * batch, self.action),
+        }
         losses = self.losses(image, action, reward, noise)
-        steps = (("model_loss", self.model, self.model_optimizer), ("actor_loss", self.actor, self.actor_optimizer),
-                 ("value_loss", self.value, self.value_optimizer))
+        steps = (
+            ("model_loss", self.model, self.model_optimizer),
+            ("actor_loss", self.actor, self.actor_optimizer),
+            ("value_loss", self.value, self.value_optimizer),
+        )
         found = [torch.autograd.grad(losses[name], list(module.parameters()), retain_graph=True) for name, module, _ in steps]
         for (_, module, optimizer), gradients in zip(steps, found):
             for parameter, gradient in zip(module.parameters(), gradients):

@@ -19,8 +19,9 @@ ACTION = spaces.Box(-1.0, 1.0, (1,), np.float32)
 
 def built(name):
     entry = catalog.find(name)
-    context = AgentContext(observation_space=OBSERVATION, action_space=ACTION, seeds=(0,), num_envs=1, action_repeat=4,
-                           budget_env_steps=20_000)
+    context = AgentContext(
+        observation_space=OBSERVATION, action_space=ACTION, seeds=(0,), num_envs=1, action_repeat=4, budget_env_steps=20_000
+    )
     return entry.build(entry.options("quick"), context)
 
 

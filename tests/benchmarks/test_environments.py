@@ -24,17 +24,20 @@ pytestmark = pytest.mark.benchmark_suite
 IN_PARALLEL = 8
 WORKERS = 2
 needs_frames = pytest.mark.skipif(dmc.unavailable("dmc_walker_walk") is not None, reason="no dm_control or no EGL")
-TASKS = [pytest.param(name, options, marks=needs_frames if name.startswith("dmc") else (), id=label)
-         for label, name, options in (
-             ("dmc-walker-reference", "dmc_walker_walk", {"look": "reference"}),
-             ("dmc-walker-fast", "dmc_walker_walk", {"look": "fast"}),
-             ("dmc-cartpole-reference", "dmc_cartpole_balance", {"look": "reference"}),
-             ("dmc-cartpole-fast", "dmc_cartpole_balance", {"look": "fast"}),
-             ("dmc-quadruped-reference", "dmc_quadruped_walk", {"look": "reference"}),
-             ("atari-pong-colour", "atari_pong", {}),
-             ("atari-pong-grey", "atari_pong", {"colour": False}),
-             ("gym-pendulum", "gym:Pendulum-v1", {}),
-             ("probe-count", "probe_count", {"time_limit_env_steps": 10**6}))]
+TASKS = [
+    pytest.param(name, options, marks=needs_frames if name.startswith("dmc") else (), id=label)
+    for label, name, options in (
+        ("dmc-walker-reference", "dmc_walker_walk", {"look": "reference"}),
+        ("dmc-walker-fast", "dmc_walker_walk", {"look": "fast"}),
+        ("dmc-cartpole-reference", "dmc_cartpole_balance", {"look": "reference"}),
+        ("dmc-cartpole-fast", "dmc_cartpole_balance", {"look": "fast"}),
+        ("dmc-quadruped-reference", "dmc_quadruped_walk", {"look": "reference"}),
+        ("atari-pong-colour", "atari_pong", {}),
+        ("atari-pong-grey", "atari_pong", {"colour": False}),
+        ("gym-pendulum", "gym:Pendulum-v1", {}),
+        ("probe-count", "probe_count", {"time_limit_env_steps": 10**6}),
+    )
+]
 PAIRS = {"walker": ("walker", "walk"), "cartpole": ("cartpole", "balance"), "quadruped": ("quadruped", "walk")}
 
 
@@ -131,14 +134,20 @@ def test_yardstick_gymnasium_atari(benchmark, grey):
     environment.close()
 
 
-@pytest.mark.parametrize(("task", "options"), [entry for entry in TASKS if entry.id in (
-    "dmc-cartpole-fast", "dmc-walker-reference", "atari-pong-colour", "probe-count")])
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [entry for entry in TASKS if entry.id in ("dmc-cartpole-fast", "dmc-walker-reference", "atari-pong-colour", "probe-count")],
+)
 def test_yardstick_async_vector_env(benchmark, task, options):
     """gymnasium's own worker processes, one per environment, with shared memory; environments of our catalog."""
     from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
-    vector = AsyncVectorEnv([partial(catalog.make, task, **options)] * IN_PARALLEL, shared_memory=True, context="spawn",
-                            autoreset_mode=AutoresetMode.NEXT_STEP)
+    vector = AsyncVectorEnv(
+        [partial(catalog.make, task, **options)] * IN_PARALLEL,
+        shared_memory=True,
+        context="spawn",
+        autoreset_mode=AutoresetMode.NEXT_STEP,
+    )
     vector.reset(seed=1)
     vector.action_space.seed(0)
     measured(benchmark, lambda: vector.step(vector.action_space.sample()), IN_PARALLEL, rounds=10)

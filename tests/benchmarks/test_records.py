@@ -11,12 +11,12 @@ import os
 import numpy as np
 import pytest
 from probe_runs import register, request
-
-from agents.replay import Replay
-from protocols import checkpoint
 from protocols.grid import grid
-from protocols.launch import Stop, run_cohort
-from protocols.store import EPISODES, append_lines, find_runs
+
+from agents.learning.replay import Replay
+from protocols.records import checkpoint
+from protocols.records.store import EPISODES, append_lines, find_runs
+from protocols.running.launch import Stop, run_cohort
 
 pytestmark = pytest.mark.benchmark_suite
 
@@ -77,8 +77,15 @@ def test_a_grid_of_500_runs_is_looked_through(benchmark, tmp_path):
 
     for seed in range(500):
         make_run(tmp_path, PROBE, agent="tally", task="probe_count", seed=seed, scores={0: [1.0], 800: [2.0]})
-    wanted = grid(root=tmp_path, protocol=PROBE, agents=("tally",), tasks=("probe_count",), seeds=range(500), overrides={},
-                  limit_env_steps=None)
+    wanted = grid(
+        root=tmp_path,
+        protocol=PROBE,
+        agents=("tally",),
+        tasks=("probe_count",),
+        seeds=range(500),
+        overrides={},
+        limit_env_steps=None,
+    )
     assert benchmark(lambda: len(find_runs(tmp_path)) + len(wanted.cells())) == 1000
 
 
@@ -128,5 +135,5 @@ def bytes_read():
 def stop_after(decisions):
     stop = Stop()
     looks = iter(range(decisions))
-    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    stop.requested = lambda: next(looks, None) is None  # type: ignore[method-assign]
     return stop

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis import aggregate, curves
-from analysis.table import COLUMNS
+from analysis.scores.table import COLUMNS
+from analysis.statistics import aggregate, curves
 
 pytestmark = pytest.mark.benchmark_suite
 
@@ -113,9 +113,9 @@ def test_iqm_curve_of_100_points_at_50000_resamples(benchmark: Any, cube: np.nda
 
 def test_verdict_on_20_tasks_of_5_seeds(benchmark: Any, scores: pd.DataFrame) -> None:
     """The suite test, the profile check at 10,000 draws, and the per-task table."""
-    from analysis import verify
-    from analysis.references import Reference
-    from analysis.verdict import Question
+    from analysis.scores.references import Reference
+    from analysis.verify import judge
+    from analysis.verify.verdict import Question
 
     ours = scores[scores["method"] == "method-0"]
     reference = Reference(
@@ -123,4 +123,4 @@ def test_verdict_on_20_tasks_of_5_seeds(benchmark: Any, scores: pd.DataFrame) ->
         evaluation="", scores=scores[scores["method"] == "method-1"],
     )  # fmt: skip
     question = Question(method="method-0", normalization="none", margin=0.05, margin_source="benchmark")
-    benchmark.pedantic(lambda: verify.judge(ours, reference, question, budget_env_steps=1), rounds=5, warmup_rounds=1)
+    benchmark.pedantic(lambda: judge.judge(ours, reference, question, budget_env_steps=1), rounds=5, warmup_rounds=1)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents import dreamer
 from agents.api import AgentContext, TimeStep
+from agents.recipes import dreamer
 from tests.benchmarks.plain_dreamer import PlainDreamer
 
 pytestmark = pytest.mark.benchmark_suite
@@ -22,14 +22,24 @@ ACTIONS = spaces.Box(-1, 1, (6,), np.float32)
 
 def filled(profile, seeds, rows=300, **changes):
     """An agent whose replay holds three episodes of drawn images, and its last TimeStep."""
-    context = AgentContext(observation_space=SPACE, action_space=ACTIONS, seeds=tuple(range(seeds)), num_envs=1,
-                           action_repeat=2, budget_env_steps=10_000)
+    context = AgentContext(
+        observation_space=SPACE,
+        action_space=ACTIONS,
+        seeds=tuple(range(seeds)),
+        num_envs=1,
+        action_repeat=2,
+        budget_env_steps=10_000,
+    )
     agent = dreamer.build(dataclasses.replace(dreamer.PROFILES[profile], **changes), context)
     generator, all_lanes = np.random.default_rng(0), np.ones((seeds, 1), bool)
     for t in range(rows):
-        step = TimeStep({"image": generator.integers(0, 256, (seeds, 1, 64, 64, 3), dtype=np.uint8)},
-                        generator.random((seeds, 1), np.float32), np.full((seeds, 1), t % 100 == 0),
-                        np.full((seeds, 1), t % 100 == 99), np.zeros((seeds, 1), bool))
+        step = TimeStep(
+            {"image": generator.integers(0, 256, (seeds, 1, 64, 64, 3), dtype=np.uint8)},
+            generator.random((seeds, 1), np.float32),
+            np.full((seeds, 1), t % 100 == 0),
+            np.full((seeds, 1), t % 100 == 99),
+            np.zeros((seeds, 1), bool),
+        )
         agent.observe(generator.uniform(-1, 1, (seeds, 1, 6)).astype(np.float32), step, all_lanes)
     return agent, step
 
@@ -55,7 +65,7 @@ def test_update_paper_written_the_plain_way(benchmark):
 @pytest.mark.parametrize(("profile", "seeds"), [("quick", 3), ("paper", 1)])
 def test_act(benchmark, profile, seeds, explore):
     agent, step = filled(profile, seeds, rows=1)
-    agent.next_update_env_steps = 0                     # past the random actions, which ask the actor nothing
+    agent.next_update_env_steps = 0  # past the random actions, which ask the actor nothing
     benchmark(agent.act, agent.initial(1), step, explore=explore)
 
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from protocols import ablations, catalog
+from protocols import catalog, studies
 
-ALL = pytest.mark.parametrize("ablation", ablations.BUILT_IN, ids=lambda ablation: ablation.name)
+ALL = pytest.mark.parametrize("ablation", studies.BUILT_IN, ids=lambda ablation: ablation.name)
 
 
 @ALL
@@ -24,7 +24,7 @@ def test_rows_are_filed_apart(ablation):
 
 
 def test_figure_four_has_three_arms_at_four_lengths():
-    figure = ablations.find("figure-4")
+    figure = studies.find("figure-4")
     assert len(figure.rows) == 12
     dreamers = [row.overrides["horizon"] for row in figure.rows if row.agent == "dreamer"]
     assert all(after - before == 10 for before, after in pairwise(dreamers))
@@ -32,14 +32,14 @@ def test_figure_four_has_three_arms_at_four_lengths():
 
 
 def test_the_action_repeat_study_never_puts_two_repeats_under_one_protocol():
-    rows = ablations.find("dmc-repeat@1").rows
+    rows = studies.find("dmc-repeat@1").rows
     assert [catalog.find(row.protocol).action_repeat for row in rows] == [1, 2, 4]
     assert len({row.protocol for row in rows}) == 3
 
 
 def test_a_figure_on_selected_tasks_shares_its_cells_with_the_one_on_all():
     def cells(name):
-        grid = ablations.find(name)
+        grid = studies.find(name)
         return {(row.protocol, row.label, task) for row in grid.rows for task in grid.tasks}
 
     assert cells("figure-7") < cells("figure-10")
@@ -48,7 +48,7 @@ def test_a_figure_on_selected_tasks_shares_its_cells_with_the_one_on_all():
 
 def test_an_unknown_grid_is_refused_with_the_nearest_name():
     with pytest.raises(ValueError, match="did you mean 'figure-4'"):
-        ablations.find("figure4")
+        studies.find("figure4")
 
 
 def test_a_grid_is_not_taken_for_a_protocol():

@@ -9,15 +9,23 @@ import pytest
 
 from agents.measure import Speed
 from dreamer_bench import BenchCommand
-from protocols import bench, bench_tables, plan
 from protocols.catalog import find
-from protocols.rule_commands import PlanCommand
+from protocols.costs import bench, bench_tables, plan
+from protocols.costs.commands import PlanCommand
 
 
 def test_the_command_measures_writes_and_is_planned_with(tmp_path, capsys):
     record, tables = tmp_path / "bench.json", tmp_path / "bench.md"
-    command = BenchCommand(device="cpu", profile="quick", agents=("dreamer",), seeds_per_program=(1,), workers=(0,),
-                           seconds=0.01, json=record, markdown=tables)
+    command = BenchCommand(
+        device="cpu",
+        profile="quick",
+        agents=("dreamer",),
+        seeds_per_program=(1,),
+        workers=(0,),
+        seconds=0.01,
+        json=record,
+        markdown=tables,
+    )
     assert command.run() == 0
     assert capsys.readouterr().out == tables.read_text()
     data = json.loads(record.read_text())
@@ -34,8 +42,17 @@ def test_the_command_measures_writes_and_is_planned_with(tmp_path, capsys):
 
 
 def request(**changes):
-    asked = {"tasks": ("probe_one_step",), "agents": ("random",), "seeds_per_program": (1, 3), "workers": (0,), "device": "cpu",
-             "ways": ("eager",), "seconds": 0.0, "most_seconds": None, **changes}
+    asked = {
+        "tasks": ("probe_one_step",),
+        "agents": ("random",),
+        "seeds_per_program": (1, 3),
+        "workers": (0,),
+        "device": "cpu",
+        "ways": ("eager",),
+        "seconds": 0.0,
+        "most_seconds": None,
+        **changes,
+    }
     return bench.request(find("quick@1"), **asked)
 
 
@@ -43,12 +60,15 @@ def test_a_task_outside_the_protocol_is_measured_without_its_suites_options():
     assert request().protocol.options_of("probe_one_step") == {"action_repeat": 4, "time_limit_env_steps": 1_000}
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"seeds_per_program": (0,)}, "--seeds-per-program takes numbers of at least 1, not 0"),
-    ({"workers": (-1,)}, "--workers takes numbers of at least 0"),
-    ({"seconds": -1.0}, "--seconds takes numbers of at least 0"),
-    ({"tasks": ("dmc_walker_wlk",)}, "did you mean 'dmc_walker_walk'"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds_per_program": (0,)}, "--seeds-per-program takes numbers of at least 1, not 0"),
+        ({"workers": (-1,)}, "--workers takes numbers of at least 0"),
+        ({"seconds": -1.0}, "--seconds takes numbers of at least 0"),
+        ({"tasks": ("dmc_walker_wlk",)}, "did you mean 'dmc_walker_walk'"),
+    ],
+)
 def test_what_measures_nothing_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         request(**changes)
@@ -81,12 +101,20 @@ def test_updates_come_in_the_same_share_but_in_the_smallest_portions():
 
 
 def test_tables_say_what_was_not_measured():
-    speed = Speed(updates={"eager": 0.5, "captured": 0.125}, failures={"compiled": "no compiler"},
-                  calls={"eager": 1, "captured": 9}, act=0.002, evaluate=0.003, stages={"noise": 0.25, "world model": 0.75})
-    programs = [bench.Program(agent="dreamer", seeds=5, speed=vars(speed), env_steps_per_second_and_seed=8.0),
-                bench.Program(agent="dreamer", seeds=10, skipped="memory")]
+    speed = Speed(
+        updates={"eager": 0.5, "captured": 0.125},
+        failures={"compiled": "no compiler"},
+        calls={"eager": 1, "captured": 9},
+        act=0.002,
+        evaluate=0.003,
+        stages={"noise": 0.25, "world model": 0.75},
+    )
+    programs = [
+        bench.Program(agent="dreamer", seeds=5, speed=vars(speed), env_steps_per_second_and_seed=8.0),
+        bench.Program(agent="dreamer", seeds=10, skipped="memory"),
+    ]
     text = bench_tables._updates([vars(program) for program in programs])
-    assert "| dreamer | 5 | 2 | 8 | not measured | 40 |" in text        # 5 seeds x 8 updates a second
+    assert "| dreamer | 5 | 2 | 8 | not measured | 40 |" in text  # 5 seeds x 8 updates a second
     assert "| dreamer | 10 | not measured | not measured | not measured | not measured |" in text
     assert "- compiled: no compiler" in text
     assert "- dreamer, S = 5, eager: one call after the first" in text

@@ -12,7 +12,7 @@ def test_quick_evaluates_at_zero_at_every_multiple_and_at_the_budget():
 
 
 def test_a_cadence_between_two_iterations_is_met_by_the_next_one():
-    cadence = cadence_of(replace(PROBE, evaluate_every_env_steps=10), "probe_count", 30)      # 2 environments x repeat 2
+    cadence = cadence_of(replace(PROBE, evaluate_every_env_steps=10), "probe_count", 30)  # 2 environments x repeat 2
     assert cadence.evaluation_env_steps == (0, 12, 20, 28)
 
 
@@ -27,13 +27,15 @@ def test_a_budget_below_one_iteration_is_refused():
 
 
 def test_seeds_of_different_purposes_never_meet():
-    drawn = {purpose: {episode_seed(run, purpose, index) for run in range(20) for index in range(500)}
-             for purpose in ("train", "evaluate", "final")}
+    drawn = {
+        purpose: {episode_seed(run, purpose, index) for run in range(20) for index in range(500)}
+        for purpose in ("train", "evaluate", "final")
+    }
     assert not drawn["train"] & drawn["evaluate"]
     assert not drawn["train"] & drawn["final"]
     assert not drawn["evaluate"] & drawn["final"]
     assert max(max(seeds) for seeds in drawn.values()) < 2**31
-    assert all(len(seeds) > 9_990 for seeds in drawn.values())      # of 10,000: 29 random bits repeat rarely
+    assert all(len(seeds) > 9_990 for seeds in drawn.values())  # of 10,000: 29 random bits repeat rarely
 
 
 def test_an_episode_seed_is_a_function_of_its_arguments():

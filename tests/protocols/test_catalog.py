@@ -14,7 +14,7 @@ from protocols.digests import pinned
 PINS = Path(__file__).with_name("digests.json")
 HOW = (
     "never edit a published version, add one; then: python -m protocols.digests > tests/protocols/digests.json && "
-    "python -m protocols.document > docs/protocols.md"
+    "python -m protocols.page > docs/protocols.md"
 )
 ALL = pytest.mark.parametrize("protocol", catalog.PUBLISHED, ids=lambda protocol: protocol.id)
 

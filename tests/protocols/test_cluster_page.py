@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tyro
 
-from protocols.commands import COMMANDS
-from protocols.plan import SCHEMA, read_measured
+from protocols.costs.plan import SCHEMA, read_measured
+from protocols.running.commands import COMMANDS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/cluster.md").read_text()
 

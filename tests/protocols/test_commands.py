@@ -13,10 +13,11 @@ from make_records import make_run
 from probe_runs import PROBE, register
 
 import dreamer_bench
-from protocols import preflight, provenance
-from protocols.ablations import Ablation, Row
+from protocols.records import provenance
+from protocols.records.store import find_runs, locked
+from protocols.running import preflight
 from protocols.spec import digest
-from protocols.store import find_runs, locked
+from protocols.studies import Ablation, Row
 
 register()
 TESTS = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ SCORES = {0: [1.0], 400: [3.0], 800: [2.0]}
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
     """Calls the command line in this process: exit code, output, errors."""
+
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["dreamer-bench", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
@@ -44,7 +46,7 @@ def run_probe(*more):
 def test_run_trains_shows_a_table_and_is_done_at_once_when_called_again(call, tmp_path):
     code, out, error = call(*run_probe())
     assert (code, error) == (0, "")
-    assert out.count("env_steps") == 5      # a line an evaluation, no more
+    assert out.count("env_steps") == 5  # a line an evaluation, no more
     scores = [run.result()["score"] for run in find_runs(tmp_path / "runs")]
     table = out.splitlines()[-1]
     assert f"0: {scores[0]:.1f}, 1: {scores[1]:.1f}" in table
@@ -76,31 +78,37 @@ def test_the_manifest_says_what_was_run_on_what(call, tmp_path):
 
 
 def test_a_comparison_runs_its_rows_under_their_own_names(call, tmp_path, monkeypatch):
-    rows = (Row(name="slow", agent="tally", protocol="probe@1", overrides={"rate": 0.01}),
-            Row(name="plain", agent="tally", protocol="probe@1"))
+    rows = (
+        Row(name="slow", agent="tally", protocol="probe@1", overrides={"rate": 0.01}),
+        Row(name="plain", agent="tally", protocol="probe@1"),
+    )
     figure = Ablation(name="figure-0", title="", source="", choices=(), tasks=("probe_count",), rows=rows)
-    monkeypatch.setattr("protocols.ablations.BUILT_IN", (figure,))
+    monkeypatch.setattr("protocols.studies.BUILT_IN", (figure,))
     code, out, error = call("run", "figure-0", "--seeds", 0, "--device", "cpu", "--workers", 0)
     assert (code, error) == (0, "")
     assert sorted(run.manifest["label"] for run in find_runs(tmp_path / "runs")) == sorted(row.label for row in rows)
-    assert len(out.splitlines()) == 13      # five evaluations each, and the table
+    assert len(out.splitlines()) == 13  # five evaluations each, and the table
     assert call("run", "figure-0", "--seeds", 0)[1].startswith("all 2 runs are complete")
     assert "figure-0 has no row of agent 'random'; it has tally" in call("run", "figure-0", "--agents", "random")[2]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("run", "prob@1"), "protocol 'prob@1' is not known"),
-    (run_probe("--agents", "tolly"), "agent 'tolly' is not known"),
-    (run_probe("--tasks", "probe_cuont"), "did you mean 'probe_count'?"),
-    (run_probe("--seeds", 3, 3), "seed 3 is given twice"),
-    (run_probe("--set", "rat=1"), "did you mean 'rate'?"),
-    (run_probe("--set", "rate=fast"), "expects a number, got 'fast'"),
-    (run_probe("--limit", 900), "--limit 900 is no cut"),
-    (run_probe("--limit", 2), "below one step"),
-    (run_probe("--workers", -1), "--workers -1 is too small"),
-    (run_probe("--seeds-per-program", 0), "--seeds-per-program 0 is too small"),
-    (run_probe("--address", "x:1"), "give --executor ray with it"),
-    (("status", "nowhere"), "runs folder 'nowhere' does not exist")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "prob@1"), "protocol 'prob@1' is not known"),
+        (run_probe("--agents", "tolly"), "agent 'tolly' is not known"),
+        (run_probe("--tasks", "probe_cuont"), "did you mean 'probe_count'?"),
+        (run_probe("--seeds", 3, 3), "seed 3 is given twice"),
+        (run_probe("--set", "rat=1"), "did you mean 'rate'?"),
+        (run_probe("--set", "rate=fast"), "expects a number, got 'fast'"),
+        (run_probe("--limit", 900), "--limit 900 is no cut"),
+        (run_probe("--limit", 2), "below one step"),
+        (run_probe("--workers", -1), "--workers -1 is too small"),
+        (run_probe("--seeds-per-program", 0), "--seeds-per-program 0 is too small"),
+        (run_probe("--address", "x:1"), "give --executor ray with it"),
+        (("status", "nowhere"), "runs folder 'nowhere' does not exist"),
+    ],
+)
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(call, tmp_path, arguments, message):
     code, out, error = call(*arguments)
     assert (code, out) == (2, "")
@@ -112,6 +120,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(call, tmp_path, a
 
 def test_cuda_without_a_gpu_is_refused(call, tmp_path):
     import torch
+
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     code, _, error = call("run", "probe@1", "--agents", "tally", "--device", "cuda")
@@ -162,8 +171,10 @@ def test_an_arm_that_a_protocols_space_does_not_admit_is_refused(call, tmp_path,
     monkeypatch.setattr("protocols.catalog.BUILT_IN", (discrete,))
     code, _, error = call("run", "probe@1", "--agents", "dreamer", "planet-icml", "--device", "cpu")
     assert code == 2
-    assert error == ("error: agent 'planet-icml' cannot play probe_count: the published PlaNet has continuous actions only; "
-                     "agent 'planet' searches discrete ones; leave it out with --agents or --tasks\n")
+    assert error == (
+        "error: agent 'planet-icml' cannot play probe_count: the published PlaNet has continuous actions only; "
+        "agent 'planet' searches discrete ones; leave it out with --agents or --tasks\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,13 +198,17 @@ def test_memory_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
 def test_status_shows_every_cell_of_the_grid(call, tmp_path):
     for seed, status in ((0, "complete"), (1, "diverged")):
         make_run(tmp_path / "runs", PROBE, agent="tally", task="probe_count", seed=seed, scores=SCORES, status=status)
-    begun = make_run(tmp_path / "runs", PROBE, agent="tally", task="probe_terminal", seed=0, status=None,
-                     scores={0: [1.0], 400: [3.0]})
+    begun = make_run(
+        tmp_path / "runs", PROBE, agent="tally", task="probe_terminal", seed=0, status=None, scores={0: [1.0], 400: [3.0]}
+    )
     rows = call("status")[1].splitlines()
     assert [row.split()[2:5] for row in rows[1:]] == [
-        ["probe_count", "0", "done"], ["probe_count", "1", "diverged"], ["probe_terminal", "0", "resumable"],
-        ["probe_terminal", "1", "missing"]]
-    assert rows[3].split()[5:] == ["400", "800", "100", "0:04"]      # 400 env_steps left at 100 a second
+        ["probe_count", "0", "done"],
+        ["probe_count", "1", "diverged"],
+        ["probe_terminal", "0", "resumable"],
+        ["probe_terminal", "1", "missing"],
+    ]
+    assert rows[3].split()[5:] == ["400", "800", "100", "0:04"]  # 400 env_steps left at 100 a second
     with locked([begun.folder]):
         assert "running" in call("status")[1]
 
@@ -206,12 +221,14 @@ def test_status_of_an_empty_folder(call, tmp_path):
 def test_status_and_a_finished_run_import_neither_torch_nor_a_simulator(tmp_path):
     for seed in PROBE.seeds:
         make_run(tmp_path, PROBE, agent="random", task="probe_count", seed=seed, scores=SCORES)
-    code = ("import sys; sys.path.insert(0, sys.argv.pop(1)); from probe_runs import register\n"
-            "import dreamer_bench; register()\n"
-            "try: dreamer_bench.main()\n"
-            "except SystemExit as ended: assert not ended.code, ended\n"
-            "heavy = {'torch', 'mujoco', 'dm_control', 'ale_py', 'rliable', 'pandas', 'matplotlib', 'ray'} & set(sys.modules)\n"
-            "assert not heavy, heavy")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from probe_runs import register\n"
+        "import dreamer_bench; register()\n"
+        "try: dreamer_bench.main()\n"
+        "except SystemExit as ended: assert not ended.code, ended\n"
+        "heavy = {'torch', 'mujoco', 'dm_control', 'ale_py', 'rliable', 'pandas', 'matplotlib', 'ray'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
     finished = ["run", "probe@1", "--agents", "random", "--tasks", "probe_count", "--runs", tmp_path]
     for arguments in (["status", tmp_path], finished):
         done = subprocess.run([sys.executable, "-c", code, TESTS, *arguments], capture_output=True, text=True)
@@ -238,8 +255,8 @@ def test_a_video_and_tensorboard_files_are_kept(call, tmp_path, monkeypatch):
     for run in find_runs(tmp_path / "runs"):
         with Image.open(run.folder / "last_evaluation.webp") as film:
             assert film.size == (64, 64)
-            assert film.is_animated      # frames that look alike are joined
+            assert film.is_animated  # frames that look alike are joined
         events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
-        mean = [sum(line["score"] for line in run.episodes()[3 * k:3 * k + 3]) / 3 for k in range(5)]
+        mean = [sum(line["score"] for line in run.episodes()[3 * k : 3 * k + 3]) / 3 for k in range(5)]
         assert [event.step for event in events.Scalars("score")] == [0, 200, 400, 600, 800]
         assert [event.value for event in events.Scalars("score")] == pytest.approx(mean, rel=1e-6)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from protocols import doctor
+from protocols.costs import doctor
 
 
 def test_the_tested_set_is_read_from_the_constraints_file():
@@ -29,8 +29,14 @@ def test_a_package_that_shadows_ours_is_found(tmp_path):
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "__init__.py").write_text("")
     code = "from protocols import doctor; f = doctor.shadowing(); print(f.state, f.found)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={"PYTHONPATH": f"{tmp_path}:{doctor.ROOT}", "PATH": "/usr/bin:/bin"}, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{tmp_path}:{doctor.ROOT}", "PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+    )
     assert done.stdout.startswith("bad `import agents` finds"), done.stdout
 
 
@@ -49,7 +55,13 @@ def test_rendering_really_renders_and_names_its_renderer():
 
 def test_no_renderer_is_one_line_with_the_cure():
     code = "from protocols import doctor; f = doctor.renderer(); print(f.state, f.found, '|', f.cure)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(doctor.ROOT),
-                          env={"MUJOCO_GL": "no-such-backend", "PATH": "/usr/bin:/bin"})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(doctor.ROOT),
+        env={"MUJOCO_GL": "no-such-backend", "PATH": "/usr/bin:/bin"},
+    )
     assert done.stdout.startswith("bad "), done.stdout
     assert len(done.stdout.splitlines()) == 1

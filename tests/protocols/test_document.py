@@ -10,4 +10,4 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocols.md"
 
 
 def test_the_page_is_generated_from_the_protocols():
-    assert PAGE.read_text() == page(), "run: python -m protocols.document > docs/protocols.md"
+    assert PAGE.read_text() == page(), "run: python -m protocols.page > docs/protocols.md"

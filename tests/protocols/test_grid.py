@@ -4,17 +4,27 @@ import pytest
 from make_records import make_run
 from probe_runs import PROBE
 
-from protocols.grid import Cohort, check_records, grid
+from protocols.records.store import locked
+from protocols.running.grid import Cohort, check_records, grid
 from protocols.spec import override_digest
-from protocols.store import locked
 
 FIVE = replace(PROBE, seeds=(0, 1, 2, 3, 4))
 SCORES = {0: [1.0], 800: [2.0]}
 
 
 def wanted(root, **more):
-    return grid(**{"root": root, "protocol": FIVE, "agents": ("tally",), "tasks": ("probe_count",), "seeds": (),
-                   "overrides": {}, "limit_env_steps": None, **more})
+    return grid(
+        **{
+            "root": root,
+            "protocol": FIVE,
+            "agents": ("tally",),
+            "tasks": ("probe_count",),
+            "seeds": (),
+            "overrides": {},
+            "limit_env_steps": None,
+            **more,
+        }
+    )
 
 
 def test_missing_seeds_of_a_task_train_together(tmp_path):
@@ -28,14 +38,21 @@ def test_missing_seeds_of_a_task_train_together(tmp_path):
 def test_an_interrupted_cohort_goes_on_with_its_own_seeds(tmp_path):
     for seed in (0, 2):
         make_run(tmp_path, FIVE, agent="tally", task="probe_count", seed=seed, scores=SCORES, status=None, cohort=[0, 2, 3])
-    found = wanted(tmp_path, seeds=(0, 1, 3))      # seed 3 was killed before its manifest; seed 2 was not asked for
+    found = wanted(tmp_path, seeds=(0, 1, 3))  # seed 3 was killed before its manifest; seed 2 was not asked for
     assert [cohort.seeds for cohort in found.cohorts(found.cells(), None)] == [(0, 2, 3), (1,)]
 
 
 def test_a_complete_grid_has_no_cohorts(tmp_path):
     for seed in range(5):
-        make_run(tmp_path, FIVE, agent="tally", task="probe_count", seed=seed, scores=SCORES,
-                 status="diverged" if seed == 3 else "complete")
+        make_run(
+            tmp_path,
+            FIVE,
+            agent="tally",
+            task="probe_count",
+            seed=seed,
+            scores=SCORES,
+            status="diverged" if seed == 3 else "complete",
+        )
     found = wanted(tmp_path)
     assert [cell.state for cell in found.cells()].count("diverged") == 1
     assert found.cohorts(found.cells(), None) == []
@@ -54,15 +71,19 @@ def test_overrides_and_limits_are_filed_apart(tmp_path):
     assert label == f"tally+{override_digest({'rate': 0.5})}~400"
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    ({"tasks": ("probe_cuont",)}, "task 'probe_cuont' is not in probe@1; it has 2 tasks, did you mean 'probe_count'?"),
-    ({"tasks": ("dmc_walker_walk",)}, "task 'dmc_walker_walk' is not in probe@1"),
-    ({"tasks": ("probe_count", "probe_count")}, "task 'probe_count' is given twice"),
-    ({"seeds": (1, 2, 1)}, "seed 1 is given twice"),
-    ({"seeds": (-1,)}, "seed -1 is negative"),
-    ({"agents": ("a", "a")}, "agent 'a' is given twice"),
-    ({"limit_env_steps": 0}, "--limit 0 is no cut of probe@1, whose budget is 800"),
-    ({"limit_env_steps": 800}, "--limit 800 is no cut")])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"tasks": ("probe_cuont",)}, "task 'probe_cuont' is not in probe@1; it has 2 tasks, did you mean 'probe_count'?"),
+        ({"tasks": ("dmc_walker_walk",)}, "task 'dmc_walker_walk' is not in probe@1"),
+        ({"tasks": ("probe_count", "probe_count")}, "task 'probe_count' is given twice"),
+        ({"seeds": (1, 2, 1)}, "seed 1 is given twice"),
+        ({"seeds": (-1,)}, "seed -1 is negative"),
+        ({"agents": ("a", "a")}, "agent 'a' is given twice"),
+        ({"limit_env_steps": 0}, "--limit 0 is no cut of probe@1, whose budget is 800"),
+        ({"limit_env_steps": 800}, "--limit 800 is no cut"),
+    ],
+)
 def test_what_is_no_grid_is_refused(tmp_path, more, message):
     with pytest.raises(ValueError, match=r"^[^\n]*$") as refused:
         wanted(tmp_path, **more)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from probe_runs import learned, records
 
-from protocols.store import find_runs
+from protocols.records.store import find_runs
 from suites import atari
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -31,8 +31,12 @@ def numbers(kept):
 def test_killed_at_random_moments_it_ends_with_the_same_lines_and_the_same_weights(tmp_path, case, wanted):
     if "atari" in case and atari.unavailable("atari_breakout") is not None:
         pytest.skip(str(atari.unavailable("atari_breakout")))
-    done = subprocess.run([sys.executable, str(TESTS / "kill_runs.py"), str(tmp_path), case, str(wanted), "4"],
-                          capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "kill_runs.py"), str(tmp_path), case, str(wanted), "4"],
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     assert done.returncode == 0, done.stderr
     kills, runs, gone_on = map(int, done.stdout.split())
     assert kills >= wanted

@@ -10,8 +10,8 @@ from probe_runs import PROBE, learned, records, register, request
 from tally_agent import Tally
 
 from protocols.cadence import episode_seed
-from protocols.launch import Stop, run_cohort
-from protocols.store import find_runs
+from protocols.records.store import find_runs
+from protocols.running.launch import Stop, run_cohort
 from suites.probes import decode
 
 register()
@@ -52,12 +52,21 @@ def test_no_step_of_training_is_lost_or_shown_twice(tmp_path, watched):
     calls = [entry[1:] for entry in watched if entry[0] == "observe"]
     for s, seed in enumerate((0, 1)):
         for e in range(2):
-            shown = [(decode({"vector": step.observation["vector"][s, e]}), action[s, e, 0], step.reward[s, e],
-                      step.is_first[s, e], step.is_last[s, e], step.is_terminal[s, e])
-                     for action, step, lanes in calls if lanes[s, e]]
-            assert len(shown) == 200 + 41      # every decision, and every reset
+            shown = [
+                (
+                    decode({"vector": step.observation["vector"][s, e]}),
+                    action[s, e, 0],
+                    step.reward[s, e],
+                    step.is_first[s, e],
+                    step.is_last[s, e],
+                    step.is_terminal[s, e],
+                )
+                for action, step, lanes in calls
+                if lanes[s, e]
+            ]
+            assert len(shown) == 200 + 41  # every decision, and every reset
             for row, (seen, action, reward, is_first, is_last, is_terminal) in enumerate(shown):
-                episode, decision = divmod(row, 6)      # a reset and five decisions
+                episode, decision = divmod(row, 6)  # a reset and five decisions
                 assert seen.seed == episode_seed(seed, "train", episode * 2 + e)
                 assert seen.decisions == decision
                 assert seen.env_steps == min(2 * decision, 9)
@@ -76,12 +85,15 @@ def test_evaluations_stand_where_the_protocol_puts_them(tmp_path):
         lines = run.episodes()
         seed = run.manifest["seed"]
         assert [(line["env_steps"], line["checkpoint"], line["episode"], line["final"]) for line in lines] == [
-            *((200 * k, k, n, False) for k in range(5) for n in range(3)), *((800, 5, n, True) for n in range(4))]
+            *((200 * k, k, n, False) for k in range(5) for n in range(3)),
+            *((800, 5, n, True) for n in range(4)),
+        ]
         assert [line["env_seed"] for line in lines] == [
             *(episode_seed(seed, "evaluate", index) for index in range(15)),
-            *(episode_seed(seed, "final", index) for index in range(4))]
+            *(episode_seed(seed, "final", index) for index in range(4)),
+        ]
         assert {line["length"] for line in lines} == {5}
-        assert all(abs(line["score"] - 45) <= 4.5 for line in lines)      # 1 + ... + 9, and nine half actions
+        assert all(abs(line["score"] - 45) <= 4.5 for line in lines)  # 1 + ... + 9, and nine half actions
         window = [line["score"] for line in lines if line["env_steps"] > 500 and not line["final"]]
         assert run.result()["score"] == pytest.approx(np.mean(window))
 
@@ -106,7 +118,7 @@ def test_every_evaluation_has_acting_noise_of_its_own(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Tally, "initial", note)
     run_cohort(request(tmp_path))
-    assert streams[0] == 0      # training
+    assert streams[0] == 0  # training
     assert len(streams) == len(set(streams)) == 1 + 5 + 1
     assert all(stream > 0 for stream in streams[1:])
 
@@ -142,7 +154,7 @@ def test_seeds_differ_from_each_other(tmp_path):
 def test_episodes_that_end_early_are_scored_to_their_end(tmp_path):
     run_cohort(request(tmp_path, task="probe_terminal"))
     for run in find_runs(tmp_path):
-        for line in run.episodes():      # going on pays 1 a step, leaving pays 1.5 and ends
+        for line in run.episodes():  # going on pays 1 a step, leaving pays 1.5 and ends
             ended = line["score"] % 1 == 0.5
             steps = line["score"] - 1.5 if ended else line["score"]
             assert line["length"] == (int(steps) // 2 + 1 if ended else 5)
@@ -156,7 +168,7 @@ def test_a_diverged_seed_is_a_result_and_the_others_go_on(tmp_path):
     assert (kept.state(), lost.state()) == ("done", "diverged")
     assert lost.result()["score"] is None
     assert max(line["env_steps"] for line in lost.episodes()) == 200
-    assert lost.result()["env_steps"] == 304      # the first update at or after 300: every 16 env_steps
+    assert lost.result()["env_steps"] == 304  # the first update at or after 300: every 16 env_steps
     undisturbed = find_runs(tmp_path / "without")[0]
     assert [line["score"] for line in kept.episodes()] == [line["score"] for line in undisturbed.episodes()]
     assert len(said) == 1
@@ -172,15 +184,17 @@ def test_a_cohort_of_diverged_seeds_ends(tmp_path):
 
 @pytest.mark.parametrize("decisions", [40, 80, 120])
 def test_a_diverged_seed_is_found_at_the_same_place_whenever_the_run_was_interrupted(tmp_path, decisions):
-    diverging = {"overrides": {"diverging_seed": 1, "diverging_env_steps": 300}}      # the 76th decision
+    diverging = {"overrides": {"diverging_seed": 1, "diverging_env_steps": 300}}  # the 76th decision
     run_cohort(request(tmp_path / "straight", **diverging))
     stop, looks = Stop(), iter(range(decisions))
-    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    stop.requested = lambda: next(looks, None) is None  # type: ignore[method-assign]
     assert run_cohort(request(tmp_path / "stopped", **diverging), stop=stop).status == "interrupted"
     run_cohort(request(tmp_path / "stopped", **diverging))
     assert records(tmp_path / "stopped") == records(tmp_path / "straight")
-    ends = [[(run.result()["status"], run.result()["env_steps"], run.result()["score"]) for run in find_runs(tmp_path / name)]
-            for name in ("straight", "stopped")]
+    ends = [
+        [(run.result()["status"], run.result()["env_steps"], run.result()["score"]) for run in find_runs(tmp_path / name)]
+        for name in ("straight", "stopped")
+    ]
     assert ends[0] == ends[1]
     assert ends[0][1] == ("diverged", 304, None)
 
@@ -189,13 +203,13 @@ def test_a_kill_after_a_seed_diverged_and_before_a_checkpoint_changes_nothing(tm
     diverging = {"overrides": {"diverging_seed": 1, "diverging_env_steps": 300}}
     run_cohort(request(tmp_path / "straight", **diverging))
 
-    def killed(line):      # said right after the result of the diverged seed was written
+    def killed(line):  # said right after the result of the diverged seed was written
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_cohort(request(tmp_path / "killed", **diverging), say=killed)
     assert [run.state() for run in find_runs(tmp_path / "killed")] == ["resumable", "diverged"]
-    run_cohort(request(tmp_path / "killed", **diverging), say=killed)      # and it is not said again
+    run_cohort(request(tmp_path / "killed", **diverging), say=killed)  # and it is not said again
     assert records(tmp_path / "killed") == records(tmp_path / "straight")
     assert find_runs(tmp_path / "killed")[1].result()["env_steps"] == 304
 
@@ -210,7 +224,7 @@ def test_asked_to_stop_between_evaluations_it_goes_on_from_there(tmp_path, decis
         asked += 1
         return asked > decisions
 
-    stop.requested = requested      # type: ignore[method-assign]
+    stop.requested = requested  # type: ignore[method-assign]
     outcome = run_cohort(request(tmp_path / "stopped"), stop=stop)
     assert outcome.status == "interrupted"
     assert [run.state() for run in find_runs(tmp_path / "stopped")] == ["resumable"] * 2

@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from protocols import plan
-from protocols.plan import AgentCost, Cell, EnvironmentCost, Measured
-from protocols.rule_commands import PlanCommand
+from protocols.costs import plan
+from protocols.costs.commands import PlanCommand
+from protocols.costs.plan import AgentCost, Cell, EnvironmentCost, Measured
 from protocols.spec import Protocol, ScoreRule
 
 PROTOCOL = Protocol(
@@ -184,7 +184,7 @@ def test_measurements_come_through_the_contract(tmp_path):
 
 
 def test_an_unknown_agent_is_refused_before_anything_is_measured(monkeypatch):
-    from protocols import measure
+    from protocols.costs import measure
 
     monkeypatch.setattr(measure, "measure_environment", lambda *_: pytest.fail("measured"))
     with pytest.raises(ValueError, match="'draemer' is not known"):

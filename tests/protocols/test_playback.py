@@ -13,17 +13,17 @@ from probe_runs import PROBE, request
 
 from dreamer_bench import ImagineCommand
 from protocols import catalog
-from protocols.launch import run_cohort
-from protocols.playback_commands import EvaluateCommand, VideoCommand
-from protocols.revive import revive
+from protocols.records.store import EPISODES, read_lines
+from protocols.running.launch import run_cohort
+from protocols.running.load_run import revive
+from protocols.running.playback_commands import EvaluateCommand, VideoCommand
 from protocols.spec import ScoreRule
-from protocols.store import EPISODES, read_lines
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A cut quick@1 run of the random agent on the real simulator."""
-    from protocols.commands import COMMANDS
+    from protocols.running.commands import COMMANDS
 
     root = tmp_path_factory.mktemp("runs")
     COMMANDS["run"](protocol="quick@1", agents=("random",), seeds=(1,), runs=root, limit=1000).run()
@@ -52,7 +52,7 @@ def test_video_holds_every_frame_of_the_episode(folder, tmp_path, ending):
     (episode,) = revive(folder).play(1, film=True)
     with Image.open(target) as film:
         assert film.size == (64, 64)
-        assert film.n_frames >= 0.9 * len(episode.frames)      # GIF joins frames that do not differ
+        assert film.n_frames >= 0.9 * len(episode.frames)  # GIF joins frames that do not differ
         first = np.asarray(film.convert("RGB"), np.float32)
     assert np.abs(first - episode.frames[0]).mean() < 12
 
@@ -77,27 +77,54 @@ def test_what_is_no_run_or_has_no_checkpoint_is_refused_in_one_line(folder, tmp_
     assert not (tmp_path / "imagine").exists()
 
 
-TINY = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "depth": 1, "batch_sequences": 2, "batch_length": 8,
-        "prefill_env_steps": 60, "pretrain_updates": 2, "update_every_env_steps": 20, "updates": 1}
+TINY = {
+    "stoch": 3,
+    "deter": 6,
+    "model_hidden": 6,
+    "hidden": 6,
+    "depth": 1,
+    "batch_sequences": 2,
+    "batch_length": 8,
+    "prefill_env_steps": 60,
+    "pretrain_updates": 2,
+    "update_every_env_steps": 20,
+    "updates": 1,
+}
 LOOKING = {"planner_horizon": 2, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2}
 
 
-@pytest.mark.parametrize(("agent", "discrete", "settings"), [
-    ("dreamer", False, {"horizon": 3, "actor_learning_rate": 0.1}),
-    ("no_value", True, {"horizon": 3, "actor_learning_rate": 0.1, "representation": "contrastive"}),
-    ("sac", True, {"burn_in": 2, "dynamics": "stochastic"}), ("planet", False, LOOKING)])
+@pytest.mark.parametrize(
+    ("agent", "discrete", "settings"),
+    [
+        ("dreamer", False, {"horizon": 3, "actor_learning_rate": 0.1}),
+        ("no_value", True, {"horizon": 3, "actor_learning_rate": 0.1, "representation": "contrastive"}),
+        ("sac", True, {"burn_in": 2, "dynamics": "stochastic"}),
+        ("planet", False, LOOKING),
+    ],
+)
 def test_one_seed_of_any_arm_is_evaluated_filmed_and_looked_into(agent, discrete, settings, tmp_path, monkeypatch):
     """Trained as two seeds together, on pixels, under either kind of action; brought back alone."""
-    protocol = replace(PROBE, tasks=("probe_action",), suite_options={"pixels": True, "discrete": discrete}, action_repeat=1,
-                       env_steps=80, time_limit_env_steps=20, num_envs=1, evaluate_every_env_steps=40, evaluate_episodes=2,
-                       final_episodes=2, score_rule=ScoreRule(kind="final"), agent_profile="discrete" if discrete else "paper")
+    protocol = replace(
+        PROBE,
+        tasks=("probe_action",),
+        suite_options={"pixels": True, "discrete": discrete},
+        action_repeat=1,
+        env_steps=80,
+        time_limit_env_steps=20,
+        num_envs=1,
+        evaluate_every_env_steps=40,
+        evaluate_episodes=2,
+        final_episodes=2,
+        score_rule=ScoreRule(kind="final"),
+        agent_profile="discrete" if discrete else "paper",
+    )
     monkeypatch.setattr(catalog, "BUILT_IN", (protocol,))
     run_cohort(request(tmp_path, protocol=protocol, agent=agent, overrides={**TINY, **settings}))
     (run,) = tmp_path.rglob("seed-1")
     recorded = [line["score"] for line in read_lines(run / EPISODES) if line["final"]]
     assert EvaluateCommand(run_folder=run, episodes=2, json=tmp_path / "scores.json").run() == 0
     played = [each["score"] for each in json.loads((tmp_path / "scores.json").read_text())["episodes"]]
-    assert played == pytest.approx(recorded, abs=0.01)      # alone as together, but for the last digits of float32
+    assert played == pytest.approx(recorded, abs=0.01)  # alone as together, but for the last digits of float32
     assert VideoCommand(run_folder=run, out=tmp_path / "episode.gif").run() == 0
     assert ImagineCommand(run_folder=run, context=3, steps=8, episodes=2).run() == 0
     with Image.open(run / "imagine" / "imagination.gif") as film:

@@ -8,9 +8,10 @@ from gymnasium import spaces
 from probe_runs import PROBE, register, request
 
 from agents.api import REPLAY_RESIDENT_BYTES
-from protocols import catalog, preflight
-from protocols.launch import Stop, inline, run_cohort
-from protocols.ray_executor import at_once
+from protocols import catalog
+from protocols.running import preflight
+from protocols.running.executors.ray_tasks import at_once
+from protocols.running.launch import Stop, inline, run_cohort
 
 register()
 IMAGE, ACTION = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), "uint8")}), spaces.Box(-1, 1, (6,))
@@ -29,7 +30,7 @@ def test_the_replay_of_the_paper_takes_31_gigabytes_a_seed(tmp_path):
 def test_a_checkpoint_of_the_papers_dreamer_is_its_weights_and_their_moments(tmp_path):
     asked = paper(tmp_path)
     size = preflight.checkpoint_bytes(asked, asked.options(), IMAGE, ACTION)
-    assert size == pytest.approx(6_288_833 * 4 * 3, rel=0.02)      # spec/dreamer.md counts the parameters
+    assert size == pytest.approx(6_288_833 * 4 * 3, rel=0.02)  # spec/dreamer.md counts the parameters
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,11 +62,10 @@ def test_replay_that_is_there_already_needs_no_more_room(tmp_path):
     asked = request(tmp_path)
     (before,) = preflight.check([asked])
     stop, looks = Stop(), iter(range(100))
-    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    stop.requested = lambda: next(looks, None) is None  # type: ignore[method-assign]
     run_cohort(asked, stop=stop)
     (after,) = preflight.check([asked])
-    assert after.running_bytes == before.running_bytes - sum(
-        file.stat().st_blocks * 512 for file in tmp_path.rglob("replay/*"))
+    assert after.running_bytes == before.running_bytes - sum(file.stat().st_blocks * 512 for file in tmp_path.rglob("replay/*"))
     assert after.running_bytes < before.running_bytes
 
 
@@ -104,7 +104,7 @@ def test_a_cluster_takes_as_many_programs_at_a_time_as_its_nodes_have_places_for
     assert at_once([on_a_cpu] * 9, nodes) == 2 + 1
     assert at_once([on_a_cpu], nodes) == 1
     assert at_once([shared] * 9, nodes) == 4
-    assert at_once([replace(shared, gpus=2.0)] * 9, nodes) == 1      # none yet: they may come
+    assert at_once([replace(shared, gpus=2.0)] * 9, nodes) == 1  # none yet: they may come
     assert at_once([replace(on_a_cpu, cpus=0.0)] * 9, nodes) == 9
 
 

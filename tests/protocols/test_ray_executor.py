@@ -15,14 +15,14 @@ import probe_runs
 import pytest
 from probe_runs import PROBE, learned, records, register, request
 
-from protocols.launch import Stop, inline
-from protocols.store import find_runs, is_locked
+from protocols.records.store import find_runs, is_locked
+from protocols.running.launch import Stop, inline
 
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
 register()
 ROOT = Path(__file__).resolve().parents[2]
-LONG = replace(PROBE, env_steps=24_000, evaluate_every_env_steps=600, num_envs=1)   # outlasts a restart on a busy machine
+LONG = replace(PROBE, env_steps=24_000, evaluate_every_env_steps=600, num_envs=1)  # outlasts a restart on a busy machine
 
 
 class Silent:
@@ -86,7 +86,7 @@ def sessions(root):
 
 
 def test_a_grid_finishes_over_a_killed_worker_and_a_killed_node(tmp_path, cluster, undisturbed):
-    from protocols.ray_executor import execute
+    from protocols.running.executors.ray_tasks import execute
 
     node = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
     where, faults = tmp_path / "ray", []
@@ -116,7 +116,7 @@ def test_a_grid_finishes_over_a_killed_worker_and_a_killed_node(tmp_path, cluste
 
 def test_no_more_programs_run_at_a_time_than_there_are_cores(tmp_path, cluster, monkeypatch):
     """A program asks its driver whether to stop; a Ray task that waits for an answer lends its core to the next one."""
-    from protocols import ray_executor
+    from protocols.running.executors import ray_tasks
 
     programs = [request(tmp_path, protocol=LONG, task=LONG.tasks[0], seeds=(seed,)) for seed in range(3)]
     at_once, ended = [], threading.Event()
@@ -129,7 +129,7 @@ def test_no_more_programs_run_at_a_time_than_there_are_cores(tmp_path, cluster, 
     watcher = threading.Thread(target=look)
     watcher.start()
     try:
-        ray_executor.execute(programs, Silent(), Stop(), None)
+        ray_tasks.execute(programs, Silent(), Stop(), None)
     finally:
         ended.set()
         watcher.join()
@@ -138,7 +138,7 @@ def test_no_more_programs_run_at_a_time_than_there_are_cores(tmp_path, cluster, 
 
 
 def test_a_request_to_stop_reaches_the_tasks_and_a_second_call_goes_on(tmp_path, cluster, undisturbed):
-    from protocols.ray_executor import execute
+    from protocols.running.executors.ray_tasks import execute
 
     one = requests(tmp_path, tasks=LONG.tasks[:1])
     stop = Stop()
@@ -157,7 +157,7 @@ def test_a_request_to_stop_reaches_the_tasks_and_a_second_call_goes_on(tmp_path,
 
 
 def test_a_users_error_comes_back_in_one_line_after_the_others_have_ended(tmp_path, cluster):
-    from protocols.ray_executor import execute
+    from protocols.running.executors.ray_tasks import execute
 
     short = replace(PROBE, env_steps=200, evaluate_every_env_steps=100, score_rule=PROBE.score_rule)
     good, bad = requests(tmp_path, protocol=short)
@@ -170,7 +170,7 @@ def test_a_users_error_comes_back_in_one_line_after_the_others_have_ended(tmp_pa
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "somewhere"])
 def test_an_address_without_a_cluster_is_refused_at_once(address):
-    from protocols.ray_executor import _check_address
+    from protocols.running.executors.ray_tasks import _check_address
 
     with pytest.raises(ValueError, match=r"no Ray cluster answers|expects auto or host:port") as caught:
         _check_address(address)
@@ -188,7 +188,7 @@ def test_the_command_trains_on_a_cluster_that_is_there(tmp_path, cluster):
 
 
 def test_a_task_takes_its_share_of_a_gpu_and_none_on_a_cpu(tmp_path):
-    from protocols.ray_executor import resources
+    from protocols.running.executors.ray_tasks import resources
 
     def share(device, gpus_there):
         return resources(request(tmp_path, device=device, gpus=0.25, cpus=2.0), gpus_there=gpus_there)
@@ -198,7 +198,7 @@ def test_a_task_takes_its_share_of_a_gpu_and_none_on_a_cpu(tmp_path):
 
 
 def test_a_program_that_fits_on_no_node_is_told(tmp_path):
-    from protocols.ray_executor import _no_node
+    from protocols.running.executors.ray_tasks import _no_node
 
     nodes = [{"CPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}]
     assert _no_node([request(tmp_path, device="cuda", gpus=0.5, cpus=8.0)], nodes) is None

@@ -9,9 +9,8 @@ import pytest
 from make_records import make_run
 from probe_runs import PROBE
 
-from protocols.lines import LineLog
-from protocols.spec import ScoreRule
-from protocols.store import (
+from protocols.records.line_log import LineLog
+from protocols.records.store import (
     EPISODES,
     Run,
     append_lines,
@@ -25,16 +24,25 @@ from protocols.store import (
     score_of,
     write_json,
 )
+from protocols.spec import ScoreRule
 
 SCORES = {0: [1.0, 2.0], 400: [3.0, 5.0], 800: [10.0, 20.0]}
 
 
 def test_runs_are_found_in_the_order_of_protocol_label_task_and_seed(tmp_path):
-    for agent, task, seed in (("b", "probe_count", 10), ("a", "probe_terminal", 2), ("b", "probe_count", 9),
-                              ("a", "probe_count", 0)):
+    for agent, task, seed in (
+        ("b", "probe_count", 10),
+        ("a", "probe_terminal", 2),
+        ("b", "probe_count", 9),
+        ("a", "probe_count", 0),
+    ):
         make_run(tmp_path, PROBE, agent=agent, task=task, seed=seed, scores=SCORES)
     assert [(run.manifest["agent"], run.manifest["task"], run.manifest["seed"]) for run in find_runs(tmp_path)] == [
-        ("a", "probe_count", 0), ("a", "probe_terminal", 2), ("b", "probe_count", 9), ("b", "probe_count", 10)]
+        ("a", "probe_count", 0),
+        ("a", "probe_terminal", 2),
+        ("b", "probe_count", 9),
+        ("b", "probe_count", 10),
+    ]
 
 
 def test_a_task_with_a_slash_and_a_colon_is_one_folder(tmp_path):
@@ -43,12 +51,14 @@ def test_a_task_with_a_slash_and_a_colon_is_one_folder(tmp_path):
     assert [run.manifest["task"] for run in find_runs(tmp_path)] == ["gym:ALE/Pong-v5"]
 
 
-@pytest.mark.parametrize(("kind", "window", "expected"), [
-    ("window", 400, 15.0), ("window", 401, 9.5), ("last", 0, 15.0), ("final", 0, 7.0)])
+@pytest.mark.parametrize(
+    ("kind", "window", "expected"), [("window", 400, 15.0), ("window", 401, 9.5), ("last", 0, 15.0), ("final", 0, 7.0)]
+)
 def test_score_rules_name_their_episodes(tmp_path, kind, window, expected):
     run = make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={**SCORES, 1200: [99.0]}, status=None)
-    append_lines(run.folder / EPISODES, [{"env_steps": 800, "checkpoint": 3, "score": score, "final": True}
-                                         for score in (6.0, 8.0)])
+    append_lines(
+        run.folder / EPISODES, [{"env_steps": 800, "checkpoint": 3, "score": score, "final": True} for score in (6.0, 8.0)]
+    )
     assert score_of(asdict(ScoreRule(kind=kind, window_env_steps=window)), run.episodes(), 800) == expected
 
 
@@ -82,7 +92,7 @@ def test_looking_at_a_lock_does_not_refuse_a_run(tmp_path):
     fcntl.flock(looker, fcntl.LOCK_SH)
     code = "import sys, time, fcntl; time.sleep(float(sys.argv[1]))"
     with subprocess.Popen([sys.executable, "-c", code, "0.05"], pass_fds=[looker.fileno()]):
-        looker.close()      # the child holds the shared lock for an instant longer
+        looker.close()  # the child holds the shared lock for an instant longer
         with locked([folder]):
             pass
 
@@ -164,7 +174,7 @@ def test_a_log_passes_over_its_own_lines_and_replaces_others(tmp_path):
     first = path.read_bytes()
     log = LineLog(path, len(first) // 4)
     log.write([{"n": 1, "seconds": 7.0}, {"n": 2, "seconds": 7.0}])
-    assert path.read_bytes() == first      # the same but for times: they stay, and so does what follows
+    assert path.read_bytes() == first  # the same but for times: they stay, and so does what follows
     log.write([{"n": 33, "seconds": 7.0}])
     assert [line["n"] for line in read_lines(path)] == [0, 1, 2, 33]
     assert log.bytes == path.stat().st_size

@@ -19,12 +19,13 @@ from probe_runs import PROBE, learned, records, register, request
 import dreamer_bench
 from agents import catalog as agents
 from agents.api import AgentContext
-from agents.replay import Lane
-from protocols import preflight, provenance
-from protocols.checkpoint import generations
-from protocols.commands import RunCommand
-from protocols.launch import Stop, run_cohort
-from protocols.store import find_runs
+from agents.learning.replay import Lane
+from protocols.records import provenance
+from protocols.records.checkpoint import generations
+from protocols.records.store import find_runs
+from protocols.running import preflight
+from protocols.running.commands import RunCommand
+from protocols.running.launch import Stop, run_cohort
 
 register()
 TESTS = Path(__file__).resolve().parents[1]
@@ -32,8 +33,26 @@ TESTS = Path(__file__).resolve().parents[1]
 
 def command(root, *more):
     return subprocess.Popen(
-        [sys.executable, str(TESTS / "probe_runs.py"), "run", "probe@1", "--agents", "tally", "--runs", str(root),
-         "--device", "cpu", "--workers", "0", "--no-film", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            str(TESTS / "probe_runs.py"),
+            "run",
+            "probe@1",
+            "--agents",
+            "tally",
+            "--runs",
+            str(root),
+            "--device",
+            "cpu",
+            "--workers",
+            "0",
+            "--no-film",
+            *more,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def wait_for(condition, process):
@@ -80,9 +99,16 @@ def test_ctrl_c_while_any_other_command_works_is_one_line(monkeypatch, capsys):
 def test_a_second_process_on_one_run_is_refused(tmp_path):
     run_cohort(request(tmp_path), stop=stop_after(30))
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time; from pathlib import Path; from protocols.store import locked\n"
-         "with locked([Path(sys.argv[1])]): print('held', flush=True); time.sleep(60)",
-         str(find_runs(tmp_path)[1].folder)], stdout=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from protocols.records.store import locked\n"
+            "with locked([Path(sys.argv[1])]): print('held', flush=True); time.sleep(60)",
+            str(find_runs(tmp_path)[1].folder),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert holder.stdout.readline() == "held\n"
     assert [run.state() for run in find_runs(tmp_path)] == ["resumable", "running"]
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -91,7 +117,7 @@ def test_a_second_process_on_one_run_is_refused(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     holder.kill()
     holder.communicate()
-    assert [run.state() for run in find_runs(tmp_path)] == ["resumable", "resumable"]      # a dead process holds nothing
+    assert [run.state() for run in find_runs(tmp_path)] == ["resumable", "resumable"]  # a dead process holds nothing
     assert run_cohort(request(tmp_path)).status == "complete"
 
 
@@ -99,7 +125,7 @@ def stop_after(decisions):
     """A request to stop that comes after that many looks."""
     stop = Stop()
     looks = iter(range(decisions))
-    stop.requested = lambda: next(looks, None) is None      # type: ignore[method-assign]
+    stop.requested = lambda: next(looks, None) is None  # type: ignore[method-assign]
     return stop
 
 
@@ -197,7 +223,7 @@ def test_what_cannot_be_read_stops_it_with_a_line(interrupted, name):
     path = find_runs(interrupted / "runs")[0].folder / name
     aside = path.with_name("aside")
     path.rename(aside)
-    path.mkdir() if aside.is_file() else path.touch()      # a test that runs as root may read any file, but no folder
+    path.mkdir() if aside.is_file() else path.touch()  # a test that runs as root may read any file, but no folder
     with pytest.raises(ValueError, match=rf"{name} cannot be used .*what was recorded is kept: .* call again: again$"):
         run_cohort(request(interrupted / "runs"))
     path.rmdir() if aside.is_file() else path.unlink()
@@ -237,7 +263,7 @@ def test_lines_beyond_the_checkpoint_stay_until_they_are_made_again(interrupted)
     run_cohort(request(interrupted / "runs"), stop=stop_after(1))
     assert [path.read_bytes() for path in paths] == before
     run_cohort(request(interrupted / "runs"))
-    assert all(path.read_bytes().startswith(start) for path, start in zip(paths, before, strict=True))      # to the byte
+    assert all(path.read_bytes().startswith(start) for path, start in zip(paths, before, strict=True))  # to the byte
 
 
 @pytest.fixture
@@ -263,7 +289,7 @@ def test_a_full_disk_stops_it_with_a_line_and_loses_nothing(tmp_path, small_disk
     with pytest.raises(ValueError, match=r"the disk is full .*what was recorded is kept: make room, then call again: again"):
         run_cohort(request(small_disk))
     after = records(small_disk)
-    assert all(after[name][:len(lines)] == lines for name, lines in before.items())
+    assert all(after[name][: len(lines)] == lines for name, lines in before.items())
     ballast.unlink()
     run_cohort(request(small_disk))
     assert records(small_disk) == records(tmp_path / "straight")
@@ -271,15 +297,23 @@ def test_a_full_disk_stops_it_with_a_line_and_loses_nothing(tmp_path, small_disk
 
 def test_a_full_disk_under_a_checkpoint_of_weights_reads_as_one(small_disk):
     space = spaces.Dict({"vector": spaces.Box(-np.inf, np.inf, (3,), np.float32)})
-    agent = agents.find("dreamer").build(agents.find("dreamer").options("quick"), AgentContext(
-        observation_space=space, action_space=spaces.Box(-1, 1, (1,), np.float32), seeds=(0,), num_envs=1, action_repeat=1,
-        budget_env_steps=100))
-    with pytest.raises(OSError, match="No space left on device"):      # torch's own writer raises a RuntimeError
+    agent = agents.find("dreamer").build(
+        agents.find("dreamer").options("quick"),
+        AgentContext(
+            observation_space=space,
+            action_space=spaces.Box(-1, 1, (1,), np.float32),
+            seeds=(0,),
+            num_envs=1,
+            action_repeat=1,
+            budget_env_steps=100,
+        ),
+    )
+    with pytest.raises(OSError, match="No space left on device"):  # torch's own writer raises a RuntimeError
         agent.save([small_disk], agent.initial(1))
 
 
 REPLAY_ON_A_FULL_DISK = """
-import sys; from pathlib import Path; import numpy as np; from agents.replay import Lane
+import sys; from pathlib import Path; import numpy as np; from agents.learning.replay import Lane
 lane = Lane(np.dtype([("image", np.uint8, (64, 64, 3))]), Path(sys.argv[1]))
 try:
     for _ in range(1000):
@@ -291,7 +325,7 @@ except OSError as error:
 
 def test_a_full_disk_is_an_error_of_the_replay_and_not_a_crash(small_disk):
     done = subprocess.run([sys.executable, "-c", REPLAY_ON_A_FULL_DISK, str(small_disk)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "No space left on device"), done.stderr      # not SIGBUS
+    assert (done.returncode, done.stdout.strip()) == (0, "No space left on device"), done.stderr  # not SIGBUS
 
 
 @pytest.mark.parametrize("damage", [os.unlink, lambda path: os.truncate(path, 4096)])
@@ -307,12 +341,15 @@ def test_a_replay_file_that_is_gone_or_short_is_refused(tmp_path, damage):
 
 
 def test_a_file_size_limit_reads_as_a_full_disk(tmp_path):
-    script = ("import resource, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-              "from probe_runs import register, request; from protocols.launch import run_cohort; register()\n"
-              "resource.setrlimit(resource.RLIMIT_FSIZE, (5500, 5500))\n"
-              "run_cohort(request(Path(sys.argv[2])))")
-    done = subprocess.run([sys.executable, "-c", script, str(TESTS), str(tmp_path / "runs")], capture_output=True, text=True,
-                          timeout=60)
+    script = (
+        "import resource, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from probe_runs import register, request; from protocols.running.launch import run_cohort; register()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5500, 5500))\n"
+        "run_cohort(request(Path(sys.argv[2])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(TESTS), str(tmp_path / "runs")], capture_output=True, text=True, timeout=60
+    )
     assert done.stderr.strip().splitlines()[-1].startswith("ValueError: the disk is full (File too large")
     run_cohort(request(tmp_path / "runs"))
     run_cohort(request(tmp_path / "straight"))

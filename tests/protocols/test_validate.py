@@ -9,9 +9,9 @@ import pytest
 
 from protocols import catalog
 from protocols.cadence import cadence_of
-from protocols.rule_commands import ValidateCommand
-from protocols.store import EPISODES, MANIFEST, RESULT, SESSIONS
-from protocols.validate import RULES, check, simulator_drift
+from protocols.costs.commands import ValidateCommand
+from protocols.records.store import EPISODES, MANIFEST, RESULT, SESSIONS
+from protocols.records.validate import RULES, check, simulator_drift
 from tests.make_records import make_run
 
 PROTOCOL = catalog.find("quick@1")
@@ -47,7 +47,7 @@ def rewrite_lines(run, change):
 
 
 def refresh_hashes(run):
-    from protocols.store import sha256
+    from protocols.records.store import sha256
 
     result = json.loads((run.folder / RESULT).read_text())
     result["sha256"] = {name: sha256(run.folder / name) for name in (EPISODES, MANIFEST)}
@@ -149,8 +149,10 @@ def test_a_damaged_record_is_named_and_does_not_hide_the_others(tmp_path):
     assert "record" in broken(tmp_path)
 
 
-@pytest.mark.parametrize(("session", "rules"), [({"dirty": False}, set()), ({"dirty": True}, {"commit"}),
-                                                ({"dirty": False, "commit": None}, {"commit"})])
+@pytest.mark.parametrize(
+    ("session", "rules"),
+    [({"dirty": False}, set()), ({"dirty": True}, {"commit"}), ({"dirty": False, "commit": None}, {"commit"})],
+)
 def test_code_that_went_on_with_a_run_is_held_to_the_same_rule(tmp_path, session, rules):
     run = write_all(tmp_path)
     line = {"created": "2026-11-21T12:00:00+00:00", "commit": "c" * 40, **session}

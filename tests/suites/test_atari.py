@@ -13,7 +13,7 @@ from suites import atari, catalog, conformance
 if atari.unavailable("atari_pong") is not None:
     pytest.skip(str(atari.unavailable("atari_pong")), allow_module_level=True)
 
-NOOP, UP, DOWN = 0, 2, 5        # of the full action set
+NOOP, UP, DOWN = 0, 2, 5  # of the full action set
 
 
 class BareEmulator:
@@ -40,6 +40,7 @@ class BareEmulator:
 
 def averaged(screen: np.ndarray) -> np.ndarray:
     """Area average of [210, 160, C] to [64, 64, C], in float."""
+
     def weights(size: int) -> np.ndarray:
         edges = np.linspace(0, size, 65)
         low, high = edges[:-1, None], edges[1:, None]
@@ -62,9 +63,17 @@ def test_there_are_57_games_and_each_has_a_rom():
     assert set(atari.GAMES) <= set(roms.get_all_rom_ids())
 
 
-@pytest.mark.parametrize(("name", "task"), [
-    ("james_bond", "atari_jamesbond"), ("jamesbond", "atari_jamesbond"), ("atari_james_bond", "atari_jamesbond"),
-    ("river_raid", "atari_riverraid"), ("atari_mspacman", "atari_ms_pacman"), ("pong", "atari_pong")])
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("james_bond", "atari_jamesbond"),
+        ("jamesbond", "atari_jamesbond"),
+        ("atari_james_bond", "atari_jamesbond"),
+        ("river_raid", "atari_riverraid"),
+        ("atari_mspacman", "atari_ms_pacman"),
+        ("pong", "atari_pong"),
+    ],
+)
 def test_aliases_lead_to_one_name(name, task):
     assert catalog.resolve(name) == task
 
@@ -84,7 +93,7 @@ def test_frames_and_raw_scores_are_those_of_a_bare_emulator(game, sticky):
         observation, reward, terminated, _, info = environment.step(chosen)
         assert (reward, info["env_steps"]) == (score, 4) or terminated
         scores.append(reward)
-        if terminated:                          # the bare emulator went on to the fourth frame
+        if terminated:  # the bare emulator went on to the fourth frame
             break
         assert np.abs(observation["image"] - averaged(screen)).max() <= 1
     assert max(scores) > 1 or game == "breakout"
@@ -123,12 +132,12 @@ def measured_sticky_rate(sticky: float, frames: int) -> float:
         return [picture(environment.step(NOOP)[0]) for _ in range(5)][-1]
 
     pictures = [start()]
-    while len(pictures) < 9:                    # a frame that repeats the first NOOPs leaves the picture as it is
+    while len(pictures) < 9:  # a frame that repeats the first NOOPs leaves the picture as it is
         new = picture(environment.step(UP)[0])
         if not np.array_equal(new, pictures[-1]):
             pictures.append(new)
     height, executed, repeated, counted = len(pictures), UP, 0, 0
-    while height > 5:                           # down again to where two pixels either way are known
+    while height > 5:  # down again to where two pixels either way are known
         new, before = picture(environment.step(DOWN)[0]), height
         height = int(np.argmin([np.abs(new - known).sum() for known in pictures]))
         executed = DOWN if height < before else UP
@@ -139,7 +148,7 @@ def measured_sticky_rate(sticky: float, frames: int) -> float:
         now = int(np.argmin([np.abs(new - known).sum() for known in pictures]))
         moved = {1: UP, -1: DOWN, 0: NOOP}[now - height]
         if now == height == 0 and action == UP:
-            moved = DOWN                        # against the lower edge
+            moved = DOWN  # against the lower edge
         assert moved in (action, executed), (action, executed, height, now)
         counted += 1
         repeated += moved == executed
@@ -150,15 +159,17 @@ def measured_sticky_rate(sticky: float, frames: int) -> float:
 
 def test_sticky_rate_is_a_quarter_when_measured():
     assert measured_sticky_rate(0.0, 300) == 0
-    assert abs(measured_sticky_rate(0.25, 1500) - 0.25) < 0.04      # 3.5 standard deviations
+    assert abs(measured_sticky_rate(0.25, 1500) - 0.25) < 0.04  # 3.5 standard deviations
 
 
 def test_a_frame_limit_is_exact_and_a_truncation():
     environment = catalog.make("atari_breakout", time_limit_env_steps=10)
-    for seed in range(1, 4):                                        # whatever the number of no-ops
+    for seed in range(1, 4):  # whatever the number of no-ops
         environment.reset(seed=seed)
-        ends = [(terminated, truncated, info["env_steps"])
-                for _, _, terminated, truncated, info in (environment.step(NOOP) for _ in range(3))]
+        ends = [
+            (terminated, truncated, info["env_steps"])
+            for _, _, terminated, truncated, info in (environment.step(NOOP) for _ in range(3))
+        ]
         assert ends == [(False, False, 4), (False, False, 4), (False, True, 2)]
     with pytest.raises(RuntimeError, match="reset before"):
         environment.step(NOOP)
@@ -175,7 +186,7 @@ def test_a_lost_life_is_neither_an_end_nor_a_signal():
     _, info = environment.reset(seed=1)
     lives = [info["lives"]]
     while len(set(lives)) < 3:
-        _, reward, terminated, truncated, info = environment.step(1)     # FIRE serves; nobody returns the ball
+        _, reward, terminated, truncated, info = environment.step(1)  # FIRE serves; nobody returns the ball
         assert not terminated
         assert not truncated
         assert reward >= 0
@@ -212,14 +223,15 @@ def test_no_ops_are_drawn_up_to_the_option_and_from_nothing():
 
 
 def test_an_episode_is_the_same_in_another_process():
-    code = ("from suites import catalog, conformance\n"
-            "print(conformance.episode_digest(catalog.make('atari_seaquest'), 3, 60))")
+    code = "from suites import catalog, conformance\nprint(conformance.episode_digest(catalog.make('atari_seaquest'), 3, 60))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == conformance.episode_digest(catalog.make("atari_seaquest"), 3, 60)
 
 
-@pytest.mark.parametrize(("options", "line"), [
-    ({"sticky_probability": 1.5}, "in \\[0, 1\\]"), ({"noop_max": -1}, "0 or more"), ({"grey": True}, "no option 'grey'")])
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [({"sticky_probability": 1.5}, "in \\[0, 1\\]"), ({"noop_max": -1}, "0 or more"), ({"grey": True}, "no option 'grey'")],
+)
 def test_bad_options_are_one_line(options, line):
     with pytest.raises(ValueError, match=line) as caught:
         catalog.make("atari_pong", **options)

@@ -10,7 +10,7 @@ import pytest
 
 from suites import catalog
 
-FOREIGN = '''
+FOREIGN = """
 from dataclasses import dataclass
 
 TASKS = ("garden_path",)
@@ -27,7 +27,7 @@ def unavailable(task):
 def make(task, options):
     from suites import probes
     return probes.Count(probes.Options(action_repeat=options.action_repeat, time_limit_env_steps=options.time_limit_env_steps))
-'''
+"""
 
 
 @pytest.fixture
@@ -62,14 +62,27 @@ def test_no_alias_means_two_tasks():
 
 
 def test_names_of_one_suite():
-    assert catalog.names("probe") == ["probe_one_step", "probe_two_step", "probe_action", "probe_terminal", "probe_beyond",
-                                      "probe_count"]
+    assert catalog.names("probe") == [
+        "probe_one_step",
+        "probe_two_step",
+        "probe_action",
+        "probe_terminal",
+        "probe_beyond",
+        "probe_count",
+    ]
     with pytest.raises(ValueError, match="suite 'robot' is not known"):
         catalog.names("robot")
 
 
-@pytest.mark.parametrize(("name", "near"), [("dmc_waker_walk", "dmc_walker_walk"), ("walker_wolk", "dmc_walker_walk"),
-                                            ("atari_pongg", "atari_pong"), ("probe_onestep", "probe_one_step")])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("dmc_waker_walk", "dmc_walker_walk"),
+        ("walker_wolk", "dmc_walker_walk"),
+        ("atari_pongg", "atari_pong"),
+        ("probe_onestep", "probe_one_step"),
+    ],
+)
 def test_an_unknown_task_is_refused_with_the_nearest(name, near):
     with pytest.raises(ValueError, match=f"did you mean '{near}'") as caught:
         catalog.resolve(name)
@@ -96,7 +109,9 @@ def test_a_taken_suite_name_is_refused(monkeypatch):
 
 
 def test_listing_names_imports_no_simulator():
-    code = ("import sys; from suites import catalog; catalog.names(); [catalog.resolve(n) for n in catalog.names()]\n"
-            "print([m for m in ('dm_control', 'mujoco', 'ale_py', 'torch', 'PIL') if m in sys.modules])")
+    code = (
+        "import sys; from suites import catalog; catalog.names(); [catalog.resolve(n) for n in catalog.names()]\n"
+        "print([m for m in ('dm_control', 'mujoco', 'ale_py', 'torch', 'PIL') if m in sys.modules])"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -99,11 +99,23 @@ def test_a_sound_environment_has_no_problems():
     assert conformance.check_suite(Sound) == []
 
 
-@pytest.mark.parametrize(("faulty", "accusation"), [
-    (SharedMemory, "does not own its memory"), (ReadOnly, "read-only"), (IgnoresSeed, "another episode than the first"),
-    (SeedIsConstant, "give the same episode"), (Remembers, "another episode than the first"), (WrongType, "not float64"),
-    (NotFinite, "finite number"), (ExtraKey, "has the keys"), (WritesAction, "writes into the action"),
-    (WideActions, "in \\[-1, 1\\]"), (NotADict, "is a non-empty Dict"), (BigImage, "uint8 \\[64, 64, C\\]")])
+@pytest.mark.parametrize(
+    ("faulty", "accusation"),
+    [
+        (SharedMemory, "does not own its memory"),
+        (ReadOnly, "read-only"),
+        (IgnoresSeed, "another episode than the first"),
+        (SeedIsConstant, "give the same episode"),
+        (Remembers, "another episode than the first"),
+        (WrongType, "not float64"),
+        (NotFinite, "finite number"),
+        (ExtraKey, "has the keys"),
+        (WritesAction, "writes into the action"),
+        (WideActions, "in \\[-1, 1\\]"),
+        (NotADict, "is a non-empty Dict"),
+        (BigImage, "uint8 \\[64, 64, C\\]"),
+    ],
+)
 def test_a_fault_is_accused(faulty, accusation):
     problems = conformance.check_suite(faulty)
     assert any(re.search(accusation, problem) for problem in problems), problems
@@ -127,9 +139,14 @@ class TerminatesInstead(probes.OneStep):
         return observation, reward, terminated or truncated, False, info
 
 
-@pytest.mark.parametrize(("faulty", "accusation"), [(TerminatesInstead, "truncation, not a termination"),
-                                                    (TerminatesAtLimit, "truncation, not a termination"),
-                                                    (IgnoresLimit, "passed without truncation")])
+@pytest.mark.parametrize(
+    ("faulty", "accusation"),
+    [
+        (TerminatesInstead, "truncation, not a termination"),
+        (TerminatesAtLimit, "truncation, not a termination"),
+        (IgnoresLimit, "passed without truncation"),
+    ],
+)
 def test_a_wrong_time_limit_is_accused(faulty, accusation, monkeypatch):
     monkeypatch.setitem(probes.PROBES, "probe_one_step", faulty)
     assert any(accusation in problem for problem in conformance.check_suite("probe_one_step"))
@@ -144,5 +161,9 @@ def test_a_suite_that_takes_unknown_options_is_accused(monkeypatch):
 def test_gymnasiums_own_checker_agrees_on_a_probe():
     from gymnasium.utils.env_checker import check_env
 
-    check_env(gymnasium.make(gymnasium.envs.registration.EnvSpec(
-        "Probe-v0", entry_point=lambda: catalog.make("probe_action"))).unwrapped, skip_render_check=True)
+    check_env(
+        gymnasium.make(
+            gymnasium.envs.registration.EnvSpec("Probe-v0", entry_point=lambda: catalog.make("probe_action"))
+        ).unwrapped,
+        skip_render_check=True,
+    )

@@ -43,15 +43,28 @@ def test_the_twenty_tasks_are_those_of_the_paper():
     assert pairs <= set(suite.ALL_TASKS)
 
 
-@pytest.mark.parametrize(("name", "task"), [("cup_catch", "dmc_cup_catch"), ("ball_in_cup_catch", "dmc_cup_catch"),
-                                            ("dmc_ball_in_cup_catch", "dmc_cup_catch"), ("walker_walk", "dmc_walker_walk")])
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("cup_catch", "dmc_cup_catch"),
+        ("ball_in_cup_catch", "dmc_cup_catch"),
+        ("dmc_ball_in_cup_catch", "dmc_cup_catch"),
+        ("walker_walk", "dmc_walker_walk"),
+    ],
+)
 def test_aliases_lead_to_one_name(name, task):
     assert catalog.resolve(name) == task
 
 
-@pytest.mark.parametrize(("task", "domain", "name", "camera"), [
-    ("dmc_walker_walk", "walker", "walk", 0), ("dmc_cartpole_balance", "cartpole", "balance", 0),
-    ("dmc_quadruped_run", "quadruped", "run", 2), ("dmc_cup_catch", "ball_in_cup", "catch", 0)])
+@pytest.mark.parametrize(
+    ("task", "domain", "name", "camera"),
+    [
+        ("dmc_walker_walk", "walker", "walk", 0),
+        ("dmc_cartpole_balance", "cartpole", "balance", 0),
+        ("dmc_quadruped_run", "quadruped", "run", 2),
+        ("dmc_cup_catch", "ball_in_cup", "catch", 0),
+    ],
+)
 def test_frames_are_dm_controls_own_to_the_bit(task, domain, name, camera):
     """The same seed and actions in dm_control itself, drawn by physics.render of another physics and another GL context."""
     ours, theirs = catalog.make(task, action_repeat=2), original(domain, name, 11)
@@ -104,11 +117,15 @@ def test_a_seed_decides_the_whole_simulator_state_whatever_came_before(task):
 
 
 def test_an_episode_is_the_same_in_another_process():
-    code = ("import json; from suites import catalog, conformance\n"
-            "print(json.dumps([conformance.episode_digest(catalog.make(task, look='fast'), 3, 5) "
-            "for task in ('dmc_walker_walk', 'dmc_quadruped_run', 'dmc_hopper_hop')]))")
-    here = [conformance.episode_digest(catalog.make(task, look="fast"), 3, 5)
-            for task in ("dmc_walker_walk", "dmc_quadruped_run", "dmc_hopper_hop")]
+    code = (
+        "import json; from suites import catalog, conformance\n"
+        "print(json.dumps([conformance.episode_digest(catalog.make(task, look='fast'), 3, 5) "
+        "for task in ('dmc_walker_walk', 'dmc_quadruped_run', 'dmc_hopper_hop')]))"
+    )
+    here = [
+        conformance.episode_digest(catalog.make(task, look="fast"), 3, 5)
+        for task in ("dmc_walker_walk", "dmc_quadruped_run", "dmc_hopper_hop")
+    ]
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == here
 
@@ -151,9 +168,15 @@ def test_actions_reach_the_bounds_of_the_simulator():
     environment.close()
 
 
-@pytest.mark.parametrize(("options", "line"), [
-    ({"look": "pretty"}, "look is one of reference, fast"), ({"action_repeat": 0}, "action_repeat is at least 1"),
-    ({"camera": 9}, "has the cameras 0 to"), ({"lok": "fast"}, "did you mean 'look'")])
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"look": "pretty"}, "look is one of reference, fast"),
+        ({"action_repeat": 0}, "action_repeat is at least 1"),
+        ({"camera": 9}, "has the cameras 0 to"),
+        ({"lok": "fast"}, "did you mean 'look'"),
+    ],
+)
 def test_bad_options_are_one_line(options, line):
     with pytest.raises(ValueError, match=line) as caught:
         catalog.make("dmc_walker_walk", **options)
@@ -162,19 +185,19 @@ def test_bad_options_are_one_line(options, line):
 
 def without_egl(code: str) -> subprocess.CompletedProcess[str]:
     """Runs code where loading libEGL fails, as on a system that lacks it."""
-    prelude = ("import ctypes; real = ctypes.CDLL.__init__\n"
-               "def load(self, name, *rest, **more):\n"
-               "    if name and 'EGL' in str(name): raise OSError('no ' + str(name))\n"
-               "    real(self, name, *rest, **more)\n"
-               "ctypes.CDLL.__init__ = load\n")
+    prelude = (
+        "import ctypes; real = ctypes.CDLL.__init__\n"
+        "def load(self, name, *rest, **more):\n"
+        "    if name and 'EGL' in str(name): raise OSError('no ' + str(name))\n"
+        "    real(self, name, *rest, **more)\n"
+        "ctypes.CDLL.__init__ = load\n"
+    )
     environment = {key: value for key, value in os.environ.items() if key not in ("MUJOCO_GL", "PYOPENGL_PLATFORM", "DISPLAY")}
     return subprocess.run([sys.executable, "-c", prelude + code], capture_output=True, text=True, env=environment, check=False)
 
 
 def test_without_egl_one_line_says_what_to_install():
-    code = ("from suites import catalog\n"
-            "try: catalog.make('dmc_walker_walk')\n"
-            "except ValueError as error: print(error)")
+    code = "from suites import catalog\ntry: catalog.make('dmc_walker_walk')\nexcept ValueError as error: print(error)"
     answer = without_egl(code)
     assert answer.stdout.count("\n") == 1, answer.stderr
     assert "libegl1" in answer.stdout
@@ -184,12 +207,15 @@ def test_without_egl_one_line_says_what_to_install():
 def test_closing_is_quiet(backend):
     if backend == "osmesa" and not dmc._loads("libOSMesa.so.8"):
         pytest.skip("libOSMesa.so.8 is not on this system")
-    code = ("from suites import catalog\n"
-            "for seed in range(2):\n"
-            "    environment = catalog.make('dmc_cartpole_balance', look='fast'); environment.reset(seed=seed)\n"
-            "    environment.close(); environment.close()")
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
-                            env={**os.environ, "MUJOCO_GL": backend})
+    code = (
+        "from suites import catalog\n"
+        "for seed in range(2):\n"
+        "    environment = catalog.make('dmc_cartpole_balance', look='fast'); environment.reset(seed=seed)\n"
+        "    environment.close(); environment.close()"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "MUJOCO_GL": backend}
+    )
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 

@@ -78,7 +78,10 @@ def test_nine_actions_are_repeated_four_frames(stand_in):
     environment = catalog.make(TASK)
     lab = environment._lab
     assert (lab.level, lab.config["width"], lab.config["height"]) == (
-        "contributed/dmlab30/rooms_collect_good_objects_train", "64", "64")
+        "contributed/dmlab30/rooms_collect_good_objects_train",
+        "64",
+        "64",
+    )
     environment.reset(seed=1)
     rewards = [environment.step(action)[1] for action in range(9)]
     assert rewards == [1, -1, 0, 0, 0, 0, 1, 1, 0]

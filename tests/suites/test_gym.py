@@ -16,8 +16,13 @@ class Painter(gymnasium.Env):
     """An image with a bright half, a vector beside it, two actions with bounds of their own."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
-    observation_space = spaces.Dict({"camera": spaces.Box(0, 255, (96, 128, 3), np.uint8),
-                                     "speed": spaces.Box(-9, 9, (2,), np.float64), "gear": spaces.Discrete(3)})
+    observation_space = spaces.Dict(
+        {
+            "camera": spaces.Box(0, 255, (96, 128, 3), np.uint8),
+            "speed": spaces.Box(-9, 9, (2,), np.float64),
+            "gear": spaces.Discrete(3),
+        }
+    )
     action_space = spaces.Box(np.array([0.0, -2.0], np.float32), np.array([1.0, 4.0], np.float32))
 
     def __init__(self, render_mode=None):
@@ -104,8 +109,10 @@ def test_a_fall_is_a_termination():
     assert flags == (True, False)
 
 
-@pytest.mark.parametrize(("task", "line"), [
-    ("gym:CartPoll-v1", "Did you mean: `CartPole`"), ("gym:Nothing-v0", "Gymnasium has no environment 'Nothing-v0'")])
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [("gym:CartPoll-v1", "Did you mean: `CartPole`"), ("gym:Nothing-v0", "Gymnasium has no environment 'Nothing-v0'")],
+)
 def test_an_unknown_environment_is_one_line(task, line):
     with pytest.raises(ValueError, match=line) as caught:
         catalog.make(task)
@@ -121,11 +128,11 @@ def test_car_racing_is_held_to_the_contract_and_shows_its_track():
     environment.close()
     red, green = observation["image"][..., 0].astype(int), observation["image"][..., 1].astype(int)
     assert observation["image"].shape == (64, 64, 3)
-    assert 0.3 < (green - red > 30).mean() < 0.9      # grass beside a grey road
+    assert 0.3 < (green - red > 30).mean() < 0.9  # grass beside a grey road
 
 
 def test_a_missing_package_is_named_in_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "Box2D", None)           # as where it is not installed
+    monkeypatch.setitem(sys.modules, "Box2D", None)  # as where it is not installed
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.car_racing", raising=False)
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
     reason = catalog.unavailable("gym:CarRacing-v3")

@@ -7,8 +7,14 @@ import pytest
 
 from suites import catalog, conformance, probes
 
-OPTIONS = ({}, {"discrete": True}, {"action_repeat": 2}, {"action_repeat": 3, "time_limit_env_steps": 7}, {"pixels": True},
-           {"pixels": False})
+OPTIONS = (
+    {},
+    {"discrete": True},
+    {"action_repeat": 2},
+    {"action_repeat": 3, "time_limit_env_steps": 7},
+    {"pixels": True},
+    {"pixels": False},
+)
 
 
 def play(environment, policy, seed: int) -> float:
@@ -34,15 +40,18 @@ def test_every_probe_keeps_the_contract(task, options):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_plus_one_throughout_earns_the_optimal_return(task, options):
     environment = catalog.make(task, **options)
-    expected = -1 if task == "probe_beyond" and environment.limit <= environment.options.delay else 1   # only wages are left
+    expected = -1 if task == "probe_beyond" and environment.limit <= environment.options.delay else 1  # only wages are left
     assert play(environment, lambda *_: signed(environment, expected), 1) == pytest.approx(environment.optimal_return)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_following_the_side_earns_the_optimal_return(options):
     environment = catalog.make("probe_action", **options)
-    right = (lambda o: o["image"][0, -1, 0] / 127.5 - 1) if "image" in environment.observation_space.spaces else (
-        lambda o: o["vector"][1])
+    right = (
+        (lambda o: o["image"][0, -1, 0] / 127.5 - 1)
+        if "image" in environment.observation_space.spaces
+        else (lambda o: o["vector"][1])
+    )
     assert play(environment, lambda o, _: signed(environment, float(right(o))), 3) == pytest.approx(environment.optimal_return)
     against = play(environment, lambda o, _: signed(environment, -float(right(o))), 3)
     assert against == pytest.approx(0)
@@ -52,8 +61,10 @@ def test_following_the_side_earns_the_optimal_return(options):
 def test_no_plan_of_the_trap_earns_more_than_its_optimal_return(options):
     """Every policy is a number of decisions to stay; try all."""
     environment = catalog.make("probe_terminal", **options)
-    returns = [play(environment, lambda _, decision, stay=stay: signed(environment, 1 if decision < stay else -1), 1)
-               for stay in range(environment.limit + 1)]
+    returns = [
+        play(environment, lambda _, decision, stay=stay: signed(environment, 1 if decision < stay else -1), 1)
+        for stay in range(environment.limit + 1)
+    ]
     assert max(returns) == pytest.approx(environment.optimal_return)
     assert returns[0] == 1.5
 
@@ -114,7 +125,7 @@ def test_counting_reveals_steps_decisions_action_and_seed(pixels):
     assert reward == (1 + 2 + 3) + 3 * 0.25
     environment.step(np.array([-1.0], np.float32))
     observation, reward, _, truncated, info = environment.step(np.array([-1.0], np.float32))
-    assert probes.decode(observation) == (8, 3, -1.0, 2**40 + 12345)       # 8 is the limit: the last repeat was cut
+    assert probes.decode(observation) == (8, 3, -1.0, 2**40 + 12345)  # 8 is the limit: the last repeat was cut
     assert (reward, truncated, info["env_steps"]) == (7 + 8 - 1.0, True, 2)
 
 

@@ -49,13 +49,21 @@ def everything(lanes: Lanes) -> list[np.ndarray]:
     return shown
 
 
-@pytest.mark.parametrize(("task", "options"), [
-    ("probe_count", {"pixels": True, "action_repeat": 2}), ("probe_action", {"discrete": True}),
-    pytest.param("dmc_cartpole_balance", {"look": "fast"}, marks=pytest.mark.skipif(
-        dmc.unavailable("dmc_cartpole_balance") is not None, reason="no dm_control or no EGL"))])
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("probe_count", {"pixels": True, "action_repeat": 2}),
+        ("probe_action", {"discrete": True}),
+        pytest.param(
+            "dmc_cartpole_balance",
+            {"look": "fast"},
+            marks=pytest.mark.skipif(dmc.unavailable("dmc_cartpole_balance") is not None, reason="no dm_control or no EGL"),
+        ),
+    ],
+)
 def test_workers_show_the_same_to_the_bit(task, options):
     results = []
-    for workers in (0, 2) if task.startswith("dmc") else (0, 2, 9):         # a worker imports dm_control for seconds
+    for workers in (0, 2) if task.startswith("dmc") else (0, 2, 9):  # a worker imports dm_control for seconds
         lanes = Lanes(task, 3, workers=workers, **options)
         results.append(everything(lanes))
         lanes.close()
@@ -105,9 +113,14 @@ def test_send_and_receive_are_a_step_in_two_halves():
     lanes.close()
 
 
-@pytest.mark.parametrize(("way", "kind", "line"), [
-    ("raises", WorkerFault, "worker 0 of 1 .*: ArithmeticError: the simulator blew up"),
-    ("dies", WorkerFault, "worker 0 of 1 .* ended with exit code 7"), ("refuses", ValueError, "no frame can be rendered")])
+@pytest.mark.parametrize(
+    ("way", "kind", "line"),
+    [
+        ("raises", WorkerFault, "worker 0 of 1 .*: ArithmeticError: the simulator blew up"),
+        ("dies", WorkerFault, "worker 0 of 1 .* ended with exit code 7"),
+        ("refuses", ValueError, "no frame can be rendered"),
+    ],
+)
 def test_a_fault_in_a_worker_is_one_line_and_ends_it(way, kind, line):
     lanes = Lanes(partial(Breaks, way), 2, workers=1)
     lanes.reset([1, 2])
@@ -121,11 +134,16 @@ def test_a_fault_in_a_worker_is_one_line_and_ends_it(way, kind, line):
     lanes.close()
 
 
-@pytest.mark.parametrize(("given", "line"), [
-    ({"count": 0}, "at least one environment"), ({"count": 1, "workers": -1}, "number of processes"),
-    ({"count": 1, "task": "probe_coun"}, "did you mean 'probe_count'"),
-    ({"count": 1, "workers": 1, "task": "probe_coun"}, "did you mean 'probe_count'"),
-    ({"count": 1, "workers": 1, "no_option": 1}, "no option 'no_option'")])
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"count": 0}, "at least one environment"),
+        ({"count": 1, "workers": -1}, "number of processes"),
+        ({"count": 1, "task": "probe_coun"}, "did you mean 'probe_count'"),
+        ({"count": 1, "workers": 1, "task": "probe_coun"}, "did you mean 'probe_count'"),
+        ({"count": 1, "workers": 1, "no_option": 1}, "no option 'no_option'"),
+    ],
+)
 def test_bad_requests_are_one_line(given, line):
     with pytest.raises(ValueError, match=line) as caught:
         Lanes(given.pop("task", "probe_count"), **given)

@@ -1,0 +1,154 @@
+"""Batches of replay on the learner's device, [S, L, B, ...]; images stay uint8 until the networks see them.
+
+On a GPU the rows themselves are kept there too, as long as they fit, and a batch is gathered without passing the host. Where
+they do not fit, batches are read into pinned memory, two in turn, and copied while the device still works on the one before.
+Which rows are drawn is the replay's decision alone: both ways give the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.learning.replay import Lane, Replay
+
+SHARE_OF_FREE_MEMORY = 0.6
+"""Of a GPU, for the rows of replay: activations of five seeds at the paper's size need the rest. Reasoned, not measured."""
+ROWS_AT_ONCE = 4096
+SPARE_ROWS = 1.05
+"""Rows per decision: every episode adds the row of its reset, episodes of 20 decisions and more fit."""
+
+
+class Batches(Protocol):
+    """Rows may be added between two calls, and nothing else may happen to them."""
+
+    def take(self, generators: Sequence[np.random.Generator]) -> dict[str, Tensor]:
+        """A batch per seed, drawn with that seed's generator; the tensors belong to the caller until the next `take`."""
+
+
+def batches(
+    replays: Sequence[Replay], *, length: int, sequences: int, balance_ends: bool, device: torch.device, decisions: int
+) -> Batches:
+    """The better way that fits the device. decisions: of one environment, over the whole run."""
+    host = HostBatches(replays, length, sequences, balance_ends, device)
+    if device.type != "cuda":
+        return host
+    capacity = int(decisions * SPARE_ROWS) + 1
+    needed = sum(len(replay.lanes) * capacity * replay.row.itemsize for replay in replays)
+    free, _ = torch.cuda.mem_get_info(device)
+    if needed > SHARE_OF_FREE_MEMORY * free:
+        return host
+    return DeviceBatches(replays, length, sequences, balance_ends, device, capacity=capacity, otherwise=lambda: host)
+
+
+class HostBatches:
+    """Rows stay where replay keeps them."""
+
+    def __init__(self, replays: Sequence[Replay], length: int, sequences: int, balance_ends: bool, device: torch.device):
+        self.replays, self.device, self.balance_ends = replays, device, balance_ends
+        cuda = device.type == "cuda"
+        self._buffers = [_empty(replays, length, sequences, torch.device("cpu"), pinned=cuda) for _ in range(2 if cuda else 1)]
+        self._copied = [torch.cuda.Event() for _ in self._buffers] if cuda else []
+        self._turn = 0
+
+    def take(self, generators: Sequence[np.random.Generator]) -> dict[str, Tensor]:
+        buffer = self._buffers[self._turn]
+        if self._copied:
+            self._copied[self._turn].synchronize()  # of the copy before the last one: done long ago
+        for s, (replay, generator) in enumerate(zip(self.replays, generators)):
+            replay.sample(generator, {key: tensor[s].numpy() for key, tensor in buffer.items()}, balance_ends=self.balance_ends)
+        found = {key: tensor.to(self.device, non_blocking=True) for key, tensor in buffer.items()}
+        if self._copied:
+            self._copied[self._turn].record()
+            self._turn = 1 - self._turn
+        return found
+
+
+class DeviceBatches:
+    """A copy of all rows on the device, brought up to date before a batch is drawn.
+
+    capacity   rows per environment; once they are more, batches come from `otherwise`
+    """
+
+    def __init__(
+        self,
+        replays: Sequence[Replay],
+        length: int,
+        sequences: int,
+        balance_ends: bool,
+        device: torch.device,
+        *,
+        capacity: int,
+        otherwise: Callable[[], Batches],
+    ):
+        self.replays, self.device, self.balance_ends = replays, device, balance_ends
+        self.length, self.sequences, self.capacity = length, sequences, capacity
+        self._otherwise, self._instead = otherwise, None
+        self._rows = [
+            {
+                key: torch.empty(len(replay.lanes) * capacity, *replay.row[key].shape, dtype=_dtype(replay, key), device=device)
+                for key in replay.keys
+            }
+            for replay in replays
+        ]
+        self._known = [[0] * len(replay.lanes) for replay in replays]
+        self._batch = _empty(replays, length, sequences, device)
+
+    _instead: Batches | None
+
+    def take(self, generators: Sequence[np.random.Generator]) -> dict[str, Tensor]:
+        if self._instead is None and any(lane.rows > self.capacity for replay in self.replays for lane in replay.lanes):
+            self._rows, self._instead = [], self._otherwise()
+        if self._instead is not None:
+            return self._instead.take(generators)
+        for s, (replay, generator) in enumerate(zip(self.replays, generators)):
+            for number, lane in enumerate(replay.lanes):
+                self._catch_up(s, number, lane)
+            lanes, starts = replay.choose(generator, self.length, self.sequences, balance_ends=self.balance_ends)
+            places = np.arange(self.length)[:, None] + lanes * self.capacity + starts
+            index = _on(torch.from_numpy(places.reshape(-1)), self.device)
+            for key, rows in self._rows[s].items():
+                torch.index_select(rows, 0, index, out=self._batch[key][s].flatten(0, 1))
+        return self._batch
+
+    def _catch_up(self, s: int, number: int, lane: Lane) -> None:
+        """Copies the rows that came since, the host free to go on at once."""
+        while (known := self._known[s][number]) < lane.rows:
+            count = min(ROWS_AT_ONCE, lane.rows - known)
+            place = number * self.capacity + known
+            part = {key: np.empty((count, *lane.row[key].shape), lane.row[key].base) for key in self._rows[s]}
+            lane.expect(known, count)
+            lane.read(known, part)
+            for key, rows in self._rows[s].items():
+                rows[place : place + count].copy_(_on(torch.from_numpy(part[key]), self.device))
+            self._known[s][number] += count
+
+
+def _on(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copied without waiting; the pinned memory is torch's own and is reused only when the copy is done."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _dtype(replay: Replay, key: str) -> torch.dtype:
+    return torch.uint8 if replay.row[key].base == np.uint8 else torch.float32
+
+
+def _empty(
+    replays: Sequence[Replay], length: int, sequences: int, device: torch.device, *, pinned: bool = False
+) -> dict[str, Tensor]:
+    return {
+        key: torch.empty(
+            len(replays),
+            length,
+            sequences,
+            *replays[0].row[key].shape,
+            dtype=_dtype(replays[0], key),
+            device=device,
+            pin_memory=pinned,
+        )
+        for key in replays[0].keys
+    }

@@ -1,0 +1,329 @@
+"""An agent made of a world model, a behaviour and a replay.
+
+With agents/learning/batches.py the only border between numpy and torch, and the only place that chooses by device. Every
+recipe of this package ends in `ModelBasedAgent(...)`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from agents.api import AgentContext, Progress, TimeStep
+from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Sizes
+from agents.learning.batches import Batches, batches
+from agents.learning.learner import Learner
+from agents.learning.memory import keep_freed_memory
+from agents.learning.noise import ACT, LEARN, REPLAY, Noise, entropy
+from agents.learning.replay import Replay
+from agents.models.latents import NoiseSpec
+from agents.models.networks import refuses_observation, shape
+from agents.models.world_model import WorldModel
+
+CHECKPOINT = "agent.pt"
+PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When to learn, and from how much. Source: spec §9 (TF2).
+
+    prefill_env_steps       of random actions before the first update; counted in steps, and at least one episode (TF2 counts
+                            completed episodes: the same on DMC)
+    pretrain_updates        at the first call
+    update_every_env_steps  and then `updates` at once
+    """
+
+    batch_sequences: int = 50
+    batch_length: int = 50
+    prefill_env_steps: int = 5000
+    pretrain_updates: int = 100
+    update_every_env_steps: int = 1000
+    updates: int = 100
+    clip_rewards: bool = False
+    balance_ends: bool = False
+
+
+@dataclass(frozen=True)
+class Carry:
+    """Recurrent state [S, E, ...] and last action [S, E, A], and where the noise of this stream stands."""
+
+    state: dict[str, Tensor]
+    action: Tensor
+    stream: int
+    position: int
+
+
+def refuses(observation_space: spaces.Space, action_space: spaces.Space) -> str | None:
+    """Why no agent of this kind can play these spaces, or None."""
+    if isinstance(action_space, spaces.Box):
+        if len(action_space.shape) != 1 or not (np.all(action_space.low == -1) and np.all(action_space.high == 1)):
+            return f"continuous actions must be a Box [-1, 1] of one axis; this one is {action_space}"
+    elif not isinstance(action_space, spaces.Discrete) or action_space.start != 0:
+        return f"actions must be a Box [-1, 1] or a Discrete counted from 0; this one is {action_space}"
+    return refuses_observation(observation_space)
+
+
+def action_width(space: spaces.Space) -> int:
+    """Numbers in an action, or choices of a discrete one."""
+    return int(space.n) if isinstance(space, spaces.Discrete) else shape(space)[0]
+
+
+class ModelBasedAgent:
+    """World model + behaviour + replay behind agents.api.Agent.
+
+    world_model      makes the model of one seed from (action width); its parameter values are set by the learner, per seed
+    model_optimizer  of the world model's group
+    precision        "float32", or "bfloat16" for products and convolutions (parameters, statistics and losses stay float32)
+    lift             "loop" or "vmap" over seeds; None takes the faster one of the device
+    compile          the losses through torch.compile
+    capture          on a GPU, every update and every decision as one CUDA graph
+    """
+
+    def __init__(
+        self,
+        *,
+        context: AgentContext,
+        world_model: Callable[[int], WorldModel],
+        model_optimizer: OptimizerSettings,
+        behavior: Behavior,
+        schedule: Schedule,
+        precision: str = "float32",
+        lift: str | None = None,
+        compile: bool = False,
+        capture: bool = True,
+    ):
+        self.context, self.schedule, self.behavior = context, schedule, behavior
+        self.device = torch.device(context.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.discrete = isinstance(context.action_space, spaces.Discrete)
+        self.action_width = action_width(context.action_space)
+        self.noise = Noise(context.seeds, self.device)
+        with torch.device("meta"):
+            model = world_model(self.action_width)
+        self.sizes = Sizes(
+            features=model.dynamics.feature_size,
+            action=self.action_width,
+            discrete=self.discrete,
+            latent=model.dynamics.latent.noise,
+            has_discount=model.discount_head is not None,
+        )
+        self.model_noise = model.noise(schedule.batch_length, schedule.batch_sequences)
+        self.loss_noise = behavior.loss_noise(self.sizes, schedule.batch_length, schedule.batch_sequences)
+
+        def build() -> Parts:
+            networks = behavior.networks(self.sizes)
+            copies = {name: behavior.networks(self.sizes)[source] for name, (source, _) in behavior.targets.items()}
+            return Parts(world_model(self.action_width), {**networks, **copies})
+
+        self.learner = Learner(
+            build,
+            model_optimizer=model_optimizer,
+            behavior=behavior,
+            noise=self.noise,
+            precision=PRECISIONS[precision],
+            lift=lift or ("loop" if self.device.type == "cpu" and not compile else "vmap"),
+            compile=compile,
+            capture=capture,
+        )
+        folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
+        observation = {key: (shape(space), np.dtype(space.dtype)) for key, space in context.observation_space.spaces.items()}
+        self.replays = [Replay(observation, self.action_width, context.num_envs, folder) for folder in folders]
+        self._batches: Batches | None = None
+        self.gradient_steps = 0
+        self.next_update_env_steps: int | None = None
+        self._replay_missing = False
+
+    # -- acting ----------------------------------------------------------------------------------------------------------------
+
+    def initial(self, num_envs: int, *, stream: int = 0) -> Carry:
+        seeds = len(self.context.seeds)
+        state = self.learner.skeleton.world_model.initial(seeds, num_envs, like=self.learner.gradient_steps)
+        return Carry(state, torch.zeros(seeds, num_envs, self.action_width, device=self.device), stream, 0)
+
+    def act(self, carry: Carry, step: TimeStep, *, explore: bool) -> tuple[np.ndarray, Carry]:
+        num_envs = step.is_first.shape[1]
+        specs = {**self.behavior.act_noise(self.sizes, num_envs, explore=explore), "filter": self.sizes.latent.over(num_envs)}
+        if explore and self.next_update_env_steps is None:
+            specs["prefill"] = NoiseSpec("uniform", (num_envs, self.action_width))
+        # Drawn whole even where the action is random: each part of a draw depends on the size of the others.
+        noise = self.noise.draw(specs, ACT, carry.stream, carry.position)
+        seen = (
+            carry.state,
+            carry.action,
+            {key: self._tensor(value) for key, value in step.observation.items()},
+            self._tensor(step.is_first).float(),
+        )
+        if "prefill" in noise:
+            state = self.learner.apply(self._filter, *seen, noise["filter"])
+            action = 2.0 * noise["prefill"] - 1.0
+            if self.discrete:
+                action = one_hot(action.argmax(-1), self.action_width).float()
+        else:
+            action, state = self.learner.apply(self._explore if explore else self._evaluate, *seen, noise)
+            action = action.float()
+        carry = Carry(state, action, carry.stream, carry.position + 1)
+        return (action.argmax(-1) if self.discrete else action).cpu().numpy(), carry
+
+    def _filter(self, parts: Parts, *inputs) -> dict[str, Tensor]:
+        return parts.world_model.filter(*inputs)
+
+    def _explore(self, parts: Parts, *inputs) -> tuple[Tensor, dict[str, Tensor]]:
+        return self._decide(parts, *inputs, explore=True)
+
+    def _evaluate(self, parts: Parts, *inputs) -> tuple[Tensor, dict[str, Tensor]]:
+        return self._decide(parts, *inputs, explore=False)
+
+    def _decide(self, parts, state, action, observation, is_first, noise, *, explore):
+        state = self._filter(parts, state, action, observation, is_first, noise["filter"])
+        return self.behavior.act(parts, state, noise, self.learner.gradient_steps, explore=explore), state
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    # -- learning --------------------------------------------------------------------------------------------------------------
+
+    def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None:
+        self._need_replay()
+        if self.discrete:
+            action = np.eye(self.action_width, dtype=np.float32)[np.asarray(action, dtype=np.int64)]
+        for s, e in zip(*np.nonzero(lanes)):
+            self.replays[s].add(
+                int(e),
+                action[s, e],
+                {key: value[s, e] for key, value in step.observation.items()},
+                float(step.reward[s, e]),
+                bool(step.is_first[s, e]),
+                bool(step.is_last[s, e]),
+                bool(step.is_terminal[s, e]),
+            )
+
+    def learn(self, progress: Progress) -> int:
+        self._need_replay()
+        schedule = self.schedule
+        ready = all(replay.ready(schedule.batch_length) for replay in self.replays)
+        if not ready or progress.env_steps < schedule.prefill_env_steps:
+            return 0
+        updates = 0
+        if self.next_update_env_steps is None:
+            self.next_update_env_steps = progress.env_steps + schedule.update_every_env_steps
+            updates = schedule.pretrain_updates
+        while progress.env_steps >= self.next_update_env_steps:
+            self.next_update_env_steps += schedule.update_every_env_steps
+            updates += schedule.updates
+        for _ in range(updates):
+            self.update()
+        return updates
+
+    def update(self) -> None:
+        """One gradient step of every group, from a fresh batch."""
+        self.learner.update(
+            self._sample(),
+            self.noise.draw(self.model_noise, LEARN, self.gradient_steps, 0),
+            [
+                self.noise.draw(self.loss_noise, LEARN, self.gradient_steps, 1 + repeat)
+                for repeat in range(self.behavior.repeats)
+            ],
+        )
+        self.gradient_steps += 1
+
+    def _sample(self) -> dict[str, Tensor]:
+        if self._batches is None:  # only an agent that learns takes the memory
+            context, schedule = self.context, self.schedule
+            self._batches = batches(
+                self.replays,
+                length=schedule.batch_length,
+                sequences=schedule.batch_sequences,
+                balance_ends=schedule.balance_ends,
+                device=self.device,
+                decisions=context.budget_env_steps // (context.num_envs * context.action_repeat),
+            )
+        batch = dict(
+            self._batches.take(
+                [np.random.default_rng(entropy(seed, REPLAY, self.gradient_steps)) for seed in self.context.seeds]
+            )
+        )
+        if self.schedule.clip_rewards:
+            batch["reward"] = torch.tanh(batch["reward"])
+        return batch
+
+    def metrics(self) -> Mapping[str, np.ndarray]:
+        return {name: value.float().cpu().numpy() for name, value in self.learner.drain().items()}
+
+    @property
+    def diverged(self) -> np.ndarray:
+        return ~self.learner.alive.cpu().numpy()
+
+    # -- keeping ---------------------------------------------------------------------------------------------------------------
+
+    def save(self, folders: Sequence[Path], carry: Carry) -> None:
+        for s, (folder, replay) in enumerate(zip(folders, self.replays)):
+            if self.context.replay_folders is None:
+                for number, lane in enumerate(replay.lanes):
+                    np.save(Path(folder) / f"replay-lane-{number}.npy", lane.everything())
+            kept = {
+                "learner": self.learner.state(s),
+                "gradient_steps": self.gradient_steps,
+                "replay": replay.state(),
+                "replay_apart": self.context.replay_folders is not None,
+                "next_update_env_steps": self.next_update_env_steps,
+                "carry": {
+                    "state": {name: tensor[s].cpu().clone() for name, tensor in carry.state.items()},
+                    "action": carry.action[s].cpu().clone(),
+                    "stream": carry.stream,
+                    "position": carry.position,
+                },
+            }
+            data = io.BytesIO()  # a full disk is an OSError in Python's hands; torch's own writer makes a RuntimeError of it
+            torch.save(kept, data)
+            (Path(folder) / CHECKPOINT).write_bytes(data.getbuffer())
+
+    def load(self, folders: Sequence[Path]) -> Carry:
+        carries = []
+        for s, folder in enumerate(folders):
+            path = Path(folder) / CHECKPOINT
+            if not path.exists():
+                raise ValueError(
+                    f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote"
+                )
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            self.learner.restore(s, kept["learner"])
+            self.gradient_steps, self.next_update_env_steps = kept["gradient_steps"], kept["next_update_env_steps"]
+            carries.append(kept["carry"])
+            self._load_replay(s, Path(folder), kept)
+        self._batches = None
+        join = {name: torch.stack([carry["state"][name] for carry in carries]).to(self.device) for name in carries[0]["state"]}
+        return Carry(
+            join,
+            torch.stack([carry["action"] for carry in carries]).to(self.device),
+            carries[0]["stream"],
+            carries[0]["position"],
+        )
+
+    def _load_replay(self, s: int, folder: Path, kept: Mapping[str, Any]) -> None:
+        replay = self.replays[s]
+        same_lanes = len(kept["replay"]["rows"]) == len(replay.lanes)
+        if not same_lanes or (kept["replay_apart"] and self.context.replay_folders is None):
+            self._replay_missing = True  # good for acting: `evaluate` needs no replay
+            return
+        if not kept["replay_apart"]:
+            for number, lane in enumerate(replay.lanes):
+                lane.restore(np.load(folder / f"replay-lane-{number}.npy", mmap_mode="r"))
+        replay.restore(kept["replay"])
+
+    def _need_replay(self) -> None:
+        if self._replay_missing:
+            raise ValueError(
+                "this agent was loaded without the replay it learned from, so it can act but not train; "
+                "give it the replay folders and the number of environments it was saved with"
+            )

@@ -1,0 +1,269 @@
+"""Sequence replay of one seed: a lane of rows per environment, in the arrival convention (agents/api.py). NumPy only.
+
+A row is one TimeStep with the action that led to it. Rows are only ever appended, in blocks: of memory, or of mapped files.
+Of mapped files a Replay keeps at most `resident_bytes` in the process's resident set (api.REPLAY_RESIDENT_BYTES, unless asked
+otherwise): pages are counted as they are touched, and let go before they would be more. What is let go stays in the files;
+how much of them the system caches beside the process is its own affair, and it gives that up when memory is wanted.
+Sources: spec §9 (TF2), with the start of a sequence inclusive of the last row (spec §12 row 12).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.api import REPLAY_RESIDENT_BYTES
+
+BLOCK_BYTES = 2**29
+"""Size of a block; pages are taken only when written. Large, since every mapped file holds a descriptor open."""
+
+RESERVE_BYTES = 2**23
+"""Disk space is taken this far ahead of the rows: a full disk is an OSError here; in a map it would be the end by SIGBUS."""
+
+FAULT_AROUND_BYTES = 2**16
+"""A read of a missing page maps the cached ones around it, too: Linux's default (mm/memory.c, fault_around_bytes)."""
+
+
+class Lane:
+    """The rows of one environment, in the order they arrived.
+
+    resident_bytes  ceiling on what is mapped into the process's resident set at a time; of no meaning without a folder.
+                    Below a row and its surroundings (some 150 kB with images) it cannot be kept
+    """
+
+    def __init__(self, row: np.dtype, folder: Path | None, resident_bytes: int = REPLAY_RESIDENT_BYTES):
+        self.row, self.folder, self.rows = row, folder, 0
+        self.block_rows = max(1024, BLOCK_BYTES // row.itemsize)
+        self._blocks: list[np.ndarray] = []
+        self._maps: list[mmap.mmap] = []  # the same blocks as bytes, where they are files
+        self._reserved = 0  # bytes of the last block that are surely on the disk
+        self._resident_bytes, self._touched = resident_bytes, 0
+
+    def append(self, values: Mapping[str, Any]) -> None:
+        block, place = divmod(self.rows, self.block_rows)
+        if block == len(self._blocks):
+            self._blocks.append(self._new_block(block))
+        if place == 0:
+            self._reserved = 0
+        if self.folder is not None:
+            self._reserve(self.folder, block, place * self.row.itemsize)
+            self._touch(self.row.itemsize + 2 * mmap.PAGESIZE)
+        for key, value in values.items():
+            self._blocks[block][key][place] = value
+        self.rows += 1
+
+    def _reserve(self, folder: Path, block: int, begin: int) -> None:
+        if begin + self.row.itemsize <= self._reserved:
+            return
+        end = min(begin + max(RESERVE_BYTES, self.row.itemsize), self.block_rows * self.row.itemsize)
+        with (folder / f"rows-{block:06d}.bin").open("rb+") as file:
+            os.posix_fallocate(file.fileno(), begin, end - begin)
+        self._reserved = end
+
+    def _new_block(self, number: int, *, must_exist: bool = False) -> np.ndarray:
+        size = self.block_rows * self.row.itemsize
+        if self.folder is None:
+            # Not from malloc: pages that are never written are never taken, whatever the allocator is told.
+            return np.frombuffer(mmap.mmap(-1, size), self.row)
+        path = self.folder / f"rows-{number:06d}.bin"
+        whole = path.exists() and path.stat().st_size == size
+        if must_exist and not whole:
+            raise ValueError(
+                f"replay {path} is {'damaged' if path.exists() else 'missing'}: expected {size} bytes; "
+                "restore it from a copy, or begin the run again elsewhere"
+            )
+        with path.open("rb+" if whole else "wb+") as file:
+            file.truncate(size)
+            self._maps.append(mmap.mmap(file.fileno(), size))
+        # Sequences begin anywhere, and `expect` asks for them whole: what the system would read around them is of no use.
+        self._maps[-1].madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(self._maps[-1], self.row)
+
+    def _touch(self, count: int) -> None:
+        """Makes room for `count` more bytes of pages in the resident set."""
+        if self._touched + count > self._resident_bytes:
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)  # of a shared map: out of this process, not out of the file
+            self._touched = 0
+        self._touched += count
+
+    def _parts(self, start: int, rows: int, at_once: int) -> Iterator[tuple[int, int, int, int]]:
+        """(rows before, block, place, rows): rows start, start + 1, ... in pieces that lie in one block."""
+        done = 0
+        while done < rows:
+            block, place = divmod(start + done, self.block_rows)
+            count = min(rows - done, self.block_rows - place, at_once)
+            yield done, block, place, count
+            done += count
+
+    def expect(self, start: int, rows: int) -> None:
+        """Begins to bring rows start, start + 1, ... from the disk, and does not wait."""
+        if self.folder is None:
+            return
+        for _, block, place, count in self._parts(start, rows, rows):
+            begin = place * self.row.itemsize
+            page = begin - begin % mmap.PAGESIZE
+            self._maps[block].madvise(mmap.MADV_WILLNEED, page, begin + count * self.row.itemsize - page)
+
+    def read(self, start: int, out: Mapping[str, np.ndarray]) -> None:
+        """Copies rows start, start + 1, ... into `out`, [L, ...] each."""
+        rows, around = len(next(iter(out.values()))), 2 * FAULT_AROUND_BYTES
+        at_once = max(1, (self._resident_bytes - around) // self.row.itemsize)
+        for done, block, place, count in self._parts(start, rows, rows if self.folder is None else at_once):
+            if self.folder is not None:
+                self._touch(count * self.row.itemsize + around)
+            for key, values in out.items():
+                values[done : done + count] = self._blocks[block][key][place : place + count]
+
+    def everything(self) -> np.ndarray:
+        """A copy of all rows."""
+        parts = [block[: self.rows - i * self.block_rows] for i, block in enumerate(self._blocks)]
+        return np.concatenate([np.empty(0, self.row), *parts])
+
+    def flush(self) -> None:
+        for mapped in self._maps:
+            mapped.flush()
+
+    def truncate(self, rows: int) -> None:
+        """Forgets every row from `rows` on; maps the files of the others again after a restart."""
+        while len(self._blocks) * self.block_rows < rows:
+            self._blocks.append(self._new_block(len(self._blocks), must_exist=self.folder is not None))
+        self.rows, self._reserved = rows, 0
+
+    def restore(self, rows: np.ndarray) -> None:
+        """Takes back what `everything` gave."""
+        self._blocks, self._maps, self.rows = [], [], len(rows)
+        for start in range(0, len(rows), self.block_rows):
+            block = self._new_block(len(self._blocks))
+            part = rows[start : start + self.block_rows]
+            block[: len(part)] = part
+            self._blocks.append(block)
+
+
+class Replay:
+    """All lanes of one seed. Samples only sequences that start in a completed episode.
+
+    observation     shape and dtype by key
+    action          width of the stored action (one-hot if discrete)
+    folder          where rows live when they are too many for memory; None keeps them in memory
+    resident_bytes  ceiling on what the rows of all lanes take of the process's resident set, where they are in files
+    """
+
+    def __init__(
+        self,
+        observation: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+        action: int,
+        num_envs: int,
+        folder: Path | None = None,
+        resident_bytes: int = REPLAY_RESIDENT_BYTES,
+    ):
+        self.row = np.dtype(
+            [
+                ("action", np.float32, (action,)),
+                ("reward", np.float32),
+                ("is_first", np.float32),
+                ("is_terminal", np.float32),
+                *((key, dtype, shape) for key, (shape, dtype) in observation.items()),
+            ]
+        )
+        self.keys = tuple(self.row.names or ())
+        self.lanes = []
+        for number in range(num_envs):
+            place = None if folder is None else folder / f"lane-{number}"
+            if place is not None:
+                place.mkdir(parents=True, exist_ok=True)
+            self.lanes.append(Lane(self.row, place, resident_bytes // num_envs))
+        self._open = [0] * num_envs  # first row of the episode under way, per lane
+        self._episodes: list[tuple[int, int, int]] = []  # (lane, first row, rows), in order of completion
+        self._used_lanes: set[int] = set()
+
+    @property
+    def episodes(self) -> int:
+        """Completed episodes."""
+        return len(self._episodes)
+
+    def add(
+        self,
+        lane: int,
+        action: np.ndarray,
+        observation: Mapping[str, np.ndarray],
+        reward: float,
+        is_first: bool,
+        is_last: bool,
+        is_terminal: bool,
+    ) -> None:
+        """One row; action and reward count as 0 where is_first. Only episodes that saw is_last are ever sampled."""
+        rows = self.lanes[lane].rows
+        if is_first:
+            self._open[lane] = rows
+        self.lanes[lane].append(
+            {
+                "action": 0.0 if is_first else action,
+                "reward": 0.0 if is_first else reward,
+                "is_first": is_first,
+                "is_terminal": is_terminal,
+                **observation,
+            }
+        )
+        if is_last:
+            self._episodes.append((lane, self._open[lane], rows + 1 - self._open[lane]))
+            self._used_lanes.add(lane)
+
+    def ready(self, length: int) -> bool:
+        """Whether there is a completed episode, and a sequence of `length` rows can be drawn from each."""
+        return bool(self._used_lanes) and all(self.lanes[lane].rows >= length for lane in self._used_lanes)
+
+    def sample(self, generator: np.random.Generator, out: Mapping[str, np.ndarray], *, balance_ends: bool = False) -> None:
+        """Fills out[key] [L, B, ...] with the sequences of `choose`."""
+        length, sequences = out["reward"].shape
+        chosen = [
+            (self.lanes[lane], int(start))
+            for lane, start in zip(*self.choose(generator, length, sequences, balance_ends=balance_ends))
+        ]
+        for lane, start in chosen:  # all of them before the first is waited for: a disk serves many at a time
+            lane.expect(start, length)
+        for b, (lane, start) in enumerate(chosen):
+            lane.read(start, {key: out[key][:, b] for key in self.keys})
+
+    def choose(
+        self, generator: np.random.Generator, length: int, sequences: int, *, balance_ends: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lanes [B] and first rows [B] of B sequences of L rows.
+
+        An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs
+        on into the rows that follow it in its lane (or begins before it, at a lane's end); is_first tells where the next
+        begins.
+        balance_ends: start = min(uniform {0 .. rows - 1}, rows - L), which draws the ends of episodes more often.
+        """
+        chosen = generator.integers(0, len(self._episodes), sequences)
+        position = generator.random(sequences)
+        lanes, starts = np.empty(sequences, np.int64), np.empty(sequences, np.int64)
+        for b in range(sequences):
+            lane, first, rows = self._episodes[chosen[b]]
+            latest = max(rows - length, 0)
+            offset = min(int(position[b] * rows), latest) if balance_ends else int(position[b] * (latest + 1))
+            lanes[b], starts[b] = lane, min(first + offset, self.lanes[lane].rows - length)
+        return lanes, starts
+
+    def state(self) -> dict:
+        """What decides the future of sampling, as plain numbers; the rows themselves are saved apart, or in their files."""
+        for lane in self.lanes:
+            lane.flush()
+        return {
+            "rows": [lane.rows for lane in self.lanes],
+            "open": list(self._open),
+            "episodes": [list(episode) for episode in self._episodes],
+        }
+
+    def restore(self, state: Mapping) -> None:
+        """Takes back `state`; rows that came after it are cut off. The rows must be there already."""
+        for lane, rows in zip(self.lanes, state["rows"]):
+            lane.truncate(rows)
+        self._open = list(state["open"])
+        self._episodes = [(lane, first, rows) for lane, first, rows in state["episodes"]]
+        self._used_lanes = {lane for lane, _, _ in self._episodes}

@@ -1,0 +1,218 @@
+"""The options every recipe with a world model shares, and the objects they stand for.
+
+A recipe's Options extend `Backbone` (flat fields, so that `--set name=value` reaches them), so all rows of the table hold
+the same model. Defaults are those of the later official code, danijar/dreamer 56d4d44 ("TF2"); GR is google-research/dreamer
+d517542; § is spec/dreamer.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from torch import nn
+
+from agents.behaviors.api import OptimizerSettings
+from agents.learning.model_based import PRECISIONS, Schedule
+from agents.models.categorical_latent import BalancedKL
+from agents.models.networks import Encoder, Scalar, shape
+from agents.models.objectives import Divergence, FreeNats
+from agents.models.overshooting import GlobalPrior, Overshooting
+from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
+from agents.models.world_model import WorldModel
+from agents.recipes import variants
+
+LEAST: Mapping[str, int] = {
+    "stoch": 1,
+    "deter": 1,
+    "model_hidden": 1,
+    "depth": 1,
+    "hidden": 1,
+    "latent_classes": 2,
+    "batch_sequences": 1,
+    "batch_length": 2,
+    "update_every_env_steps": 1,
+}
+"""Below these an option has no meaning: without a second row a sequence holds no transition."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """World model, its optimiser, and the schedule of learning."""
+
+    stoch: int = 30
+    """Width of the stochastic state (§3, both codes and paper)."""
+    deter: int = 200
+    """Width of the deterministic state (§3)."""
+    model_hidden: int = 200
+    """Width of the layers around the GRU (§3)."""
+    min_std: float = 0.1
+    """Added to a latent's standard deviation (§3)."""
+    depth: int = 32
+    """Channels of the first convolution; the others are multiples (§2)."""
+    hidden: int = 400
+    """Width of dense layers; the paper says 300, both codes 400 (§12 row 1)."""
+    reward_layers: int = 2
+    """Hidden layers of the reward head; the paper says 3, both codes 2 (§12 row 1)."""
+    discount_layers: int = 3
+    """Hidden layers of the discount head (§2)."""
+
+    discount: float = 0.99
+    """γ (§7)."""
+    predict_discount: bool = False
+    """Learn when episodes end; on for Atari, off for control (§11)."""
+    discount_scale: float = 10.0
+    """Weight of that loss; TF2 10, GR 1 (§12 row 9)."""
+    kl_scale: float = 1.0
+    """Weight of the KL: 1 for control, 0.1 for discrete actions (§4)."""
+    free_nats: float = 3.0
+    """KL below this costs nothing (§4)."""
+    free_nats_per_position: bool = False
+    """Cut every position (GR) instead of the batch's mean (TF2) (§12 row 5)."""
+    clip_rewards: bool = False
+    """tanh on rewards before they are learned; Atari and DMLab (§11)."""
+
+    model_learning_rate: float = 6e-4
+    """Adam, world model (§8)."""
+    clip_norm: float = 100.0
+    """Largest gradient norm, per group and seed (§8)."""
+    adam_epsilon: float = 1e-7
+    """TF2 1e-7, GR 1e-4 (§12 row 7)."""
+
+    batch_sequences: int = 50
+    """Sequences in a batch (§9)."""
+    batch_length: int = 50
+    """Rows of a sequence (§9)."""
+    prefill_env_steps: int = 5000
+    """Random actions before learning, in env steps (§9; deviation: counted in steps, TF2 counts completed episodes)."""
+    pretrain_updates: int = 100
+    """Updates at the first call (§9)."""
+    update_every_env_steps: int = 1000
+    """Env steps between two calls (§9)."""
+    updates: int = 100
+    """Updates at a call (§9)."""
+    balance_ends: bool = False
+    """Draw the ends of episodes more often (§9)."""
+
+    representation: str = "reconstruction"
+    """What trains the features: reconstruction, contrastive, contrastive_images or reward_only (agents/recipes/variants.py)."""
+    dynamics: str = "rssm"
+    """rssm, deterministic, stochastic or categorical, where `stoch` counts groups (agents/recipes/variants.py)."""
+    latent_classes: int = 32
+    """Classes of each group, categorical only (DreamerV2)."""
+    kl_balance: float = 0.0
+    """Share of the KL's gradient that trains the prior; 0 trains both sides alike; DreamerV2 0.8."""
+    overshooting_distance: int = 0
+    """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (spec/planet.md §6)."""
+    global_prior_scale: float = 0.0
+    """Weight of the KL to a standard normal; PlaNet's first release 0.1 (spec/planet.md §6)."""
+    reward_scale: float = 1.0
+    """Weight of the reward's loss; PlaNet's code 10 (§4)."""
+    activation: str = "elu"
+    """Of the dense layers of dynamics and heads: elu, or relu as in PlaNet."""
+    image_bits: int = 8
+    """Bits of a colour channel that the model sees; PlaNet 5."""
+
+    precision: str = "float32"
+    """"float32" or "bfloat16" (deviation: TF2 computes in float16; §12 row 16)."""
+
+    compile: bool = False
+    """Hand the losses to torch.compile: minutes at the start for faster updates, equal within rounding."""
+    capture: bool = True
+    """On a GPU, replay each update and each decision as one CUDA graph; without a GPU it means nothing."""
+
+    def __post_init__(self) -> None:
+        variants.check("representation", self.representation, variants.REPRESENTATIONS)
+        variants.check("dynamics", self.dynamics, variants.DYNAMICS)
+        variants.check("activation", self.activation, variants.ACTIVATIONS)
+        variants.check("precision", self.precision, PRECISIONS)
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"option {name} is at least {least}, not {getattr(self, name)}")
+        if not 1 <= self.image_bits <= 8:
+            raise ValueError(f"option image_bits is between 1 and 8, not {self.image_bits}")
+        if self.global_prior_scale and self.dynamics == "categorical":
+            raise ValueError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
+
+    def optimizer(self, learning_rate: float) -> OptimizerSettings:
+        return OptimizerSettings(learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon)
+
+    def execution(self) -> dict[str, Any]:
+        """How the networks are computed: what `ModelBasedAgent` takes beside the parts."""
+        return {"precision": self.precision, "compile": self.compile, "capture": self.capture}
+
+    def schedule(self) -> Schedule:
+        return Schedule(
+            batch_sequences=self.batch_sequences,
+            batch_length=self.batch_length,
+            prefill_env_steps=self.prefill_env_steps,
+            pretrain_updates=self.pretrain_updates,
+            update_every_env_steps=self.update_every_env_steps,
+            updates=self.updates,
+            clip_rewards=self.clip_rewards,
+            balance_ends=self.balance_ends,
+        )
+
+    def update_bytes(self, space: spaces.Dict) -> int:
+        """Memory of one update on a CPU: what encoder and decoder make of the images of a batch, which is nearly all of it.
+
+        Measured on PlaNet in batches of 50x50 and 25x50, depths 16 and 32: 2.3 to 2.5 times the feature maps alone.
+        """
+        if "image" not in space.spaces:
+            return 0
+        maps = (31**2 + 14**2 * 2 + 6**2 * 4 + 2**2 * 8) + (5**2 * 4 + 13**2 * 2 + 30**2)  # channels in units of depth (§2)
+        floats = maps * self.depth + int(np.prod(shape(space["image"])))
+        return int(2.3 * 4 * floats) * self.batch_sequences * self.batch_length
+
+    def world_model(self, space: spaces.Dict) -> Callable[[int], WorldModel]:
+        """Makes the model of one seed from the width of an action."""
+        variant, activation = variants.DYNAMICS[self.dynamics], variants.ACTIVATIONS[self.activation]
+        represent = variants.REPRESENTATIONS[self.representation]
+
+        def build(action: int) -> WorldModel:
+            seeing = Encoder(space, depth=self.depth, hidden=self.hidden)
+            latent = variant.latent(self.stoch, self.latent_classes, self.min_std)
+            dynamics = variant.cls(
+                action=action,
+                embed=seeing.size,
+                latent=latent,
+                deter=self.deter,
+                hidden=self.model_hidden,
+                activation=activation,
+            )
+            features = dynamics.feature_size
+            objective = represent(features, seeing.size, space, depth=self.depth, hidden=self.hidden)
+            encoder: nn.Module = seeing
+            if self.image_bits < 8:
+                encoder = ReducedBitsEncoder(seeing, seeing.size, self.image_bits)
+                objective = ReducedBitsObjective(objective, self.image_bits)
+            discount = None
+            if self.predict_discount:
+                discount = Scalar(features, layers=self.discount_layers, hidden=self.hidden, activation=activation)
+            return WorldModel(
+                encoder=encoder,
+                dynamics=dynamics,
+                objective=objective,
+                divergence=self.divergence(),
+                reward=Scalar(features, layers=self.reward_layers, hidden=self.hidden, activation=activation),
+                discount=discount,
+                gamma=self.discount,
+                discount_scale=self.discount_scale,
+                reward_scale=self.reward_scale,
+            )
+
+        return build
+
+    def divergence(self) -> Divergence:
+        scale = self.kl_scale * variants.DYNAMICS[self.dynamics].kl
+        divergence: Divergence = FreeNats(scale=scale, free_nats=self.free_nats, per_position=self.free_nats_per_position)
+        if self.kl_balance:
+            divergence = BalancedKL(scale=scale, balance=self.kl_balance, free_nats=self.free_nats)
+        if self.overshooting_distance:
+            divergence = Overshooting(base=divergence, distance=self.overshooting_distance)
+        if self.global_prior_scale:
+            divergence = GlobalPrior(base=divergence, scale=self.global_prior_scale)
+        return divergence

@@ -1,0 +1,84 @@
+"""PlaNet as its own paper describes it (ICML 2019), for the six-task protocol with its action repeats.
+
+The behaviour is that of `agents/recipes/planet.py`; the backbone has other sizes, activations, weights and five-bit images.
+Source: Hafner et al. 2019, appendix A, and google-research/planet (camera-ready 0c6f7d3, HEAD c04226b); spec/planet.md §1, §2.
+
+Deviations: pixels take the middle of their five-bit bin instead of uniform noise in it; the five seed episodes are counted
+as 5,000 env steps; sequences are drawn uniformly, as by the camera-ready code's loader between two rescans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gymnasium import spaces
+
+from agents.api import AgentContext
+from agents.behaviors.cem import CEMPlanner, GaussianSearch, PlannerSettings
+from agents.behaviors.exploration import GaussianNoise
+from agents.learning import model_based
+from agents.recipes.backbone import Backbone
+from agents.recipes.profiles import QUICK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Backbone):
+    """Defaults are the published agent's."""
+
+    hidden: int = 200
+    """Width of the heads: two layers of 200 (appendix A; the code's reward head is 2 x 100, at HEAD 3 x 300)."""
+    activation: str = "relu"
+    """Appendix A and the camera-ready code."""
+    image_bits: int = 5
+    """Appendix A."""
+    free_nats_per_position: bool = True
+    """The code cuts every position before the mean; 3 free nats, β = 1."""
+    reward_scale: float = 10.0
+    """The code; not in the paper's text."""
+    model_learning_rate: float = 1e-3
+    """Appendix A."""
+    adam_epsilon: float = 1e-4
+    """Appendix A."""
+    clip_norm: float = 1000.0
+    """Appendix A."""
+    planner_horizon: int = 12
+    """Appendix A."""
+    planner_iterations: int = 10
+    """Appendix A."""
+    planner_candidates: int = 1000
+    """Appendix A."""
+    planner_elites: int = 100
+    """Appendix A."""
+    exploration: float = 0.3
+    """Standard deviation of the noise on training actions (appendix A)."""
+
+
+PROFILES: Mapping[str, Options] = {
+    "paper": Options(),
+    "discrete": Options(),  # so that a protocol of discrete actions hears from `refuses` why not
+    "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
+}
+
+
+def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
+    if isinstance(action_space, spaces.Discrete):
+        return "the published PlaNet has continuous actions only; agent 'planet' searches discrete ones"
+    return model_based.refuses(observation_space, action_space)
+
+
+def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
+    settings = PlannerSettings(
+        horizon=options.planner_horizon,
+        iterations=options.planner_iterations,
+        candidates=options.planner_candidates,
+        elites=options.planner_elites,
+    )
+    return model_based.ModelBasedAgent(
+        context=context,
+        world_model=options.world_model(context.observation_space),
+        model_optimizer=options.optimizer(options.model_learning_rate),
+        behavior=CEMPlanner(settings=settings, search=GaussianSearch(), exploration=GaussianNoise(std=options.exploration)),
+        schedule=options.schedule(),
+        **options.execution(),
+    )

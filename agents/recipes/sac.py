@@ -1,0 +1,82 @@
+"""SAC on the world model: a soft actor-critic reads the posterior's features and learns from the real rewards of replay.
+
+This arm is ours, not the Dreamer paper's, which has no SAC run: its design is spec/ablations.md §6. World model, batches,
+replay and model updates are Dreamer's; the features are constants to SAC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gymnasium import spaces
+
+from agents.api import AgentContext
+from agents.behaviors.soft_actor_critic import ContinuousControl, Control, DiscreteControl, SoftActorCritic
+from agents.learning import model_based
+from agents.recipes.backbone import Backbone
+from agents.recipes.profiles import DISCRETE, QUICK
+
+UPDATE_RATIOS: Mapping[str, tuple[int, int]] = {"typical": (5, 512), "matched": (1, 0)}
+"""Name -> (updates per model update, transitions of each; 0: all of the batch).
+
+typical  about one update per decision at action repeat 2, as model-free SAC does
+matched  one update per model update: as many as Dreamer's actor gets
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Backbone):
+    """Settings of SAC; sources in spec/ablations.md §5 and §6."""
+
+    update_ratio: str = "typical"
+    """"typical" or "matched": see UPDATE_RATIOS."""
+    burn_in: int = 5
+    """Rows of every sequence left out, because the zero state before it makes their features poor."""
+    sac_layers: int = 2
+    """Hidden layers of actor and critics, as wide as the other heads."""
+    sac_learning_rate: float = 3e-4
+    """Adam, for actor, critics and temperature (SLAC)."""
+    tau: float = 0.005
+    """How far the slow critics follow after every update (SLAC)."""
+    initial_alpha: float = 0.1
+    """First temperature (pytorch_sac)."""
+
+
+PROFILES: Mapping[str, Options] = {
+    "paper": Options(),
+    "matched": Options(update_ratio="matched"),
+    "discrete": Options(**DISCRETE),
+    "quick": Options(**QUICK, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
+}
+
+
+def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
+    if options.update_ratio not in UPDATE_RATIOS:
+        return f"option update_ratio is one of {', '.join(UPDATE_RATIOS)}, not {options.update_ratio!r}"
+    return model_based.refuses(observation_space, action_space)
+
+
+def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
+    repeats, transitions = UPDATE_RATIOS[options.update_ratio]
+    control: Control = DiscreteControl() if isinstance(context.action_space, spaces.Discrete) else ContinuousControl()
+    behavior = SoftActorCritic(
+        control=control,
+        gamma=options.discount,
+        tau=options.tau,
+        initial_alpha=options.initial_alpha,
+        hidden=options.hidden,
+        layers=options.sac_layers,
+        repeats=repeats,
+        transitions=transitions,
+        burn_in=options.burn_in,
+        optimizer=options.optimizer(options.sac_learning_rate),
+    )
+    return model_based.ModelBasedAgent(
+        context=context,
+        world_model=options.world_model(context.observation_space),
+        model_optimizer=options.optimizer(options.model_learning_rate),
+        behavior=behavior,
+        schedule=options.schedule(),
+        **options.execution(),
+    )

@@ -1,0 +1,194 @@
+"""What a figure or a section of the report is drawn from: one set of scores, with the words that belong to it.
+
+Reads runs through `protocols.records.store` and scores through `analysis.scores.table`; computes no statistics itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.style import Look, looks, short_count
+from analysis.scores import from_runs, normalize, references
+from analysis.scores import table as tables
+from protocols.records import store
+from protocols.spec import ScoreRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """One comparison: methods that met the same tasks under the same rules.
+
+    title          protocol id, or the names of the files
+    table          long table (`analysis.scores.table.COLUMNS`), training-time evaluations and final ones
+    selection      one score per run, and how it was chosen
+    normalization  name of `analysis.scores.normalize`
+    overrides      method -> the options that were set by hand, where records say so
+    published      rows of `references.appendix_g` for the tasks at hand; empty where there are none
+    reps           bootstrap resamples
+    """
+
+    title: str
+    table: pd.DataFrame
+    selection: tables.Selection
+    normalization: str
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    published: pd.DataFrame
+    reps: int
+
+    @property
+    def methods(self) -> list[str]:
+        return sorted(self.table["method"].unique())
+
+    @property
+    def tasks(self) -> list[str]:
+        return sorted(self.table["task"].unique())
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Scores in the game's own units."""
+        return self.selection.scores
+
+    @property
+    def normalized(self) -> pd.DataFrame:
+        return normalize.normalize(self.selection.scores, self.normalization)
+
+    @property
+    def evaluations(self) -> pd.DataFrame:
+        """The table without the separate final evaluation: what a learning curve shows."""
+        return self.table[~self.table["final"].astype(bool)]
+
+    @property
+    def budget(self) -> str:
+        return f"{short_count(self.selection.budget_env_steps)} env steps"
+
+    @property
+    def left_out(self) -> str:
+        """A sentence for captions on the runs that stop short, or nothing."""
+        count = len(self.selection.left_out)
+        return (
+            f" {count} run{'s' if count != 1 else ''} that stop{'s' if count == 1 else ''} before {self.budget} left out."
+            if count
+            else ""
+        )
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The table of the runs that reach the budget."""
+        short = set(self.selection.left_out[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))
+        keys = self.table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)
+        return self.table[[key not in short for key in keys]].reset_index(drop=True)
+
+    @property
+    def raw_units(self) -> bool:
+        """Whether scores of different tasks may be averaged as they are: all on one scale."""
+        return self.normalization in ("dmc", "none")
+
+    @property
+    def unit(self) -> str:
+        """What a mean over tasks is measured in."""
+        if self.raw_units:
+            return "episode return" + (", 0 to 1,000" if self.normalization == "dmc" else "")
+        return normalize.NORMALIZATIONS[self.normalization].label
+
+    @property
+    def units(self) -> str:
+        """The normalisation with its version, "dmc@1"."""
+        return normalize.find(self.normalization).id
+
+    @property
+    def digits(self) -> int:
+        return 1 if self.raw_units else 3
+
+    def only(self, methods: Iterable[str]) -> Material:
+        """The same comparison among some of its methods."""
+        chosen = list(methods)
+        scores = self.selection.scores
+        selection = replace(self.selection, scores=scores[scores["method"].isin(chosen)].reset_index(drop=True))
+        table = self.table[self.table["method"].isin(chosen)].reset_index(drop=True)
+        return replace(self, table=table, selection=selection)
+
+    def looks(self, methods: Iterable[str]) -> dict[str, Look]:
+        return looks(methods, self.overrides)
+
+    def label(self, method: str) -> str:
+        """The method for people: overrides spelled out instead of their digest."""
+        changed = self.overrides.get(method)
+        if not changed:
+            return method
+        return method.split("+")[0] + " " + ", ".join(f"{key}={value}" for key, value in sorted(changed.items()))
+
+
+def seeds_in_words(scores: pd.DataFrame) -> str:
+    """ "n = 3 seeds per task", or the range where it differs, of scores or of a table."""
+    counts = scores.groupby(["method", "task"])["seed"].nunique()
+    if counts.empty:
+        return "n = 0"
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {low} seed{'s' if high != 1 else ''} per task" if low == high else f"n = {low} to {high} seeds per task"
+
+
+def tasks_in_words(scores: pd.DataFrame) -> str:
+    count = scores["task"].nunique()
+    return f"{count} task{'s' if count != 1 else ''}"
+
+
+def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
+    """Runs folders, and score files."""
+    known = [Path(path) for path in paths]
+    for path in known:
+        if not path.exists():
+            raise ValueError(f"{str(path)!r} does not exist; give a runs folder or a score file")
+    return [path for path in known if path.is_dir()], [path for path in known if not path.is_dir()]
+
+
+def runs_of(folders: Sequence[Path]) -> list[store.Run]:
+    return [run for folder in folders for run in from_runs.find(folder)]
+
+
+def published_for(tasks: Sequence[str]) -> pd.DataFrame:
+    """Appendix G for these tasks."""
+    published = references.appendix_g()
+    return published[published["task"].isin(list(tasks))].reset_index(drop=True)
+
+
+def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normalization: str, reps: int) -> Material:
+    """Runs that are under way: curves to draw, and no score yet."""
+    empty = table.iloc[:0][["method", "task", "seed", "score", "env_steps"]]
+    selection = tables.Selection(
+        scores=empty.assign(points=0, carried=False),
+        left_out=empty[["method", "task", "seed", "env_steps"]],
+        rule="no run has finished yet",
+        budget_env_steps=budget_env_steps,
+    )
+    return Material(
+        title=title, table=table, selection=selection, normalization=normalization, published=published_for([]), reps=reps
+    )
+
+
+def assemble(
+    table: pd.DataFrame,
+    *,
+    title: str,
+    rule: ScoreRule | None = None,
+    at: int | None = None,
+    window: int = 0,
+    short: tables.Short = "drop",
+    normalization: str | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    reps: int = 50_000,
+) -> Material:
+    tasks = sorted(table["task"].unique())
+    return Material(
+        title=title,
+        table=table,
+        selection=tables.select(table, rule=rule, at=at, window=window, short=short),
+        normalization=normalization or normalize.for_tasks(tasks),
+        overrides=overrides or {},
+        published=published_for(tasks),
+        reps=reps,
+    )

@@ -1,0 +1,1 @@
+"""Sealed submissions, and the site that ranks them."""

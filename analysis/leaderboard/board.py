@@ -1,0 +1,200 @@
+"""The ranking of one protocol with its tables and figures, as the templates of the leaderboard take them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures import comparison, curves, efficiency, intervals
+from analysis.figures.comparison import Material
+from analysis.figures.drawing import Drawing, csv_text, svg_text
+from analysis.figures.style import number, short_count, task_label
+from analysis.leaderboard.entries import Entry
+from analysis.scores import table as tables
+from analysis.statistics import aggregate
+from protocols.spec import Protocol, digest
+
+
+def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    protocol = entries[0].protocol
+    names = [entry.method for entry in entries]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two entries of {protocol.id} are named {twice!r}; change the name on one card")
+    anchor = re.sub(r"[^a-z0-9]+", "-", protocol.id).strip("-")
+    ranked = [entry for entry in entries if entry.complete]
+    partial = [entry for entry in entries if not entry.complete]
+    subject = _subject(protocol, ranked or entries, reps)
+    files: dict[str, bytes] = {}
+    drawings = []
+    rows: list[dict[str, Any]] = []
+    pairs: dict[str, Any] = {}
+    if ranked:
+        estimates = intervals.estimate_table(
+            aggregate.estimates(subject.normalized, reps=reps, metrics=_metrics(subject), single_seed="refuse")
+        )
+        ranks = aggregate.rank_ranges(subject.normalized, reps=reps)
+        rows = [_row(subject, entry_of(ranked, rank.method), rank, estimates) for rank in ranks.itertuples()]
+        order = [row["method"] for row in rows]
+        pairs = _pairs(subject, order, reps)
+        drawings.append(intervals.aggregates(subject))
+        drawings.append(efficiency.efficiency(subject))
+    drawings.append(curves.curves(_subject(protocol, entries, reps)))
+    figures = [_figure(drawing, anchor, files) for drawing in drawings]
+    everyone = _subject(protocol, entries, reps)
+    board = {
+        "id": protocol.id,
+        "anchor": anchor,
+        "title": protocol.title,
+        "purpose": protocol.purpose,
+        "digest": digest(protocol),
+        "budget_env_steps": protocol.env_steps,
+        "budget": short_count(protocol.env_steps),
+        "tasks": len(protocol.tasks),
+        "unit": intervals.axis_label(subject),
+        "metrics": [intervals.METRIC_TITLES[metric] for metric in _metrics(subject)],
+        "rows": rows,
+        "partial": [_partial(everyone, entry) for entry in partial],
+        "pairs": pairs,
+        "per_task": _per_task(everyone, [row["method"] for row in rows] + [entry.method for entry in partial], reps),
+        "figures": figures,
+        "note": aggregate.small_sample_note(subject.scores),
+        "entries": [_card(entry) for entry in sorted(entries, key=lambda entry: entry.method.lower())],
+        "reps": reps,
+    }
+    return board, files
+
+
+def entry_of(entries: Sequence[Entry], method: str) -> Entry:
+    return next(entry for entry in entries if entry.method == method)
+
+
+def _metrics(subject: Material) -> tuple[Any, ...]:
+    return aggregate.METRICS if subject.normalization != "none" else aggregate.METRICS[:3]
+
+
+def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Material:
+    """The entries of one protocol as one comparison; imported scores come by their own rule, which their facts name."""
+    scores = pd.concat([entry.scores for entry in entries], ignore_index=True)
+    left_out = scores.iloc[:0][["method", "task", "seed", "env_steps"]]
+    selection = tables.Selection(
+        scores=scores, left_out=left_out, rule="each entry's rule is on its card", budget_env_steps=protocol.env_steps
+    )
+    kept = set(scores[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))
+    table = pd.concat([entry.table for entry in entries], ignore_index=True)
+    table = table[[key in kept for key in table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)]]
+    table = table[table["env_steps"] <= protocol.env_steps * 1.02].reset_index(drop=True)
+    return Material(
+        title=protocol.id,
+        table=table,
+        selection=selection,
+        normalization=protocol.normalization,
+        published=comparison.published_for([]),
+        reps=reps,
+    )
+
+
+def _row(subject: Material, entry: Entry, rank: Any, estimates: pd.DataFrame) -> dict[str, Any]:
+    mine = {row.metric: row for row in estimates[estimates["method"] == entry.method].itertuples()}
+    first = mine["iqm"]
+    digits = 1 if subject.normalization == "none" else 3
+    low, high = int(rank.rank_low), int(rank.rank_high)
+    seeds = f"{first.seeds_min}" if first.seeds_min == first.seeds_max else f"{first.seeds_min}–{first.seeds_max}"
+    return {
+        **_common(subject, entry),
+        "rank": str(low) if low == high else f"{low}–{high}",
+        "rank_sort": low + high / 1000,
+        "values": [
+            {
+                "text": number(row.point, digits),
+                "interval": f"{number(row.low, digits)} to {number(row.high, digits)}",
+                "sort": row.point,
+            }
+            for row in mine.values()
+        ],
+        "seeds": seeds,
+        "seeds_sort": first.seeds_min,
+    }
+
+
+def _common(subject: Material, entry: Entry) -> dict[str, Any]:
+    return {
+        "method": entry.method,
+        "slug": entry.submission.slug,
+        "color": subject.looks([entry.method])[entry.method].color,
+        "input": entry.submission.input,
+        "budget_env_steps": entry.protocol.env_steps,
+        "diverged": entry.diverged,
+        "origin": "imported" if entry.submission.imported is not None else "recorded",
+        "paper": entry.submission.paper,
+        "code": entry.submission.code,
+    }
+
+
+def _partial(subject: Material, entry: Entry) -> dict[str, Any]:
+    return {**_common(subject, entry), "tasks": entry.scores["task"].nunique()}
+
+
+def _pairs(subject: Material, order: Sequence[str], reps: int) -> dict[str, Any]:
+    """P(row beats column) for every pair, best first."""
+    found: dict[tuple[str, str], aggregate.Estimate] = {}
+    for first, second in itertools.combinations(order, 2):
+        found[first, second] = aggregate.improvement(subject.scores, first, second, reps=reps)
+    rows = []
+    for first in order:
+        cells: list[dict[str, Any] | None] = []
+        for second in order:
+            if first == second:
+                cells.append(None)
+                continue
+            turned = (first, second) not in found
+            estimate = found[second, first] if turned else found[first, second]
+            point, low, high = (
+                (1 - estimate.point, 1 - estimate.high, 1 - estimate.low)
+                if turned
+                else (estimate.point, estimate.low, estimate.high)
+            )
+            verdict = "better" if low > 0.5 else "worse" if high < 0.5 else "open"
+            cells.append({"text": f"{point:.2f}", "interval": f"{low:.2f} to {high:.2f}", "verdict": verdict})
+        rows.append({"method": first, "cells": cells})
+    return {"columns": list(order), "rows": rows}
+
+
+def _per_task(subject: Material, order: Sequence[str], reps: int) -> dict[str, Any]:
+    data = intervals.task_estimates(subject.scores, reps)
+    cells = {(row.task, row.method): row for row in data.itertuples()}
+    rows = []
+    for task in sorted(data["task"].unique()):
+        values = []
+        for method in order:
+            cell = cells.get((task, method))
+            interval = "" if cell is None or cell.low != cell.low else f"{number(cell.low)} to {number(cell.high)}"
+            values.append({"text": "–" if cell is None else number(cell.point), "interval": interval})
+        rows.append({"task": task_label(task), "cells": values})
+    return {"columns": list(order), "rows": rows}
+
+
+def _card(entry: Entry) -> dict[str, Any]:
+    submission = entry.submission
+    return {
+        "method": entry.method,
+        "slug": submission.slug,
+        "authors": ", ".join(submission.authors),
+        "paper": submission.paper,
+        "code": submission.code,
+        "note": submission.note,
+        "input": submission.input,
+        "facts": entry.facts,
+        "runs": len(entry.scores),
+    }
+
+
+def _figure(drawing: Drawing, anchor: str, files: dict[str, bytes]) -> dict[str, str]:
+    svg = svg_text(drawing, prefix=f"{anchor}-")
+    files[f"{anchor}/{drawing.name}.svg"] = svg.encode()
+    files[f"{anchor}/{drawing.name}.csv"] = csv_text(drawing.data).encode()
+    return {"title": drawing.title, "caption": drawing.caption, "svg": svg, "csv": f"{anchor}/{drawing.name}.csv"}

@@ -1,0 +1,110 @@
+"""The rows of the leaderboard: what a submission brings to the ranking of a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from analysis.leaderboard import submissions
+from analysis.leaderboard.submissions import RUNS, Submission
+from analysis.report.facts import counted
+from analysis.scores import table as tables
+from protocols import catalog
+from protocols.records.store import Run, find_runs
+from protocols.spec import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row: a submission under one protocol (and one label, where its runs have several).
+
+    method    its name in tables and figures, unique inside the protocol
+    diverged  runs whose loss was not finite: they have no score, so the row says how many there are
+    """
+
+    submission: Submission
+    protocol: Protocol
+    method: str
+    table: pd.DataFrame
+    scores: pd.DataFrame
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    diverged: int = 0
+
+    @property
+    def complete(self) -> bool:
+        return set(self.scores["task"]) >= set(self.protocol.tasks)
+
+
+def entries_of(submission: Submission) -> list[Entry]:
+    """The rows of one submission: one for imported scores, else one per protocol and label."""
+    if submission.imported is not None:
+        protocol = submissions.imported_protocol(submission)
+        table = submissions.imported_table(submission)
+        selection = submissions.imported_selection(table, protocol)
+        facts = [
+            ("Origin", "imported: published by others, not run under this protocol's loop"),
+            ("Source", submission.imported["source"]),
+            ("Licence", submission.imported["licence"]),
+            ("Score of a run", selection.rule),
+        ]
+        if len(selection.left_out):
+            short = "; ".join(f"{row.task}, seed {row.seed} at {row.env_steps:,}" for row in selection.left_out.itertuples())
+            facts.append(("Left out", f"runs that stop short of {protocol.env_steps:,} env steps: {short}"))
+        return [
+            Entry(
+                submission=submission,
+                protocol=protocol,
+                method=submission.name,
+                table=table,
+                scores=selection.scores,
+                facts=facts,
+            )
+        ]
+    folder = submission.folder / RUNS
+    by_label: dict[tuple[str, str], list[Run]] = {}
+    for run in find_runs(folder):
+        by_label.setdefault((run.manifest["protocol"], run.manifest["label"]), []).append(run)
+    labels = {label for _, label in by_label}
+    found = []
+    for (id, label), runs in sorted(by_label.items()):
+        protocol = catalog.find(id)
+        table = tables.read([folder], protocol=id)
+        name = submission.name if len(labels) == 1 else f"{submission.name} {label}"
+        table = table[table["method"] == label].assign(method=name).reset_index(drop=True)
+        selection = tables.select(table, rule=protocol.score_rule, at=protocol.env_steps, short="drop")
+        found.append(
+            Entry(
+                submission=submission,
+                protocol=protocol,
+                method=name,
+                table=table,
+                scores=selection.scores,
+                facts=_run_facts(runs),
+                diverged=sum(run.state() == "diverged" for run in runs),
+            )
+        )
+    return found
+
+
+def _run_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    manifests = [run.manifest for run in runs]
+    diverged = [run for run in runs if run.state() == "diverged"]
+    options = ", ".join(f"{key}={value}" for key, value in manifests[0]["overrides"].items())
+    facts = [
+        ("Origin", "recorded by this benchmark and checked"),
+        ("Agent", manifests[0]["agent"] + (f" with {options}" if options else "")),
+        ("Code", counted(f"commit {manifest['commit'][:12]}" for manifest in manifests)),
+        ("Simulators", counted(_simulators(manifest) for manifest in manifests)),
+    ]  # fmt: skip
+    if diverged:
+        facts.append(("Diverged", f"{len(diverged)} of {len(runs)} runs"))
+    return facts
+
+
+def _simulators(manifest: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {manifest['packages'].get(name, 'unknown')}" for name in sorted(manifest["protocol_data"]["simulators"])
+    )

@@ -1,0 +1,111 @@
+"""The report: records in, one page that explains itself out, with the data behind every picture.
+
+    out/index.html      self-contained: styles and figures inside, nothing fetched
+    out/summary.json    every number on the page
+    out/<figure>.svg .png .csv    (one folder per protocol where there are several)
+
+Rendered completely before the first file is written, and `index.html` is replaced last: there is no half report. The
+same records give the same bytes: the page carries the time of its newest record, not of its making.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from analysis.figures import comparison
+from analysis.figures.drawing import write_atomically
+from analysis.report import facts
+from analysis.report.page import Section
+from analysis.report.section import file_section, repeat_section, run_section
+from analysis.scores import table as tables
+from analysis.statistics import aggregate
+from protocols.records.store import PROTOCOL_FOLDER
+
+KIND, SCHEMA = "dreamer-bench report", 1
+
+
+def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS) -> dict[str, Any]:
+    """Writes the report of runs folders and score files and returns its summary (also in out/summary.json).
+
+    Raises ValueError where a path is neither or holds nothing to report, and `table.InvalidData` for unusable records.
+    """
+    _check_out(out)
+    folders, files = comparison.split_paths(paths)
+    runs = comparison.runs_of(folders)
+    from_files = tables.read(files) if files else None
+    if not runs and from_files is None:
+        raise ValueError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
+    found = facts.groups(runs)
+    named = {group.protocol for group in found}
+    extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
+    several = len(found) + sum(name not in named for name, _ in extra) > 1
+    sections = []
+    for group in found:
+        same = sum(other.protocol == group.protocol for other in found) > 1
+        beside = next((part for name, part in extra if name == group.protocol), None)
+        table = tables.read(folders, protocol=group.protocol) if group.evaluated else pd.DataFrame(columns=list(tables.COLUMNS))
+        sections.append(run_section(group, table, beside, several=several, same=same, reps=reps))
+    for name, part in extra:
+        if name not in named:
+            sections.append(file_section(str(name), part, several=several, reps=reps))
+    if len(family := facts.repeats(found)) > 1:
+        sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps))
+    created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
+    return _write(out, sections, created=f"records until {created} UTC" if created else "from score files", runs=len(runs))
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {str(out)!r} is a file; give a folder for the report")
+    if out.is_dir() and any(PROTOCOL_FOLDER.fullmatch(entry.name) for entry in out.iterdir()):
+        raise ValueError(f"--out {str(out)!r} is a runs folder; give another folder for the report")
+
+
+def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -> dict[str, Any]:
+    if len(sections) == 1:
+        headline, lead = sections[0].headline, sections[0].lead
+    else:
+        headline = f"{len(sections)} protocols and score sets, {runs} runs" if runs else f"{len(sections)} score sets"
+        lead = [f"{section.headline}. {section.lead[0] if section.lead else ''}" for section in sections]
+    templates = resources.files("analysis.report") / "templates"
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
+    page = environment.from_string((templates / "report.html.j2").read_text(encoding="utf-8")).render(
+        title=f"dreamer-bench: {', '.join(section.title.split(':')[0] for section in sections)}",
+        headline=headline,
+        lead=lead,
+        created=created,
+        sections=[asdict(section) for section in sections],
+        css=(resources.files("analysis") / "page.css").read_text(encoding="utf-8"),
+    )
+    files = {name: content for section in sections for name, content in section.files.items()}
+    summary = {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "created": created,
+        "headline": headline,
+        "runs": runs,
+        "sections": [{"title": section.title, "warnings": section.warnings, **section.summary} for section in sections],
+        "files": sorted([*files, "index.html", "summary.json"]),
+    }
+    clean = json.loads(json.dumps(summary, default=_plain), parse_constant=lambda _: None)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    write_atomically(out / "summary.json", (json.dumps(clean, indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(out / "index.html", page.encode())
+    return clean
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,192 @@
+"""One section of the report: a protocol (as one digest) or the score files, with what was run and what may not be counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures import comparison
+from analysis.figures.catalog import draw as draw_figure
+from analysis.figures.style import task_label
+from analysis.gather import gather
+from analysis.pictures import pictures
+from analysis.report import blocks, facts
+from analysis.report.page import Section
+from protocols.spec import ScoreRule
+
+
+def run_section(
+    group: facts.Group, table: pd.DataFrame, beside: pd.DataFrame | None, *, several: bool, same: bool, reps: int
+) -> Section:
+    suffix = f" ({group.digest[:8]})" if same else ""
+    anchor = re.sub(r"[^a-z0-9]+", "-", f"{group.protocol}{suffix}".lower()).strip("-")
+    section = Section(
+        anchor=anchor,
+        title=f"{group.protocol}{suffix}: {group.data['title']}",
+        purpose=group.data["purpose"],
+        folder=f"{anchor}/" if several else "",
+    )
+    shown = _rows_of(table, [cell for cell in group.cells if cell.run.manifest["limit_env_steps"] is None])
+    counted = _rows_of(table, group.counted)
+    if beside is not None:
+        clash = sorted(set(beside["method"]) & set(shown["method"]))
+        if clash:
+            raise ValueError(
+                f"method {clash[0]!r} of {group.protocol} is in the runs folder and in {beside['source'].iloc[0]}; rename one"
+            )
+        shown, counted = pd.concat([shown, beside]), pd.concat([counted, beside])
+    absent = facts.missing(group)
+    section.warnings = _warnings(group, absent)
+    budget, normalization = group.data["env_steps"], group.data["normalization"]
+    if len(counted):
+        subject = comparison.assemble(
+            counted.reset_index(drop=True),
+            title=group.protocol,
+            rule=ScoreRule(**group.data["score_rule"]),
+            at=budget,
+            normalization=normalization,
+            overrides=facts.overrides(group.cells),
+            reps=reps,
+        )
+        blocks.fill(section, subject, replace(subject, table=shown.reset_index(drop=True)))
+    elif len(shown):
+        under_way = comparison.unscored(
+            shown.reset_index(drop=True), title=group.protocol, budget_env_steps=budget, normalization=normalization, reps=reps
+        )
+        blocks.fill(section, under_way, under_way)
+    total = len({cell.method for cell in group.cells if cell.run.manifest["limit_env_steps"] is None})
+    grid = total * len(group.data["tasks"]) * len(group.data["seeds"])
+    tasks = group.data["tasks"]
+    named = ": " + ", ".join(map(task_label, tasks)) if len(tasks) <= 4 else ""
+    section.lead.insert(
+        0,
+        f"{total} agent{'s' if total != 1 else ''} on {len(tasks)} task{'s' if len(tasks) != 1 else ''}{named}; "
+        f"{len(group.data['seeds'])} seeds each, {group.data['env_steps']:,} env steps a run: "
+        f"{grid - len(absent)} of {grid} runs finished.",
+    )
+    machine = facts.counted(facts.hardware(cell.run.manifest) for cell in group.cells)
+    section.lead.append(f"Run on {machine}.")
+    section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
+    found = pictures([cell.run for cell in group.cells])
+    if found:
+        section.add(
+            "Pictures", "The last recorded evaluation and imagined sequences, of the first seed that has them.", pictures=found
+        )
+    states = {state: sum(cell.state == state for cell in group.cells) for state in ("done", "running", "resumable", "diverged")}
+    section.add(
+        "What was run",
+        facts=[
+            ("Runs", ", ".join(f"{count} {state}" for state, count in states.items() if count) + f", {len(absent)} missing"),
+            *facts.facts(group),
+        ],
+    )
+    if absent:
+        section.add("Missing cells", points=facts.compress(absent))
+    section.summary |= {
+        "protocol": group.protocol,
+        "digest": group.digest,
+        "states": states,
+        "counted": len(group.counted),
+        "grid": grid,
+        "missing": absent,
+        "not_counted": [
+            {"method": cell.method, "task": cell.task, "seed": cell.seed, "why": cell.why}
+            for cell in group.cells
+            if not cell.counts
+        ],
+        "foreign_simulator": [
+            {"method": cell.method, "task": cell.task, "seed": cell.seed, "found": cell.foreign}
+            for cell in group.cells
+            if cell.foreign
+        ],
+        "facts": dict(facts.facts(group)),
+    }
+    return section
+
+
+def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int) -> Section:
+    anchor = re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-") or "score-files"
+    section = Section(
+        anchor=anchor,
+        title=protocol or "Score files",
+        folder=f"{anchor}/" if several else "",
+        purpose="Scores read from files; how they were made is known only to their sources.",
+    )
+    subject = comparison.assemble(table.reset_index(drop=True), title=protocol or "score files", reps=reps)
+    blocks.fill(section, subject, subject)
+    sources = sorted(table["source"].unique())
+    section.add(
+        "What was read",
+        facts=[
+            ("Files", ", ".join(Path(source).name for source in sources)),
+            ("Score of a run", subject.selection.rule),
+            ("Budget", subject.budget),
+        ],
+    )
+    section.lead.insert(
+        0,
+        f"{len(subject.methods)} methods on {len(subject.tasks)} tasks, "
+        f"{len(subject.scores)} runs compared at {subject.budget}.",
+    )
+    section.summary |= {"protocol": protocol, "files": [Path(source).name for source in sources]}
+    return section
+
+
+def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: int) -> Section:
+    """Figure 12: protocols that differ in their action repeat alone, side by side in one picture and in no mean."""
+    section = Section(
+        anchor="action-repeats",
+        title="Action repeats",
+        folder="action-repeats/",
+        purpose=f"{', '.join(protocols)} differ in their action repeat alone. Their curves stand side by side; "
+        "no mean goes over them.",
+        headline="learning curves under several action repeats",
+    )
+    section.draw(draw_figure("fig12", gather(folders, several_protocols=True, reps=reps)), "Learning curves by action repeat")
+    section.summary["protocols"] = list(protocols)
+    return section
+
+
+def _rows_of(table: pd.DataFrame, cells: Sequence[facts.Cell]) -> pd.DataFrame:
+    wanted = {(cell.method, cell.task, str(cell.seed)) for cell in cells}
+    mask = [key in wanted for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]
+    return table[mask]
+
+
+def _warnings(group: facts.Group, absent: Sequence[Any]) -> list[str]:
+    found = []
+    for reason, name in (
+        (facts.REASONS["limited"], "cut short with --limit"),
+        (facts.REASONS["diverged"], "diverged"),
+        (facts.REASONS["unfinished"], "unfinished"),
+    ):
+        cells = [cell for cell in group.cells if cell.why == reason]
+        if cells:
+            found.append(
+                f"{len(cells)} run{'s' if len(cells) != 1 else ''} {name}, never counted in a score: "
+                + "; ".join(facts.compress([(c.method, c.task, c.seed) for c in cells])[:6])
+                + "."
+            )
+    if absent:
+        found.append(
+            f"{len(absent)} cell{'s' if len(absent) != 1 else ''} of the grid without a finished run (listed below); "
+            "the means are over what is there."
+        )
+    foreign = [cell for cell in group.cells if cell.foreign]
+    if foreign:
+        versions = facts.counted(", ".join(cell.foreign) for cell in foreign)
+        found.append(
+            f"{len(foreign)} runs were made under another simulator version than the protocol's: {versions}. "
+            "Simulator releases move scores; compare them with care."
+        )
+    if group.known_digest not in (None, group.digest):
+        found.append(
+            f"These records carry digest {group.digest[:12]} of {group.protocol}, this installation's is "
+            f"{str(group.known_digest)[:12]}: another definition under the same name."
+        )
+    return found

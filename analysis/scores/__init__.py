@@ -1,0 +1,1 @@
+"""Scores as one long table, from runs and from files."""

@@ -1,0 +1,147 @@
+"""`import` and `export`: score files in, score files out, each written whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.scores import formats, normalize, table
+from analysis.scores.columns import InvalidData, refuse_clashes
+from analysis.scores.formats import danijar, marl_eval
+from analysis.scores.formats.raw import Options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def import_files(command: Any) -> int:
+    """Reads the files of an `ImportCommand`, checks them together, writes one tidy CSV; remarks go to standard error."""
+    import pandas as pd
+
+    options = Options(
+        method=command.method,
+        task=command.task,
+        protocol=command.protocol,
+        unit=command.unit,
+        action_repeat=command.action_repeat,
+        suite=command.suite,
+        nulls=command.nulls,
+    )
+    check_target(command.out)
+    if command.protocol is not None:
+        from protocols import catalog
+
+        catalog.find(command.protocol)
+    if not command.files:
+        raise ValueError("no files to import; name at least one")
+    frames, notes = [], []
+    for path in command.files:
+        frame, remarks = formats.read_file(path, options, None if command.format == "auto" else command.format)
+        frames.append(frame)
+        notes += remarks
+    points = pd.concat(frames, ignore_index=True)
+    refuse_clashes(points)
+    points = points.sort_values(["method", "task", "seed", "env_steps", "episode", "final"], ignore_index=True)
+    write_bytes(command.out, compressed(command.out, tidy(points)))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{command.out}: {describe(points)}")
+    return 0
+
+
+def export_scores(command: Any) -> int:
+    """Writes the scores of an `ExportCommand` in one of four formats."""
+    check_target(command.out)
+    points = table.read(command.scores, protocol=command.protocol)
+    if command.format == "rliable":
+        data = rliable_npz(points, at=command.at, window=command.window, short=command.short, normalization=command.normalize)
+    else:
+        if command.at is not None or command.window or command.normalize not in ("none", "auto"):
+            raise ValueError(
+                f"{command.format} holds whole curves in raw units; --at, --window and --normalize are for rliable only"
+            )
+        texts = {"tidy": tidy, "danijar": danijar.dump, "marl-eval": marl_eval.dump}
+        data = compressed(command.out, texts[command.format](points))
+    write_bytes(command.out, data)
+    print(f"{command.out}: {describe(points)}")
+    return 0
+
+
+def tidy(points: pd.DataFrame) -> str:
+    """A table as tidy CSV: the five columns of the format, and those of ours that say something."""
+    columns = ["method", "task", "seed", "env_steps", "score"]
+    for name, says_something in (
+        ("episode", points["episode"].any()),
+        ("protocol", (points["protocol"] != "").any()),
+        ("final", points["final"].any()),
+        ("device_seconds", points["device_seconds"].notna().any()),
+        ("source", True),
+    ):
+        columns += [name] if says_something else []
+    names = points.assign(source=[Path(source).name for source in points["source"]])  # folders belong to a machine
+    return names[columns].rename(columns={"env_steps": "env_step"}).to_csv(index=False, lineterminator="\n")
+
+
+def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: table.Short, normalization: str) -> bytes:
+    """An npz archive: per method an array [runs, tasks], and `tasks`, their names. Raises InvalidData where it is not
+    rectangular."""
+    selection = table.select(points, at=at, window=window, short=short)
+    if normalization == "auto":
+        normalization = normalize.for_tasks(selection.scores["task"].unique())
+    scores = normalize.normalize(selection.scores, normalization)
+    tasks = sorted(scores["task"].unique())
+    arrays: dict[str, np.ndarray] = {"tasks": np.array(tasks)}
+    for method in sorted(scores["method"].unique()):
+        by_task = table.cells(scores, method)
+        sizes = {task: len(by_task.get(task, [])) for task in tasks}
+        if len(set(sizes.values())) > 1:
+            fewest = min(sizes, key=lambda task: sizes[task])
+            raise InvalidData(
+                f"{method} has {sizes[fewest]} runs on {fewest} and {max(sizes.values())} elsewhere; rliable takes "
+                "rectangles only, "
+                "so leave runs out, or use `dreamer-bench aggregate`, which does not need them"
+            )
+        arrays[method] = np.array([by_task[task] for task in tasks]).T
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def compressed(path: Path, text: str) -> bytes:
+    """Bytes for a path: gzip where it ends in .gz, without a time stamp, so that the same scores give the same file."""
+    data = text.encode()
+    return gzip.compress(data, mtime=0) if path.suffix == ".gz" else data
+
+
+def check_target(path: Path) -> None:
+    """Refuses, before any work, a place that cannot be written."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of a file to write")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"folder {path.parent} does not exist; create it, or write elsewhere")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a whole file or nothing."""
+    neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        neighbour.write_bytes(data)
+        os.replace(neighbour, path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}); write elsewhere") from None
+    finally:
+        neighbour.unlink(missing_ok=True)
+
+
+def describe(points: pd.DataFrame) -> str:
+    """What a table holds, in a line."""
+    methods: Sequence[str] = sorted(points["method"].unique())
+    runs = len(points[["method", "task", "seed"]].drop_duplicates())
+    return f"{len(points):,} points, {runs:,} runs, {points['task'].nunique()} tasks, methods {', '.join(methods)}"

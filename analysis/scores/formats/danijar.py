@@ -1,0 +1,77 @@
+"""The JSON of danijar/dreamer, dreamerv2 and dreamerv3: a list of runs {task, method, seed, xs, ys}; steps are simulator
+steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.scores.formats.raw import Options, Raw, problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PSEUDO_TASK = "stats_"
+"""Some of these files also hold aggregates under this prefix (dmc-vision-dreamerv2.json: stats_normalized_mean): not runs."""
+
+
+def load_json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise problem(path, error.lineno, f"is no JSON ({error.msg})", "export the file again") from None
+
+
+def parse(text: str, path: Path, options: Options) -> Raw:
+    import pandas as pd
+
+    runs = load_json(text, path)
+    rows: list[tuple[Any, ...]] = []
+    pseudo = 0
+    for number, run in enumerate(runs if isinstance(runs, list) else [None], start=1):
+        place = f"entry {number}"
+        missing = [key for key in ("task", "method", "seed", "xs", "ys") if not isinstance(run, dict) or key not in run]
+        if missing:
+            raise problem(path, place, f"lacks {', '.join(missing)}", "expected a list of {task, method, seed, xs, ys}")
+        xs, ys = run["xs"], run["ys"]
+        if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+            raise problem(path, place, "xs and ys are no lists of one length", "every x needs its y, or null")
+        if str(run["task"]).startswith(PSEUDO_TASK):
+            pseudo += 1
+            continue
+        for point, (x, y) in enumerate(zip(xs, ys, strict=True), start=1):
+            if not _is_number(x) or not (y is None or _is_number(y)):
+                raise problem(path, f"{place}, point {point}", f"is ({x!r}, {y!r})", "a point is two numbers; y may be null")
+            rows.append(
+                (
+                    f"{place}, point {point}",
+                    run["method"],
+                    run["task"],
+                    run["seed"],
+                    float(x),
+                    float("nan") if y is None else float(y),
+                )
+            )
+    notes = (f"{path}: {pseudo} aggregates under {PSEUDO_TASK}* left out: they are not runs",) if pseudo else ()
+    return Raw(
+        frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"]), unit="env_steps", notes=notes
+    )
+
+
+def dump(table: pd.DataFrame) -> str:
+    """The table as that JSON; several episodes at one step become their mean."""
+    runs = []
+    for (method, task, seed), group in table[~table["final"]].groupby(["method", "task", "seed"], sort=True):
+        points = group.groupby("env_steps")["score"].mean()
+        runs.append({"task": task, "method": method, "seed": seed, "xs": _plain(points.index), "ys": _plain(points)})
+    return json.dumps(runs, allow_nan=False) + "\n"
+
+
+def _plain(values: Iterable[Any]) -> list[Any]:
+    return [value.item() if hasattr(value, "item") else value for value in values]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

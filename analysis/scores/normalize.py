@@ -1,0 +1,118 @@
+"""Named, versioned normalisations of scores. A name that appears in a caption or a verdict decides every constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.scores.table import InvalidData
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """name "atari-human", version 1, label for axes "human-normalised score", source of the constants.
+
+    reference  column of references/atari_human_random_record.csv that becomes 1; None where no table is needed
+    scale      score that becomes 1 where there is no table
+    suite      prefix of the tasks it is defined for; "" for any
+    """
+
+    name: str
+    version: int
+    label: str
+    source: str
+    reference: str | None = None
+    scale: float = 1.0
+    suite: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+_ATARI_SOURCE = (
+    "(x - random) / (reference - random); random and human: DQN Zoo atari_data.py (57 games; James Bond 29.0 and 302.8, which "
+    "dreamerv2's baselines.json has shifted); record: dreamerv2 baselines.json"
+)
+
+NORMALIZATIONS: Mapping[str, Normalization] = {
+    entry.name: entry
+    for entry in (
+        Normalization(name="none", version=1, label="episode return", source="the return itself"),
+        Normalization(
+            name="dmc",
+            version=1,
+            label="return / 1000",
+            scale=1_000.0,
+            suite="dmc",
+            source="1,000 env_steps an episode, rewards in [0, 1] (Tassa et al. 2018)",
+        ),
+        Normalization(
+            name="atari-human",
+            version=1,
+            label="human-normalised score",
+            reference="human",
+            suite="atari",
+            source=_ATARI_SOURCE,
+        ),
+        Normalization(
+            name="atari-record",
+            version=1,
+            label="record-normalised score",
+            reference="record",
+            suite="atari",
+            source=_ATARI_SOURCE,
+        ),
+    )
+}
+"""none, dmc (score / 1000), atari-human ((x - random) / (human - random)), atari-record."""
+
+
+def find(name: str) -> Normalization:
+    """The normalisation of that name or id ("dmc", "dmc@1")."""
+    entry = NORMALIZATIONS.get(name.partition("@")[0])
+    if entry is None or ("@" in name and name != entry.id):
+        raise ValueError(
+            f"normalisation {name!r} is not known; choose from {', '.join(entry.id for entry in NORMALIZATIONS.values())}"
+        )
+    return entry
+
+
+def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The same table or scores with `score` in normalised units. ValueError for an unknown name, InvalidData for a task
+    without constants."""
+    entry = find(name)
+    result = table.copy()
+    tasks = sorted(table["task"].unique())
+    for task in tasks:
+        if not task.startswith(entry.suite):
+            raise InvalidData(
+                f"{entry.id} is not defined for {task}; choose another --normalize, or leave the task out with --tasks"
+            )
+    if entry.reference is None:
+        result["score"] = table["score"] / entry.scale
+        return result
+    zero, one = _constants(entry, tasks)
+    lowest = table["task"].map(zero)
+    result["score"] = (table["score"] - lowest) / (table["task"].map(one) - lowest)
+    return result
+
+
+def for_tasks(tasks: Iterable[str]) -> str:
+    """The normalisation that fits these tasks: "dmc", "atari-human", or "none" where they are mixed or of another suite."""
+    suites = {task.partition("_")[0] for task in tasks}
+    return {"dmc": "dmc", "atari": "atari-human"}.get(suites.pop(), "none") if len(suites) == 1 else "none"
+
+
+def _constants(entry: Normalization, tasks: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    from analysis.scores import references
+
+    rows = references.atari_scores().set_index("task")
+    for task in tasks:
+        if task not in rows.index or not rows.loc[task, entry.reference] == rows.loc[task, entry.reference]:
+            raise InvalidData(f"{entry.id} has no {entry.reference} score of {task}; leave the task out with --tasks")
+    return rows["random"].to_dict(), rows[entry.reference].to_dict()

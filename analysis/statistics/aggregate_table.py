@@ -1,0 +1,89 @@
+"""`aggregate`: the estimates as a table for people or as JSON with all digits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+from analysis.scores import normalize, table
+from analysis.statistics import aggregate, curves
+
+CURVE_POINTS = 20
+
+
+def aggregate_scores(command: Any) -> int:
+    """Prints the estimates that an `AggregateCommand` asks for.
+
+    What was left out, and how far the intervals can be trusted, goes to standard error.
+    """
+    points = table.chosen(table.read(command.scores, protocol=command.protocol), command.methods, command.tasks)
+    selection = table.select(points, at=command.at, window=command.window, short=command.short)
+    name = normalize.for_tasks(selection.scores["task"].unique()) if command.normalize == "auto" else command.normalize
+    scores = normalize.normalize(selection.scores, name)
+    if command.common:
+        scores = aggregate.common_tasks(scores)
+    found = aggregate.estimates(scores, metrics=command.metrics, reps=command.reps)
+    methods = sorted(scores["method"].unique())
+    if command.improvement:
+        found += [aggregate.improvement(scores, a, b, reps=command.reps) for a, b in combinations(methods, 2)]
+    notes = [
+        f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
+        for row in selection.left_out.itertuples()
+    ]
+    carried = int(selection.scores["carried"].sum())
+    notes += [f"{carried} run{'s' if carried > 1 else ''} carried forward from an earlier end"] if carried else []
+    note = aggregate.small_sample_note(scores)
+    notes += [note] if note else []
+    result: dict[str, Any] = {
+        "rule": selection.rule,
+        "budget_env_steps": selection.budget_env_steps,
+        "normalization": normalize.find(name).id,
+        "tasks": sorted(scores["task"].unique()),
+        "estimates": [asdict(each) for each in found],
+        "notes": notes,
+    }
+    if command.profiles:
+        result["profiles"] = aggregate.profiles(scores, reps=command.reps).to_dict("records")
+    if command.efficiency:
+        kept = points.merge(scores[["method", "task", "seed"]], on=["method", "task", "seed"])
+        kept = kept[kept["env_steps"] <= selection.budget_env_steps]
+        result["efficiency"] = curves.efficiency(kept, normalization=name, points=CURVE_POINTS, reps=command.reps).to_dict(
+            "records"
+        )
+    if command.json:
+        print(json.dumps(result, indent=1, allow_nan=False))
+        return 0
+    print(f"{selection.rule}; {normalize.find(name).id}; {len(result['tasks'])} tasks; {command.reps:,} resamples")
+    print(_text(found))
+    for title in ("profiles", "efficiency"):
+        if title in result:
+            print(f"\n{title}\n{_rows(result[title])}")
+    for remark in notes:
+        print(f"note: {remark}", file=sys.stderr)
+    return 0
+
+
+def _text(found: Sequence[aggregate.Estimate]) -> str:
+    lines = [("method", "metric", "point", "95% interval", "tasks", "runs", "seeds per task")]
+    for each in found:
+        seeds = str(each.seeds_min) if each.seeds_min == each.seeds_max else f"{each.seeds_min}-{each.seeds_max}"
+        interval = f"[{each.low:.4f}, {each.high:.4f}]"
+        lines.append((each.method, each.metric, f"{each.point:.4f}", interval, str(each.tasks), str(each.runs), seeds))
+    return _aligned(lines)
+
+
+def _rows(records: Sequence[dict[str, Any]]) -> str:
+    names = list(records[0])
+    cut = records[:: max(1, len(records) // 20)] if len(records) > 40 else records
+    return _aligned(
+        [tuple(names), *(tuple(f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()) for row in cut)]
+    )
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)

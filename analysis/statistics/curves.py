@@ -1,0 +1,172 @@
+"""Scores against env_steps or device hours: every seed on a common grid, and the IQM curve with its band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from analysis.scores.columns import RUN, InvalidData, refuse_single_seeds
+from analysis.statistics import bootstrap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Axis = Literal["env_steps", "device_hours"]
+Metric = Literal["iqm", "mean"]
+
+REPS = 50_000
+
+
+def grid_of(table: pd.DataFrame, *, points: int = 100, axis: Axis = "env_steps") -> np.ndarray:
+    """Common grid [points]: evenly spaced, ending where the first method ends (the largest value that every method reaches).
+
+    Where all runs were evaluated at the same, few env_steps, as runs of one protocol are, the grid is those: between two of
+    them nothing is known.
+    """
+    timed = _timed(table, axis)
+    own = np.unique(timed["x"])
+    if axis == "env_steps" and len(own) <= points and (timed.groupby(RUN)["x"].nunique() == len(own)).all():
+        return own
+    end = float(timed.groupby("method")["x"].max().min())
+    return np.linspace(end / points, end, points)
+
+
+def learning_curves(
+    table: pd.DataFrame,
+    *,
+    grid: Sequence[float] | np.ndarray | None = None,
+    window: float | None = None,
+    axis: Axis = "env_steps",
+) -> pd.DataFrame:
+    """Every run on the common grid: method, task, seed, x, score; score is NaN before the first and after the last point
+    of a run.
+
+    score at x: mean of the run's points in (x - window, x]; where that is empty, of its last evaluation before x.
+    A run counts as lasting until its last point and half its widest evaluation interval.
+    window None: the grid's (least) spacing. The separate final evaluation is no point of the curve.
+    """
+    import pandas as pd
+
+    timed = _timed(table, axis)
+    at = np.asarray(grid_of(table, axis=axis) if grid is None else grid, dtype=float)
+    width = float(window if window is not None else (np.diff(at).min() if len(at) > 1 else at[0]))
+    frames = []
+    for (method, task, seed), run in timed.groupby(RUN, sort=True):
+        frames.append(pd.DataFrame({"method": method, "task": task, "seed": seed, "x": at, "score": _on_grid(run, at, width)}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def task_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Mean, least and greatest over the seeds at every grid point: method, task, x, mean, low, high, seeds."""
+    present = curves.dropna(subset=["score"])
+    result = present.groupby(["method", "task", "x"])["score"].agg(mean="mean", low="min", high="max", seeds="size")
+    return result.reset_index()
+
+
+def efficiency(
+    table: pd.DataFrame,
+    *,
+    metric: Metric = "iqm",
+    normalization: str = "none",
+    axis: Axis = "env_steps",
+    points: int = 100,
+    reps: int = REPS,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Sample-efficiency curve: method, x, point, low, high, tasks, runs. Runs are resampled whole, the same draw for every x.
+
+    Each method's curve spans the grid points that all its runs cover. axis "device_hours" needs records with times:
+    methods without them are left out; InvalidData where none has them. There each method has a grid of its own, so that the
+    curve of a slow one does not end where a fast one's does.
+    """
+    import pandas as pd
+
+    from analysis.normalize import normalize
+
+    if metric not in ("iqm", "mean"):
+        raise ValueError(f"metric {metric!r} has no curve; choose iqm or mean")
+    table = normalize(table, normalization)
+    refuse_single_seeds(_timed(table, axis))
+    parts = [table] if axis == "env_steps" else [rows for _, rows in _timed(table, axis).groupby("method")]
+    curves = pd.concat([learning_curves(rows, grid=grid_of(rows, points=points, axis=axis), axis=axis) for rows in parts])
+    frames = []
+    for method, rows in curves.groupby("method", sort=True):
+        tasks, values, x = _matrices(rows, str(method))
+        point, samples = _resampled(tasks, values, metric, reps)
+        low, high = bootstrap.interval(samples, confidence)
+        runs = sum(len(value) for value in values)
+        frames.append(
+            pd.DataFrame(
+                {"method": method, "x": x, "point": point, "low": low, "high": high, "tasks": len(tasks), "runs": runs}
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _timed(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
+    """The curve's points with their place on the axis as `x`."""
+    regular = table[~table["final"]]
+    if axis == "env_steps":
+        return regular.assign(x=regular["env_steps"].astype(float))
+    hours = regular["device_seconds"] / 3_600.0
+    if hours.notna().sum() == 0:
+        raise InvalidData(
+            "no record says how long it trained; device hours need runs folders, or score files with device_seconds or hour"
+        )
+    return regular.assign(x=hours)[hours.notna()]
+
+
+def _on_grid(run: pd.DataFrame, at: np.ndarray, width: float) -> np.ndarray:
+    """[grid] scores of one run. Sums by prefix, so a run of any length costs two searches per grid point."""
+    ordered = run.sort_values("x", kind="stable")
+    x, score = ordered["x"].to_numpy(float), ordered["score"].to_numpy(float)
+    prefix = np.concatenate([[0.0], np.cumsum(score)])
+    last = np.searchsorted(x, at * (1 + 1e-12), side="right")
+    first = np.searchsorted(x, (at - width) * (1 + 1e-12), side="right")
+    evaluation = np.searchsorted(x, x[np.maximum(last - 1, 0)], side="left")
+    first = np.where(first < last, first, evaluation)
+    steps = np.unique(x)[-10:]
+    reach = x[-1] + (np.diff(steps).max() / 2 if len(steps) > 1 else 0.0)
+    inside = (last > 0) & (at <= max(reach, x[-1] + width))
+    count = np.where(inside, last - first, 1)
+    return np.where(inside, (prefix[last] - prefix[np.minimum(first, last)]) / count, np.nan)
+
+
+def _matrices(rows: pd.DataFrame, method: str) -> tuple[list[str], list[np.ndarray], np.ndarray]:
+    """Tasks, per task the runs' curves [runs, x] in canonical order, and the grid points that every run covers."""
+    wide = rows.pivot(index=["task", "seed"], columns="x", values="score")
+    covered = wide.columns[wide.notna().all(axis=0)]
+    if covered.empty:
+        raise InvalidData(f"{method} has no grid point that all of its runs cover; leave short runs out")
+    tasks, values = [], []
+    for task, curves in wide[covered].groupby(level="task", sort=True):
+        value = curves.to_numpy(float)
+        tasks.append(str(task))
+        values.append(value[np.lexsort(value.T[::-1])])
+    return tasks, values, covered.to_numpy(float)
+
+
+def _resampled(tasks: list[str], values: list[np.ndarray], metric: Metric, reps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points [x] and samples [x, reps]: one set of draws of whole runs, applied at every x."""
+    pooled = np.concatenate(values)
+    total, width = pooled.shape
+    cut = int(bootstrap.TRIM * total)
+    means = np.concatenate([np.full(len(value), 1.0 / (len(value) * len(values))) for value in values])
+    if metric == "iqm":
+        point = np.sort(pooled, axis=0)[cut : total - cut].mean(axis=0)
+        weigh = [bootstrap.TrimmedMean(np.ascontiguousarray(pooled[:, column])) for column in range(width)]
+    else:
+        point = means @ pooled
+    samples = np.empty((width, reps))
+    start = 0
+    for counts in bootstrap.draws([len(value) for value in values], reps, bootstrap.generator("curves", tasks, values)):
+        chunk = slice(start, start + counts.shape[1])
+        if metric == "iqm":
+            for column, trimmed in enumerate(weigh):
+                samples[column, chunk] = trimmed(counts)
+        else:
+            samples[:, chunk] = (pooled.T * means) @ counts.astype(float)
+        start = chunk.stop
+    return point, samples

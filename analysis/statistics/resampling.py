@@ -1,0 +1,101 @@
+"""The scores of one method as the estimators take them, and what a resample of them is worth.
+
+The metrics are in `analysis.statistics.aggregate`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.scores.columns import InvalidData
+from analysis.statistics import bootstrap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Cells:
+    """The scores of one method: tasks sorted, scores sorted inside a task, so that nothing else can leave a trace."""
+
+    def __init__(self, scores: pd.DataFrame, method: str) -> None:
+        rows = scores[scores["method"] == method]
+        if rows.empty:
+            raise ValueError(
+                f"method {method!r} is not among the scores; they hold {', '.join(sorted(scores['method'].unique()))}"
+            )
+        bad = rows[~np.isfinite(rows["score"].to_numpy(float))]
+        if len(bad):
+            cell = bad.iloc[0]
+            raise InvalidData(f"{method}, {cell['task']}, seed {cell['seed']} has no finite score; mend or remove that run")
+        repeated = rows[rows.duplicated(["task", "seed"])]
+        if len(repeated):
+            cell = repeated.iloc[0]
+            raise InvalidData(
+                f"{method}, {cell['task']}, seed {cell['seed']} has more than one score; select one per run first"
+            )
+        groups = {str(task): np.sort(group.to_numpy(float)) for task, group in rows.groupby("task")["score"]}
+        self.method = method
+        self.tasks = tuple(sorted(groups))
+        self.values = [groups[task] for task in self.tasks]
+        self.sizes = [len(value) for value in self.values]
+        self.pooled = np.concatenate(self.values)
+
+    @property
+    def rows(self) -> list[slice]:
+        """Where each task's runs are in `pooled`."""
+        ends = np.cumsum([0, *self.sizes])
+        return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+    def key(self) -> bytes:
+        """What two methods with the same scores share."""
+        return repr([(task, value.tolist()) for task, value in zip(self.tasks, self.values, strict=True)]).encode()
+
+
+def roles_of(every: Sequence[Cells]) -> list[int]:
+    """0, 1, ... for methods whose scores are equal: without it they would share their draws and never differ."""
+    twins: dict[bytes, list[str]] = {}
+    for cells in every:
+        twins.setdefault(cells.key(), []).append(cells.method)
+    return [sorted(twins[cells.key()]).index(cells.method) for cells in every]
+
+
+def generator_of(cells: Cells, role: int = 0) -> np.random.Generator:
+    """The generator of a method's resamples; role tells twins apart."""
+    return bootstrap.generator(f"runs {role}", cells.tasks, cells.values)
+
+
+def point_of(cells: Cells, metric: str) -> float:
+    """The value of a metric on the scores themselves, in rliable's definition."""
+    means = np.array([value.mean() for value in cells.values])
+    if metric == "iqm":
+        cut = int(bootstrap.TRIM * len(cells.pooled))
+        return float(np.sort(cells.pooled)[cut : len(cells.pooled) - cut].mean())
+    if metric == "optimality-gap":
+        return float(1.0 - np.minimum(cells.pooled, 1.0).mean())
+    return float(np.median(means) if metric == "median" else means.mean())
+
+
+def samples_of(cells: Cells, metrics: Sequence[str], reps: int, role: int = 0) -> dict[str, bootstrap.Values]:
+    """metric -> [reps] values under resampling; the draws do not depend on which metrics are asked for."""
+    trimmed = bootstrap.TrimmedMean(cells.pooled) if "iqm" in metrics else None
+    capped = np.minimum(cells.pooled, 1.0)
+    weights = np.zeros((len(cells.tasks), len(cells.pooled)))  # [T, N]: task means are weights @ counts
+    for task, (rows, value) in enumerate(zip(cells.rows, cells.values, strict=True)):
+        weights[task, rows] = value / len(value)
+    chunks: dict[str, list[bootstrap.Values]] = {metric: [] for metric in metrics}
+    for counts in bootstrap.draws(cells.sizes, reps, generator_of(cells, role)):
+        if trimmed is not None:
+            chunks["iqm"].append(trimmed(counts))
+        if {"mean", "median", "optimality-gap"} & set(metrics):
+            floats = counts.astype(float)
+            if "median" in metrics:
+                chunks["median"].append(np.median(weights @ floats, axis=0))
+            if "mean" in metrics:
+                chunks["mean"].append(weights.mean(axis=0) @ floats)
+            if "optimality-gap" in metrics:
+                chunks["optimality-gap"].append(1.0 - capped @ floats / len(capped))
+    return {metric: np.concatenate(parts) for metric, parts in chunks.items()}

@@ -1,0 +1,1 @@
+"""Does a reproduction hold? The verdict and its files."""

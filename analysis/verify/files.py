@@ -1,0 +1,155 @@
+"""A verdict on disk: verdict.json with the history of looks, JUnit XML, and the Markdown summary of a CI job."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from analysis.verify.verdict import Question, Verdict
+
+SCHEMA = 1
+
+
+def question_key(question: Question, reference: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
+    """What makes two verdicts answers to one question."""
+    return {
+        "method": question.method,
+        "mode": question.mode,
+        "normalization": question.normalization,
+        "protocol": question.protocol,
+        "reference": reference["name"],
+        "reference_sha256": reference["sha256"],
+        "tasks": tasks,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Which looks were taken, at which questions: [{"key": …, "looks": [{"data_sha256", "status", "alpha"}, …]}, …]."""
+
+    entries: tuple[dict[str, Any], ...] = ()
+
+    def looks(self, key: dict[str, Any]) -> list[dict[str, Any]]:
+        """The looks at one question, first to last."""
+        return next((list(entry["looks"]) for entry in self.entries if entry["key"] == key), [])
+
+    def number(self, key: dict[str, Any], data_sha256: str) -> int:
+        """Which look this data is: its old number where it was looked at before, else the next one."""
+        known = [look["data_sha256"] for look in self.looks(key)]
+        return known.index(data_sha256) + 1 if data_sha256 in known else len(known) + 1
+
+    def with_look(self, key: dict[str, Any], verdict: Verdict) -> History:
+        """The history with this verdict in it; an invalid comparison has shown nothing and is no look."""
+        looks = self.looks(key)
+        if verdict.status == "invalid" or verdict.data_sha256 in [look["data_sha256"] for look in looks]:
+            return self
+        looks.append({"data_sha256": verdict.data_sha256, "status": verdict.status, "alpha": verdict.question.alpha})
+        return History(entries=(*(entry for entry in self.entries if entry["key"] != key), {"key": key, "looks": looks}))
+
+
+def read_history(path: Path) -> History:
+    """The history in the verdict.json of the last time; empty where there is none.
+
+    Raises ValueError for a file that is no verdict: it would be overwritten, and forgetting looks raises the chance of a
+    false pass.
+    """
+    if not path.exists():
+        return History()
+    try:
+        history = History(entries=tuple(json.loads(path.read_text())["history"]))
+        for entry in history.entries:
+            history.number(entry["key"], "")
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{path} is no verdict of this program, and it would be overwritten; give another place with --json"
+        ) from None
+    return history
+
+
+def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: dict[str, Any]) -> str:
+    """Every number of a verdict. Non-finite ones become null."""
+    after = history.with_look(key, verdict)
+    record = {
+        "schema": SCHEMA,
+        **asdict(verdict),
+        "key": key,
+        "looks": len(after.looks(key)),
+        "history": after.entries,
+        "command": command,
+    }
+    return json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
+
+
+def as_junit(verdict: Verdict) -> str:
+    """One test case for the suite, which fails as the verdict does, and one per task, which never does."""
+    failed = verdict.exit_code != 0
+    cases = ElementTree.Element(
+        "testsuite", name="dreamer-bench verify", tests=str(1 + len(verdict.tasks)), failures=str(int(failed)), errors="0"
+    )
+    suite = ElementTree.SubElement(
+        cases, "testcase", classname="verify", name=f"{verdict.question.method} against {verdict.reference.get('name', '')}"
+    )
+    if failed:
+        failure = ElementTree.SubElement(suite, "failure", message=verdict.headline, type=verdict.status)
+        failure.text = "\n".join([*verdict.causes, *verdict.notes, *verdict.plan_lines])
+    for row in verdict.tasks:
+        case = ElementTree.SubElement(cases, "testcase", classname="verify.task", name=row.task)
+        ElementTree.SubElement(case, "system-out").text = (
+            f"{row.verdict}: ours {row.ours:.4f} (n={row.seeds}), reference {row.reference:.4f} (n={row.reference_seeds}), "
+            f"difference {row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}], Holm p {row.p:.4f}; diagnostic"
+        )
+    ElementTree.indent(cases)
+    return ElementTree.tostring(cases, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def as_markdown(verdict: Verdict) -> str:
+    """The summary of a CI job."""
+    lines = [f"### verify: {verdict.status}", "", verdict.headline, ""]
+    lines += [f"- {line}" for line in (*verdict.causes, *verdict.notes, *verdict.plan_lines)]
+    if verdict.tasks:
+        lines += [
+            "",
+            f"Per task, in {verdict.units} (diagnostic):",
+            "",
+            "| task | ours | reference | difference | interval | verdict | Holm p |",
+            "| --- | ---: | ---: | ---: | --- | --- | ---: |",
+        ]
+        lines += [
+            f"| {row.task} | {row.ours:.3f} | {row.reference:.3f} | {row.difference:+.3f} | {row.low:+.3f} … "
+            f"{row.high:+.3f} | {row.verdict} | {row.p:.3f} |"
+            for row in verdict.tasks
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def write_all(texts: dict[Path, str], append: tuple[Path, str] | None = None) -> None:
+    """Writes each file whole or not at all: to a neighbour first, then renamed."""
+    temporary = []
+    try:
+        for path, text in texts.items():
+            neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            temporary.append(neighbour)
+            neighbour.write_text(text, encoding="utf-8")
+        for path, neighbour in zip(texts, temporary, strict=True):
+            os.replace(neighbour, path)
+    finally:
+        for neighbour in temporary:
+            neighbour.unlink(missing_ok=True)
+    if append is not None:
+        with append[0].open("a", encoding="utf-8") as file:
+            file.write(append[1])
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

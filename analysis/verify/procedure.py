@@ -1,0 +1,224 @@
+"""`verify` from paths to an exit code: gather both sides, judge, print, and write the verdict."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from analysis.scores import normalize, references, table
+from analysis.scores.exchange import check_target
+from analysis.scores.references import Reference
+from analysis.scores.table import InvalidData
+from analysis.scores.tasks import named
+from analysis.verify import files, judge, validity
+from analysis.verify.files import History
+from analysis.verify.verdict import Mode, Question, Verdict
+from protocols.spec import Protocol, ScoreRule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class InternalErrors:
+    """Turns anything but bad input into exit code 5: Python's own 1 would read as "not reproduced"."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None or error is None or issubclass(kind, (ValueError, SystemExit, KeyboardInterrupt)):
+            return
+        traceback.print_exception(kind, error, trace)
+        raise SystemExit(5) from error
+
+
+def verify_scores(command: Any) -> int:
+    """The exit code of the verdict that a `VerifyCommand` asks for; the verdict is printed and written."""
+    with InternalErrors():
+        if command.non_inferior and command.improves:
+            raise ValueError("--non-inferior and --improves ask different questions; choose one")
+        if command.improves and command.reference in references.NAMES:
+            raise ValueError(
+                f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
+            )
+        if command.look is not None and command.look < 1:
+            raise ValueError(f"--look must be 1 or more, not {command.look}")
+        for path in filter(None, (command.json, command.junit)):
+            check_target(path)
+        history = files.read_history(command.json)
+        verdict, key = examine(command, history)
+        texts = {command.json: files.as_json(verdict, key, history, _as_asked(command))}
+        if command.junit is not None:
+            texts[command.junit] = files.as_junit(verdict)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        files.write_all(texts, (Path(summary), files.as_markdown(verdict)) if summary else None)
+        _show(verdict, command.per_task)
+        return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
+
+
+def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
+    """The verdict, and what identifies its question. ValueError for a question that cannot be put."""
+    folders = [path for path in command.scores if path.is_dir()]
+    tasks = named(command.tasks)
+    mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
+    question = Question(
+        method=command.method or "",
+        mode=mode,
+        normalization="none",
+        margin=0.0,
+        margin_source="",
+        protocol=command.protocol or "",
+        allow_better=command.allow_better,
+        profile=command.profile,
+    )
+    key = files.question_key(question, {"name": command.reference, "sha256": ""}, [])
+    causes: list[str] = []
+    try:
+        protocol = _protocol(command, folders)
+        question = replace(question, protocol=protocol.id if protocol else "")
+        points = _ours(command, protocol, tasks)
+        question = _in_units(command, question, protocol, points)
+        causes, notes = validity.record_causes(folders, question.method, protocol, tasks)
+        causes += validity.copies(points)
+        rule, at = _rule(command, protocol)
+        selection = _score(points, rule, at, command.window)
+        reference = _reference(command, selection, rule, tasks)
+        compared = sorted(selection.scores["task"].unique())
+        key = files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, compared)
+        look = command.look or history.number(key, judge.data_sha256(selection.scores))
+        if reference.kind == "mean":
+            notes.append(f"score: {selection.rule}; how the reference was evaluated is {reference.evaluation}")
+        if protocol is not None and len(compared) < len(protocol.tasks):
+            notes.append(
+                f"{len(compared)} of the {len(protocol.tasks)} tasks of {protocol.id}: this says nothing about the others"
+            )
+        verdict = judge.judge(
+            selection.scores,
+            reference,
+            replace(question, look=look),
+            budget_env_steps=selection.budget_env_steps,
+            causes=causes,
+            notes=notes,
+            hours_per_run=_hours(points),
+        )
+    except InvalidData as error:
+        verdict = _invalid(question, [*causes, str(error)])
+    return verdict, key
+
+
+def _score(points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> table.Selection:
+    """One score per run of ours; runs that stop short are never dropped or carried in a verdict."""
+    try:
+        return table.select(points, rule=rule, at=at, window=window)
+    except InvalidData as error:
+        what, _, cure = str(error).partition("; ")
+        raise InvalidData(f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}") from None
+
+
+def _in_units(command: Any, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:
+    """The question with its method, units and margin: those asked for, else the protocol's, else those of the tasks' suite."""
+    normalization: str = command.normalize
+    if normalization == "auto":
+        normalization = protocol.normalization if protocol is not None else normalize.for_tasks(points["task"].unique())
+    margin, source = judge.margin_of(normalization, protocol, command.margin)
+    return replace(
+        question, method=str(points["method"].iloc[0]), normalization=normalization, margin=margin, margin_source=source
+    )
+
+
+def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd.DataFrame:
+    points = table.read(command.scores, protocol=protocol.id if protocol else None)
+    points = table.chosen(points, (command.method,) if command.method else ())
+    if tasks:
+        points = points[points["task"].isin(tasks)]
+        if points.empty:
+            raise InvalidData(f"none of the tasks {', '.join(command.tasks)} is among the scores; check --tasks")
+    methods = sorted(points["method"].unique())
+    if len(methods) > 1:
+        raise ValueError(f"the scores hold the methods {', '.join(methods)}; choose one with --method")
+    return points.reset_index(drop=True)
+
+
+def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
+    """The protocol asked for, else the one of the runs; None for score files without."""
+    from protocols import catalog
+
+    if command.protocol is not None:
+        return catalog.find(command.protocol)
+    recorded = table.protocols_of(folders)
+    if len(recorded) > 1:
+        raise ValueError(f"the runs belong to the protocols {', '.join(recorded)}; choose one with --protocol")
+    return catalog.entries().get(recorded[0]) if recorded else None
+
+
+def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
+    """The protocol's rule and budget where nothing else is asked for."""
+    if command.at is not None or command.window or protocol is None:
+        return None, command.at or (protocol.env_steps if protocol else None)
+    return protocol.score_rule, protocol.env_steps
+
+
+def _reference(command: Any, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
+    window = rule.window_env_steps if rule is not None else command.window
+    reference = references.load(
+        command.reference,
+        method=command.reference_method,
+        at=selection.budget_env_steps,
+        window=window,
+        rule=rule,
+        short=command.reference_short,
+    )
+    if tasks:
+        kept = reference.scores[reference.scores["task"].isin(tasks)].reset_index(drop=True)
+        if kept.empty:
+            raise InvalidData(f"it has none of the tasks {', '.join(tasks)}; check --tasks")
+        reference = replace(reference, scores=kept)
+    return reference
+
+
+def _hours(points: pd.DataFrame) -> float | None:
+    """Mean device hours of a run, None where no record says."""
+    longest = points.groupby(table.RUN)["device_seconds"].max().dropna()
+    return float(longest.mean()) / 3_600.0 if len(longest) else None
+
+
+def _invalid(question: Question, causes: list[str]) -> Verdict:
+    return Verdict(
+        status="invalid", exit_code=4, headline=judge.invalid_headline(causes), question=question, causes=tuple(causes)
+    )
+
+
+def _as_asked(command: Any) -> dict[str, Any]:
+    """The command's choices for the record; names of files only, since folders belong to a machine."""
+    return {
+        name: value.name
+        if isinstance(value, Path)
+        else [v.name if isinstance(v, Path) else v for v in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in asdict(command).items()
+    }
+
+
+def _show(verdict: Verdict, per_task: bool) -> None:
+    print(verdict.headline)
+    for line in verdict.causes if len(verdict.causes) > 1 else ():
+        print(f"  cause: {line}")
+    for line in verdict.plan_lines:
+        print(f"  plan: {line}")
+    if verdict.tasks and per_task:
+        width = max(len(row.task) for row in verdict.tasks)
+        heads = "     ours  reference  difference  interval              Holm p  verdict"
+        print(f"  {'task':<{width}}{heads} (in {verdict.units}; diagnostic, never decides)")
+        for row in verdict.tasks:
+            print(
+                f"  {row.task:<{width}}  {row.ours:7.3f}  {row.reference:9.3f}  {row.difference:+10.3f}"
+                f"  [{row.low:+.3f}, {row.high:+.3f}]      {row.p:6.3f}  {row.verdict}"
+            )
+    for note in verdict.notes:
+        print(f"note: {note}", file=sys.stderr)

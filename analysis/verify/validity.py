@@ -1,0 +1,90 @@
+"""The validity gate of `verify`, as far as it concerns records: complete runs, one protocol, runs that are not copies of
+each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.scores import from_runs
+from protocols.spec import Protocol, digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST = 5
+"""Causes of one kind that are listed before the rest is only counted."""
+
+
+def record_causes(
+    folders: Sequence[Path], method: str, protocol: Protocol | None, tasks: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """What makes the runs of a method unfit for a verdict, and what should be known about them; both empty for score files.
+
+    Causes: a run that is not complete, a protocol other than the catalog's of that name, another action repeat than the
+    protocol's. Notes: other simulator versions than the protocol's, several commits, uncommitted changes.
+    """
+    unfinished, foreign, repeats = [], [], []
+    versions, commits, dirty = set(), set(), 0
+    expected = None if protocol is None else digest(protocol)
+    for folder in folders:
+        for run in from_runs.find(folder):
+            manifest = run.manifest
+            if manifest["label"] != method or (tasks and manifest["task"] not in tasks):
+                continue
+            if protocol is not None and manifest["protocol"] != protocol.id:
+                continue
+            state = run.state()
+            if state == "diverged":
+                unfinished.append(
+                    f"{run.folder} diverged and has no score; a verdict without it would flatter, so none is given"
+                )
+            elif state != "done":
+                unfinished.append(f"{run.folder} is {state}, not complete; go on with `run`, or leave the task out")
+            if expected is not None and manifest["digest"] != expected:
+                foreign.append(
+                    f"{run.folder} was made under another {manifest['protocol']} (digest {manifest['digest'][:12]}, not "
+                    f"{expected[:12]})"
+                )
+            if protocol is not None and manifest["action_repeat"] != protocol.action_repeat_of(manifest["task"]):
+                repeats.append(
+                    f"{run.folder} used action repeat {manifest['action_repeat']}, not "
+                    f"{protocol.action_repeat_of(manifest['task'])}"
+                )
+            versions |= {(name, manifest["packages"].get(name)) for name in (protocol.simulators if protocol else {})}
+            commits.add(manifest["commit"])
+            dirty += bool(manifest["dirty"])
+    notes = []
+    if protocol is not None:
+        other = sorted(f"{name} {version}" for name, version in versions if version != protocol.simulators[name])
+        if other:
+            notes.append(
+                f"simulators other than {protocol.id}'s ({', '.join(f'{k} {v}' for k, v in protocol.simulators.items())}): "
+                f"{', '.join(other)}"
+            )
+    if len(commits) > 1:
+        notes.append(f"the runs come from {len(commits)} commits")
+    if dirty:
+        notes.append(f"{dirty} run{'s' if dirty > 1 else ''} started from a tree with uncommitted changes")
+    return [*_first(unfinished), *_first(foreign), *_first(repeats)], notes
+
+
+def copies(table: pd.DataFrame) -> list[str]:
+    """Causes for runs of one task whose records are identical though they vary: the same run under two seed labels."""
+    found = []
+    for (method, task), runs in table.groupby(["method", "task"], sort=True):
+        seen: dict[tuple[object, ...], str] = {}
+        for seed, run in runs.groupby("seed", sort=True):
+            scores = tuple(run.sort_values(["env_steps", "episode", "final"])["score"])
+            if len(set(scores)) < 4:  # constant or very short records repeat honestly
+                continue
+            key = (tuple(sorted(run["env_steps"])), scores)
+            if key in seen:
+                found.append(f"{method}, {task}: the seeds {seen[key]} and {seed} hold identical records; keep one")
+            seen.setdefault(key, str(seed))
+    return _first(found)
+
+
+def _first(causes: list[str]) -> list[str]:
+    return causes if len(causes) <= MOST else [*causes[:MOST], f"and {len(causes) - MOST} more like the last"]

@@ -1,0 +1,1 @@
+"""What runs cost: hours, disk and memory, planned and measured."""

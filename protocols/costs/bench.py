@@ -1,0 +1,324 @@
+"""Measures this machine in one run: every arm at several seeds per program, the environments, and both together.
+
+What is measured through the contracts alone is measured here; what only an agent's own code can tell (ways of running an
+update, shares of its stages) comes from `inspect`, a function the caller hands in. Every program runs in a process of its own,
+because memory is a property of a process. The record holds what `protocols.costs.plan` reads; "bench" holds everything else.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agents import catalog as agents
+from agents.api import Agent, AgentContext, Progress
+from protocols.cadence import episode_seed
+from protocols.costs import measure
+from protocols.costs.plan import AgentCost, Measured, as_data
+from protocols.records import provenance
+from protocols.running.launch import default_workers
+from protocols.running.stage import Stage
+from protocols.spec import Protocol
+from suites import catalog as suites
+from suites.workers import Lanes
+
+Inspect = Callable[..., Any]
+"""(agent's name, options, context, seconds=, ways=) -> a dataclass of seconds: agents.measure.measure."""
+
+PLAN_UPDATES = 1
+MOST_WORKERS_PER_CORE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to measure.
+
+    protocol           gives the agents' profile, the environment's options and the schedule
+    tasks              the first is what programs are measured on; environments of all are timed
+    seeds_per_program  every S of the table
+    workers            processes that step one environment each, for the frames per second
+    seconds            of each single measurement; two calls are always made to their end
+    most_seconds       a program whose update took longer is not measured at larger S; None measures all
+    """
+
+    protocol: Protocol
+    tasks: tuple[str, ...]
+    agents: tuple[str, ...]
+    seeds_per_program: tuple[int, ...]
+    workers: tuple[int, ...]
+    device: str
+    ways: tuple[str, ...]
+    seconds: float
+    most_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One agent at one S, measured.
+
+    speed                              what `inspect` found, as data
+    env_steps_per_second_and_seed      of the whole loop, environments included
+    skipped                            why nothing was measured; the other fields are empty then
+    """
+
+    agent: str
+    seeds: int
+    cost: dict[str, Any] = field(default_factory=dict)
+    speed: dict[str, Any] = field(default_factory=dict)
+    env_steps_per_second_and_seed: float | None = None
+    loop_updates: int = 0
+    skipped: str | None = None
+
+
+def request(
+    protocol: Protocol,
+    *,
+    tasks: Sequence[str],
+    seeds_per_program: Sequence[int],
+    workers: Sequence[int],
+    seconds: float,
+    **others: Any,
+) -> Request:
+    """A request that can be answered. Tasks of other protocols are taken with this protocol's options.
+
+    Raises ValueError, in one line, for a task that is not known, and numbers that measure nothing.
+    """
+    asked = {"--seeds-per-program": (seeds_per_program, 1), "--workers": (workers, 0), "--seconds": ((seconds,), 0)}
+    for option, (values, least) in asked.items():
+        if not values or min(values) < least:
+            raise ValueError(f"{option} takes numbers of at least {least}, not {', '.join(map(str, values)) or 'nothing'}")
+    named = tuple(suites.resolve(task) for task in tasks)
+    if not set(named) <= set(protocol.tasks):
+        protocol = replace(protocol, tasks=named, suite_options={})
+    return Request(
+        protocol=protocol,
+        tasks=named,
+        seeds_per_program=tuple(seeds_per_program),
+        workers=tuple(workers),
+        seconds=seconds,
+        **others,
+    )
+
+
+def check_target(*files: Path | None) -> None:
+    """Raises ValueError where a file cannot be written, before anything is measured."""
+    for file in files:
+        if file is not None and str(file) != "-" and not file.parent.is_dir():
+            raise ValueError(f"folder {str(file.parent)!r} does not exist; expected an existing one for {file}")
+
+
+def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measures everything, one thing after the other, and returns the record.
+
+    machine  what the caller knows of the device; said what is going on through `say`
+    """
+    protocol, device = request.protocol, request.device
+    say(f"frames of {request.tasks[0]}")
+    frames = [frames_per_second(protocol, request.tasks[0], workers, request.seconds) for workers in request.workers]
+    environments = []
+    for task in request.tasks:
+        say(f"environment {task}")
+        environments.append(measure.measure_environment(protocol, task))
+    programs: list[Program] = []
+    for name in request.agents:
+        slow: str | None = None
+        for seeds in sorted(request.seeds_per_program):
+            if slow is None:
+                say(f"{name}, S = {seeds}")
+                programs.append(_apart(request, inspect, name, seeds))
+                slow = _too_slow(request, programs[-1])
+            else:
+                programs.append(Program(agent=name, seeds=seeds, skipped=slow))
+    costs = tuple(AgentCost(**program.cost) for program in programs if program.cost)
+    known = {
+        **machine,
+        **provenance.commit(),
+        "created": provenance.now(),
+        "cpu": provenance.cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": provenance.memory_bytes(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": provenance.packages(),
+        "gl_renderer": suites.gl_renderer(),
+        "device": device,
+    }
+    record = as_data(Measured(agents=costs, environments=tuple(environments), machine=known))
+    record["bench"] = {
+        "protocol": protocol.id,
+        "profile": protocol.agent_profile,
+        "task": request.tasks[0],
+        "seconds": request.seconds,
+        "frames": frames,
+        "programs": [{key: value for key, value in asdict(program).items() if key != "cost"} for program in programs],
+    }
+    return record
+
+
+def _too_slow(request: Request, program: Program) -> str | None:
+    updates = program.speed.get("updates", {}).values()
+    if program.skipped is not None:
+        return program.skipped
+    if request.most_seconds is None or not updates or min(updates) <= request.most_seconds:
+        return None
+    return f"an update took {min(updates):.1f} s at S = {program.seeds}"
+
+
+def frames_per_second(protocol: Protocol, task: str, workers: int, seconds: float) -> dict[str, Any]:
+    """Decisions per second of as many environments as workers (0: one environment in this process), random actions.
+
+    A decision is one frame and as many simulator steps as the action repeat says.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if workers > MOST_WORKERS_PER_CORE * cores:
+        return {"workers": workers, "skipped": f"more than {MOST_WORKERS_PER_CORE} workers for each of {cores} cores"}
+    lanes = Lanes(partial(suites.make, task, **protocol.options_of(task)), max(1, workers), workers=workers)
+    try:
+        lanes.action_space.seed(0)
+        lanes.reset([episode_seed(0, "train", lane) for lane in range(lanes.count)])
+        action = np.stack([np.asarray(lanes.action_space.sample()) for _ in range(lanes.count)])
+        lanes.step(action)
+        decisions, started = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - started) < seconds or not decisions:
+            shown = lanes.step(action)
+            decisions += 1
+            ended = np.flatnonzero(shown.terminated | shown.truncated)
+            if len(ended):
+                lanes.reset({int(lane): decisions for lane in ended})
+    finally:
+        lanes.close()
+    rate = decisions * lanes.count / elapsed
+    return {"workers": workers, "frames_per_second": rate, "env_steps_per_second": rate * protocol.action_repeat_of(task)}
+
+
+def program(
+    request: Request, inspect: Inspect, name: str, seeds: int, observation_space: spaces.Dict, action_space: spaces.Space
+) -> Program:
+    """Measures one agent at one S. Run in a process of its own."""
+    protocol, task = request.protocol, request.tasks[0]
+    repeat = protocol.action_repeat_of(task)
+    cost = measure.measure_agent(
+        name, protocol.agent_profile, {}, observation_space, action_space, seeds, protocol.num_envs, repeat, request.device,
+        updates=PLAN_UPDATES,
+    )  # fmt: skip
+    entry = agents.find(name)
+    options = entry.options(protocol.agent_profile)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+
+        def context(part: str) -> AgentContext:
+            replays = [Path(folder, part, str(seed)) for seed in range(seeds)]
+            for each in replays:
+                each.mkdir(parents=True)
+            return AgentContext(
+                observation_space=observation_space, action_space=action_space, seeds=tuple(range(seeds)),
+                num_envs=protocol.num_envs, action_repeat=repeat, budget_env_steps=protocol.env_steps, device=request.device,
+                replay_folders=tuple(replays),
+            )  # fmt: skip
+
+        found = inspect(name, options, context("parts"), seconds=request.seconds, ways=request.ways)
+        playing = context("loop")
+        rate, updates = loop_rate(
+            protocol, task, entry.build(shortened(options), playing), playing, learns=cost.gradient_steps_per_env_step > 0,
+            seconds=request.seconds,
+        )  # fmt: skip
+    if found.updates:
+        usual = found.updates.get(found.usual, min(found.updates.values()))
+        cost = replace(cost, gradient_step_seconds=usual, act_seconds=found.act)
+    return Program(
+        agent=name,
+        seeds=seeds,
+        cost=asdict(cost),
+        speed=asdict(found),
+        env_steps_per_second_and_seed=rate,
+        loop_updates=updates,
+    )
+
+
+def shortened(options: Any) -> Any:
+    """The same share of updates per env step, but in the smallest portions, and from the first step on."""
+    if not set(measure.SCHEDULE_FIELDS) <= {option.name for option in fields(options)}:
+        return options
+    portion = math.gcd(options.updates, options.update_every_env_steps)
+    return replace(
+        options,
+        prefill_env_steps=0,
+        pretrain_updates=1,
+        updates=options.updates // portion,
+        update_every_env_steps=options.update_every_env_steps // portion,
+    )
+
+
+def loop_rate(
+    protocol: Protocol, task: str, agent: Agent, context: AgentContext, *, learns: bool, seconds: float
+) -> tuple[float, int]:
+    """(env_steps per second and seed, updates) of act -> step -> observe -> learn, timed between two updates.
+
+    The replay begins with drawn episodes, so that the first update need not wait for an episode of the task. Evaluations and
+    records are left out.
+    """
+    count = len(context.seeds) * context.num_envs
+    lanes = Lanes(partial(suites.make, task, **protocol.options_of(task)), count, workers=default_workers(None, count))
+    stage = Stage(lanes, len(context.seeds), context.num_envs)
+    everywhere = np.ones(stage.shape, bool)
+    seeds = np.arange(count).reshape(stage.shape)
+    try:
+        player = measure.Player(agent, context)
+        player.feed(2 * measure.EPISODE_DECISIONS, learn=False)
+        step, carry = stage.reset(everywhere, seeds), agent.initial(context.num_envs)
+        agent.observe(np.zeros_like(agent.act(carry, step, explore=True)[0]), step, everywhere)
+        marks: list[tuple[float, int]] = []  # when an update was done, and the decisions by then
+        decisions = updates = 0
+        while len(marks) < 2 or marks[-1][0] - marks[0][0] < seconds:
+            action, carry = agent.act(carry, step, explore=True)
+            step = stage.step(action)
+            agent.observe(action, step, everywhere)
+            if step.is_last.any():
+                step = stage.reset(step.is_last, seeds + decisions)
+                agent.observe(action, step, step.is_first)
+            decisions += 1
+            env_steps = decisions * context.num_envs * context.action_repeat
+            done = agent.learn(
+                Progress(env_steps=env_steps, agent_steps=decisions, episodes=2, budget_env_steps=context.budget_env_steps)
+            )
+            if done or not learns:
+                agent.metrics()  # waits for a device that works ahead
+                updates += done if marks else 0
+                marks.append((time.perf_counter(), env_steps))
+    finally:
+        stage.close()
+    (started, before), (ended, after) = marks[0], marks[-1]
+    return (after - before) / (ended - started), updates
+
+
+def _apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program:
+    """`program` in a process of its own; one that is killed (memory) is told as such."""
+    environment = suites.make(request.tasks[0], **request.protocol.options_of(request.tasks[0]))
+    observation_space, action_space = environment.observation_space, environment.action_space
+    environment.close()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(
+                program,
+                request,
+                inspect,
+                name,
+                seeds,
+                observation_space,
+                action_space,  # type: ignore[arg-type]
+            ).result()
+        except BrokenProcessPool:
+            return Program(agent=name, seeds=seeds, skipped="the process was ended from outside; was memory short?")

@@ -1,0 +1,122 @@
+"""The commands that look at rules: `validate` (were they kept?) and `plan` (what do they cost?)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateCommand:
+    """Check a runs folder as a submission: digests, completeness, seeds, cadence, scores, simulator versions, commit, hashes.
+
+    Exit code 0 when every rule holds, 4 when one does not, 2 when it is no runs folder.
+    """
+
+    runs: tyro.conf.Positional[Path] = Path("runs")
+    """The folder that `run --runs` wrote."""
+    json: Path | None = None
+    """Write the violations as JSON to this file ("-": to the standard output, instead of the text)."""
+
+    def run(self) -> int:
+        from protocols.records.store import find_runs
+        from protocols.records.validate import RULES, check
+
+        violations = check(self.runs)
+        checked = len(find_runs(self.runs))
+        record = {
+            "schema": 1,
+            "runs": checked,
+            "valid": not violations,
+            "rules": RULES,
+            "violations": [asdict(violation) for violation in violations],
+        }
+        write_json_report(record, self.json)
+        if str(self.json) != "-":
+            for violation in violations:
+                print(f"{violation.rule:<13}{violation.run}: {violation.what}")
+            broken = sorted({violation.rule for violation in violations})
+            print(
+                f"{checked} runs, {len(violations)} violations"
+                + (f" of {', '.join(broken)}" if broken else ": every rule holds")
+            )
+        return 4 if violations else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanCommand:
+    """Say what a protocol or a grid will cost here: wall time, device hours, disk and memory, by agent.
+
+    Measures single steps on this machine first (under a minute per agent), or takes measurements from a file.
+    """
+
+    protocol: tyro.conf.Positional[str]
+    """A protocol (`list protocols`) or a grid (`list ablations`)."""
+    agents: tuple[str, ...] = ()
+    """Agents to plan for; by default those that `run` would train."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to plan for; by default all of the protocol."""
+    measured: Path | None = None
+    """Take the costs of single steps from this file instead of measuring them (its schema: docs/cluster.md)."""
+    save: Path | None = None
+    """Keep what was measured in this file, for `--measured` here or on the machine that plans."""
+    seeds_per_program: int = 1
+    """Seeds trained as one program (`run` trains all seeds of a cell together)."""
+    devices: int = 1
+    """Devices of the measured kind that work at the same time."""
+    device: str = "auto"
+    """auto, cpu or cuda: what is measured."""
+    json: Path | None = None
+    """Write the plan as JSON to this file ("-": to the standard output, instead of the table)."""
+
+    def run(self) -> int:
+        from protocols.costs import plan
+
+        for name, value in (("--seeds-per-program", self.seeds_per_program), ("--devices", self.devices)):
+            if value < 1:
+                raise ValueError(f"{name} is at least 1, not {value}")
+        cells = plan.cells(self.protocol, self.agents, self.tasks)
+        if self.measured is not None:
+            measured = plan.read_measured(self.measured)
+        else:
+            from protocols.measure import measure
+
+            measured = measure(cells, seeds_per_program=self.seeds_per_program, device=self.device)
+        write_json_report(plan.as_data(measured), self.save)
+        estimates = [
+            plan.estimate(cell, measured, seeds_per_program=self.seeds_per_program, devices=self.devices) for cell in cells
+        ]
+        record = {
+            "schema": plan.SCHEMA,
+            "name": self.protocol,
+            "seeds_per_program": self.seeds_per_program,
+            "devices": self.devices,
+            "machine": dict(measured.machine),
+            "lines": [asdict(estimate) for estimate in estimates],
+        }
+        write_json_report(record, self.json)
+        if str(self.json) != "-":
+            from protocols.plan_table import table
+
+            print(table(estimates, devices=self.devices))
+        return 0
+
+
+def write_json_report(record: dict[str, Any], target: Path | None) -> None:
+    """Writes a machine-readable report to a file, or to the standard output for "-"."""
+    if target is None:
+        return
+    text = json.dumps(record, indent=1) + "\n"
+    if str(target) == "-":
+        print(text, end="")
+        return
+    if not target.parent.is_dir():
+        raise ValueError(f"folder {str(target.parent)!r} does not exist; expected an existing one for --json {target}")
+    target.write_text(text)
+
+
+COMMANDS = {"validate": ValidateCommand, "plan": PlanCommand}

@@ -1,0 +1,204 @@
+"""Can this machine run the benchmark? Each check says what it found and, where something is wrong, the line that mends it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("agents", "suites", "protocols", "analysis")
+OLDEST_PYTHON = (3, 11)
+DISK_BYTES = 2 * 10**9
+MEMORY_BYTES = 4 * 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """`bad` keeps a run from starting; `note` may move numbers or speed and keeps nothing from starting."""
+
+    check: str
+    state: Literal["ok", "note", "bad"]
+    found: str
+    cure: str = ""
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Every check, in the order a person would make them. `folder` is where runs are to be kept."""
+    return [python(), *packages(), shadowing(), gpu(), renderer(), roms(), disk(folder), memory()]
+
+
+def python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if tuple(map(int, found.split("."))) < OLDEST_PYTHON:
+        return Finding(
+            check="Python", state="bad", found=found, cure="install Python 3.11 or newer and call: make setup PYTHON=python3.11"
+        )
+    return Finding(check="Python", state="ok", found=found)
+
+
+def versions_of_record() -> dict[str, str]:
+    """Package -> version of the set that the numbers were made with; empty where the file did not come along."""
+    constraints = ROOT / "constraints.txt"
+    if not constraints.exists():
+        return {}
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)$", constraints.read_text(), re.MULTILINE))
+
+
+def installed_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def required(name: str = "dreamer-bench") -> list[tuple[str, str]]:
+    """(package, specifier) of what the project itself asks for, extras left out."""
+    try:
+        lines = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
+    plain = [line for line in lines if "extra ==" not in line]
+    return [(match[1], match[2].strip()) for line in plain if (match := re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", line))]
+
+
+def packages() -> list[Finding]:
+    """What is missing keeps a run from starting; what differs from the tested set is named."""
+    tested = versions_of_record()
+    needed = required()
+    if not needed:
+        return [Finding(check="packages", state="bad", found="dreamer-bench is not installed", cure="make setup")]
+    versions = {name: installed_version(name) for name, _ in needed}
+    findings = [
+        Finding(
+            check="packages",
+            state="bad",
+            found=f"{name} is missing",
+            cure=f"pip install -c constraints.txt '{name}{specifier}'",
+        )
+        for name, specifier in needed
+        if versions[name] is None
+    ]
+    differing = [
+        f"{name} {version} (tested {tested[name]})"
+        for name, version in versions.items()
+        if version is not None and name in tested and version.split("+")[0] != tested[name]
+    ]
+    if differing:
+        findings.append(
+            Finding(
+                check="packages",
+                state="note",
+                found=", ".join(differing),
+                cure="pip install -c constraints.txt --editable . (records name the versions they were made with)",
+            )
+        )
+    if not findings:
+        findings.append(Finding(check="packages", state="ok", found=f"{len(needed)} {'as tested' if tested else 'installed'}"))
+    return findings
+
+
+def shadowing() -> Finding:
+    """Our import packages have everyday names: another installed package of the same name would be imported instead."""
+    astray = []
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
+        if origin != ROOT / name:
+            astray.append(f"`import {name}` finds {origin or 'nothing'}")
+    owners = metadata.packages_distributions()
+    others = [
+        f"{name} is also a package of {owner}"
+        for name in PACKAGES
+        for owner in sorted(set(owners.get(name, ())))
+        if re.sub(r"[-_.]+", "-", owner).lower() != "dreamer-bench"
+    ]
+    if astray or others:
+        return Finding(
+            check="import names",
+            state="bad" if astray else "note",
+            found="; ".join(astray + others),
+            cure="use an environment of its own: make setup (or uninstall the other package)",
+        )
+    return Finding(check="import names", state="ok", found="agents, suites, protocols, analysis are ours")
+
+
+def gpu() -> Finding:
+    from agents import catalog
+
+    try:
+        device = catalog.resolve_device("auto")
+    except (ImportError, OSError) as error:
+        return Finding(
+            check="GPU", state="bad", found=f"torch does not import: {error}", cure="pip install -c constraints.txt torch"
+        )
+    if device == "cpu":
+        return Finding(check="GPU", state="note", found="none: runs use the CPU (quick@1 is made for that)")
+    return Finding(check="GPU", state="ok", found=device)
+
+
+def renderer() -> Finding:
+    """Renders one frame of a real task at the reference look, and times the second."""
+    from suites import catalog
+
+    try:
+        environment = catalog.make("dmc_cartpole_balance", action_repeat=2)
+        environment.reset(seed=0)
+        environment.step(environment.action_space.sample())
+        start = time.perf_counter()
+        environment.step(environment.action_space.sample())
+        seconds = time.perf_counter() - start
+        name = catalog.gl_renderer()
+        environment.close()
+    except (ValueError, ImportError) as error:
+        return Finding(
+            check="rendering",
+            state="bad",
+            found=" ".join(str(error).split()),
+            cure="sudo apt-get install -y --no-install-recommends libegl1 libgl1",
+        )
+    return Finding(
+        check="rendering", state="ok", found=f"{name}: one 64x64 frame at the reference look in {1000 * seconds:.0f} ms"
+    )
+
+
+def roms() -> Finding:
+    from suites import catalog
+
+    reason = catalog.unavailable("atari_pong")
+    if reason is not None:
+        return Finding(check="Atari ROMs", state="note", found=reason, cure="pip install -c constraints.txt ale-py")
+    return Finding(check="Atari ROMs", state="ok", found="in the ale-py wheel (ale-py is GPL-2.0-only)")
+
+
+def disk(folder: Path) -> Finding:
+    existing = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / 1e9:.0f} GB free at {existing}"
+    if free < DISK_BYTES:
+        return Finding(
+            check="disk",
+            state="bad",
+            found=found,
+            cure=f"free at least {DISK_BYTES / 1e9:.0f} GB or choose another place with --runs DIR",
+        )
+    return Finding(check="disk", state="ok", found=found + "; a 5e6 env_steps run needs about 31 GB")
+
+
+def memory(source: Path = Path("/proc/meminfo")) -> Finding:
+    if not source.exists():
+        return Finding(check="memory", state="note", found="this system does not say how much is free")
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)
+    free = int(match[1]) * 1024 if match else 0
+    found = f"{free / 1e9:.0f} GB free"
+    if free < MEMORY_BYTES:
+        return Finding(
+            check="memory", state="bad", found=found, cure=f"close other programs: quick@1 wants {MEMORY_BYTES / 1e9:.0f} GB"
+        )
+    return Finding(check="memory", state="ok", found=found)

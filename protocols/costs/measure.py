@@ -1,0 +1,258 @@
+"""Measures what single steps cost on this machine, through the contracts alone: the input of `protocols.costs.plan`.
+
+An agent is fed observations drawn from its task's space, so that its cost is told apart from the simulator's; each agent is
+measured in a process of its own, because resident memory is a property of a process. Knows no agent: where options have the
+fields of the usual schedule (`SCHEDULE_FIELDS`) they are shortened to a few updates, elsewhere the agent is run as it is.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agents import catalog as agents
+from agents.api import Agent, AgentContext, Progress, TimeStep
+from protocols.costs.plan import AgentCost, Cell, EnvironmentCost, Measured
+from protocols.spec import Protocol, Scalar
+from suites import catalog as suites
+
+SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
+UPDATES, ACTS = 3, 5
+ROW_OVERHEAD_BYTES = 12
+"""reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
+EPISODE_DECISIONS, FILL_DECISIONS = 100, 300
+
+
+def measure(cells: Sequence[Cell], *, seeds_per_program: int, device: str) -> Measured:
+    """Every agent (on the first task of its line) and every task of a plan, once each."""
+    environments: dict[tuple[str, int], EnvironmentCost] = {}
+    costs: dict[tuple[str, str], AgentCost] = {}
+    for cell in cells:  # unknown names and profiles, before anything is measured
+        agents.find(cell.agent).options(cell.protocol.agent_profile)
+    for cell in cells:
+        for task in cell.tasks:
+            key = (task, cell.protocol.action_repeat_of(task))
+            if key not in environments:
+                environments[key] = measure_environment(cell.protocol, task)
+        name = (cell.agent, cell.protocol.agent_profile)
+        if name not in costs:
+            costs[name] = _apart(cell, min(seeds_per_program, len(cell.protocol.seeds)), device)
+    machine = {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "device": next((cost.device for cost in costs.values()), device),
+    }
+    return Measured(agents=tuple(costs.values()), environments=tuple(environments.values()), machine=machine)
+
+
+def measure_environment(protocol: Protocol, task: str, decisions: int = 10) -> EnvironmentCost:
+    """One environment, stepped with random actions."""
+    environment = suites.make(task, **protocol.options_of(task))
+    try:
+        environment.action_space.seed(0)
+        environment.reset(seed=0)
+        seconds = []
+        for _ in range(decisions):
+            action = environment.action_space.sample()
+            started = time.perf_counter()
+            _, _, terminated, truncated, _ = environment.step(action)
+            seconds.append(time.perf_counter() - started)
+            if terminated or truncated:
+                environment.reset(seed=1)
+        started = time.perf_counter()
+        environment.reset(seed=2)
+        reset_seconds = time.perf_counter() - started
+    finally:
+        environment.close()
+    repeat = protocol.action_repeat_of(task)
+    return EnvironmentCost(task=task, action_repeat=repeat, agent_step_seconds=median(seconds), reset_seconds=reset_seconds)
+
+
+def measure_agent(
+    name: str,
+    profile: str,
+    overrides: dict[str, Scalar],
+    observation_space: spaces.Dict,
+    action_space: spaces.Space,
+    seeds: int,
+    num_envs: int,
+    action_repeat: int,
+    device: str,
+    updates: int = UPDATES,
+) -> AgentCost:
+    """One program of `seeds` seeds, fed with drawn observations; `updates` are timed after a first.
+
+    Run in a process of its own.
+    """
+    entry = agents.find(name)
+    device = agents.resolve_device(device)
+    options: Any = replace(entry.options(profile), **overrides)
+    scheduled = set(SCHEDULE_FIELDS) <= {option.name for option in fields(options)}
+    shortened = {
+        "prefill_env_steps": 0,
+        "pretrain_updates": 1,
+        "updates": 1,
+        "update_every_env_steps": num_envs * action_repeat,
+    }
+    with tempfile.TemporaryDirectory(prefix="measure-") as folder:
+        replays = [Path(folder, f"replay-{seed}") for seed in range(seeds)]
+        saved = [Path(folder, f"saved-{seed}") for seed in range(seeds)]
+        for each in replays + saved:
+            each.mkdir()
+        context = AgentContext(
+            observation_space=observation_space,
+            action_space=action_space,
+            seeds=tuple(range(seeds)),
+            num_envs=num_envs,
+            action_repeat=action_repeat,
+            budget_env_steps=10**6,
+            device=device,
+            replay_folders=tuple(replays),
+        )
+        player = Player(entry.build(replace(options, **shortened) if scheduled else options, context), context)
+        if scheduled:
+            player.feed(FILL_DECISIONS, learn=False)
+            player.feed(1 + updates, learn=True)
+        else:
+            player.feed(3 * EPISODE_DECISIONS, learn=True)
+        player.act(ACTS)
+        player.agent.save(saved, player.carry)
+        checkpoint_bytes = sum(file.stat().st_size for each in saved for file in each.rglob("*") if file.is_file()) // seeds
+    learns = player.gradient_steps > 0
+    if scheduled:
+        first, pretrain = options.prefill_env_steps, options.pretrain_updates
+        per_env_step = options.updates / options.update_every_env_steps
+    else:
+        first, pretrain = player.first_gradient_env_steps, 0
+        per_env_step = player.gradient_steps / max(1, player.env_steps - first) if learns else 0.0
+    width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
+    row = ROW_OVERHEAD_BYTES + 4 * width
+    for space in observation_space.values():
+        row += int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize  # type: ignore[arg-type]
+    return AgentCost(
+        agent=name,
+        profile=profile,
+        device=device,
+        seeds_per_program=seeds,
+        gradient_step_seconds=player.gradient_step_seconds,
+        act_seconds=median(player.act_seconds),
+        observe_seconds=median(player.observe_seconds),
+        first_gradient_env_steps=first,
+        pretrain_gradient_steps=pretrain,
+        gradient_steps_per_env_step=per_env_step,
+        memory_bytes=_resident_bytes(),
+        checkpoint_bytes=checkpoint_bytes,
+        replay_bytes_per_env_step=row / action_repeat if entry.keeps_replay() else 0.0,
+    )
+
+
+class Player:
+    """Plays an agent on drawn observations and keeps the time."""
+
+    def __init__(self, agent: Agent, context: AgentContext) -> None:
+        self.agent, self.context = agent, context
+        self.shape = (len(context.seeds), context.num_envs)
+        context.observation_space.seed(0)
+        context.action_space.seed(0)
+        self.frames = [
+            {key: np.broadcast_to(value, (*self.shape, *np.shape(value))).copy() for key, value in frame.items()}
+            for frame in (context.observation_space.sample() for _ in range(4))
+        ]
+        self.carry = agent.initial(context.num_envs)
+        self.agent_steps = self.episodes = self.gradient_steps = self.first_gradient_env_steps = 0
+        self.act_seconds: list[float] = []
+        self.observe_seconds: list[float] = []
+        self.learn_seconds: list[float] = []
+
+    @property
+    def env_steps(self) -> int:
+        return self.agent_steps * self.context.num_envs * self.context.action_repeat
+
+    @property
+    def gradient_step_seconds(self) -> float:
+        """One update; the first, which also warms up, is left out where there are others."""
+        return median(self.learn_seconds[1:] or self.learn_seconds or [0.0])
+
+    def step(self) -> TimeStep:
+        everywhere = np.ones(self.shape, bool)
+        position = self.agent_steps % EPISODE_DECISIONS
+        return TimeStep(
+            observation=self.frames[self.agent_steps % len(self.frames)],
+            reward=np.zeros(self.shape, np.float32),
+            is_first=everywhere & (position == 0),
+            is_last=everywhere & (position == EPISODE_DECISIONS - 1),
+            is_terminal=~everywhere,
+        )
+
+    def feed(self, decisions: int, *, learn: bool) -> None:
+        """Random actions into replay."""
+        for _ in range(decisions):
+            drawn = np.asarray(self.context.action_space.sample())
+            step = self.step()
+            started = time.perf_counter()
+            self.agent.observe(np.broadcast_to(drawn, (*self.shape, *drawn.shape)).copy(), step, np.ones(self.shape, bool))
+            self.observe_seconds.append(time.perf_counter() - started)
+            self.episodes += bool(step.is_last.all())
+            self.agent_steps += 1
+            if learn:
+                self.learn()
+
+    def learn(self) -> None:
+        started = time.perf_counter()
+        progress = Progress(
+            env_steps=self.env_steps,
+            agent_steps=self.agent_steps,
+            episodes=self.episodes,
+            budget_env_steps=self.context.budget_env_steps,
+        )
+        done = self.agent.learn(progress)
+        if done:
+            self.agent.metrics()  # waits for a device that works ahead
+            self.learn_seconds.append((time.perf_counter() - started) / done)
+            self.first_gradient_env_steps = self.first_gradient_env_steps or self.env_steps
+        self.gradient_steps += done
+
+    def act(self, decisions: int) -> None:
+        for _ in range(decisions):
+            step = self.step()
+            started = time.perf_counter()
+            _, self.carry = self.agent.act(self.carry, step, explore=True)
+            self.act_seconds.append(time.perf_counter() - started)
+
+
+def _apart(cell: Cell, seeds: int, device: str) -> AgentCost:
+    protocol, task = cell.protocol, cell.tasks[0]
+    environment = suites.make(task, **protocol.options_of(task))
+    observation_space, action_space = environment.observation_space, environment.action_space
+    environment.close()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(
+            measure_agent,
+            cell.agent,
+            protocol.agent_profile,
+            dict(cell.overrides),
+            observation_space,  # type: ignore[arg-type]
+            action_space,
+            seeds,
+            protocol.num_envs,
+            protocol.action_repeat_of(task),
+            device,
+        ).result()
+
+
+def _resident_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

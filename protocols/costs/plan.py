@@ -1,0 +1,286 @@
+"""What a grid of runs will cost in time, disk and memory, from what single steps were measured to cost. Pure arithmetic.
+
+One program trains S seeds of one (agent, task) on one device; its wall time is
+
+    iterations x (S·E environment steps + one decision of all + one observe)  +  gradient steps  +  evaluation decisions
+
+Evaluation episodes are counted at the protocol's time limit: exact on DeepMind Control, an upper bound on Atari.
+The measurements come from `protocols.costs.measure`, or from a file of the schema in docs/cluster.md.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from protocols import catalog, studies
+from protocols.cadence import cadence_of
+from protocols.spec import Protocol, RunSpec, Scalar, digest
+
+SCHEMA = 1
+EXTRA_CHECKPOINTS = 2
+"""A finished run keeps one generation; a running one has another, and a third while it is written (records/checkpoint.py)."""
+RECORD_BYTES_PER_EPISODE = 300
+"""Measured: a line of episodes.jsonl and its share of metrics.jsonl."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentCost:
+    """What one program of an agent was measured to cost on one device.
+
+    seeds_per_program            S of the program that was measured; the three times are those of the whole program
+    gradient_step_seconds        one update of every seed
+    act_seconds                  one decision in every training environment of every seed
+    observe_seconds              taking the rows of one decision into replay
+    first_gradient_env_steps     env_steps before the first update
+    pretrain_gradient_steps      updates at once then
+    gradient_steps_per_env_step  afterwards
+    memory_bytes                 resident memory of the process
+    checkpoint_bytes             one generation of one seed
+    replay_bytes_per_env_step    of one seed
+    """
+
+    agent: str
+    profile: str
+    device: str
+    seeds_per_program: int
+    gradient_step_seconds: float
+    act_seconds: float
+    observe_seconds: float
+    first_gradient_env_steps: int
+    pretrain_gradient_steps: int
+    gradient_steps_per_env_step: float
+    memory_bytes: int
+    checkpoint_bytes: int
+    replay_bytes_per_env_step: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentCost:
+    """What one environment of a task costs: one decision (all repeats, one frame) and one reset."""
+
+    task: str
+    action_repeat: int
+    agent_step_seconds: float
+    reset_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A set of measurements on one machine."""
+
+    agents: tuple[AgentCost, ...]
+    environments: tuple[EnvironmentCost, ...]
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One agent on some tasks of one protocol: what a line of the plan is about."""
+
+    protocol: Protocol
+    agent: str
+    overrides: Mapping[str, Scalar]
+    tasks: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        spec = RunSpec(
+            protocol=self.protocol.id, digest=digest(self.protocol), agent=self.agent, task="", seed=0, overrides=self.overrides
+        )
+        return spec.label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What one line of the plan costs.
+
+    wall_seconds    with the devices shared by nobody else; device_seconds: summed over devices
+    disk_bytes      at the worst moment, replays of the running programs included; kept_bytes: when all is done
+    memory_bytes    of all programs that run at once
+    notes           what was scaled or borrowed because it was not measured
+    """
+
+    protocol: str
+    label: str
+    runs: int
+    programs: int
+    gradient_steps_per_run: int
+    wall_seconds: float
+    device_seconds: float
+    disk_bytes: int
+    kept_bytes: int
+    memory_bytes: int
+    notes: tuple[str, ...] = ()
+
+
+def cells(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Cell]:
+    """The lines of a plan: the agents of a protocol, or the rows of a grid. ValueError for unknown names."""
+    if studies.is_grid(name):
+        grid = studies.find(name)
+        rows = [row for row in grid.rows if not agents or row.agent in agents]
+        if not rows:
+            have = ", ".join(sorted({row.agent for row in grid.rows}))
+            raise ValueError(f"grid {name!r} has no row of {', '.join(agents)}; it has rows of {have}")
+        found = [(catalog.find(row.protocol), row.agent, row.overrides, grid.tasks) for row in rows]
+    else:
+        protocol = catalog.find(name)
+        found = [(protocol, agent, {}, protocol.tasks) for agent in agents or catalog.default_agents(protocol)]
+    for _, _, _, known in found:
+        for task in tasks:
+            if task not in known:
+                raise ValueError(f"task {task!r} is not in {name}; it has {len(known)} tasks, for example {known[0]!r}")
+    return [
+        Cell(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or known)
+        for protocol, agent, overrides, known in found
+    ]
+
+
+def program_seconds(protocol: Protocol, task: str, agent: AgentCost, environment: EnvironmentCost, seeds: int) -> float:
+    """Wall time of one program of `seeds` seeds on one device, environments stepped one after the other."""
+    scale = seeds / agent.seeds_per_program
+    cadence = cadence_of(protocol, task, protocol.env_steps)
+    lanes = seeds * protocol.num_envs
+    act = agent.act_seconds * scale
+    reset_share = environment.reset_seconds * cadence.action_repeat / protocol.time_limit_env_steps
+    environment_seconds = environment.agent_step_seconds + reset_share
+    training = cadence.iterations * (act + agent.observe_seconds * scale + lanes * environment_seconds)
+    learning = gradient_steps(protocol, agent) * agent.gradient_step_seconds * scale
+    decisions = _episodes(protocol, task) * math.ceil(protocol.time_limit_env_steps / cadence.action_repeat)
+    evaluating = decisions * (act / protocol.num_envs + seeds * environment_seconds)
+    return training + learning + evaluating
+
+
+def _episodes(protocol: Protocol, task: str) -> int:
+    """Evaluation episodes of one run."""
+    evaluations = cadence_of(protocol, task, protocol.env_steps).evaluations
+    return len(evaluations) * protocol.evaluate_episodes + protocol.final_episodes
+
+
+def gradient_steps(protocol: Protocol, agent: AgentCost) -> int:
+    """Updates of one seed over the whole budget."""
+    left = protocol.env_steps - agent.first_gradient_env_steps
+    if left < 0:
+        return 0
+    return agent.pretrain_gradient_steps + math.floor(left * agent.gradient_steps_per_env_step)
+
+
+def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices: int) -> Estimate:
+    """What one line costs on `devices` equal devices; the longest programs start first.
+
+    Raises ValueError where nothing in `measured` speaks of the agent or the task.
+    """
+    protocol = cell.protocol
+    notes: list[str] = []
+    agent = _nearest_agent(cell, measured, seeds_per_program, notes)
+    cohorts = [protocol.seeds[start : start + seeds_per_program] for start in range(0, len(protocol.seeds), seeds_per_program)]
+    seconds = []
+    for task in cell.tasks:
+        environment = _environment(protocol, task, measured, notes)
+        seconds += [program_seconds(protocol, task, agent, environment, len(cohort)) for cohort in cohorts]
+    at_once = min(devices, len(seconds))
+    runs = len(cell.tasks) * len(protocol.seeds)
+    episodes = _episodes(protocol, cell.tasks[0])
+    kept = agent.checkpoint_bytes + RECORD_BYTES_PER_EPISODE * episodes
+    replay = math.ceil(agent.replay_bytes_per_env_step * protocol.env_steps)
+    widest = min(seeds_per_program, len(protocol.seeds))
+    return Estimate(
+        protocol=protocol.id,
+        label=cell.label,
+        runs=runs,
+        programs=len(seconds),
+        gradient_steps_per_run=gradient_steps(protocol, agent),
+        wall_seconds=makespan(seconds, devices),
+        device_seconds=sum(seconds),
+        disk_bytes=runs * kept + at_once * widest * (replay + EXTRA_CHECKPOINTS * agent.checkpoint_bytes),
+        kept_bytes=runs * kept,
+        memory_bytes=at_once * agent.memory_bytes,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def makespan(seconds: Iterable[float], devices: int) -> float:
+    """When the last of some programs ends, the longest started first, each on the device that is free first."""
+    if devices < 1:
+        raise ValueError(f"expected at least 1 device, got {devices}; give --devices 1 or more")
+    free = [0.0] * devices
+    for duration in sorted(seconds, reverse=True):
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def as_data(measured: Measured) -> dict[str, Any]:
+    """Measurements as the JSON that `read_measured` reads."""
+    return {
+        "schema": SCHEMA,
+        "machine": dict(measured.machine),
+        "agents": [asdict(cost) for cost in measured.agents],
+        "environments": [asdict(cost) for cost in measured.environments],
+    }
+
+
+_EXPECTED = "expected a file that `dreamer-bench plan --save` or `bench` wrote"
+
+
+def read_measured(path: Path) -> Measured:
+    """Measurements from a file of schema 1. ValueError, in one line, where it is not one."""
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"--measured {path} cannot be read: {error.strerror}; {_EXPECTED}") from None
+    except ValueError:
+        raise ValueError(f"--measured {path} is not JSON; {_EXPECTED}") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise ValueError(f"--measured {path} is not of schema {SCHEMA}; {_EXPECTED}")
+    return Measured(
+        agents=tuple(_costs(AgentCost, data.get("agents", []), path)),
+        environments=tuple(_costs(EnvironmentCost, data.get("environments", []), path)),
+        machine=data.get("machine", {}),
+    )
+
+
+def _costs(kind: type[Any], entries: Sequence[Mapping[str, Any]], path: Path) -> list[Any]:
+    names = [entry.name for entry in fields(kind)]
+    for entry in entries:
+        missing = [name for name in names if name not in entry]
+        if missing:
+            raise ValueError(f"--measured {path}: an entry for {kind.__name__} lacks {', '.join(missing)}")
+    return [kind(**{name: entry[name] for name in names}) for entry in entries]
+
+
+def _nearest_agent(cell: Cell, measured: Measured, seeds: int, notes: list[str]) -> AgentCost:
+    """The measurement of the agent with the S nearest to the one planned; other S scale linearly."""
+    profile = cell.protocol.agent_profile
+    known = [cost for cost in measured.agents if cost.agent == cell.agent and cost.profile == profile]
+    if not known:
+        have = ", ".join(sorted({f"{cost.agent} ({cost.profile})" for cost in measured.agents})) or "nothing"
+        raise ValueError(f"agent {cell.agent!r} was not measured with profile {profile!r}; the measurements hold {have}")
+    wanted = min(seeds, len(cell.protocol.seeds))
+    nearest = min(known, key=lambda cost: (abs(cost.seeds_per_program - wanted), cost.seeds_per_program))
+    if nearest.seeds_per_program != wanted:
+        notes.append(
+            f"{cell.agent} was measured with {nearest.seeds_per_program} seeds per program, planned in proportion with {wanted}"
+        )
+    if cell.overrides:
+        notes.append("the options set by hand were not measured")
+    return nearest
+
+
+def _environment(protocol: Protocol, task: str, measured: Measured, notes: list[str]) -> EnvironmentCost:
+    repeat = protocol.action_repeat_of(task)
+    own = [cost for cost in measured.environments if cost.task == task]
+    if own:
+        nearest = min(own, key=lambda cost: abs(cost.action_repeat - repeat))
+        if nearest.action_repeat != repeat:
+            notes.append(f"{task} was measured at action repeat {nearest.action_repeat}, not {repeat}; the time is that one's")
+        return nearest
+    siblings = [cost for cost in measured.environments if cost.task.split("_")[0] == task.split("_")[0]]
+    if not siblings:
+        raise ValueError(f"task {task!r} was not measured, nor another of its suite")
+    notes.append(f"{task} was not measured; the slowest measured task of its suite stands in")
+    return max(siblings, key=lambda cost: cost.agent_step_seconds)

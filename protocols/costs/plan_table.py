@@ -1,0 +1,69 @@
+"""A plan for people: a line per agent, the sum, and what was assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocols.costs.plan import Estimate
+from protocols.running.terminal import duration
+
+
+def table(estimates: Sequence[Estimate], *, devices: int) -> str:
+    """The plan for people: a line per agent, the sum, and what was assumed."""
+    head = (
+        "protocol",
+        "agent",
+        "runs",
+        "programs",
+        "updates/run",
+        "wall time",
+        "device hours",
+        "disk at most",
+        "disk kept",
+        "memory",
+    )
+    rows = [
+        (
+            one.protocol,
+            one.label,
+            f"{one.runs}",
+            f"{one.programs}",
+            f"{one.gradient_steps_per_run:,}",
+            duration(one.wall_seconds),
+            f"{one.device_seconds / 3600:,.2f}",
+            _bytes(one.disk_bytes),
+            _bytes(one.kept_bytes),
+            _bytes(one.memory_bytes),
+        )
+        for one in estimates
+    ]
+    kept = sum(one.kept_bytes for one in estimates)
+    rows.append(
+        (
+            "all",
+            "",
+            f"{sum(one.runs for one in estimates)}",
+            f"{sum(one.programs for one in estimates)}",
+            "",
+            duration(sum(one.wall_seconds for one in estimates)),
+            f"{sum(one.device_seconds for one in estimates) / 3600:,.2f}",
+            _bytes(kept + max(one.disk_bytes - one.kept_bytes for one in estimates)),
+            _bytes(kept),
+            _bytes(max(one.memory_bytes for one in estimates)),
+        )
+    )
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+    notes = dict.fromkeys(note for one in estimates for note in one.notes)
+    where = "one device" if devices == 1 else f"{devices} devices"
+    lines.append(
+        f"on {where}, one agent after the other; environments are stepped one by one, evaluation episodes at full length"
+    )
+    return "\n".join([*lines, *(f"note: {note}" for note in notes)])
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"

@@ -1,0 +1,144 @@
+"""Writes the page about every protocol from the protocols: `python -m protocols.page > docs/protocols.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocols import studies
+from protocols.catalog import PUBLISHED, rows
+from protocols.spec import Protocol, Scalar, digest
+
+HEAD = """# Protocols
+
+Written by `python -m protocols.page > docs/protocols.md` from the values in `protocols/`; a test keeps it so. Do not edit.
+
+A protocol is frozen data with a version. Its digest is the SHA-256 of everything that decides a number (all fields but
+title, purpose, source and choices, as JSON with sorted keys); every record carries it, and `tests/protocols/digests.json`
+pins it. A change of meaning is a new version; a speed-up is not. To publish a version: add the value, then
+`python -m protocols.digests > tests/protocols/digests.json`.
+
+**Counts.** An env step is one step of the simulator (on Atari one frame); env_steps = decisions x action repeat; a reset
+counts 0. **Cadence.** The first evaluation is at 0 env_steps, the last at the budget; evaluation plays in environments and
+with seeds of its own, without exploration, and never touches training. **Simulators.** Releases move scores: a record made
+under another version than the protocol's is kept and marked (`dreamer-bench validate`), and
+`protocols.records.validate.simulator_drift` tells every reader of records, so that it is never mixed in silently.
+**Other packages** add protocols through the entry point group `dreamer_bench.protocols`, which names a `Protocol` value.
+"""
+
+SCORE_RULES = {
+    "window": "the mean return of the evaluation episodes in the last {window} env_steps",
+    "last": "the mean return of the last evaluation's episodes",
+    "final": "the mean return of the {final} final episodes",
+}
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    overview = ["| id | what it is | tasks | env_steps | seeds |", "|---|---|---|---|---|"]
+    overview += [
+        f"| [`{p.id}`](#{_anchor(p)}) | {p.title} | {len(p.tasks)} | {p.env_steps:,} | {len(p.seeds)} |" for p in PUBLISHED
+    ]
+    grids = [_grid(ablation) for ablation in studies.BUILT_IN]
+    return "\n".join([HEAD, *overview, "", *map(_section, PUBLISHED), GRIDS_HEAD, *grids])
+
+
+GRIDS_HEAD = """## Grids: the figures of the Dreamer paper
+
+A grid adds no rules. Each cell is a run of a protocol above, filed under the agent's name and the digest of the options that
+were set, so a cell that two grids share is run once. `dreamer-bench run figure-4` runs one; `dreamer-bench plan figure-4` says
+first what it costs. `dmc-repeat@1` is the name of the study of action repeats, the same as `figure-12`: its arms are three
+protocols, because a task under another repeat is another problem and must never enter the same mean.
+"""
+
+
+def score_rule_in_words(protocol: Protocol) -> str:
+    """Which episodes make the score of a run."""
+    rule = protocol.score_rule
+    return SCORE_RULES[rule.kind].format(window=f"{rule.window_env_steps:,}", final=protocol.final_episodes)
+
+
+def _section(protocol: Protocol) -> str:
+    ranges = f"{protocol.score_range[0]:g} to {protocol.score_range[1]:g}" if protocol.score_range else "unbounded"
+    environments = "one environment" if protocol.num_envs == 1 else f"{protocol.num_envs} environments"
+    facts = {
+        "source": protocol.source,
+        "tasks": _tasks(protocol),
+        "look and options": _options(protocol.suite_options) or "the suite's own",
+        "action repeat": _repeats(protocol),
+        "budget": f"{protocol.env_steps:,} env_steps a run in {environments}; "
+        f"an episode is cut after {protocol.time_limit_env_steps:,}",
+        "seeds": ", ".join(map(str, protocol.seeds)),
+        "cadence": f"every {protocol.evaluate_every_env_steps:,} env_steps, {_episodes(protocol.evaluate_episodes)}"
+        + (f"; {_episodes(protocol.final_episodes)} at the end" if protocol.final_episodes else ""),
+        "score": f"{score_rule_in_words(protocol)}; returns {ranges}",
+        "normalised": {"dmc": "score / 1,000", "atari-human": "by the random and the human score", "none": "no"}[
+            protocol.normalization
+        ]
+        + f"; `verify` margin {protocol.margin:g}",
+        "agents": f"{', '.join(rows(protocol))} where installed (profile `{protocol.agent_profile}`)",
+        "simulators": _options(protocol.simulators),
+        "digest": f"`{digest(protocol)}`",
+    }
+    table = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())]
+    return "\n".join(
+        [
+            f"## {protocol.id}",
+            "",
+            protocol.purpose,
+            "",
+            *table,
+            "",
+            "Our choices:",
+            *(f"- {line}" for line in protocol.choices),
+            "",
+        ]
+    )
+
+
+def _grid(ablation: studies.Ablation) -> str:
+    rows = [
+        f"| {row.name} | `{row.agent}` | {_options(row.overrides) or '-'} | {row.protocol} | `{row.label}` |"
+        for row in ablation.rows
+    ]
+    return "\n".join(
+        [
+            f"### {ablation.name}: {ablation.title}",
+            "",
+            f"{ablation.source}. {len(ablation.tasks)} tasks: {', '.join(f'`{task}`' for task in ablation.tasks)}.",
+            "",
+            "| row | agent | options set | protocol | filed under |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            "Our choices:",
+            *(f"- {line}" for line in ablation.choices),
+            "",
+        ]
+    )
+
+
+def _tasks(protocol: Protocol) -> str:
+    return f"{len(protocol.tasks)}: " + ", ".join(f"`{task}`" for task in protocol.tasks)
+
+
+def _repeats(protocol: Protocol) -> str:
+    repeats = {task: protocol.action_repeat_of(task) for task in protocol.tasks}
+    if len(set(repeats.values())) == 1:
+        return str(next(iter(repeats.values())))
+    return ", ".join(f"`{task}` {repeat}" for task, repeat in repeats.items())
+
+
+def _options(options: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in options.items())
+
+
+def _episodes(count: int) -> str:
+    return "1 episode" if count == 1 else f"{count} episodes"
+
+
+def _anchor(protocol: Protocol) -> str:
+    return protocol.id.replace("@", "")
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,162 @@
+"""Generations of checkpoints in the run folders of one cohort: written whole or not at all, read only when undamaged.
+
+    seed-<n>/checkpoint-<number>/
+        contents.json     size and SHA-256 of every file here, and how far the run's own records reached
+        loop.json         where the loop stood           (written by protocols/running/loop.py)
+        open_episodes.npz actions of the interrupted episodes
+        agent/            what the agent saved
+
+A new generation is written beside the old ones, brought to the disk, and renamed in every seed's folder; only then are
+older ones removed, and the one before the newest is kept for the day the newest is found damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from protocols.records.store import EPISODES, REPLAY, sha256, sync_folder, write_json
+
+CONTENTS = "contents.json"
+KEPT_GENERATIONS = 2
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], recorded_bytes: Sequence[dict[str, int]]) -> int:
+    """Writes the next generation of a cohort and returns its number.
+
+    runs            run folders, one a seed
+    write           fills existing empty folders, one a seed
+    recorded_bytes  per seed: how many bytes of each of the run's record files this generation stands on
+    Raises OSError when the disk will not take it; the generations before stay as they were.
+    """
+    number = 1 + max((existing for run in runs for existing in generations(run)), default=0)
+    parts = [run / f"checkpoint-{number}.tmp" for run in runs]
+    try:
+        for part in parts:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+        write(parts)
+        for run, part, recorded in zip(runs, parts, recorded_bytes, strict=True):
+            _seal(run, part, recorded)
+    except OSError:
+        for part in parts:
+            shutil.rmtree(part, ignore_errors=True)
+        raise
+    for run, part in zip(runs, parts, strict=True):
+        os.rename(part, part.with_suffix(""))
+        sync_folder(run)
+    prune(runs, keep=KEPT_GENERATIONS)
+    return number
+
+
+def begun(runs: Sequence[Path]) -> bool:
+    """Whether a first generation was ever completed. One that only some seeds have was cut short by a kill."""
+    known = [set(generations(run)) for run in runs]
+    return all(known) or max((number for numbers in known for number in numbers), default=0) > 1
+
+
+def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | None:
+    """The folders of the newest generation that all seeds have undamaged; None where none was ever completed.
+
+    say  told in one line about each generation that is passed over
+    Raises ValueError when there are generations and none is good.
+    """
+    if not begun(runs):
+        return None
+    known = [set(generations(run)) for run in runs]
+    fault = "its seeds have no generation in common"
+    for number in sorted(set.intersection(*known), reverse=True):
+        parts = [run / f"checkpoint-{number}" for run in runs]
+        faults = [found for run, part in zip(runs, parts, strict=True) if (found := _fault(run, part)) is not None]
+        if not faults:
+            return parts
+        fault = faults[0]
+        say(f"checkpoint passed over: {fault}")
+    raise ValueError(
+        f"no good checkpoint is left ({fault}); restore the run folder from a copy, or move {runs[0]} away to begin again"
+    )
+
+
+def prune(runs: Sequence[Path], keep: int) -> None:
+    """Removes all but the newest generations, and what an interrupted save left."""
+    for run in runs:
+        for number in sorted(generations(run), reverse=True)[keep:]:
+            shutil.rmtree(run / f"checkpoint-{number}")
+        for leftover in run.glob("checkpoint-*.tmp"):
+            shutil.rmtree(leftover)
+
+
+def tidy(runs: Sequence[Path]) -> None:
+    """Removes what only training needs: the replay, and all but the last generation, which `evaluate` and `video` load."""
+    for run in runs:
+        shutil.rmtree(run / REPLAY, ignore_errors=True)
+    prune(runs, keep=1)
+
+
+def generations(run: Path) -> list[int]:
+    return [int(found[1]) for entry in run.iterdir() if (found := _NAME.fullmatch(entry.name))]
+
+
+def latest(run: Path) -> Path | None:
+    """The newest generation of one run: what `evaluate`, `video` and `imagine` load a trained agent from."""
+    numbers = generations(run)
+    return run / f"checkpoint-{max(numbers)}" if numbers else None
+
+
+def _seal(run: Path, part: Path, recorded: dict[str, int]) -> None:
+    files = {}
+    for path in sorted(part.rglob("*")):
+        if path.is_file():
+            _sync_file(path)
+            files[str(path.relative_to(part))] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        else:
+            sync_folder(path)
+    records = {
+        name: {"bytes": size, "sha256": _sha256_of_start(run / name, size) if name == EPISODES else None}
+        for name, size in recorded.items()
+    }
+    write_json(part / CONTENTS, {"files": files, "records": records})
+
+
+def _fault(run: Path, part: Path) -> str | None:
+    """What is wrong with one generation of one seed, or None."""
+    try:
+        contents = json.loads((part / CONTENTS).read_bytes())
+        files, records = contents["files"], contents["records"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{part / CONTENTS} is missing or damaged"
+    for name, expected in files.items():
+        path = part / name
+        if not path.is_file():
+            return f"{path} is missing"
+        if path.stat().st_size != expected["bytes"]:
+            return f"{path} has {path.stat().st_size} bytes and was written with {expected['bytes']}"
+        if sha256(path) != expected["sha256"]:
+            return f"{path} is not what was written"
+    recorded = records[EPISODES]
+    if _sha256_of_start(run / EPISODES, recorded["bytes"]) != recorded["sha256"]:
+        return f"{run / EPISODES} is not what {part.name} stands on"
+    return None
+
+
+def _sha256_of_start(path: Path, size: int) -> str:
+    """Hash of the first bytes of a file (of all it has, where it is shorter; of nothing where it is missing)."""
+    data = b""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        data = file.read(size)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

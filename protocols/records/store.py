@@ -1,0 +1,354 @@
+"""The run directory, and nothing else knows it: what a run wrote down, how it is written, how it is read.
+
+    runs/<protocol>/<agent>[+<overrides>][~<limit>]/<task>/seed-<n>/
+        manifest.json          first: what is run, with what, on what
+        episodes.jsonl         one line per evaluation episode, appended and flushed to the disk
+        metrics.jsonl          one line per evaluation: where the training stands
+        sessions.jsonl         one line per process that worked on the run
+        lock                   held (flock) by the process that works on it; a dead process holds nothing
+        checkpoint-<n>/        what the next process goes on from (protocols/records/checkpoint.py)
+        replay/                what the agent keeps there while it trains
+        last_evaluation.webp   the last evaluation's first episode, for people
+        result.json            last and atomic: where it is present the run is complete (or diverged)
+
+A record on disk is the only thing that passes from running to analysing, so this file imports the standard library only.
+
+To fabricate records (tests do): `run = create_run(root, manifest)`, `append_lines(run.folder / EPISODES, lines)`, and
+`write_result(run, status="complete", ...)`; `tests/make_records.py` puts the three together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+SCHEMA = 1
+MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
+    "manifest.json",
+    "episodes.jsonl",
+    "metrics.jsonl",
+    "sessions.jsonl",
+    "result.json",
+    "lock",
+)
+REPLAY, VIDEO = "replay", "last_evaluation.webp"
+
+PROTOCOL_FOLDER = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+")
+SEED_FOLDER = re.compile(r"seed-(\d+)")
+
+_TAIL_BYTES = 1 << 16  # far more than a line takes
+
+State = Literal["done", "running", "resumable", "diverged"]
+
+
+# ---------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder: one seed of one agent on one task under one protocol."""
+
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return _read_json(self.folder / MANIFEST)
+
+    def state(self) -> State:
+        """Complete or diverged when there is a result, else running while a living process holds the lock."""
+        result = self.result()
+        if result is not None:
+            return "diverged" if result["status"] == "diverged" else "done"
+        return "running" if is_locked(self.folder) else "resumable"
+
+    def episodes(self) -> list[dict[str, Any]]:
+        """Evaluation episodes in the order they were played; a last line cut short by a kill is left out."""
+        return read_lines(self.folder / EPISODES)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return read_lines(self.folder / METRICS)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        return read_lines(self.folder / SESSIONS)
+
+    def result(self) -> dict[str, Any] | None:
+        path = self.folder / RESULT
+        return _read_json(path) if path.exists() else None
+
+    @property
+    def budget_env_steps(self) -> int:
+        """Where this run ends: the protocol's budget, or the limit it was started with."""
+        limit = self.manifest["limit_env_steps"]
+        return int(self.manifest["protocol_data"]["env_steps"] if limit is None else limit)
+
+
+def find_runs(root: Path) -> list[Run]:
+    """Every run below a runs folder, in the order of protocol, label, task and seed. Raises ValueError where it is not one."""
+    check_runs_folder(root)
+    if not root.exists():
+        raise ValueError(f"runs folder {str(root)!r} does not exist; give the folder that `run --runs` wrote")
+    found = []
+    for folder in root.glob("*@*/*/*/seed-*"):
+        seed = SEED_FOLDER.fullmatch(folder.name)
+        if seed and PROTOCOL_FOLDER.fullmatch(folder.parts[-4]) and (folder / MANIFEST).exists():
+            found.append((folder.parts[-4:-1], int(seed[1]), folder))
+    return [Run(folder) for _, _, folder in sorted(found)]
+
+
+def check_runs_folder(root: Path) -> None:
+    """Raises ValueError where `root` is a file or holds something else than runs; a missing or empty folder will do."""
+    if not root.exists():
+        return
+    if not root.is_dir():
+        raise ValueError(f"runs folder {str(root)!r} is a file; expected a folder, give another one with --runs")
+    entries = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
+    if entries and not any(PROTOCOL_FOLDER.fullmatch(name) for name in entries):
+        raise ValueError(
+            f"{str(root)!r} is not a runs folder: expected folders named protocol@version, "
+            f"found {sorted(entries)[0]!r}; give an empty or a new folder"
+        )
+
+
+def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> float:
+    """The score of one run: the mean return of the episodes that the protocol's score rule names.
+
+    rule  `protocol_data["score_rule"]` of a manifest, or `asdict(protocol.score_rule)`
+    Raises ValueError where no episode counts.
+    """
+    lines = [line for line in episodes if line["env_steps"] <= budget_env_steps]
+    regular = [line for line in lines if not line["final"]]
+    if rule["kind"] == "final":
+        counted = [line for line in lines if line["final"]]
+    elif rule["kind"] == "last":
+        last = max((line["checkpoint"] for line in regular), default=None)
+        counted = [line for line in regular if line["checkpoint"] == last]
+    else:
+        counted = [line for line in regular if line["env_steps"] > budget_env_steps - rule["window_env_steps"]]
+    if not counted:
+        raise ValueError(
+            f"score rule {rule['kind']!r} names no episode of this run; it has {len(lines)} up to {budget_env_steps} env_steps"
+        )
+    return math.fsum(line["score"] for line in counted) / len(counted)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON Lines file, [] where it is missing. The last line may be cut short; other damage is an error."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was never finished
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise ValueError(
+                f"{path} line {number} is damaged: expected a JSON object, found {line[:40]!r}; restore the file from a copy"
+            )
+        records.append(record)
+    return records
+
+
+def last_record(path: Path) -> dict[str, Any] | None:
+    """The last whole line of a JSON Lines file, read from its end; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+        record = json.loads(lines[-1]) if lines else None
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise ValueError(f"the last line of {path} is damaged; restore the file from a copy") from None
+    return record
+
+
+# ---------------------------------------------------------------- writing
+
+
+def run_folder(root: Path, protocol: str, label: str, task: str, seed: int) -> Path:
+    """Where a run is filed; a task's name is quoted where a folder cannot bear it."""
+    return root / protocol / label / quote(task, safe=":@+~ ") / f"seed-{seed}"
+
+
+def create_run(root: Path, manifest: Mapping[str, Any]) -> Run:
+    """Makes the folder of a run and writes its manifest. Refuses to write over another one."""
+    folder = run_folder(root, manifest["protocol"], manifest["label"], manifest["task"], manifest["seed"])
+    if (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} holds a run already; give another folder with --runs")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / MANIFEST, manifest)
+    return Run(folder)
+
+
+def append_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Appends whole lines and waits until they are on the disk. A line that was cut short before is dropped first.
+
+    When the disk is full the file is left as it was.
+    """
+    data = encode_lines(records)
+    with path.open("ab+") as file:
+        end = _end_of_last_line(file)
+        file.truncate(end)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(path, end)
+            raise
+
+
+def encode_lines(records: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(_finite(record), allow_nan=False).encode() + b"\n" for record in records)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a whole file or nothing: temporary file, fsync, rename, fsync of the folder."""
+    write_atomically(path, (json.dumps(_finite(value), indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def write_result(
+    run: Run,
+    *,
+    status: Literal["complete", "diverged"],
+    env_steps: int,
+    agent_steps: int,
+    gradient_steps: int,
+    wall_seconds: float,
+    device_seconds: float,
+) -> dict[str, Any]:
+    """Writes the last file of a run: its counts, its score by the protocol's rule, and the hashes of its records."""
+    episodes = run.episodes()
+    score = None
+    if status == "complete":
+        score = score_of(run.manifest["protocol_data"]["score_rule"], episodes, run.budget_env_steps)
+    result = {
+        "status": status,
+        "env_steps": env_steps,
+        "agent_steps": agent_steps,
+        "gradient_steps": gradient_steps,
+        "episodes": len(episodes),
+        "score": score,
+        "device_seconds": device_seconds,
+        "wall_seconds": wall_seconds,
+        "sha256": {name: sha256(run.folder / name) for name in (EPISODES, MANIFEST)},
+    }
+    write_json(run.folder / RESULT, result)
+    return result
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename inside `folder` last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folders: Sequence[Path]) -> Iterator[None]:
+    """Holds the locks of several runs; the kernel lets go of them when this process dies, however it dies.
+
+    Raises ValueError when another process works on one of them.
+    """
+    with contextlib.ExitStack() as stack:
+        for folder in sorted(folders):
+            file = stack.enter_context((folder / LOCK).open("ab"))
+            for attempt in range(5):  # `status` looks at a lock by taking it for an instant
+                if _try_lock(file.fileno(), fcntl.LOCK_EX):
+                    break
+                time.sleep(0.02 * (attempt + 1))
+            else:
+                raise ValueError(f"another process is working on {folder}; wait for it, or stop it and run again")
+        yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a living process works on the run."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def _end_of_last_line(file: Any) -> int:
+    """Bytes up to and with the last newline."""
+    file.seek(0)
+    return int(file.read().rfind(b"\n") + 1)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing; expected a run folder") from None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is damaged: expected a JSON object; restore the file from a copy or move the run folder away")
+    return value
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN: what is not finite is written as null. NumPy scalars become Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,280 @@
+"""The submission checker: does a runs folder hold what its protocols ask for, as it was written?
+
+Reads records through `protocols.records.store` only, so that a leaderboard can call it: no torch, no simulator. It cannot know
+whether the scores were earned; it can tell whether the records are whole, unchanged, and those of the protocol.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from protocols import catalog
+from protocols.cadence import Cadence, cadence_of, episode_seed
+from protocols.records.store import EPISODES, MANIFEST, Run, find_runs, score_of, sha256
+from protocols.spec import Protocol, RunSpec, canonical_json, digest, digest_of_data
+
+RULES = {
+    "record": "every file of a record can be read and has the fields it should have",
+    "protocol": "the protocol, the task and the seed are published, and the recorded protocol is the published one",
+    "place": "the folder a run lies in says the same as its manifest",
+    "budget": "the run was given the whole budget",
+    "complete": "the run has ended, and every seed of every task of the protocol is there",
+    "cadence": "evaluations stand where the protocol puts them, with as many episodes, without holes",
+    "counts": "env_steps are agent_steps times the action repeat, and counts never go back",
+    "episode_seed": "every evaluation episode was played with the seed that is its own",
+    "score": "returns are numbers in the range of the task, episodes no longer than the limit, the score follows from them",
+    "distinct": "no two seeds hold the same episodes",
+    "simulators": "the simulators have the versions of the protocol",
+    "commit": "the code was a commit without changes, in every process that worked on the run",
+    "hash": "episodes and manifest are those that the run ended with",
+}
+"""What each rule demands; the names are stable and machine-readable."""
+
+FIELDS = ("agent_steps", "checkpoint", "env_seed", "env_steps", "episode", "final", "gradient_steps", "length", "score")
+MANIFEST_FIELDS = (
+    *("agent", "commit", "digest", "dirty", "label", "limit_env_steps"),
+    *("overrides", "packages", "protocol", "protocol_data", "seed", "task"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One thing that keeps a runs folder from being a submission.
+
+    rule  a key of RULES
+    run   the run's folder relative to the runs folder, or protocol/label where the table as a whole is meant
+    what  what was expected and what was found, in one line
+    """
+
+    rule: str
+    run: str
+    what: str
+
+
+def check(root: Path) -> list[Violation]:
+    """Every violation in a runs folder, in the order of its runs. ValueError where it is not a runs folder."""
+    violations: list[Violation] = []
+    tables: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in find_runs(root):
+        place = run.folder.relative_to(root).as_posix()
+        found = list(_check_run(run))
+        violations += [Violation(rule=rule, run=place, what=what) for rule, what in found]
+        if not any(rule == "record" for rule, _ in found):
+            tables[run.manifest["protocol"], run.manifest["label"]].append(run)
+    for (protocol, label), runs in tables.items():
+        violations += [
+            Violation(rule=rule, run=f"{protocol}/{label}", what=what) for rule, what in _check_table(protocol, runs)
+        ]
+    return violations
+
+
+def check_run(run: Run) -> list[Violation]:
+    """The violations of one run, apart from the table it belongs to."""
+    return [Violation(rule=rule, run=run.folder.name, what=what) for rule, what in _check_run(run)]
+
+
+def simulator_drift(manifest: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """Simulators whose recorded version is not the protocol's: package -> (expected, recorded or None).
+
+    An empty dict means that the record may stand beside others of its protocol. Whoever aggregates asks this first.
+    """
+    expected = manifest["protocol_data"]["simulators"]
+    recorded = manifest["packages"]
+    return {
+        package: (version, recorded.get(package)) for package, version in expected.items() if recorded.get(package) != version
+    }
+
+
+Finding = tuple[str, str]
+"""(rule, what)"""
+
+
+def _check_run(run: Run) -> Iterator[Finding]:
+    try:
+        manifest, lines, result, _ = run.manifest, run.episodes(), run.result(), run.sessions()
+    except ValueError as error:
+        yield "record", str(error)
+        return
+    missing = [name for name in MANIFEST_FIELDS if name not in manifest]
+    missing += sorted({f"{name} (of an episode)" for line in lines for name in FIELDS if name not in line})
+    if missing:
+        yield "record", f"expected the fields of schema 1; missing: {', '.join(missing)}"
+        return
+    yield from _check_provenance(run, manifest)
+    if result is not None:
+        yield from _check_hashes(run, result)
+    protocol = catalog.entries().get(manifest["protocol"])
+    if protocol is None:
+        yield "protocol", f"protocol {manifest['protocol']!r} is not published here; is its package installed?"
+        return
+    if manifest["task"] not in protocol.tasks:
+        yield "protocol", f"task {manifest['task']!r} is not in {protocol.id}"
+        return
+    if manifest["seed"] not in protocol.seeds:
+        yield "protocol", f"seed {manifest['seed']} is not one of {protocol.id}: {', '.join(map(str, protocol.seeds))}"
+    if manifest["limit_env_steps"] is not None:
+        yield (
+            "budget",
+            f"cut to {manifest['limit_env_steps']:,} of {protocol.env_steps:,} env_steps: not a run of {protocol.id}",
+        )
+        return
+    if manifest["digest"] != digest(protocol) or digest_of_data(manifest["protocol_data"]) != digest(protocol):
+        yield "protocol", f"recorded under digest {manifest['digest'][:12]}, {protocol.id} is {digest(protocol)[:12]}"
+        return
+    yield from _check_lines(protocol, manifest, lines)
+    if result is None:
+        yield "complete", f"the run has not ended ({run.state()}); `dreamer-bench run {protocol.id}` goes on with it"
+    elif result["status"] == "complete":
+        yield from _check_completed(protocol, manifest, lines, result)
+
+
+def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    drift = simulator_drift(manifest)
+    for package, (expected, recorded) in drift.items():
+        yield "simulators", f"expected {package} {expected}, recorded under {recorded or 'none'}"
+    if not manifest["commit"]:
+        yield "commit", "no commit is recorded; run from a git checkout"
+    elif manifest["dirty"]:
+        yield "commit", f"the code differed from commit {manifest['commit'][:12]}; commit the changes and run again"
+    elif changed := [each for each in run.sessions() if each.get("dirty") or not each.get("commit")]:
+        yield "commit", f"the process that worked on it from {changed[0].get('created')} on ran code that is no commit"
+    spec = RunSpec(
+        protocol=manifest["protocol"],
+        digest=manifest["digest"],
+        agent=manifest["agent"],
+        task=manifest["task"],
+        seed=manifest["seed"],
+        overrides=manifest["overrides"],
+        limit_env_steps=manifest["limit_env_steps"],
+    )
+    expected_place = (spec.protocol, spec.label, spec.task, f"seed-{spec.seed}")
+    place = tuple(unquote(part) for part in run.folder.parts[-4:])
+    if place != expected_place or manifest["label"] != spec.label:
+        yield "place", f"the manifest speaks of {'/'.join(expected_place)}, the folder is {'/'.join(place)}"
+
+
+def _check_hashes(run: Run, result: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in (EPISODES, MANIFEST):
+        noted = result.get("sha256", {}).get(name)
+        if noted is None:
+            yield "hash", f"result.json holds no hash of {name}"
+        elif sha256(run.folder / name) != noted:
+            yield "hash", f"{name} was changed after the run ended"
+
+
+def _check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """What holds of every episode line, of a finished run and of one that goes on."""
+    repeat = protocol.action_repeat_of(manifest["task"])
+    longest = -(-protocol.time_limit_env_steps // repeat)
+    off_count = [line for line in lines if line["agent_steps"] * repeat != line["env_steps"]]
+    if off_count:
+        yield "counts", f"{len(off_count)} episodes whose env_steps are not agent_steps x {repeat}, first {_at(off_count[0])}"
+    for name in ("env_steps", "gradient_steps", "checkpoint"):
+        if any(after[name] < before[name] for before, after in pairwise(lines)):
+            yield "counts", f"{name} goes back between two episodes"
+    off_seed = [line for line in lines if line["env_seed"] != _own_seed(protocol, manifest["seed"], line)]
+    if off_seed:
+        yield "episode_seed", f"{len(off_seed)} episodes with a seed that is not theirs, first {_at(off_seed[0])}"
+    for problem, bad in (
+        ("a score that is not a number", [line for line in lines if not _is_number(line["score"])]),
+        (
+            f"a score outside {protocol.score_range}",
+            [line for line in lines if not _in_range(line["score"], protocol.score_range)],
+        ),
+        (f"a length outside 1 to {longest} decisions", [line for line in lines if not 1 <= line["length"] <= longest]),
+    ):
+        if bad:
+            yield "score", f"{len(bad)} episodes with {problem}, first {_at(bad[0])}"
+
+
+def _check_completed(
+    protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], result: Mapping[str, Any]
+) -> Iterator[Finding]:
+    cadence = cadence_of(protocol, manifest["task"], protocol.env_steps)
+    yield from _check_cadence(protocol, cadence, lines)
+    if result["env_steps"] != cadence.evaluation_env_steps[-1]:
+        yield "budget", f"ended at {result['env_steps']:,} of {protocol.env_steps:,} env_steps"
+    try:
+        score = score_of(manifest["protocol_data"]["score_rule"], lines, protocol.env_steps)
+    except (TypeError, ValueError) as error:
+        yield "score", f"no score follows from the episodes: {error}"
+        return
+    if not _is_number(result["score"]) or not math.isclose(result["score"], score, rel_tol=1e-9, abs_tol=1e-9):
+        yield "score", f"result.json says {result['score']}, the episodes say {score}"
+
+
+def _check_cadence(protocol: Protocol, cadence: Cadence, lines: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    played: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for line in lines:
+        played[line["env_steps"], bool(line["final"])].append(line["episode"])
+    expected = {(steps, False): protocol.evaluate_episodes for steps in cadence.evaluation_env_steps}
+    if protocol.final_episodes:
+        expected[cadence.evaluation_env_steps[-1], True] = protocol.final_episodes
+    holes = [_name(key) for key in sorted(expected) if key not in played]
+    if holes:
+        yield "cadence", f"{len(holes)} of {len(expected)} evaluations are missing: {', '.join(holes[:3])}"
+    strange = [_name(key) for key in sorted(played) if key not in expected]
+    if strange:
+        yield "cadence", f"{len(strange)} evaluations where {protocol.id} has none: {', '.join(strange[:3])}"
+    for key in sorted(set(expected) & set(played)):
+        if sorted(played[key]) != list(range(expected[key])):
+            yield "cadence", f"{_name(key)}: expected episodes 0 to {expected[key] - 1}, found {sorted(played[key])}"
+
+
+def _check_table(protocol_id: str, runs: Sequence[Run]) -> Iterator[Finding]:
+    """What holds of all runs of one agent under one protocol together."""
+    protocol = catalog.entries().get(protocol_id)
+    if protocol is None or all(run.manifest["limit_env_steps"] is not None for run in runs):
+        return
+    have = {(run.manifest["task"], run.manifest["seed"]) for run in runs}
+    missing = [f"{task} seed {seed}" for task in protocol.tasks for seed in protocol.seeds if (task, seed) not in have]
+    if missing:
+        whole = len(protocol.tasks) * len(protocol.seeds)
+        yield (
+            "complete",
+            f"{len(missing)} of {whole} runs are missing: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}",
+        )
+    seen: dict[str, Run] = {}
+    for run in runs:
+        scores = [(line["score"], line["length"]) for line in run.episodes()]
+        if len(set(scores)) < 3:  # a policy that always loses 21 to 0 does so under every seed
+            continue
+        key = run.manifest["task"] + canonical_json(scores)
+        if key in seen:
+            yield (
+                "distinct",
+                f"{run.manifest['task']}: seeds {seen[key].manifest['seed']} and {run.manifest['seed']} hold the same episodes",
+            )
+        seen.setdefault(key, run)
+
+
+def _own_seed(protocol: Protocol, run_seed: int, line: Mapping[str, Any]) -> int:
+    if line["final"]:
+        return episode_seed(run_seed, "final", line["episode"])
+    return episode_seed(run_seed, "evaluate", line["checkpoint"] * protocol.evaluate_episodes + line["episode"])
+
+
+def _is_number(score: Any) -> bool:
+    return isinstance(score, (int, float)) and math.isfinite(score)
+
+
+def _in_range(score: Any, allowed: tuple[float, float] | None) -> bool:
+    if allowed is None or not _is_number(score):
+        return True
+    slack = 1e-3  # returns are sums of a thousand float32 rewards
+    return allowed[0] - slack <= score <= allowed[1] + slack
+
+
+def _at(line: Mapping[str, Any]) -> str:
+    return f"at {line['env_steps']:,} env_steps (score {line['score']}, length {line['length']})"
+
+
+def _name(key: tuple[int, bool]) -> str:
+    return f"{key[0]:,} env_steps{' (final)' if key[1] else ''}"

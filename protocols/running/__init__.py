@@ -1,0 +1,1 @@
+"""The training loop, and what starts, stops, resumes and shows it."""

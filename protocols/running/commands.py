@@ -1,0 +1,211 @@
+"""The commands that make records: `run` and `status`. Beside them those that look at rules (protocols/costs/commands.py)."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from protocols.costs.commands import COMMANDS as RULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand:
+    """Train and evaluate agents under a protocol. What is there already is left alone; what was interrupted goes on.
+
+    Exit code 0 when every run is complete, 130 or 143 after Ctrl-C or SIGTERM (a checkpoint is written first).
+    """
+
+    protocol: tyro.conf.Positional[str]
+    """Which protocol, for example quick@1 (see `list protocols`), or which comparison (see `list ablations`)."""
+    agents: tuple[str, ...] = ()
+    """Which agents; those of the protocol's table when left out."""
+    tasks: tuple[str, ...] = ()
+    """Which of the protocol's tasks; all when left out."""
+    seeds: tuple[int, ...] = ()
+    """Which seeds; the protocol's own when left out."""
+    runs: Path = Path("runs")
+    """Where records are kept."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What agents compute on."""
+    set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """name=value ...: another value of one of the agent's options; may be given several times."""
+    limit: int | None = None
+    """Cut the budget to this many env_steps; such a run is marked and never counts as one of the protocol."""
+    executor: Literal["inline", "ray"] = "inline"
+    """Programs one after the other in this process, or as Ray tasks (extra `cluster`)."""
+    address: str | None = None
+    """Address of a Ray cluster; one is started on this machine when left out."""
+    cpus_per_program: float = 1.0
+    """What a Ray task takes of its node's processors."""
+    gpus_per_program: float = 1.0
+    """What a Ray task takes of a GPU; 0.25 lets four programs share one."""
+    workers: int | None = None
+    """Processes that step environments; 0: none. Chosen from the number of processors when left out."""
+    seeds_per_program: int | None = None
+    """How many seeds train together; all of a task when left out."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard as well (extra `tensorboard`)."""
+    film: bool = True
+    """Keep a video of the last evaluation's first episode."""
+
+    def run(self) -> int:
+        from protocols.records import checkpoint
+        from protocols.records.store import REPLAY
+        from protocols.running.grid import check_records
+        from protocols.running.terminal import console_for_tables
+
+        for name, value, least in (("--workers", self.workers, 0), ("--seeds-per-program", self.seeds_per_program, 1)):
+            if value is not None and value < least:
+                raise ValueError(f"{name} {value} is too small; expected at least {least}")
+        grids = self._grids()
+        for wanted in grids:
+            check_records(self.runs, wanted.protocol)
+        cells = [(wanted, wanted.cells()) for wanted in grids]
+        every = [cell for _, own in cells for cell in own]
+        busy = next((cell for cell in every if cell.state == "running"), None)
+        if busy is not None:
+            raise ValueError(f"another process is working on {busy.folder}; wait for it, or stop it and run again")
+        programs = [(wanted, cohort) for wanted, own in cells for cohort in wanted.cohorts(own, self.seeds_per_program)]
+        under_way = {
+            wanted.folder(wanted.spec(cohort.agent, cohort.task, seed)) for wanted, cohort in programs for seed in cohort.seeds
+        }
+        checkpoint.tidy(
+            [
+                cell.folder
+                for cell in every
+                if cell.state == "done" and cell.folder not in under_way and (cell.folder / REPLAY).exists()
+            ]
+        )
+        console = console_for_tables()
+        code = 0
+        if programs:
+            code = self._train(programs, console)
+        else:
+            console.print(f"all {len(every)} runs are complete in {self.runs}", markup=False, soft_wrap=True)
+        if code == 0:
+            from protocols.running.display import results_table
+
+            console.print(results_table([cell for wanted in grids for cell in wanted.cells()]))
+        return code
+
+    def _grids(self) -> list[Any]:
+        """One grid for a protocol, or one for every row of a comparison of protocols/studies.py."""
+        from agents import catalog as agents
+        from protocols import catalog, studies
+        from protocols.grid import grid
+
+        rows: list[tuple[Any, tuple[str, ...], dict[str, Any], tuple[str, ...]]]
+        assignments = [assignment for group in self.set for assignment in group]
+        if studies.is_grid(self.protocol):
+            comparison = studies.find(self.protocol)
+            for name in self.agents:
+                if name not in {row.agent for row in comparison.rows}:
+                    raise ValueError(
+                        f"{comparison.name} has no row of agent {name!r}; "
+                        f"it has {', '.join(dict.fromkeys(row.agent for row in comparison.rows))}"
+                    )
+            rows = [
+                (catalog.find(row.protocol), (row.agent,), dict(row.overrides), self.tasks or comparison.tasks)
+                for row in comparison.rows
+                if not self.agents or row.agent in self.agents
+            ]
+        else:
+            protocol = catalog.find(self.protocol)
+            rows = [
+                (
+                    protocol,
+                    tuple(agents.find(name).name for name in self.agents or catalog.default_agents(protocol)),
+                    {},
+                    self.tasks,
+                )
+            ]
+        found = []
+        for protocol, names, overrides, tasks in rows:
+            if assignments:
+                from protocols.running.overrides import parse
+
+                for name in names:
+                    overrides |= parse(assignments, agents.find(name).options(protocol.agent_profile), name)
+            found.append(
+                grid(
+                    root=self.runs,
+                    protocol=protocol,
+                    agents=names,
+                    tasks=tasks,
+                    seeds=self.seeds,
+                    overrides=overrides,
+                    limit_env_steps=self.limit,
+                )
+            )
+        return found
+
+    def _train(self, programs: Any, console: Any) -> int:
+        from agents.catalog import resolve_device
+        from protocols.running import preflight
+        from protocols.running.display import Display
+        from protocols.running.executors import EXECUTORS
+        from protocols.running.launch import CohortRequest, Stop
+
+        again = shlex.join(["dreamer-bench", *sys.argv[1:]])
+        device = self.device if self.executor == "ray" else resolve_device(self.device)  # a Ray task asks on its own node
+        requests = [
+            CohortRequest(
+                grid=wanted,
+                agent=cohort.agent,
+                task=cohort.task,
+                seeds=cohort.seeds,
+                device=device,
+                workers=self.workers,
+                film=self.film,
+                tensorboard=self.tensorboard,
+                command=again,
+                cpus=self.cpus_per_program,
+                gpus=self.gpus_per_program,
+            )
+            for wanted, cohort in programs
+        ]
+        stop = Stop()
+        with stop.listening():
+            needs = preflight.check(requests, stop.requested)
+            begun = not stop.requested()
+            if begun:
+                with Display(console, [request.name for request in requests]) as display:
+                    EXECUTORS[self.executor](
+                        requests,
+                        display,
+                        stop,
+                        self.address,
+                        lambda at_once, here: preflight.check_room(requests, needs, at_once=at_once, memory=here),
+                    )
+        if stop.signum is not None:
+            print(f"interrupted, {'checkpoint written' if begun else 'nothing was begun'}; to go on: {again}", file=sys.stderr)
+            return 128 + stop.signum
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusCommand:
+    """Show every cell of the grids in a runs folder: done, running, resumable, diverged, missing."""
+
+    runs: tyro.conf.Positional[Path] = Path("runs")
+    """The folder that `run --runs` wrote."""
+
+    def run(self) -> int:
+        from protocols.running.status import standings, table
+        from protocols.running.terminal import console_for_tables
+
+        rows = standings(self.runs)
+        console = console_for_tables()
+        if not rows:
+            console.print(f"no runs in {self.runs}", markup=False)
+            return 0
+        console.print(table(rows))
+        return 0
+
+
+COMMANDS = {"run": RunCommand, "status": StatusCommand, **RULES}

@@ -1,0 +1,112 @@
+"""What a person sees while runs are under way, and the table at the end. On a terminal live, elsewhere a line an evaluation."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from protocols.running.grid import Cell
+from protocols.running.loop import Moment
+from protocols.running.terminal import duration
+
+WIDE = 120
+"""Columns of a terminal from which on there is room for a bar."""
+KEPT_ROWS = 20
+"""Programs that a terminal shows at once; older ones make room."""
+
+
+class Display:
+    """Progress of the cohorts, one line each."""
+
+    def __init__(self, console: Console, titles: Sequence[str]) -> None:
+        self.console = console
+        self.titles = list(titles)
+        self.live = console.is_terminal
+        self.wide = console.width >= WIDE
+        bar = (BarColumn(bar_width=24),) if self.wide else ()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            *bar,
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Standing(),
+            console=console,
+            refresh_per_second=4,
+        )
+        self._rows = [
+            self._progress.add_task(title, total=1.0, start=False, visible=index == 0, words="starting")
+            for index, title in enumerate(self.titles)
+        ]
+
+    def __enter__(self) -> Display:
+        if self.live:
+            self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.live:
+            self._progress.stop()
+
+    def watcher(self, index: int) -> Callable[[Moment], None]:
+        """What `run_cohort` tells about cohort number `index`."""
+
+        def watch(moment: Moment) -> None:
+            words = standing(moment, short=self.live and not self.wide)
+            if self.live:
+                if index >= KEPT_ROWS:
+                    self._progress.update(self._rows[index - KEPT_ROWS], visible=False)
+                self._progress.start_task(self._rows[index])
+                self._progress.update(
+                    self._rows[index], completed=moment.env_steps / moment.budget_env_steps, visible=True, words=words
+                )
+            elif moment.lines:
+                done = 100 * moment.env_steps / moment.budget_env_steps
+                self.say(f"{self.titles[index]}: {done:.0f}% {words}")
+
+        return watch
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Standing(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(str(task.fields["words"]))
+
+
+def standing(moment: Moment, *, short: bool = False) -> str:
+    """env_steps (where there is room), how many a second, last score, time left, in one line."""
+    scores = [score for score in moment.scores if score is not None]
+    words = [f"{moment.env_steps_per_second:,.0f}/s"]
+    if not short:
+        words.insert(0, f"{moment.env_steps:,} env_steps")
+    if scores:
+        words.append(f"score {statistics.fmean(scores):.1f}")
+    if moment.seconds_left is not None:
+        words.append(f"{duration(moment.seconds_left)} left" if moment.env_steps < moment.budget_env_steps else "finishing")
+    return ", ".join(words)
+
+
+def results_table(cells: Sequence[Cell]) -> Table:
+    """A line per (agent, task): seeds that count, mean score, each seed's score, time."""
+    table = Table("agent", "task", "n", "score", "by seed", "time", box=None, pad_edge=False, title_justify="left")
+    for label, task in dict.fromkeys((cell.spec.label, cell.spec.task) for cell in cells):
+        own = [cell for cell in cells if (cell.spec.label, cell.spec.task) == (label, task)]
+        results = [(cell, cell.run.result() if cell.state in ("done", "diverged") else None) for cell in own]
+        scores = [result["score"] for _, result in results if result and result["score"] is not None]
+        by_seed = ", ".join(f"{cell.spec.seed}: {_word(cell, result)}" for cell, result in results)
+        seconds = sum(result["device_seconds"] for _, result in results if result)
+        mean = f"{statistics.fmean(scores):.1f}" if scores else "-"
+        table.add_row(label, task, str(len(scores)), mean, by_seed, duration(seconds))
+    return table
+
+
+def _word(cell: Cell, result: dict | None) -> str:
+    if result is None:
+        return cell.state
+    return "diverged" if result["score"] is None else f"{result['score']:.1f}"

@@ -1,0 +1,20 @@
+"""Executor name -> who carries cohorts to their end: this process, or a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from protocols.running.display import Display
+from protocols.running.launch import CohortRequest, Room, Stop, inline
+
+
+def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None, room: Room) -> None:
+    """Every program as a Ray task (extra `cluster`)."""
+    from protocols.running.executors.ray_tasks import execute
+
+    execute(requests, display, stop, address, room)
+
+
+Executor = Callable[[Sequence[CohortRequest], Display, Stop, str | None, Room], None]
+
+EXECUTORS: Mapping[str, Executor] = {"inline": inline, "ray": ray}

@@ -1,0 +1,169 @@
+"""Which runs are wanted, which of them are there, and which seeds train together. Reads records; imports no simulator."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protocols.records.store import MANIFEST, Run, check_runs_folder, find_runs, run_folder
+from protocols.spec import Protocol, RunSpec, digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run that is wanted. `state` is "missing" or what `Run.state` says."""
+
+    spec: RunSpec
+    folder: Path
+    state: str
+
+    @property
+    def run(self) -> Run:
+        return Run(self.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """Seeds of one (agent, task) that train as one program."""
+
+    agent: str
+    task: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Agents x tasks x seeds of one protocol in one runs folder, all with the same overrides and limit."""
+
+    root: Path
+    protocol: Protocol
+    agents: tuple[str, ...]
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    overrides: Mapping[str, Any]
+    limit_env_steps: int | None = None
+
+    @property
+    def budget_env_steps(self) -> int:
+        return self.protocol.env_steps if self.limit_env_steps is None else self.limit_env_steps
+
+    def spec(self, agent: str, task: str, seed: int) -> RunSpec:
+        return RunSpec(
+            protocol=self.protocol.id,
+            digest=digest(self.protocol),
+            agent=agent,
+            task=task,
+            seed=seed,
+            overrides=self.overrides,
+            limit_env_steps=self.limit_env_steps,
+        )
+
+    def folder(self, spec: RunSpec) -> Path:
+        return run_folder(self.root, spec.protocol, spec.label, spec.task, spec.seed)
+
+    def cells(self) -> list[Cell]:
+        """Every wanted run with its state, agent by agent, task by task."""
+        found = []
+        for agent in self.agents:
+            for task in self.tasks:
+                for seed in self.seeds:
+                    spec = self.spec(agent, task, seed)
+                    folder = self.folder(spec)
+                    state = Run(folder).state() if (folder / MANIFEST).exists() else "missing"
+                    found.append(Cell(spec=spec, folder=folder, state=state))
+        return found
+
+    def cohorts(self, cells: Sequence[Cell], seeds_per_program: int | None) -> list[Cohort]:
+        """The programs that complete these cells.
+
+        An interrupted cohort goes on with the seeds it was begun with, whichever of them are asked for; seeds without a
+        record are grouped, at most `seeds_per_program` of them (all of a task where None).
+        """
+        programs: list[Cohort] = []
+        for agent in self.agents:
+            for task in self.tasks:
+                own = [cell for cell in cells if (cell.spec.agent, cell.spec.task) == (agent, task)]
+                begun = dict.fromkeys(tuple(cell.run.manifest["cohort"]) for cell in own if cell.state == "resumable")
+                taken = {seed for seeds in begun for seed in seeds}
+                fresh = [cell.spec.seed for cell in own if cell.state == "missing" and cell.spec.seed not in taken]
+                size = seeds_per_program or max(len(fresh), 1)
+                groups = [*begun, *(tuple(fresh[i : i + size]) for i in range(0, len(fresh), size))]
+                programs += [Cohort(agent=agent, task=task, seeds=seeds) for seeds in groups]
+        return programs
+
+
+def grid(
+    *,
+    root: Path,
+    protocol: Protocol,
+    agents: Sequence[str],
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    overrides: Mapping[str, Any],
+    limit_env_steps: int | None,
+) -> Grid:
+    """The grid of these names. Empty tasks and seeds mean the protocol's own.
+
+    Raises ValueError, in one line, for a task of another protocol, a seed given twice, and a limit that is none.
+    """
+    chosen_tasks = tuple(_task_of(protocol, task) for task in tasks) or protocol.tasks
+    chosen_seeds = tuple(seeds) or protocol.seeds
+    for kind, values in (("seed", chosen_seeds), ("task", chosen_tasks), ("agent", tuple(agents))):
+        twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
+        if twice is not None:
+            raise ValueError(f"{kind} {twice!r} is given twice; give each {kind} once")
+    negative = next((seed for seed in chosen_seeds if seed < 0), None)
+    if negative is not None:
+        raise ValueError(f"seed {negative} is negative; expected a whole number from 0 on")
+    if limit_env_steps is not None and not 0 < limit_env_steps < protocol.env_steps:
+        raise ValueError(
+            f"--limit {limit_env_steps} is no cut of {protocol.id}, whose budget is {protocol.env_steps} "
+            "env_steps; give a smaller positive number or leave it out"
+        )
+    return Grid(
+        root=root,
+        protocol=protocol,
+        agents=tuple(agents),
+        tasks=chosen_tasks,
+        seeds=chosen_seeds,
+        overrides=dict(overrides),
+        limit_env_steps=limit_env_steps,
+    )
+
+
+def check_records(root: Path, protocol: Protocol) -> None:
+    """Refuses a folder that is no runs folder, cannot be written to, or holds other records under this protocol's name."""
+    check_runs_folder(root)
+    existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"runs folder {str(root)!r} cannot be written to; give another one with --runs")
+    if not (root / protocol.id).is_dir():
+        return
+    expected = digest(protocol)
+    for run in find_runs(root):
+        if run.manifest["protocol"] == protocol.id and run.manifest["digest"] != expected:
+            raise ValueError(
+                f"{run.folder} was recorded under another {protocol.id} (digest {run.manifest['digest'][:12]}, "
+                f"now {expected[:12]}); give another folder with --runs"
+            )
+
+
+def _task_of(protocol: Protocol, task: str) -> str:
+    """A task of the protocol by its name or an alias of the suites."""
+    if task in protocol.tasks:
+        return task
+    from suites import catalog  # aliases ask every suite
+
+    try:
+        resolved = catalog.resolve(task)
+    except ValueError:
+        resolved = task
+    if resolved not in protocol.tasks:
+        near = difflib.get_close_matches(task, protocol.tasks, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"for example {protocol.tasks[0]!r}"
+        raise ValueError(f"task {task!r} is not in {protocol.id}; it has {len(protocol.tasks)} tasks, {hint}")
+    return resolved

@@ -1,0 +1,338 @@
+"""Takes cohorts from where their records stand to their end: in this process, or wherever an executor carries them.
+
+`CohortRequest` and `CohortOutcome` can be pickled and `run_cohort` needs no terminal, so an executor is a function
+(requests, display, stop, address) that calls `run_cohort` for each request somewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from types import FrameType
+from typing import Any, Literal
+
+from agents import catalog as agent_catalog
+from agents.api import AgentContext
+from protocols.cadence import cadence_of
+from protocols.records import checkpoint, provenance
+from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
+from protocols.records.validate import simulator_drift
+from protocols.running.display import Display
+from protocols.running.film import Film
+from protocols.running.grid import Grid
+from protocols.running.loop import Interrupted, Job, Moment, train
+from protocols.running.stage import Stage
+from protocols.spec import Protocol, canonical_json
+from suites import catalog as suite_catalog
+from suites.workers import Lanes
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+STOPPING = b"\nstopping when the updates now running have ended; once more stops at once\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortRequest:
+    """Everything one program needs to train its seeds, on this machine or another.
+
+    workers      processes that step environments; 0: none, None: chosen from the number of processors
+    film         keep a video of the last evaluation
+    tensorboard  write event files beside the records
+    command      the command line that goes on with it
+    cpus, gpus   what one Ray task takes of a node; gpus may be a fraction, so that several programs share a device
+    """
+
+    grid: Grid
+    agent: str
+    task: str
+    seeds: tuple[int, ...]
+    device: str = "cpu"
+    workers: int | None = None
+    film: bool = True
+    tensorboard: bool = False
+    command: str = ""
+    cpus: float = 1.0
+    gpus: float = 1.0
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.grid.protocol
+
+    @property
+    def name(self) -> str:
+        label = self.grid.spec(self.agent, self.task, self.seeds[0]).label
+        return f"{label} {self.task} seeds {', '.join(map(str, self.seeds))}"
+
+    def options(self) -> Any:
+        chosen = agent_catalog.find(self.agent).options(self.protocol.agent_profile)
+        return replace(chosen, **self.grid.overrides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortOutcome:
+    """How a program ended. `interrupted` means: asked to stop, checkpoint written."""
+
+    request: CohortRequest
+    status: Literal["complete", "interrupted"]
+
+
+@dataclass(kw_only=True)
+class Stop:
+    """Whether somebody asked to stop, and by which signal."""
+
+    signum: int | None = None
+    _before: dict[int, Any] = field(default_factory=dict)
+
+    def requested(self) -> bool:
+        return self.signum is not None
+
+    @contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Takes the first SIGTERM or Ctrl-C as a request; the second one acts as it always does. Main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield self
+        finally:
+            self._restore()
+
+    def _hear(self, signum: int, frame: FrameType | None) -> None:
+        self.signum = signum
+        self._restore()
+        with suppress(OSError):  # a closed terminal must not keep the checkpoint from being written
+            os.write(2, STOPPING)  # not print: the handler may have interrupted one
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+def run_cohort(
+    request: CohortRequest,
+    *,
+    watch: Callable[[Moment], None] = lambda moment: None,
+    say: Callable[[str], None] = lambda line: None,
+    stop: Stop | None = None,
+) -> CohortOutcome:
+    """Trains one cohort from where its records stand.
+
+    Raises ValueError, in one line, when it may not start or go on: another process works on it, its records or checkpoints
+    are damaged or cannot be read, the disk is full. What is recorded stays, and the run can be called again.
+    """
+    stop = stop or Stop()
+    try:
+        return _run_cohort(request, watch, say, stop)
+    except OSError as error:
+        if error.errno not in DISK_FULL and error.filename is None:
+            raise
+        if error.errno not in DISK_FULL:
+            raise ValueError(
+                f"{error.filename} cannot be used ({error.strerror}); what was recorded is kept: mend that, "
+                f"then call again: {request.command}"
+            ) from error
+        free = shutil.disk_usage(request.grid.root).free
+        raise ValueError(
+            f"the disk is full ({error.strerror}, {free // 10**6} MB free at {request.grid.root}); what was "
+            f"recorded is kept: make room, then call again: {request.command}"
+        ) from error
+
+
+def _run_cohort(
+    request: CohortRequest, watch: Callable[[Moment], None], say: Callable[[str], None], stop: Stop
+) -> CohortOutcome:
+    grid, protocol, entry = request.grid, request.protocol, agent_catalog.find(request.agent)
+    options = request.options()
+    specs = [grid.spec(request.agent, request.task, seed) for seed in request.seeds]
+    folders = [grid.folder(spec) for spec in specs]
+    cadence = cadence_of(protocol, request.task, grid.budget_env_steps)
+    with ExitStack() as stack:
+        stages = _Stages(request)
+        stack.callback(stages.close)
+        stage = stages.open(protocol.num_envs)
+        reason = entry.refuses(options, stage.observation_space, stage.action_space)
+        if reason is not None:
+            raise ValueError(f"agent {request.agent!r} cannot play {request.task}: {reason}")
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(locked(folders))
+        code, gpu = provenance.commit(), agent_catalog.describe_device(request.device)
+        for spec, folder in zip(specs, folders, strict=True):
+            if (folder / MANIFEST).exists():
+                _check_same(Run(folder), options, request)
+            else:
+                create_run(
+                    grid.root,
+                    provenance.manifest(
+                        spec,
+                        protocol,
+                        options=asdict(options),
+                        cohort=request.seeds,
+                        device=request.device,
+                        gpu=gpu,
+                        gl_renderer=suite_catalog.gl_renderer(),
+                        command=request.command,
+                        code=code,
+                    ),
+                )
+        runs = tuple(Run(folder) for folder in folders)
+        for package, (expected, found) in simulator_drift(runs[0].manifest).items():
+            say(
+                f"{request.name}: {package} {found or 'of an unknown version'}, where {protocol.id} names {expected}: "
+                "the records are kept and marked, `validate` refuses them"
+            )
+        if all(run.result() is not None for run in runs):
+            checkpoint.tidy(folders)
+            return CohortOutcome(request=request, status="complete")
+        if not checkpoint.begun(folders):  # what a process left that was killed before its first checkpoint
+            checkpoint.prune(folders, keep=0)
+            for folder in folders:
+                shutil.rmtree(folder / REPLAY, ignore_errors=True)
+        for folder in folders:
+            (folder / REPLAY).mkdir(exist_ok=True)
+        agent = entry.build(
+            options,
+            AgentContext(
+                observation_space=stage.observation_space,
+                action_space=stage.action_space,
+                seeds=request.seeds,
+                num_envs=protocol.num_envs,
+                action_repeat=cadence.action_repeat,
+                budget_env_steps=grid.budget_env_steps,
+                device=request.device,
+                replay_folders=tuple(folder / REPLAY for folder in folders),
+            ),
+        )
+        watchers = [watch, *_watchers(request, runs, stack)]
+        for run in runs:
+            if run.result() is None:
+                append_lines(run.folder / SESSIONS, [provenance.session(request.device, gpu, request.command, code)])
+        job = Job(
+            protocol=protocol,
+            cadence=cadence,
+            budget_env_steps=grid.budget_env_steps,
+            seeds=request.seeds,
+            runs=runs,
+            agent=agent,
+            open_stage=stages.open,
+            watch=lambda moment: _all(watchers, moment),
+            say=say,
+            stop_requested=stop.requested,
+            film=request.film,
+        )
+        try:
+            train(job)
+        except Interrupted:
+            return CohortOutcome(request=request, status="interrupted")
+        del agent, job
+        checkpoint.tidy(folders)
+    return CohortOutcome(request=request, status="complete")
+
+
+Room = Callable[[int, bool], None]
+"""Told how many programs will run at a time, and whether on this machine; ValueError where disk or memory will not do."""
+
+
+def inline(
+    requests: Sequence[CohortRequest],
+    display: Display,
+    stop: Stop,
+    address: str | None,
+    room: Room = lambda at_once, here: None,
+) -> None:
+    """One program after the other, in this process. Stops after the one that was asked to stop."""
+    if address is not None:
+        raise ValueError("--address names a Ray cluster; give --executor ray with it")
+    room(1, True)
+    for index, request in enumerate(requests):
+        if stop.requested():
+            return
+        run_cohort(request, watch=display.watcher(index), say=display.say, stop=stop)
+
+
+class _Stages:
+    """Opens the stages of one cohort; the first one is asked for its spaces before the loop takes it over."""
+
+    def __init__(self, request: CohortRequest) -> None:
+        self.request = request
+        self.waiting: list[Stage] = []
+        self.opened: list[Stage] = []
+
+    def open(self, num_envs: int) -> Stage:
+        """A stage of `num_envs` environments per seed."""
+        ready = [stage for stage in self.waiting if stage.shape[1] == num_envs]
+        if ready:
+            self.waiting.remove(ready[0])
+            return ready[0]
+        request, count = self.request, len(self.request.seeds) * num_envs
+        make = partial(suite_catalog.make, request.task, **request.protocol.options_of(request.task))
+        stage = Stage(Lanes(make, count, workers=default_workers(request.workers, count)), len(request.seeds), num_envs)
+        if not self.opened:
+            self.waiting.append(stage)
+        self.opened.append(stage)
+        return stage
+
+    def close(self) -> None:
+        for stage in self.opened:
+            stage.close()
+
+
+def default_workers(asked: int | None, lanes: int) -> int:
+    """Worker processes where there are processors to spare: beside the learner, at most one a lane."""
+    if asked is not None:
+        return asked
+    cores = len(os.sched_getaffinity(0))
+    return min(lanes, cores - 1) if cores >= 4 and lanes > 1 else 0
+
+
+def _check_same(run: Run, options: Any, request: CohortRequest) -> None:
+    manifest = run.manifest
+    if tuple(manifest["cohort"]) != request.seeds:
+        raise ValueError(
+            f"{run.folder} was begun together with the seeds {manifest['cohort']}, not {list(request.seeds)}; "
+            "ask for those, or give another folder with --runs"
+        )
+    now = asdict(options)
+    if canonical_json(manifest["options"]) != canonical_json(now):
+        changed = sorted(
+            key
+            for key in {*now, *manifest["options"]}
+            if canonical_json(manifest["options"].get(key)) != canonical_json(now.get(key))
+        )
+        raise ValueError(
+            f"{run.folder} was begun with other options of {request.agent} ({', '.join(changed)} changed since); "
+            "go on with the code of that commit, or give another folder with --runs"
+        )
+    recorded, here = manifest["packages"], provenance.packages(*request.protocol.simulators)
+    for package in request.protocol.simulators:
+        if recorded.get(package) != here.get(package):
+            raise ValueError(
+                f"{run.folder} was begun under {package} {recorded.get(package)}, here is {here.get(package)}: "
+                "one run is one simulator; install that version again, or give another folder with --runs"
+            )
+
+
+def _watchers(request: CohortRequest, runs: Sequence[Run], stack: ExitStack) -> list[Callable[[Moment], None]]:
+    found: list[Callable[[Moment], None]] = []
+    if request.film:
+        found.append(Film([run.folder for run in runs]))
+    if request.tensorboard:
+        from protocols.running.tensorboard import EventFiles  # an extra
+
+        events = EventFiles([run.folder for run in runs])
+        stack.callback(events.close)
+        found.append(events)
+    return found
+
+
+def _all(watchers: Sequence[Callable[[Moment], None]], moment: Moment) -> None:
+    for watcher in watchers:
+        watcher(moment)

@@ -1,0 +1,160 @@
+"""Everything that can refuse a run, asked before anything is written: simulators, agents, disk, memory."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agents import catalog as agent_catalog
+from agents.api import REPLAY_RESIDENT_BYTES, AgentContext
+from protocols.cadence import cadence_of
+from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
+from protocols.records.store import REPLAY
+from protocols.running.launch import CohortRequest
+from suites import catalog as suite_catalog
+
+ROW_OVERHEAD_BYTES = 12
+"""reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
+BASE_MEMORY_BYTES = 800_000_000
+"""Measured: 761,656 KiB at the peak of the smallest Dreamer (torch, MuJoCo, two seeds, six environments)."""
+LEARNER_COPIES = 2
+"""A learner in memory, in checkpoints: it has gradients beside its weights and moments, and is copied when it is saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What one cohort takes, in bytes.
+
+    kept_bytes     of disk, for good: a checkpoint and the records of every seed
+    running_bytes  of disk beside that while it trains: replay beyond what is there already, and earlier checkpoints
+    memory_bytes   of its process
+    """
+
+    kept_bytes: int
+    running_bytes: int
+    memory_bytes: int
+
+
+def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] = lambda: False) -> tuple[Needs, ...]:
+    """What the cohorts need, asked of their tasks and agents. Raises ValueError, in one line, where one of those will not do.
+
+    Each task is made and reset once, which renders a frame where the task has frames; each agent is built and saved once.
+    stop_requested is asked between cohorts; the answer ends where somebody wants to stop.
+    """
+    shown: dict[str, tuple[spaces.Dict, spaces.Space]] = {}
+    sizes: dict[str, int] = {}
+    needs = []
+    for request in requests:
+        if stop_requested():
+            break
+        if request.task not in shown:
+            environment = suite_catalog.make(request.task, **request.protocol.options_of(request.task))
+            environment.reset(seed=0)
+            shown[request.task] = (environment.observation_space, environment.action_space)  # type: ignore[assignment]
+            environment.close()
+        given, options, entry = shown[request.task], request.options(), agent_catalog.find(request.agent)
+        reason = entry.refuses(options, *given)
+        if reason is not None:
+            raise ValueError(
+                f"agent {request.agent!r} cannot play {request.task}: {reason}; leave it out with --agents or --tasks"
+            )
+        learner = f"{request.agent} {options}"
+        if learner not in sizes:
+            sizes[learner] = checkpoint_bytes(request, options, *given)
+        size, seeds, replay = sizes[learner], len(request.seeds), replay_bytes(request, *given)
+        cadence = cadence_of(request.protocol, request.task, request.grid.budget_env_steps)
+        episodes = len(cadence.evaluations) * request.protocol.evaluate_episodes + request.protocol.final_episodes
+        device = agent_catalog.resolve_device("auto") if request.device == "auto" else request.device
+        update = entry.update_bytes(options, given[0]) if device == "cpu" else 0
+        needs.append(
+            Needs(
+                kept_bytes=seeds * (size + RECORD_BYTES_PER_EPISODE * episodes),
+                running_bytes=max(0, replay - _there_already(request)) + seeds * EXTRA_CHECKPOINTS * size,
+                memory_bytes=BASE_MEMORY_BYTES
+                + update
+                + seeds * LEARNER_COPIES * size
+                + min(replay, seeds * REPLAY_RESIDENT_BYTES),
+            )
+        )
+    return tuple(needs)
+
+
+def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_once: int, memory: bool = True) -> None:
+    """Raises ValueError, in one line, where disk or memory will not do for these cohorts, `at_once` of them at a time.
+
+    memory  False where they will run on other machines
+    """
+    root = requests[0].grid.root.absolute()
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    kept, running = sum(need.kept_bytes for need in needs), sum(sorted(need.running_bytes for need in needs)[-at_once:])
+    if kept + running > free:
+        raise ValueError(
+            f"{len(requests)} programs, {at_once} at a time, need {_size(kept + running)} of disk (of it "
+            f"{_size(running)} while they train, mostly replay), {existing} has {_size(free)} free; make room, "
+            "give another folder with --runs, or fewer --tasks, --seeds or --seeds-per-program"
+        )
+    wanted, there = sum(sorted(need.memory_bytes for need in needs)[-at_once:]), available_memory_bytes()
+    if memory and there is not None and there < wanted:
+        raise ValueError(
+            f"{at_once} programs at a time need {_size(wanted)} of memory, {_size(there)} are free; "
+            "close other programs, or ask for fewer seeds or a smaller batch"
+        )
+
+
+def checkpoint_bytes(request: CohortRequest, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> int:
+    """What one generation of one seed takes on the disk: a fresh agent is saved, and looked at."""
+    with tempfile.TemporaryDirectory(prefix="preflight-") as folder:
+        replay, saved = Path(folder, "replay"), Path(folder, "saved")
+        replay.mkdir()
+        saved.mkdir()
+        agent = agent_catalog.find(request.agent).build(
+            options,
+            AgentContext(
+                observation_space=observation_space,
+                action_space=action_space,
+                seeds=request.seeds[:1],
+                num_envs=request.protocol.num_envs,
+                action_repeat=request.protocol.action_repeat_of(request.task),
+                budget_env_steps=request.grid.budget_env_steps,
+                replay_folders=(replay,),
+            ),
+        )
+        agent.save([saved], agent.initial(request.protocol.num_envs))
+        return sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())
+
+
+def replay_bytes(request: CohortRequest, observation_space: spaces.Dict, action_space: spaces.Space) -> int:
+    """What the replays of one cohort take on the disk by the end of its budget."""
+    if not agent_catalog.find(request.agent).keeps_replay():
+        return 0
+    row = sum(np.zeros(space.shape or (), space.dtype).nbytes for space in observation_space.spaces.values())
+    width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
+    rows = request.grid.budget_env_steps // request.protocol.action_repeat_of(request.task)
+    return len(request.seeds) * rows * (row + 4 * width + ROW_OVERHEAD_BYTES)
+
+
+def _there_already(request: CohortRequest) -> int:
+    """Bytes that an interrupted cohort's replays hold on the disk (blocks, not the apparent size of sparse files)."""
+    folders = [request.grid.folder(request.grid.spec(request.agent, request.task, seed)) / REPLAY for seed in request.seeds]
+    return sum(path.stat().st_blocks * 512 for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 5e7 else f"{count / 1e6:.3g} MB"
+
+
+def available_memory_bytes(source: Path = Path("/proc/meminfo")) -> int | None:
+    """Memory that this process may still take, by the kernel; None where it does not say."""
+    if not source.exists():
+        return None
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None

@@ -1,0 +1,116 @@
+"""How far every cell of the grids in a runs folder is. Reads the ends of records; imports no torch and no simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from protocols.records.store import METRICS, Run, find_runs, last_record
+
+COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged": "red", "missing": "dim"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One cell of a grid: a run that is there or one that its protocol asks for."""
+
+    protocol: str
+    label: str
+    task: str
+    seed: int
+    state: str
+    env_steps: int
+    budget_env_steps: int
+    env_steps_per_second: float | None = None
+    score: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the speed of its last interval; None unless it is running or resumable."""
+        if self.state not in ("running", "resumable") or not self.env_steps_per_second:
+            return None
+        return (self.budget_env_steps - self.env_steps) / self.env_steps_per_second
+
+
+def standings(root: Path) -> list[Standing]:
+    """Every run of the folder, and every cell of protocol x label that has no run yet. ValueError: not a runs folder."""
+    runs = find_runs(root)
+    found = {
+        (run.manifest["protocol"], run.manifest["label"], run.manifest["task"], run.manifest["seed"]): _standing(run)
+        for run in runs
+    }
+    wanted: dict[tuple[str, str, str, int], Standing] = {}
+    for run in runs:
+        manifest = run.manifest
+        for task in manifest["protocol_data"]["tasks"]:
+            for seed in manifest["protocol_data"]["seeds"]:
+                key = (manifest["protocol"], manifest["label"], task, seed)
+                wanted[key] = Standing(
+                    protocol=key[0],
+                    label=key[1],
+                    task=task,
+                    seed=seed,
+                    state="missing",
+                    env_steps=0,
+                    budget_env_steps=run.budget_env_steps,
+                )
+    return [standing for _, standing in sorted({**wanted, **found}.items())]
+
+
+def _standing(run: Run) -> Standing:
+    manifest, result = run.manifest, run.result()
+    last = last_record(run.folder / METRICS) or {}
+    return Standing(
+        protocol=manifest["protocol"],
+        label=manifest["label"],
+        task=manifest["task"],
+        seed=manifest["seed"],
+        state=run.state(),
+        env_steps=(result or last).get("env_steps", 0),
+        budget_env_steps=run.budget_env_steps,
+        env_steps_per_second=last.get("env_steps_per_second"),
+        score=result["score"] if result else None,
+    )
+
+
+def table(rows: Sequence[Standing]) -> Table:
+    """A line per cell; seeds of one task that stand alike share one."""
+    from protocols.running.terminal import duration
+
+    shown = Table(
+        "protocol",
+        "agent",
+        "task",
+        "seeds",
+        "state",
+        "env_steps",
+        "of",
+        "env_steps/s",
+        "left",
+        "score",
+        box=None,
+        pad_edge=False,
+    )
+    groups: dict[tuple, list[Standing]] = {}
+    for row in rows:
+        groups.setdefault((row.protocol, row.label, row.task, row.state, row.env_steps), []).append(row)
+    for (protocol, label, task, state, env_steps), group in groups.items():
+        speeds = [row.env_steps_per_second for row in group if row.env_steps_per_second]
+        left = [row.seconds_left for row in group if row.seconds_left is not None]
+        scores = [f"{row.score:.1f}" for row in group if row.score is not None]
+        shown.add_row(
+            protocol,
+            label,
+            task,
+            ", ".join(str(row.seed) for row in group),
+            f"[{COLOURS[state]}]{state}[/]",
+            f"{env_steps:,}" if state != "missing" else "",
+            f"{group[0].budget_env_steps:,}",
+            f"{max(speeds):,.0f}" if speeds else "",
+            duration(max(left)) if left else "",
+            ", ".join(scores),
+        )
+    return shown
