@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Union
 
 import tyro
 
+from dreamer_bench_base import Exits, UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class ListCommand:
@@ -124,15 +126,15 @@ class ImagineCommand:
         from protocols.running.load_run import revive
 
         if min(self.context, self.steps, self.episodes) < 1:
-            raise ValueError(
+            raise UserError(
                 f"--context, --steps and --episodes must be at least 1, got {self.context}, {self.steps} and {self.episodes}"
             )
         if self.out is not None and self.out.is_file():
-            raise ValueError(f"--out {self.out} is a file; give a folder, which is made where it is missing")
+            raise UserError(f"--out {self.out} is a file; give a folder, which is made where it is missing")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         manifest = revived.run.manifest
         if not isinstance(revived.agent, ModelBasedAgent):
-            raise ValueError(f"agent {manifest['agent']!r} has no world model; give a run of dreamer, no_value, planet or sac")
+            raise UserError(f"agent {manifest['agent']!r} has no world model; give a run of dreamer, no_value, planet or sac")
         environment = revived.make()
         try:
             played = [
@@ -274,25 +276,8 @@ def main() -> None:
         description="The benchmark for world-model agents: frozen protocols, raw records, honest intervals.",
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    try:
+    with Exits():
         code = command.run()
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        code = getattr(error, "exit_code", 2)
-    except RuntimeError as error:
-        if not hasattr(error, "exit_code"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        code = error.exit_code
-    except PermissionError as error:
-        print(f"error: {error.filename} cannot be used ({error.strerror})", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:  # `run` hears it itself once it has something to keep
-        print("interrupted", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     raise SystemExit(code)
 
 

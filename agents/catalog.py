@@ -15,6 +15,7 @@ from typing import Any
 from gymnasium import spaces
 
 from agents.api import Agent, AgentContext
+from dreamer_bench_base import UserError
 
 ENTRY_POINT_GROUP = "dreamer_bench.agents"
 
@@ -35,7 +36,7 @@ class AgentEntry:
         """The frozen options of a profile; a recipe without that profile is refused."""
         profiles = self._module().PROFILES
         if profile not in profiles:
-            raise ValueError(f"agent {self.name!r} has no profile {profile!r}; it has {', '.join(sorted(profiles))}")
+            raise UserError(f"agent {self.name!r} has no profile {profile!r}; it has {', '.join(sorted(profiles))}")
         return profiles[profile]
 
     def refuses(self, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
@@ -53,7 +54,7 @@ class AgentEntry:
     def build(self, options: Any, context: AgentContext) -> Agent:
         reason = self.refuses(options, context.observation_space, context.action_space)
         if reason is not None:
-            raise ValueError(f"agent {self.name!r} cannot play this task: {reason}")
+            raise UserError(f"agent {self.name!r} cannot play this task: {reason}")
         return self._module().build(options, context)
 
 
@@ -76,7 +77,7 @@ def entries() -> dict[str, AgentEntry]:
     known = {entry.name: entry for entry in BUILT_IN}
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         if point.name in known:
-            raise ValueError(
+            raise UserError(
                 f"agent name {point.name!r} of entry point {point.value!r} is taken by "
                 f"{known[point.name].recipe}; rename the entry point"
             )
@@ -90,7 +91,7 @@ def find(name: str) -> AgentEntry:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ValueError(f"agent {name!r} is not known{hint} Known: {', '.join(known)}")
+        raise UserError(f"agent {name!r} is not known{hint} Known: {', '.join(known)}")
     return known[name]
 
 

@@ -22,6 +22,7 @@ from agents.api import TimeStep
 from agents.behaviors.api import Parts
 from agents.learning.model_based import ModelBasedAgent
 from agents.learning.noise import ACT
+from dreamer_bench_base import UserError
 
 CONTEXT_STEPS, PREDICTED_STEPS = 5, 45
 EPISODES = 2
@@ -61,7 +62,7 @@ def record_episode(agent: ModelBasedAgent, env: gymnasium.Env, *, seed: int, row
     """
     observation, _ = env.reset(seed=seed)
     if "image" not in observation:
-        raise ValueError(
+        raise UserError(
             f"predictions are drawn from images, and this task shows only {', '.join(observation)}; choose a task with pixels"
         )
     carry = agent.initial(1, stream=STREAM)
@@ -70,7 +71,7 @@ def record_episode(agent: ModelBasedAgent, env: gymnasium.Env, *, seed: int, row
     kept = [{**observation, "action": action[0, 0], "reward": np.float32(0.0)}]
     while len(kept) < rows:
         if step.is_last.all():
-            raise ValueError(f"the episode of seed {seed} ended after {len(kept)} of {rows} steps; ask for fewer steps")
+            raise UserError(f"the episode of seed {seed} ended after {len(kept)} of {rows} steps; ask for fewer steps")
         action, carry = agent.act(carry, step, explore=False)
         observation, reward, terminated, truncated, _ = env.step(action[0, 0])
         step = _arrival(observation, float(reward), is_first=False, is_last=terminated or truncated)
@@ -88,7 +89,7 @@ def open_loop(
     """
     rows = len(episodes[0]["reward"])
     if not 1 <= context < rows:
-        raise ValueError(f"between 1 and {rows - 1} images can be shown of {rows} steps, not {context}")
+        raise UserError(f"between 1 and {rows - 1} images can be shown of {rows} steps, not {context}")
     stacked = {key: np.stack([episode[key] for episode in episodes], axis=1) for key in episodes[0]}
     action = stacked.pop("action")
     if agent.discrete:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.api import Agent, AgentContext, Carry, Progress, TimeStep
+from dreamer_bench_base import UserError
 
 
 def each(build: Callable[[AgentContext], Agent], context: AgentContext) -> PerSeed:
@@ -43,7 +44,7 @@ class PerSeed:
         """Raises ValueError if the agents took different numbers of gradient steps: seeds of a cohort advance together."""
         counts = {agent.learn(progress) for agent in self.agents}
         if len(counts) != 1:
-            raise ValueError(
+            raise UserError(
                 f"every seed must take the same number of gradient steps at a call; they took {sorted(counts)}: "
                 "make the schedule a function of Progress alone"
             )

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from dreamer_bench_base import UserError
 from protocols.spec import Protocol
 
 Purpose = Literal["train", "evaluate", "final"]
@@ -64,7 +65,7 @@ def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
     per_iteration = protocol.num_envs * action_repeat
     last = budget_env_steps // per_iteration
     if last < 1:
-        raise ValueError(
+        raise UserError(
             f"a budget of {budget_env_steps} env_steps is below one step of {task} under {protocol.id}; "
             f"give at least {per_iteration}"
         )

@@ -11,6 +11,7 @@ import re
 from importlib import metadata
 
 from agents import catalog as agents
+from dreamer_bench_base import UserError
 from protocols import atari, dmc, dmlab, planet_six, quick, studies
 from protocols.spec import Protocol
 
@@ -39,11 +40,11 @@ def entries() -> dict[str, Protocol]:
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         protocol = point.load()
         if not isinstance(protocol, Protocol):
-            raise ValueError(f"entry point {point.value!r} must name a Protocol, not a {type(protocol).__name__}")
+            raise UserError(f"entry point {point.value!r} must name a Protocol, not a {type(protocol).__name__}")
         if protocol.id in known:
-            raise ValueError(f"protocol id {protocol.id!r} of entry point {point.value!r} is taken; give it another name")
+            raise UserError(f"protocol id {protocol.id!r} of entry point {point.value!r} is taken; give it another name")
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*@[1-9][0-9]*", protocol.id):
-            raise ValueError(f"protocol id {protocol.id!r} of entry point {point.value!r} is not of the form name@version")
+            raise UserError(f"protocol id {protocol.id!r} of entry point {point.value!r} is not of the form name@version")
         known[protocol.id] = protocol
     return known
 
@@ -58,13 +59,11 @@ def find(id: str) -> Protocol:
         return known[id]
     if studies.is_grid(id):
         rows = ", ".join(sorted({row.protocol for row in studies.find(id).rows}))
-        raise ValueError(
-            f"{id!r} is a grid over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
-        )
+        raise UserError(f"{id!r} is a grid over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them")
     versions = [other for other in known if other.split("@")[0] == id]
     near = versions[-1:] or difflib.get_close_matches(id, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")
+    raise UserError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")
 
 
 def rows(protocol: Protocol) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from dreamer_bench_base import UserError
+
 Scalar = str | int | float | bool | None
 
 PROSE = ("title", "purpose", "source", "choices")
@@ -76,9 +78,7 @@ class Protocol:
     def options_of(self, task: str) -> dict[str, Scalar]:
         """Every option of `suites.catalog.make` for one task of this protocol."""
         if task not in self.tasks:
-            raise ValueError(
-                f"task {task!r} is not in {self.id}; it has {len(self.tasks)} tasks, for example {self.tasks[0]!r}"
-            )
+            raise UserError(f"task {task!r} is not in {self.id}; it has {len(self.tasks)} tasks, for example {self.tasks[0]!r}")
         shared = {"action_repeat": self.action_repeat, "time_limit_env_steps": self.time_limit_env_steps}
         return {**shared, **self.suite_options, **self.task_options.get(task, {})}
 

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dreamer_bench_base import UserError
 from protocols.dmc import DMC_20
 from protocols.spec import Scalar, override_digest
 
@@ -197,4 +198,4 @@ def find(name: str) -> Ablation:
         return known[ALIASES.get(name, name)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"ablation {name!r} is not known{hint} Known: {', '.join(known)}")
+    raise UserError(f"ablation {name!r} is not known{hint} Known: {', '.join(known)}")

@@ -19,6 +19,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_base import UserError
+
 IMAGE_SIZE = 64
 
 
@@ -71,13 +73,13 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.action_repeat < 1:
-            raise ValueError(f"atari option action_repeat is at least 1, not {self.action_repeat}")
+            raise UserError(f"atari option action_repeat is at least 1, not {self.action_repeat}")
         if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise ValueError(f"atari option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
+            raise UserError(f"atari option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
         if not 0 <= self.sticky_probability <= 1:
-            raise ValueError(f"atari option sticky_probability is in [0, 1], not {self.sticky_probability}")
+            raise UserError(f"atari option sticky_probability is in [0, 1], not {self.sticky_probability}")
         if self.noop_max < 0:
-            raise ValueError(f"atari option noop_max is 0 or more, not {self.noop_max}")
+            raise UserError(f"atari option noop_max is 0 or more, not {self.noop_max}")
 
 
 class ArcadeGame(gymnasium.Env):

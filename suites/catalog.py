@@ -17,6 +17,8 @@ from typing import Any, Protocol, cast
 
 import gymnasium
 
+from dreamer_bench_base import UserError
+
 ENTRY_POINT_GROUP = "dreamer_bench.suites"
 
 
@@ -65,7 +67,7 @@ def suites() -> dict[str, Suite]:
     known = {suite.name: suite for suite in BUILT_IN}
     for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
         if point.name in known:
-            raise ValueError(
+            raise UserError(
                 f"suite name {point.name!r} of entry point {point.value!r} is taken by "
                 f"{known[point.name].module}; rename the entry point"
             )
@@ -78,7 +80,7 @@ def names(suite: str | None = None) -> list[str]:
     """Every task by name, of one suite or of all. A suite that takes any name lists examples."""
     known = suites()
     if suite is not None and suite not in known:
-        raise ValueError(f"suite {suite!r} is not known; known: {', '.join(known)}")
+        raise UserError(f"suite {suite!r} is not known; known: {', '.join(known)}")
     chosen = known.values() if suite is None else [known[suite]]
     return [task for entry in chosen for task in entry.load().TASKS]
 
@@ -100,7 +102,7 @@ def resolve(name: str) -> str:
     pool = list(suite.load().TASKS) if suite is not None else names()
     near = difflib.get_close_matches(name, pool, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"the suites are {', '.join(known)}."
-    raise ValueError(f"task {name!r} is not known; {hint} `dreamer-bench list tasks` shows all")
+    raise UserError(f"task {name!r} is not known; {hint} `dreamer-bench list tasks` shows all")
 
 
 def unavailable(name: str) -> str | None:
@@ -128,10 +130,10 @@ def make(name: str, **options: Any) -> gymnasium.Env:
         if option not in fields:
             near = difflib.get_close_matches(option, fields, n=1)
             hint = f" did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"task {task!r} has no option {option!r};{hint} It has {', '.join(fields)}")
+            raise UserError(f"task {task!r} has no option {option!r};{hint} It has {', '.join(fields)}")
     reason = module.unavailable(task)
     if reason is not None:
-        raise ValueError(f"task {task!r} cannot be made: {reason}")
+        raise UserError(f"task {task!r} cannot be made: {reason}")
     return module.make(task, module.Options(**options))
 
 
@@ -144,7 +146,7 @@ def _suite_of(name: str, known: Mapping[str, Suite]) -> Suite | None:
 def _module_of(task: str) -> SuiteModule:
     suite = _suite_of(task, suites())
     if suite is None:
-        raise ValueError(f"task {task!r} does not start with the name of its suite; suites: {', '.join(suites())}")
+        raise UserError(f"task {task!r} does not start with the name of its suite; suites: {', '.join(suites())}")
     return suite.load()
 
 

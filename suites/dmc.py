@@ -21,6 +21,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_base import UserError
+
 IMAGE_SIZE = 64
 LOOKS = ("reference", "fast")
 INSTALL_EGL = "apt-get install -y --no-install-recommends libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
@@ -66,11 +68,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.action_repeat < 1:
-            raise ValueError(f"dmc option action_repeat is at least 1, not {self.action_repeat}")
+            raise UserError(f"dmc option action_repeat is at least 1, not {self.action_repeat}")
         if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise ValueError(f"dmc option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
+            raise UserError(f"dmc option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
         if self.look not in LOOKS:
-            raise ValueError(f"dmc option look is one of {', '.join(LOOKS)}, not {self.look!r}")
+            raise UserError(f"dmc option look is one of {', '.join(LOOKS)}, not {self.look!r}")
 
 
 class ControlTask(gymnasium.Env):
@@ -92,7 +94,7 @@ class ControlTask(gymnasium.Env):
             self.physics.model.vis.quality.offsamples = 0
         self._camera_id = _CAMERA.get(domain, 0) if options.camera is None else options.camera
         if not 0 <= self._camera_id < self.physics.model.ncam:
-            raise ValueError(f"task {task!r} has the cameras 0 to {self.physics.model.ncam - 1}, not {self._camera_id}")
+            raise UserError(f"task {task!r} has the cameras 0 to {self.physics.model.ncam - 1}, not {self._camera_id}")
         self._camera: Any = None
         action = self._environment.action_spec()
         self._scale = (action.maximum - action.minimum) / 2
@@ -159,7 +161,7 @@ def gl_renderer() -> str:
     """What draws the frames, in OpenGL's words ("llvmpipe (LLVM ...)", a GPU's name). Raises ValueError without one."""
     reason = unavailable("")
     if reason is not None:
-        raise ValueError(f"no renderer: {reason}")
+        raise UserError(f"no renderer: {reason}")
     _dm_control_suite()
     from dm_control import _render
     from OpenGL import GL
@@ -191,7 +193,7 @@ def _dm_control_suite() -> Any:
     try:
         from dm_control import suite
     except (ImportError, AttributeError, RuntimeError) as error:  # PyOpenGL fails with an AttributeError without libEGL
-        raise ValueError(
+        raise UserError(
             f"dm_control does not start with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
             f"({' '.join(str(error).split())}): {INSTALL_EGL}"
         ) from error
@@ -204,7 +206,7 @@ def _open_camera(physics: Any, camera_id: int) -> Any:
     try:
         return engine.Camera(physics, IMAGE_SIZE, IMAGE_SIZE, camera_id)
     except RuntimeError as error:
-        raise ValueError(
+        raise UserError(
             f"no frame can be rendered with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
             f"({' '.join(str(error).split())}): {INSTALL_EGL}"
         ) from error

@@ -18,6 +18,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_base import UserError
+
 IMAGE_SIZE = 64
 LEVEL_FOLDER = "contributed/dmlab30/"
 
@@ -56,11 +58,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.action_repeat < 1:
-            raise ValueError(f"dmlab option action_repeat is at least 1, not {self.action_repeat}")
+            raise UserError(f"dmlab option action_repeat is at least 1, not {self.action_repeat}")
         if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise ValueError(f"dmlab option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
+            raise UserError(f"dmlab option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
         if self.renderer not in ("software", "hardware"):
-            raise ValueError(f"dmlab option renderer is software or hardware, not {self.renderer!r}")
+            raise UserError(f"dmlab option renderer is software or hardware, not {self.renderer!r}")
 
 
 class LabLevel(gymnasium.Env):

@@ -13,6 +13,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_base import UserError
+
 IMAGE_SIZE = 64
 
 TASKS = ("gym:CarRacing-v3", "gym:CartPole-v1", "gym:Pendulum-v1", "gym:Acrobot-v1", "gym:MountainCarContinuous-v0")
@@ -36,9 +38,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.action_repeat < 1:
-            raise ValueError(f"gym option action_repeat is at least 1, not {self.action_repeat}")
+            raise UserError(f"gym option action_repeat is at least 1, not {self.action_repeat}")
         if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise ValueError(f"gym option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
+            raise UserError(f"gym option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
 
 
 class GymnasiumTask(gymnasium.Env):
@@ -53,9 +55,9 @@ class GymnasiumTask(gymnasium.Env):
         self._whole = not isinstance(observed, spaces.Dict)
         images = [key for key, part in self._parts.items() if _is_image(part)]
         if len(images) > 1:
-            raise ValueError(f"task {task!r} observes the images {', '.join(images)}; one is what an agent here can see")
+            raise UserError(f"task {task!r} observes the images {', '.join(images)}; one is what an agent here can see")
         if images and options.rendered:
-            raise ValueError(f"task {task!r} observes an image already; leave the option rendered out")
+            raise UserError(f"task {task!r} observes an image already; leave the option rendered out")
         self._image_key = images[0] if images else None
         self._vector_keys = [key for key in self._parts if key != self._image_key]
         shown: dict[str, spaces.Space] = {key: _vector_space(task, self._parts[key]) for key in self._vector_keys}
@@ -121,7 +123,7 @@ def _specification(name: str) -> Any:
     try:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:  # an unknown name, version or module, each with a hint
-        raise ValueError(f"Gymnasium has no environment {name!r}: {' '.join(str(error).split())}") from error
+        raise UserError(f"Gymnasium has no environment {name!r}: {' '.join(str(error).split())}") from error
 
 
 def _make(name: str, options: Options) -> gymnasium.Env:
@@ -133,14 +135,14 @@ def _make(name: str, options: Options) -> gymnasium.Env:
     try:
         return gymnasium.make(name, **given)
     except (gymnasium.error.Error, ImportError) as error:
-        raise ValueError(f"Gymnasium cannot make {name!r}: {' '.join(str(error).split())}") from error
+        raise UserError(f"Gymnasium cannot make {name!r}: {' '.join(str(error).split())}") from error
 
 
 def _rendered(environment: gymnasium.Env) -> Any:
     try:
         return environment.render()
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise ValueError(f"Gymnasium cannot render: {' '.join(str(error).split())}") from error
+        raise UserError(f"Gymnasium cannot render: {' '.join(str(error).split())}") from error
 
 
 def _is_image(part: spaces.Space) -> bool:
@@ -170,7 +172,7 @@ def _resized(image: np.ndarray) -> np.ndarray:
 
 def _vector_space(task: str, part: spaces.Space) -> spaces.Box:
     if not part.is_np_flattenable:
-        raise ValueError(f"task {task!r} observes {part}, which is neither an image nor a vector")
+        raise UserError(f"task {task!r} observes {part}, which is neither an image nor a vector")
     size = spaces.flatdim(part)
     return spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
@@ -181,7 +183,7 @@ def _actions(task: str, inner: spaces.Space) -> tuple[spaces.Space, Any]:
         first = int(inner.start)
         return spaces.Discrete(int(inner.n)), lambda action: first + int(action)
     if not isinstance(inner, spaces.Box):
-        raise ValueError(f"task {task!r} takes actions of {inner}; Discrete and Box are understood")
+        raise UserError(f"task {task!r} takes actions of {inner}; Discrete and Box are understood")
     bounded = inner.is_bounded()
     scale = (inner.high.astype(np.float64) - inner.low) / 2 if bounded else np.ones(inner.shape)
     offset = (inner.high.astype(np.float64) + inner.low) / 2 if bounded else np.zeros(inner.shape)

@@ -21,6 +21,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_base import UserError
+
 IMAGE_SIZE = 64
 
 
@@ -46,7 +48,7 @@ class Options:
         for name in ("action_repeat", "time_limit_env_steps", "delay"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"probe option {name} is at least 1, not {value}")
+                raise UserError(f"probe option {name} is at least 1, not {value}")
 
 
 class Probe(gymnasium.Env):

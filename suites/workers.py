@@ -27,6 +27,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_base import UserError
 from suites import catalog
 
 LEAVE_SECONDS = 10.0
@@ -64,11 +65,11 @@ class Lanes:
 
     def __init__(self, task: str | Callable[[], gymnasium.Env], count: int, *, workers: int = 0, **options: Any) -> None:
         if count < 1:
-            raise ValueError(f"lanes: at least one environment is needed, not {count}")
+            raise UserError(f"lanes: at least one environment is needed, not {count}")
         if workers < 0:
-            raise ValueError(f"lanes: workers is 0 (this process) or a number of processes, not {workers}")
+            raise UserError(f"lanes: workers is 0 (this process) or a number of processes, not {workers}")
         if callable(task) and options:
-            raise ValueError(f"lanes: options {sorted(options)} go with a task's name; a function makes its environment whole")
+            raise UserError(f"lanes: options {sorted(options)} go with a task's name; a function makes its environment whole")
         make = task if callable(task) else partial(catalog.make, task, **options)
         self.count = count
         self._team: _Here | _Team = _Team(make, count, min(workers, count)) if workers else _Here(make, range(count))
@@ -85,7 +86,7 @@ class Lanes:
         given = dict(seeds) if isinstance(seeds, Mapping) else dict(enumerate(seeds))
         enough = bool(given) if isinstance(seeds, Mapping) else len(given) == self.count
         if not enough or not set(given) <= set(range(self.count)):
-            raise ValueError(f"lanes: reset takes one seed for each of {self.count} lanes, or lane -> seed, not {seeds!r}")
+            raise UserError(f"lanes: reset takes one seed for each of {self.count} lanes, or lane -> seed, not {seeds!r}")
         self._idle()
         self._team.ask("reset", {lane: int(seed) for lane, seed in given.items()})
         self._team.wait()
@@ -101,7 +102,7 @@ class Lanes:
         self._idle()
         rows = self._team.rows
         if np.shape(actions) != rows.action.shape:
-            raise ValueError(f"lanes: actions have the shape {rows.action.shape}, not {np.shape(actions)}")
+            raise UserError(f"lanes: actions have the shape {rows.action.shape}, not {np.shape(actions)}")
         rows.action[:] = actions
         self._asked = list(range(self.count)) if lanes is None else np.flatnonzero(lanes).tolist()
         self._team.ask("step", dict.fromkeys(self._asked, 0))
@@ -158,7 +159,7 @@ class _Here:
         self.environments = {lane: make() for lane in lanes}
         first = self.environments[lanes[0]]
         if not isinstance(first.observation_space, spaces.Dict):
-            raise ValueError(f"lanes: observations are a Dict space, not {first.observation_space}; see suites.conformance")
+            raise UserError(f"lanes: observations are a Dict space, not {first.observation_space}; see suites.conformance")
         self.observation_space, self.action_space = first.observation_space, first.action_space
         self.rows = _Rows(len(lanes), self.observation_space, self.action_space, np.zeros)
         self._asked: tuple[str, dict[int, int]] = ("step", {})
@@ -248,7 +249,7 @@ class _Team:
             raise self._death(worker) from error
         if kind == "refused":
             self.close()
-            raise ValueError(answer)
+            raise UserError(answer)
         if kind == "fault":
             self.close()
             raise WorkerFault(f"worker {worker} of {len(self._lanes)} (lanes {self._lanes[worker]}): {answer}")

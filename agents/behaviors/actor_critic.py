@@ -17,6 +17,7 @@ from agents.models.networks import MLP, Scalar
 from agents.models.objectives import LOG_SQRT_2PI
 from agents.models.rssm import State
 from agents.models.world_model import Observed
+from dreamer_bench_base import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,9 @@ class ActorCritic:
 
     def __post_init__(self) -> None:
         if not self.entropy >= 0.0:
-            raise ValueError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
+            raise UserError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
         if self.horizon < 2:
-            raise ValueError(f"Dreamer's horizon is at least 2 (the last imagined state only bootstraps), not {self.horizon}")
+            raise UserError(f"Dreamer's horizon is at least 2 (the last imagined state only bootstraps), not {self.horizon}")
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:

@@ -16,6 +16,7 @@ from agents.models.distributions import Policy, TanhNormal
 from agents.models.networks import MLP
 from agents.models.rssm import State
 from agents.models.world_model import Observed
+from dreamer_bench_base import UserError
 
 
 def rewards_to_go(reward: Tensor, discount: Tensor) -> Tensor:
@@ -55,10 +56,10 @@ class ActorOnly:
 
     def __post_init__(self) -> None:
         if not self.entropy >= 0.0:
-            raise ValueError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
+            raise UserError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
         least = 2 if self.entropy else 1
         if self.horizon < least:
-            raise ValueError(f"the horizon of an actor without a value is at least {least}, not {self.horizon}")
+            raise UserError(f"the horizon of an actor without a value is at least {least}, not {self.horizon}")
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:

@@ -18,6 +18,7 @@ from agents.behaviors.exploration import Exploration
 from agents.models.categorical import argmax_onehot, draw_onehot
 from agents.models.rssm import State
 from agents.models.world_model import Observed, WorldModel
+from dreamer_bench_base import UserError
 
 VARIANCE_FLOOR = 1e-6
 """Added to the variance of the kept candidates. Source: google-research/planet."""
@@ -114,12 +115,12 @@ class PlannerSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.elites <= self.candidates:
-            raise ValueError(
+            raise UserError(
                 f"the planner keeps between 1 and {self.candidates} (its candidates) plans, not {self.elites}: "
                 "change elites or candidates"
             )
         if self.horizon < 1 or self.iterations < 1:
-            raise ValueError(
+            raise UserError(
                 f"the planner needs a horizon and iterations of at least 1, not {self.horizon} and {self.iterations}"
             )
 

@@ -31,6 +31,7 @@ from agents.models.categorical import argmax_onehot, draw_onehot, entropy
 from agents.models.networks import MLP
 from agents.models.rssm import State
 from agents.models.world_model import Observed
+from dreamer_bench_base import UserError
 
 
 class TwinCritic(nn.Module):
@@ -236,7 +237,7 @@ class SoftActorCritic:
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         if length < self.burn_in + 2:
-            raise ValueError(
+            raise UserError(
                 f"a sequence of {length} rows has no transition after a burn-in of {self.burn_in}: "
                 f"use sequences of at least {self.burn_in + 2} rows or a smaller burn_in"
             )

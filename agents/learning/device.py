@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import torch
 
+from dreamer_bench_base import UserError
+
 
 def resolve(name: str) -> str:
     """ "auto" -> "cuda" where there is a GPU, else "cpu". Raises ValueError for "cuda" without a GPU."""
     if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device {name!r} is not known; expected auto, cpu or cuda")
+        raise UserError(f"device {name!r} is not known; expected auto, cpu or cuda")
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         build = "this torch was built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
-        raise ValueError(f"device 'cuda' was asked for, but {build}; run with --device cpu, or see `dreamer-bench doctor`")
+        raise UserError(f"device 'cuda' was asked for, but {build}; run with --device cpu, or see `dreamer-bench doctor`")
     return "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
 
 

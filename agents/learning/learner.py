@@ -23,6 +23,7 @@ from agents.learning.captured import Captured
 from agents.learning.noise import INITIAL, Noise
 from agents.learning.trees import cloned, detached, row, signature, stack
 from agents.models.networks import initialize
+from dreamer_bench_base import UserError
 
 MODEL = "world_model"
 BETAS = (0.9, 0.999)
@@ -88,7 +89,7 @@ class Learner:
     ):
         self.behavior, self.seeds, self.device, self.lift = behavior, noise.seeds, noise.device, lift
         if compile and lift != "vmap":
-            raise ValueError(f'compile needs the lift "vmap", not {lift!r}: a loop would compile every seed\'s modules apart')
+            raise UserError(f'compile needs the lift "vmap", not {lift!r}: a loop would compile every seed\'s modules apart')
         self.precision, self.compile, self.capture = precision, compile, capture and self.device.type == "cuda"
         with torch.device("meta"):
             parts = build()
@@ -99,7 +100,7 @@ class Learner:
             name: Group(module, len(self.seeds), self.device, self.trained.get(name)) for name, module in parts.named_children()
         }
         if self.groups.keys() != self.trained.keys() | copies.keys():
-            raise ValueError(
+            raise UserError(
                 f"the behaviour trains {sorted(self.trained)} and copies to {sorted(copies)}, "
                 f"but its networks are {sorted(self.groups)}"
             )
@@ -314,7 +315,7 @@ class Learner:
             kept = state["groups"].get(name, {"values": {}})
             shapes = {key: shape for key, (_, shape) in group.layout.items()}
             if {key: value.shape for key, value in kept["values"].items()} != shapes:
-                raise ValueError(
+                raise UserError(
                     f"the checkpoint's {name!r} has other networks than this agent; "
                     "use the options, the task's spaces and the agent it was written with"
                 )
@@ -322,7 +323,7 @@ class Learner:
                 for key, view in group.views(getattr(group, part)[s]).items():
                     view.copy_(views[key])
         if state["groups"].keys() != self.groups.keys():
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint has the networks {sorted(state['groups'])}, this agent {sorted(self.groups)}; "
                 "use the agent it was written with"
             )

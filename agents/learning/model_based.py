@@ -28,6 +28,7 @@ from agents.learning.replay import Replay
 from agents.models.latents import NoiseSpec
 from agents.models.networks import refuses_observation, shape
 from agents.models.world_model import WorldModel
+from dreamer_bench_base import UserError
 
 CHECKPOINT = "agent.pt"
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -293,7 +294,7 @@ class ModelBasedAgent:
         for s, folder in enumerate(folders):
             path = Path(folder) / CHECKPOINT
             if not path.exists():
-                raise ValueError(
+                raise UserError(
                     f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote"
                 )
             kept = torch.load(path, map_location="cpu", weights_only=True)
@@ -323,7 +324,7 @@ class ModelBasedAgent:
 
     def _need_replay(self) -> None:
         if self._replay_missing:
-            raise ValueError(
+            raise UserError(
                 "this agent was loaded without the replay it learned from, so it can act but not train; "
                 "give it the replay folders and the number of environments it was saved with"
             )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from agents.api import REPLAY_RESIDENT_BYTES
+from dreamer_bench_base import UserError
 
 BLOCK_BYTES = 2**29
 """Size of a block; pages are taken only when written. Large, since every mapped file holds a descriptor open."""
@@ -73,7 +74,7 @@ class Lane:
         path = self.folder / f"rows-{number:06d}.bin"
         whole = path.exists() and path.stat().st_size == size
         if must_exist and not whole:
-            raise ValueError(
+            raise UserError(
                 f"replay {path} is {'damaged' if path.exists() else 'missing'}: expected {size} bytes; "
                 "restore it from a copy, or begin the run again elsewhere"
             )

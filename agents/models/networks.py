@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, linear
 
 from agents.models.images import IMAGE_SIZE, ImageDecoder, ImageEncoder
+from dreamer_bench_base import UserError
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
@@ -32,7 +33,7 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
             elif kind.startswith("weight"):
                 nn.init.xavier_uniform_(parameter, generator=generator)
             else:
-                raise ValueError(f"parameter {name!r} has no initial value; end its name in weight… or bias…")
+                raise UserError(f"parameter {name!r} has no initial value; end its name in weight… or bias…")
 
 
 class GRU(nn.Module):
@@ -138,7 +139,7 @@ class Decoder(nn.Module):
 def shape(space: spaces.Space) -> tuple[int, ...]:
     """The shape of a space that has one: Box and its like."""
     if space.shape is None:
-        raise ValueError(f"this space has no shape: {space}; use a Box")
+        raise UserError(f"this space has no shape: {space}; use a Box")
     return space.shape
 
 

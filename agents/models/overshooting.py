@@ -15,6 +15,7 @@ from torch import Tensor
 from agents.models.latents import Latent, NoiseSpec
 from agents.models.objectives import Divergence, FreeNats, Metrics
 from agents.models.rssm import Dynamics, State
+from dreamer_bench_base import UserError
 
 
 def overshooting_kl(
@@ -67,7 +68,7 @@ def overshooting_kl(
 def check_distance(distance: int, length: int) -> None:
     """Raises ValueError, in one line, if sequences of so many rows are too short for the distance."""
     if not 2 <= distance < length:
-        raise ValueError(
+        raise UserError(
             f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
             "change the distance or the sequence length"
         )

@@ -24,6 +24,7 @@ from agents.models.overshooting import GlobalPrior, Overshooting
 from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
 from agents.models.world_model import WorldModel
 from agents.recipes import variants
+from dreamer_bench_base import UserError
 
 LEAST: Mapping[str, int] = {
     "stoch": 1,
@@ -131,11 +132,11 @@ class Backbone:
         variants.check("precision", self.precision, PRECISIONS)
         for name, least in LEAST.items():
             if getattr(self, name) < least:
-                raise ValueError(f"option {name} is at least {least}, not {getattr(self, name)}")
+                raise UserError(f"option {name} is at least {least}, not {getattr(self, name)}")
         if not 1 <= self.image_bits <= 8:
-            raise ValueError(f"option image_bits is between 1 and 8, not {self.image_bits}")
+            raise UserError(f"option image_bits is between 1 and 8, not {self.image_bits}")
         if self.global_prior_scale and self.dynamics == "categorical":
-            raise ValueError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
+            raise UserError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
 
     def optimizer(self, learning_rate: float) -> OptimizerSettings:
         return OptimizerSettings(learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon)

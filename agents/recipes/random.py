@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.api import AgentContext, Progress, TimeStep
+from dreamer_bench_base import UserError
 
 CHECKPOINT = "random.json"
 KEEPS_REPLAY = False
@@ -88,7 +89,7 @@ class RandomPolicy:
         for folder in folders:
             path = Path(folder) / CHECKPOINT
             if not path.exists():
-                raise ValueError(
+                raise UserError(
                     f"{folder} holds no checkpoint of the random agent ({CHECKPOINT} is missing); "
                     "name a folder that `save` wrote"
                 )

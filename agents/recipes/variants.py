@@ -18,6 +18,7 @@ from agents.models.dynamics_variants import MeanOnly, StochasticOnly
 from agents.models.latents import Gaussian, Latent
 from agents.models.objectives import Reconstruction
 from agents.models.rssm import RSSM
+from dreamer_bench_base import UserError
 
 
 class MakeRepresentation(Protocol):
@@ -69,4 +70,4 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"elu": elu, "relu": rel
 def check(option: str, name: str, known: Mapping[str, object]) -> None:
     """Raises ValueError, in one line, if an option names nothing."""
     if name not in known:
-        raise ValueError(f"option {option} is one of {', '.join(known)}, not {name!r}")
+        raise UserError(f"option {option} is one of {', '.join(known)}, not {name!r}")

@@ -20,6 +20,7 @@ from analysis.figures.style import REPEATS, base_name, short_count
 from analysis.figures.sweeps import fig4
 from analysis.scores import references
 from analysis.scores import table as tables
+from dreamer_bench_base import UserError
 
 LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_quadruped_walk", "dmc_walker_walk")
 """The panels of our Figures 7 and 8 (protocols/studies.py says why these)."""
@@ -28,7 +29,7 @@ LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_quadruped_walk", "
 def _only(material: Material, figure: str, methods: Sequence[str], wanted: str, tasks: Sequence[str] | None = None) -> Material:
     """The material cut to some methods and, where it has any of them, to some tasks."""
     if not methods:
-        raise ValueError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(material.methods)}")
+        raise UserError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(material.methods)}")
     shown = [task for task in tasks or () if task in material.tasks] or material.tasks
     keep = material.table["method"].isin(methods) & material.table["task"].isin(shown)
     return replace(material, table=material.table[keep])
@@ -97,7 +98,7 @@ def fig9(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
     """Discrete control: learning curves on Atari and DMLab levels with guide lines."""
     discrete = [task for task in material.tasks if task.startswith(("atari_", "dmlab_"))]
     if not discrete:
-        raise ValueError(f"figure 'fig9' shows Atari and DMLab tasks; these scores hold {', '.join(material.tasks[:4])}")
+        raise UserError(f"figure 'fig9' shows Atari and DMLab tasks; these scores hold {', '.join(material.tasks[:4])}")
     if lines is None:
         games = references.atari_scores()
         lines = pd.concat(
@@ -116,7 +117,7 @@ def fig12(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
     """Learning curves under several action repeats; `combine_repeats` brings the protocols together."""
     repeats = {method: int(method.rsplit("=", 1)[1]) for method in material.methods if " action_repeat=" in method}
     if not repeats:
-        raise ValueError(
+        raise UserError(
             "figure 'fig12' needs runs of dmc-repeat-1@1, dmc-5m@1 and dmc-repeat-4@1 (`run figure-12`), or methods "
             f"named like 'dreamer action_repeat=4'; these scores hold {', '.join(material.methods)}"
         )
@@ -176,7 +177,7 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
 def draw(name: str, material: Material, *, reference_names: Sequence[str] = ()) -> Drawing:
     """One figure by name. Raises ValueError where these scores cannot make it, or where it has no use for references."""
     if reference_names and name not in WITH_LINES:
-        raise ValueError(f"figure {name!r} draws no reference lines; --references works with {', '.join(WITH_LINES)}")
+        raise UserError(f"figure {name!r} draws no reference lines; --references works with {', '.join(WITH_LINES)}")
     if name in WITH_LINES and reference_names:
         return FIGURES[name](material, reference_lines(reference_names, material.tasks))
     return FIGURES[name](material)

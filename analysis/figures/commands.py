@@ -66,7 +66,7 @@ class FigureCommand:
 
     def run(self) -> int:
         from analysis.figures import catalog, drawing
-        from analysis.gather import gather
+        from analysis.figures.gather import gather
 
         subject = gather(
             self.scores, several_protocols=self.name == "fig12", protocol=self.protocol, methods=self.methods, tasks=self.tasks,

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.figures.style import Look, looks, short_count
 from analysis.scores import from_runs, normalize, references
 from analysis.scores import table as tables
+from dreamer_bench_base import UserError
 from protocols.records import store
 from protocols.spec import ScoreRule
 
@@ -142,7 +143,7 @@ def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     known = [Path(path) for path in paths]
     for path in known:
         if not path.exists():
-            raise ValueError(f"{str(path)!r} does not exist; give a runs folder or a score file")
+            raise UserError(f"{str(path)!r} does not exist; give a runs folder or a score file")
     return [path for path in known if path.is_dir()], [path for path in known if not path.is_dir()]
 
 

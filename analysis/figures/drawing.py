@@ -6,7 +6,6 @@ Drawn without pyplot: no global state, no window system, and a figure is gone wh
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.figures.style import RC
+from dreamer_bench_base import write_atomically
 
 PNG_DOTS_PER_INCH = 200
 
@@ -82,16 +82,6 @@ def png_bytes(drawing: Drawing) -> bytes:
 
 def csv_text(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """A reader finds the old file or the new one, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def save(drawing: Drawing, folder: Path, *, svg: str | None = None) -> list[Path]:

@@ -13,6 +13,7 @@ from analysis.figures.comparison import Material
 from analysis.report import facts
 from analysis.scores import table as tables
 from analysis.scores.columns import two_protocols
+from dreamer_bench_base import UserError
 from protocols.spec import ScoreRule
 
 
@@ -43,7 +44,7 @@ def gather(
     if several_protocols:
         found = facts.repeats(found)
     elif len({group.protocol for group in found}) > 1:
-        raise ValueError(
+        raise UserError(
             f"the runs are of several protocols ({', '.join(group.protocol for group in found)}), which never share a figure; "
             "choose one with --protocol"
         )
@@ -70,7 +71,7 @@ def gather(
         parts.append(tables.read(files, protocol=protocol))
     parts = [part for part in parts if len(part)]
     if not parts:
-        raise ValueError(
+        raise UserError(
             f"{', '.join(map(str, paths))} holds no evaluation{f' of {protocol}' if protocol else ''} to draw; let a run reach "
             "its first evaluation"
         )

@@ -16,6 +16,7 @@ from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.style import INK, RULE
 from analysis.scores import normalize
 from analysis.statistics import aggregate
+from dreamer_bench_base import UserError
 
 METRIC_TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality-gap": "Optimality gap"}
 BETTER = {
@@ -119,7 +120,7 @@ def differences(material: Material, baseline: str = "random") -> Drawing:
     raw = _in_units(material)
     others = comparable(material, baseline)
     if not others:
-        raise ValueError(
+        raise UserError(
             f"a difference to {baseline!r} needs two seeds of it and of another method on the same tasks; "
             f"the scores hold {', '.join(material.methods)}"
         )
@@ -191,7 +192,7 @@ def improvement(material: Material, *, baseline: str | None = None) -> Drawing:
     methods = sorted(scores["method"].unique())
     pairs = list(itertools.combinations(methods, 2)) if baseline is None else [(m, baseline) for m in methods if m != baseline]
     if not pairs:
-        raise ValueError(f"figure 'improvement' compares two methods; the scores hold only {', '.join(methods)}")
+        raise UserError(f"figure 'improvement' compares two methods; the scores hold only {', '.join(methods)}")
     estimates = [aggregate.improvement(scores, first, second, reps=material.reps) for first, second in pairs]
     data = estimate_table(estimates)
     data.insert(0, "first", [first for first, _ in pairs])

@@ -10,6 +10,7 @@ from analysis.figures.curves import label_bottom, legend_below, panels
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import task_estimates
 from analysis.figures.style import looks, task_label
+from dreamer_bench_base import UserError
 
 HORIZON_OPTIONS = ("planner_horizon", "horizon")
 """Options that say how far an agent looks ahead, in agent steps: PlaNet's planner, and the imagination of the others."""
@@ -32,7 +33,7 @@ def fig4(material: Material) -> Drawing:
     """Final score against the imagination horizon, a panel per task, a line per agent."""
     lengths = {method: found for method in material.methods if (found := horizon_of(material, method))}
     if not lengths:
-        raise ValueError(
+        raise UserError(
             "figure 'fig4' needs runs whose overrides set horizon or planner_horizon alone (`run figure-4`), "
             f"or methods named like 'dreamer horizon=20'; these scores hold {', '.join(material.methods)}"
         )

@@ -16,6 +16,7 @@ from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
 from analysis.scores import table as tables
 from analysis.statistics import aggregate
+from dreamer_bench_base import UserError
 from protocols.spec import Protocol, digest
 
 
@@ -24,7 +25,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
     names = [entry.method for entry in entries]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"two entries of {protocol.id} are named {twice!r}; change the name on one card")
+        raise UserError(f"two entries of {protocol.id} are named {twice!r}; change the name on one card")
     anchor = re.sub(r"[^a-z0-9]+", "-", protocol.id).strip("-")
     ranked = [entry for entry in entries if entry.complete]
     partial = [entry for entry in entries if not entry.complete]

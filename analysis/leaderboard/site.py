@@ -16,12 +16,12 @@ from pathlib import Path
 
 import jinja2
 
-from analysis.figures.drawing import write_atomically
 from analysis.figures.style import short_count
 from analysis.leaderboard import submissions
 from analysis.leaderboard.board import board_of
 from analysis.leaderboard.entries import Entry, entries_of
 from analysis.leaderboard.submissions import Submission
+from dreamer_bench_base import UserError, write_atomically
 
 SITE = "site.json"
 
@@ -32,7 +32,7 @@ def build(root: Path, out: Path, *, reps: int = 20_000) -> list[str]:
     Raises InvalidData for a changed record; nothing of the old site is touched before the new one is rendered.
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {str(out)!r} is a file; give a folder for the site")
+        raise UserError(f"--out {str(out)!r} is a file; give a folder for the site")
     entries = [entry for submission in submissions.read_leaderboard(root) for entry in entries_of(submission)]
     by_protocol: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -91,7 +91,7 @@ def _write(out: Path, files: dict[str, bytes], page: bytes) -> None:
     if (out / SITE).is_file():
         old = json.loads((out / SITE).read_text(encoding="utf-8"))["files"]
     elif out.is_dir() and any(out.iterdir()):
-        raise ValueError(f"--out {str(out)!r} is not empty and no site of an earlier build; give a new folder")
+        raise UserError(f"--out {str(out)!r} is not empty and no site of an earlier build; give a new folder")
     for name, content in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out / name, content)

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.scores import table as tables
-from analysis.scores.table import InvalidData
+from dreamer_bench_base import InvalidData, UserError
 from protocols import catalog
 from protocols.records import validate
 from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, find_runs, sha256
@@ -78,7 +78,7 @@ def read(folder: Path) -> Submission:
     """The submission in a folder; ValueError where there is none, InvalidData where its card is not one."""
     path = folder / CARD
     if not path.is_file():
-        raise ValueError(f"{str(folder)!r} is not a submission: it has no {CARD} (fields: {', '.join(CARD_FIELDS)})")
+        raise UserError(f"{str(folder)!r} is not a submission: it has no {CARD} (fields: {', '.join(CARD_FIELDS)})")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -217,7 +217,7 @@ def add(folder: Path, to: Path) -> Path:
     if target.exists():
         if (target / SEAL).is_file() and sealed(target)["sha256"] == hashes:
             return target
-        raise ValueError(f"{target} holds another submission of that name; change the card's name or remove the folder")
+        raise UserError(f"{target} holds another submission of that name; change the card's name or remove the folder")
     to.mkdir(parents=True, exist_ok=True)
     beside = to / f".{submission.slug}.{os.getpid()}.part"
     try:
@@ -236,7 +236,7 @@ def sealed(folder: Path) -> dict[str, Any]:
     """What `add` wrote beside a submission; ValueError where it did not pass through `add`."""
     path = folder / SEAL
     if not path.is_file():
-        raise ValueError(f"{folder} was not added with `leaderboard add`; nothing enters the leaderboard unchecked")
+        raise UserError(f"{folder} was not added with `leaderboard add`; nothing enters the leaderboard unchecked")
     try:
         seal = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -252,10 +252,10 @@ def read_leaderboard(root: Path) -> list[Submission]:
     Raises InvalidData naming the first file that is not as it was when it was added.
     """
     if not root.is_dir():
-        raise ValueError(f"leaderboard folder {str(root)!r} does not exist; `leaderboard add SUBMISSION --to {root}` makes it")
+        raise UserError(f"leaderboard folder {str(root)!r} does not exist; `leaderboard add SUBMISSION --to {root}` makes it")
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        raise ValueError(
+        raise UserError(
             f"leaderboard folder {str(root)!r} holds no submission; add one with `leaderboard add SUBMISSION --to {root}`"
         )
     found = []

@@ -18,8 +18,8 @@ from analysis.figures.efficiency import efficiency
 from analysis.figures.style import number, task_label
 from analysis.figures.sweeps import fig4, horizon_of
 from analysis.report.page import Section
-from analysis.scores.table import InvalidData
 from analysis.statistics import aggregate
+from dreamer_bench_base import InvalidData
 
 BASELINE = "random"
 MOST_RUNS_LISTED = 60

@@ -21,12 +21,12 @@ import jinja2
 import pandas as pd
 
 from analysis.figures import comparison
-from analysis.figures.drawing import write_atomically
 from analysis.report import facts
 from analysis.report.page import Section
 from analysis.report.section import file_section, repeat_section, run_section
 from analysis.scores import table as tables
 from analysis.statistics import aggregate
+from dreamer_bench_base import UserError, write_atomically
 from protocols.records.store import PROTOCOL_FOLDER
 
 KIND, SCHEMA = "dreamer-bench report", 1
@@ -42,7 +42,7 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     runs = comparison.runs_of(folders)
     from_files = tables.read(files) if files else None
     if not runs and from_files is None:
-        raise ValueError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
+        raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
     found = facts.groups(runs)
     named = {group.protocol for group in found}
     extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
@@ -64,9 +64,9 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
 
 def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {str(out)!r} is a file; give a folder for the report")
+        raise UserError(f"--out {str(out)!r} is a file; give a folder for the report")
     if out.is_dir() and any(PROTOCOL_FOLDER.fullmatch(entry.name) for entry in out.iterdir()):
-        raise ValueError(f"--out {str(out)!r} is a runs folder; give another folder for the report")
+        raise UserError(f"--out {str(out)!r} is a runs folder; give another folder for the report")
 
 
 def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -> dict[str, Any]:

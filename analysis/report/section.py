@@ -12,11 +12,12 @@ import pandas as pd
 
 from analysis.figures import comparison
 from analysis.figures.catalog import draw as draw_figure
+from analysis.figures.gather import gather
 from analysis.figures.style import task_label
-from analysis.gather import gather
-from analysis.pictures import pictures
 from analysis.report import blocks, facts
 from analysis.report.page import Section
+from analysis.report.pictures import pictures
+from dreamer_bench_base import UserError
 from protocols.spec import ScoreRule
 
 
@@ -36,7 +37,7 @@ def run_section(
     if beside is not None:
         clash = sorted(set(beside["method"]) & set(shown["method"]))
         if clash:
-            raise ValueError(
+            raise UserError(
                 f"method {clash[0]!r} of {group.protocol} is in the runs folder and in {beside['source'].iloc[0]}; rename one"
             )
         shown, counted = pd.concat([shown, beside]), pd.concat([counted, beside])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dreamer_bench_base import InvalidData
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,12 +29,6 @@ place           str    where it is written: "scores.csv:12", "scores.json, entry
 """
 
 RUN = ["method", "task", "seed"]
-
-
-class InvalidData(ValueError):
-    """Data that cannot be used as it is: one line naming place and cure. The command line exits with `exit_code`."""
-
-    exit_code = 4
 
 
 def where(row: pd.Series) -> str:

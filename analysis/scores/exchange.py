@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.scores import formats, normalize, table
-from analysis.scores.columns import InvalidData, refuse_clashes
+from analysis.scores.columns import refuse_clashes
 from analysis.scores.formats import danijar, marl_eval
 from analysis.scores.formats.raw import Options
+from dreamer_bench_base import InvalidData, UserError, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def import_files(command: Any) -> int:
 
         catalog.find(command.protocol)
     if not command.files:
-        raise ValueError("no files to import; name at least one")
+        raise UserError("no files to import; name at least one")
     frames, notes = [], []
     for path in command.files:
         frame, remarks = formats.read_file(path, options, None if command.format == "auto" else command.format)
@@ -49,7 +49,7 @@ def import_files(command: Any) -> int:
     points = pd.concat(frames, ignore_index=True)
     refuse_clashes(points)
     points = points.sort_values(["method", "task", "seed", "env_steps", "episode", "final"], ignore_index=True)
-    write_bytes(command.out, compressed(command.out, tidy(points)))
+    write_atomically(command.out, compressed(command.out, tidy(points)))
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{command.out}: {describe(points)}")
@@ -64,12 +64,12 @@ def export_scores(command: Any) -> int:
         data = rliable_npz(points, at=command.at, window=command.window, short=command.short, normalization=command.normalize)
     else:
         if command.at is not None or command.window or command.normalize not in ("none", "auto"):
-            raise ValueError(
+            raise UserError(
                 f"{command.format} holds whole curves in raw units; --at, --window and --normalize are for rliable only"
             )
         texts = {"tidy": tidy, "danijar": danijar.dump, "marl-eval": marl_eval.dump}
         data = compressed(command.out, texts[command.format](points))
-    write_bytes(command.out, data)
+    write_atomically(command.out, data)
     print(f"{command.out}: {describe(points)}")
     return 0
 
@@ -123,21 +123,9 @@ def compressed(path: Path, text: str) -> bytes:
 def check_target(path: Path) -> None:
     """Refuses, before any work, a place that cannot be written."""
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the name of a file to write")
+        raise UserError(f"{path} is a folder; give the name of a file to write")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"folder {path.parent} does not exist; create it, or write elsewhere")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a whole file or nothing."""
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        neighbour.write_bytes(data)
-        os.replace(neighbour, path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}); write elsewhere") from None
-    finally:
-        neighbour.unlink(missing_ok=True)
+        raise UserError(f"folder {path.parent} does not exist; create it, or write elsewhere")
 
 
 def describe(points: pd.DataFrame) -> str:

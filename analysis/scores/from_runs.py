@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.scores.columns import COLUMNS, InvalidData, two_protocols
+from analysis.scores.columns import COLUMNS, two_protocols
+from dreamer_bench_base import InvalidData
 from protocols.records import store
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.scores.table import InvalidData
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def find(name: str) -> Normalization:
     """The normalisation of that name or id ("dmc", "dmc@1")."""
     entry = NORMALIZATIONS.get(name.partition("@")[0])
     if entry is None or ("@" in name and name != entry.id):
-        raise ValueError(
+        raise UserError(
             f"normalisation {name!r} is not known; choose from {', '.join(entry.id for entry in NORMALIZATIONS.values())}"
         )
     return entry

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from analysis.scores.table import InvalidData, Short, read, select
+from analysis.scores.table import Short, read, select
+from dreamer_bench_base import InvalidData, UserError, sha256
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
@@ -91,16 +92,16 @@ def load(
         return _dreamer_2020(method or "Dreamer")
     path = Path(name_or_path)
     if not path.exists():
-        raise ValueError(
+        raise UserError(
             f"reference {str(path)!r} is neither a file nor one of {', '.join(NAMES)}; give a score file or a known name"
         )
     table = read([path], protocol=protocol)
     methods = sorted(table["method"].unique())
     if method is None and len(methods) > 1:
-        raise ValueError(f"{path} holds the methods {', '.join(methods)}; choose one with --reference-method")
+        raise UserError(f"{path} holds the methods {', '.join(methods)}; choose one with --reference-method")
     method = method or methods[0]
     if method not in methods:
-        raise ValueError(f"{path} holds no method {method!r}; it holds {', '.join(methods)}")
+        raise UserError(f"{path} holds no method {method!r}; it holds {', '.join(methods)}")
     selection = select(table[table["method"] == method], rule=rule, at=at, window=window, short=short)
     scores = selection.scores[["method", "task", "seed", "score", "place"]]
     return Reference(
@@ -114,7 +115,7 @@ def load(
         window_env_steps=window or None,
         evaluation=selection.rule,
         scores=scores,
-        sha256=_sha256(path) if path.is_file() else "",
+        sha256=sha256(path) if path.is_file() else "",
     )
 
 
@@ -134,12 +135,5 @@ def _dreamer_2020(method: str) -> Reference:
         window_env_steps=None,
         evaluation="not stated: the text says after 5e6 environment steps, without episodes or window",
         scores=rows[["method", "task", "score"]].assign(seed="")[["method", "task", "seed", "score"]].reset_index(drop=True),
-        sha256=_sha256(FOLDER / "dreamer_2020_appendix_g.csv"),
+        sha256=sha256(FOLDER / "dreamer_2020_appendix_g.csv"),
     )
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.scores.columns import COLUMNS, RUN, InvalidData, refuse_clashes
+from analysis.scores.columns import COLUMNS, RUN, refuse_clashes
 from analysis.scores.tasks import named
+from dreamer_bench_base import InvalidData, UserError
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.Data
     from analysis.scores import formats, from_runs
 
     if not paths:
-        raise ValueError("no scores given; name runs folders or score files")
+        raise UserError("no scores given; name runs folders or score files")
     frames = []
     for path in map(Path, paths):
         if path.is_dir():
@@ -170,7 +171,7 @@ def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[st
         for name in wanted:
             if name not in there:
                 near = difflib.get_close_matches(name, there, n=1)
-                raise ValueError(
+                raise UserError(
                     f"{column} {name!r} is not among the scores{f'; did you mean {near[0]!r}?' if near else ';'} They hold "
                     f"{', '.join(there[:8])}{' and more' if there[8:] else ''}"
                 )
@@ -187,9 +188,9 @@ def cells(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
 
 def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> tuple[ScoreRule, int]:
     if at is not None and at <= 0:
-        raise ValueError(f"--at must be a number of env_steps above 0, not {at}")
+        raise UserError(f"--at must be a number of env_steps above 0, not {at}")
     if window < 0:
-        raise ValueError(f"--window must be a number of env_steps, 0 or more, not {window}")
+        raise UserError(f"--window must be a number of env_steps, 0 or more, not {window}")
     spec = _protocol_of(table)
     if rule is None:
         if spec is not None and at is None and window == 0:

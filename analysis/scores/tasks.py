@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from analysis.scores.columns import InvalidData
+from dreamer_bench_base import InvalidData, UserError
 
 _DMC = (
     "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "
@@ -75,7 +75,7 @@ def named(names: Sequence[str]) -> tuple[str, ...]:
     try:
         return tuple(canonical(name) for name in names)
     except InvalidData as error:
-        raise ValueError(f"--tasks: {error}") from None
+        raise UserError(f"--tasks: {error}") from None
 
 
 @cache

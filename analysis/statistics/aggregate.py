@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from analysis.scores.columns import InvalidData, refuse_single_seeds
+from analysis.scores.columns import refuse_single_seeds
 from analysis.statistics import bootstrap
 from analysis.statistics.resampling import Cells, generator_of, point_of, roles_of, samples_of
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,11 +204,11 @@ def small_sample_note(scores: pd.DataFrame) -> str | None:
 def _check(metrics: Sequence[str], reps: int, confidence: float) -> None:
     for metric in metrics:
         if metric not in METRICS:
-            raise ValueError(f"metric {metric!r} is not known; choose from {', '.join(METRICS)}")
+            raise UserError(f"metric {metric!r} is not known; choose from {', '.join(METRICS)}")
     if reps < 100:
-        raise ValueError(f"{reps} resamples give no 95% interval; ask for at least 100 (the default is {REPS:,})")
+        raise UserError(f"{reps} resamples give no 95% interval; ask for at least 100 (the default is {REPS:,})")
     if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie between 0 and 1, not {confidence}; 0.95 is customary")
+        raise UserError(f"confidence must lie between 0 and 1, not {confidence}; 0.95 is customary")
 
 
 def _all_cells(scores: pd.DataFrame, single_seed: SingleSeed) -> list[Cells]:
@@ -232,7 +233,7 @@ def _pair(scores: pd.DataFrame, first: str, second: str) -> tuple[Cells, Cells]:
     for method in (first, second):
         Cells(scores, method)
     if first == second:
-        raise ValueError(f"{first!r} cannot be compared with itself; name two methods")
+        raise UserError(f"{first!r} cannot be compared with itself; name two methods")
     by_name = {cells.method: cells for cells in _all_cells(scores[scores["method"].isin([first, second])], "refuse")}
     return by_name[first], by_name[second]
 

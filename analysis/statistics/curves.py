@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from analysis.scores.columns import RUN, InvalidData, refuse_single_seeds
+from analysis.scores.columns import RUN, refuse_single_seeds
 from analysis.statistics import bootstrap
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,10 +84,10 @@ def efficiency(
     """
     import pandas as pd
 
-    from analysis.normalize import normalize
+    from analysis.scores.normalize import normalize
 
     if metric not in ("iqm", "mean"):
-        raise ValueError(f"metric {metric!r} has no curve; choose iqm or mean")
+        raise UserError(f"metric {metric!r} has no curve; choose iqm or mean")
     table = normalize(table, normalization)
     refuse_single_seeds(_timed(table, axis))
     parts = [table] if axis == "env_steps" else [rows for _, rows in _timed(table, axis).groupby("method")]

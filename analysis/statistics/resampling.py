@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.scores.columns import InvalidData
 from analysis.statistics import bootstrap
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ class Cells:
     def __init__(self, scores: pd.DataFrame, method: str) -> None:
         rows = scores[scores["method"] == method]
         if rows.empty:
-            raise ValueError(
+            raise UserError(
                 f"method {method!r} is not among the scores; they hold {', '.join(sorted(scores['method'].unique()))}"
             )
         bad = rows[~np.isfinite(rows["score"].to_numpy(float))]

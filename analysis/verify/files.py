@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from analysis.verify.verdict import Question, Verdict
+from dreamer_bench_base import UserError
 
 SCHEMA = 1
 
@@ -65,7 +66,7 @@ def read_history(path: Path) -> History:
         for entry in history.entries:
             history.number(entry["key"], "")
     except (ValueError, KeyError, TypeError):
-        raise ValueError(
+        raise UserError(
             f"{path} is no verdict of this program, and it would be overwritten; give another place with --json"
         ) from None
     return history

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.scores import normalize
-from analysis.scores.columns import InvalidData, where
+from analysis.scores.columns import where
 from analysis.scores.references import Reference
 from analysis.scores.table import cells
 from analysis.statistics import aggregate, equivalence
 from analysis.statistics.equivalence import Pair, Plan, SuiteTest
 from analysis.verify import verdict
 from analysis.verify.verdict import Question, Status, Verdict
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,14 +108,14 @@ def margin_of(normalization: str, protocol: Any, given: float | None) -> tuple[f
     """The margin and where it comes from: what was given, else the protocol's, else the normalisation's default."""
     if given is not None:
         if not given > 0 or not math.isfinite(given):
-            raise ValueError(
+            raise UserError(
                 f"--margin must be a number above 0 in normalised units, not {given}; 0.05 is the margin of the DMC protocols"
             )
         return given, "--margin"
     if protocol is not None:
         return float(protocol.margin), f"protocol {protocol.id}"
     if normalization not in verdict.MARGINS:
-        raise ValueError(
+        raise UserError(
             f"there is no margin for the normalisation {normalization!r}; state one with --margin, or name a --protocol"
         )
     return verdict.MARGINS[normalization], f"default of {normalization}"
@@ -206,7 +207,7 @@ def _improvement(scores: pd.DataFrame, reference: Reference, question: Question)
     import pandas as pd
 
     if reference.kind == "mean":
-        raise ValueError(f"--improves needs the runs of the reference, and {reference.name} has means only; use --non-inferior")
+        raise UserError(f"--improves needs the runs of the reference, and {reference.name} has means only; use --non-inferior")
     both = pd.concat([scores.assign(method="ours"), reference.scores.assign(method="reference")], ignore_index=True)
     return aggregate.improvement(both, "ours", "reference", confidence=1.0 - question.alpha)
 

@@ -4,61 +4,45 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores import normalize, references, table
 from analysis.scores.exchange import check_target
 from analysis.scores.references import Reference
-from analysis.scores.table import InvalidData
 from analysis.scores.tasks import named
 from analysis.verify import files, judge, validity
 from analysis.verify.files import History
 from analysis.verify.verdict import Mode, Question, Verdict
+from dreamer_bench_base import InvalidData, UserError
 from protocols.spec import Protocol, ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class InternalErrors:
-    """Turns anything but bad input into exit code 5: Python's own 1 would read as "not reproduced"."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None or error is None or issubclass(kind, (ValueError, SystemExit, KeyboardInterrupt)):
-            return
-        traceback.print_exception(kind, error, trace)
-        raise SystemExit(5) from error
-
-
 def verify_scores(command: Any) -> int:
     """The exit code of the verdict that a `VerifyCommand` asks for; the verdict is printed and written."""
-    with InternalErrors():
-        if command.non_inferior and command.improves:
-            raise ValueError("--non-inferior and --improves ask different questions; choose one")
-        if command.improves and command.reference in references.NAMES:
-            raise ValueError(
-                f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
-            )
-        if command.look is not None and command.look < 1:
-            raise ValueError(f"--look must be 1 or more, not {command.look}")
-        for path in filter(None, (command.json, command.junit)):
-            check_target(path)
-        history = files.read_history(command.json)
-        verdict, key = examine(command, history)
-        texts = {command.json: files.as_json(verdict, key, history, _as_asked(command))}
-        if command.junit is not None:
-            texts[command.junit] = files.as_junit(verdict)
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        files.write_all(texts, (Path(summary), files.as_markdown(verdict)) if summary else None)
-        _show(verdict, command.per_task)
-        return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
+    if command.non_inferior and command.improves:
+        raise UserError("--non-inferior and --improves ask different questions; choose one")
+    if command.improves and command.reference in references.NAMES:
+        raise UserError(
+            f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
+        )
+    if command.look is not None and command.look < 1:
+        raise UserError(f"--look must be 1 or more, not {command.look}")
+    for path in filter(None, (command.json, command.junit)):
+        check_target(path)
+    history = files.read_history(command.json)
+    verdict, key = examine(command, history)
+    texts = {command.json: files.as_json(verdict, key, history, _as_asked(command))}
+    if command.junit is not None:
+        texts[command.junit] = files.as_junit(verdict)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    files.write_all(texts, (Path(summary), files.as_markdown(verdict)) if summary else None)
+    _show(verdict, command.per_task)
+    return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
 
 
 def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
@@ -140,7 +124,7 @@ def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd
             raise InvalidData(f"none of the tasks {', '.join(command.tasks)} is among the scores; check --tasks")
     methods = sorted(points["method"].unique())
     if len(methods) > 1:
-        raise ValueError(f"the scores hold the methods {', '.join(methods)}; choose one with --method")
+        raise UserError(f"the scores hold the methods {', '.join(methods)}; choose one with --method")
     return points.reset_index(drop=True)
 
 
@@ -152,7 +136,7 @@ def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
         return catalog.find(command.protocol)
     recorded = table.protocols_of(folders)
     if len(recorded) > 1:
-        raise ValueError(f"the runs belong to the protocols {', '.join(recorded)}; choose one with --protocol")
+        raise UserError(f"the runs belong to the protocols {', '.join(recorded)}; choose one with --protocol")
     return catalog.entries().get(recorded[0]) if recorded else None
 
 

@@ -26,6 +26,7 @@ from gymnasium import spaces
 
 from agents import catalog as agents
 from agents.api import Agent, AgentContext, Progress
+from dreamer_bench_base import UserError
 from protocols.cadence import episode_seed
 from protocols.costs import measure
 from protocols.costs.plan import AgentCost, Measured, as_data
@@ -100,7 +101,7 @@ def request(
     asked = {"--seeds-per-program": (seeds_per_program, 1), "--workers": (workers, 0), "--seconds": ((seconds,), 0)}
     for option, (values, least) in asked.items():
         if not values or min(values) < least:
-            raise ValueError(f"{option} takes numbers of at least {least}, not {', '.join(map(str, values)) or 'nothing'}")
+            raise UserError(f"{option} takes numbers of at least {least}, not {', '.join(map(str, values)) or 'nothing'}")
     named = tuple(suites.resolve(task) for task in tasks)
     if not set(named) <= set(protocol.tasks):
         protocol = replace(protocol, tasks=named, suite_options={})
@@ -118,7 +119,7 @@ def check_target(*files: Path | None) -> None:
     """Raises ValueError where a file cannot be written, before anything is measured."""
     for file in files:
         if file is not None and str(file) != "-" and not file.parent.is_dir():
-            raise ValueError(f"folder {str(file.parent)!r} does not exist; expected an existing one for {file}")
+            raise UserError(f"folder {str(file.parent)!r} does not exist; expected an existing one for {file}")
 
 
 def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say: Callable[[str], None]) -> dict[str, Any]:
@@ -317,8 +318,8 @@ def _apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program
                 inspect,
                 name,
                 seeds,
-                observation_space,
-                action_space,  # type: ignore[arg-type]
+                observation_space,  # type: ignore[arg-type]
+                action_space,
             ).result()
         except BrokenProcessPool:
             return Program(agent=name, seeds=seeds, skipped="the process was ended from outside; was memory short?")

@@ -9,6 +9,8 @@ from typing import Any
 
 import tyro
 
+from dreamer_bench_base import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateCommand:
@@ -78,12 +80,12 @@ class PlanCommand:
 
         for name, value in (("--seeds-per-program", self.seeds_per_program), ("--devices", self.devices)):
             if value < 1:
-                raise ValueError(f"{name} is at least 1, not {value}")
+                raise UserError(f"{name} is at least 1, not {value}")
         cells = plan.cells(self.protocol, self.agents, self.tasks)
         if self.measured is not None:
             measured = plan.read_measured(self.measured)
         else:
-            from protocols.measure import measure
+            from protocols.costs.measure import measure
 
             measured = measure(cells, seeds_per_program=self.seeds_per_program, device=self.device)
         write_json_report(plan.as_data(measured), self.save)
@@ -100,7 +102,7 @@ class PlanCommand:
         }
         write_json_report(record, self.json)
         if str(self.json) != "-":
-            from protocols.plan_table import table
+            from protocols.costs.plan_table import table
 
             print(table(estimates, devices=self.devices))
         return 0
@@ -115,7 +117,7 @@ def write_json_report(record: dict[str, Any], target: Path | None) -> None:
         print(text, end="")
         return
     if not target.parent.is_dir():
-        raise ValueError(f"folder {str(target.parent)!r} does not exist; expected an existing one for --json {target}")
+        raise UserError(f"folder {str(target.parent)!r} does not exist; expected an existing one for --json {target}")
     target.write_text(text)
 
 

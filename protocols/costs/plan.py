@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from dreamer_bench_base import UserError
 from protocols import catalog, studies
 from protocols.cadence import cadence_of
 from protocols.spec import Protocol, RunSpec, Scalar, digest
@@ -126,7 +127,7 @@ def cells(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> l
         rows = [row for row in grid.rows if not agents or row.agent in agents]
         if not rows:
             have = ", ".join(sorted({row.agent for row in grid.rows}))
-            raise ValueError(f"grid {name!r} has no row of {', '.join(agents)}; it has rows of {have}")
+            raise UserError(f"grid {name!r} has no row of {', '.join(agents)}; it has rows of {have}")
         found = [(catalog.find(row.protocol), row.agent, row.overrides, grid.tasks) for row in rows]
     else:
         protocol = catalog.find(name)
@@ -134,7 +135,7 @@ def cells(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> l
     for _, _, _, known in found:
         for task in tasks:
             if task not in known:
-                raise ValueError(f"task {task!r} is not in {name}; it has {len(known)} tasks, for example {known[0]!r}")
+                raise UserError(f"task {task!r} is not in {name}; it has {len(known)} tasks, for example {known[0]!r}")
     return [
         Cell(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or known)
         for protocol, agent, overrides, known in found
@@ -207,7 +208,7 @@ def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices:
 def makespan(seconds: Iterable[float], devices: int) -> float:
     """When the last of some programs ends, the longest started first, each on the device that is free first."""
     if devices < 1:
-        raise ValueError(f"expected at least 1 device, got {devices}; give --devices 1 or more")
+        raise UserError(f"expected at least 1 device, got {devices}; give --devices 1 or more")
     free = [0.0] * devices
     for duration in sorted(seconds, reverse=True):
         heapq.heapreplace(free, free[0] + duration)
@@ -232,11 +233,11 @@ def read_measured(path: Path) -> Measured:
     try:
         data = json.loads(path.read_text())
     except OSError as error:
-        raise ValueError(f"--measured {path} cannot be read: {error.strerror}; {_EXPECTED}") from None
+        raise UserError(f"--measured {path} cannot be read: {error.strerror}; {_EXPECTED}") from None
     except ValueError:
-        raise ValueError(f"--measured {path} is not JSON; {_EXPECTED}") from None
+        raise UserError(f"--measured {path} is not JSON; {_EXPECTED}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise ValueError(f"--measured {path} is not of schema {SCHEMA}; {_EXPECTED}")
+        raise UserError(f"--measured {path} is not of schema {SCHEMA}; {_EXPECTED}")
     return Measured(
         agents=tuple(_costs(AgentCost, data.get("agents", []), path)),
         environments=tuple(_costs(EnvironmentCost, data.get("environments", []), path)),
@@ -249,7 +250,7 @@ def _costs(kind: type[Any], entries: Sequence[Mapping[str, Any]], path: Path) ->
     for entry in entries:
         missing = [name for name in names if name not in entry]
         if missing:
-            raise ValueError(f"--measured {path}: an entry for {kind.__name__} lacks {', '.join(missing)}")
+            raise UserError(f"--measured {path}: an entry for {kind.__name__} lacks {', '.join(missing)}")
     return [kind(**{name: entry[name] for name in names}) for entry in entries]
 
 
@@ -259,7 +260,7 @@ def _nearest_agent(cell: Cell, measured: Measured, seeds: int, notes: list[str])
     known = [cost for cost in measured.agents if cost.agent == cell.agent and cost.profile == profile]
     if not known:
         have = ", ".join(sorted({f"{cost.agent} ({cost.profile})" for cost in measured.agents})) or "nothing"
-        raise ValueError(f"agent {cell.agent!r} was not measured with profile {profile!r}; the measurements hold {have}")
+        raise UserError(f"agent {cell.agent!r} was not measured with profile {profile!r}; the measurements hold {have}")
     wanted = min(seeds, len(cell.protocol.seeds))
     nearest = min(known, key=lambda cost: (abs(cost.seeds_per_program - wanted), cost.seeds_per_program))
     if nearest.seeds_per_program != wanted:
@@ -281,6 +282,6 @@ def _environment(protocol: Protocol, task: str, measured: Measured, notes: list[
         return nearest
     siblings = [cost for cost in measured.environments if cost.task.split("_")[0] == task.split("_")[0]]
     if not siblings:
-        raise ValueError(f"task {task!r} was not measured, nor another of its suite")
+        raise UserError(f"task {task!r} was not measured, nor another of its suite")
     notes.append(f"{task} was not measured; the slowest measured task of its suite stands in")
     return max(siblings, key=lambda cost: cost.agent_step_seconds)

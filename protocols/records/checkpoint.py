@@ -21,7 +21,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from protocols.records.store import EPISODES, REPLAY, sha256, sync_folder, write_json
+from dreamer_bench_base import UserError, sha256, sync_folder
+from protocols.records.store import EPISODES, REPLAY, write_json
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2
@@ -79,7 +80,7 @@ def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | Non
             return parts
         fault = faults[0]
         say(f"checkpoint passed over: {fault}")
-    raise ValueError(
+    raise UserError(
         f"no good checkpoint is left ({fault}); restore the run folder from a copy, or move {runs[0]} away to begin again"
     )
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import math
 import os
@@ -34,6 +33,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
+
+from dreamer_bench_base import UserError, sha256, write_atomically
 
 SCHEMA = 1
 MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
@@ -99,7 +100,7 @@ def find_runs(root: Path) -> list[Run]:
     """Every run below a runs folder, in the order of protocol, label, task and seed. Raises ValueError where it is not one."""
     check_runs_folder(root)
     if not root.exists():
-        raise ValueError(f"runs folder {str(root)!r} does not exist; give the folder that `run --runs` wrote")
+        raise UserError(f"runs folder {str(root)!r} does not exist; give the folder that `run --runs` wrote")
     found = []
     for folder in root.glob("*@*/*/*/seed-*"):
         seed = SEED_FOLDER.fullmatch(folder.name)
@@ -113,10 +114,10 @@ def check_runs_folder(root: Path) -> None:
     if not root.exists():
         return
     if not root.is_dir():
-        raise ValueError(f"runs folder {str(root)!r} is a file; expected a folder, give another one with --runs")
+        raise UserError(f"runs folder {str(root)!r} is a file; expected a folder, give another one with --runs")
     entries = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
     if entries and not any(PROTOCOL_FOLDER.fullmatch(name) for name in entries):
-        raise ValueError(
+        raise UserError(
             f"{str(root)!r} is not a runs folder: expected folders named protocol@version, "
             f"found {sorted(entries)[0]!r}; give an empty or a new folder"
         )
@@ -138,7 +139,7 @@ def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], bud
     else:
         counted = [line for line in regular if line["env_steps"] > budget_env_steps - rule["window_env_steps"]]
     if not counted:
-        raise ValueError(
+        raise UserError(
             f"score rule {rule['kind']!r} names no episode of this run; it has {len(lines)} up to {budget_env_steps} env_steps"
         )
     return math.fsum(line["score"] for line in counted) / len(counted)
@@ -156,7 +157,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise ValueError(
+            raise UserError(
                 f"{path} line {number} is damaged: expected a JSON object, found {line[:40]!r}; restore the file from a copy"
             )
         records.append(record)
@@ -174,7 +175,7 @@ def last_record(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        raise ValueError(f"the last line of {path} is damaged; restore the file from a copy") from None
+        raise UserError(f"the last line of {path} is damaged; restore the file from a copy") from None
     return record
 
 
@@ -190,7 +191,7 @@ def create_run(root: Path, manifest: Mapping[str, Any]) -> Run:
     """Makes the folder of a run and writes its manifest. Refuses to write over another one."""
     folder = run_folder(root, manifest["protocol"], manifest["label"], manifest["task"], manifest["seed"])
     if (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} holds a run already; give another folder with --runs")
+        raise UserError(f"{folder} holds a run already; give another folder with --runs")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MANIFEST, manifest)
     return Run(folder)
@@ -224,21 +225,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(_finite(value), indent=1, allow_nan=False) + "\n").encode())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
-
-
 def write_result(
     run: Run,
     *,
@@ -269,20 +255,6 @@ def write_result(
     return result
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a rename inside `folder` last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
 def locked(folders: Sequence[Path]) -> Iterator[None]:
     """Holds the locks of several runs; the kernel lets go of them when this process dies, however it dies.
@@ -297,7 +269,7 @@ def locked(folders: Sequence[Path]) -> Iterator[None]:
                     break
                 time.sleep(0.02 * (attempt + 1))
             else:
-                raise ValueError(f"another process is working on {folder}; wait for it, or stop it and run again")
+                raise UserError(f"another process is working on {folder}; wait for it, or stop it and run again")
         yield
 
 
@@ -333,11 +305,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing; expected a run folder") from None
+        raise UserError(f"{path} is missing; expected a run folder") from None
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: expected a JSON object; restore the file from a copy or move the run folder away")
+        raise UserError(f"{path} is damaged: expected a JSON object; restore the file from a copy or move the run folder away")
     return value
 
 

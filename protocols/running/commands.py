@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import tyro
 
+from dreamer_bench_base import UserError
 from protocols.costs.commands import COMMANDS as RULES
 
 
@@ -61,7 +62,7 @@ class RunCommand:
 
         for name, value, least in (("--workers", self.workers, 0), ("--seeds-per-program", self.seeds_per_program, 1)):
             if value is not None and value < least:
-                raise ValueError(f"{name} {value} is too small; expected at least {least}")
+                raise UserError(f"{name} {value} is too small; expected at least {least}")
         grids = self._grids()
         for wanted in grids:
             check_records(self.runs, wanted.protocol)
@@ -69,7 +70,7 @@ class RunCommand:
         every = [cell for _, own in cells for cell in own]
         busy = next((cell for cell in every if cell.state == "running"), None)
         if busy is not None:
-            raise ValueError(f"another process is working on {busy.folder}; wait for it, or stop it and run again")
+            raise UserError(f"another process is working on {busy.folder}; wait for it, or stop it and run again")
         programs = [(wanted, cohort) for wanted, own in cells for cohort in wanted.cohorts(own, self.seeds_per_program)]
         under_way = {
             wanted.folder(wanted.spec(cohort.agent, cohort.task, seed)) for wanted, cohort in programs for seed in cohort.seeds
@@ -97,7 +98,7 @@ class RunCommand:
         """One grid for a protocol, or one for every row of a comparison of protocols/studies.py."""
         from agents import catalog as agents
         from protocols import catalog, studies
-        from protocols.grid import grid
+        from protocols.running.grid import grid
 
         rows: list[tuple[Any, tuple[str, ...], dict[str, Any], tuple[str, ...]]]
         assignments = [assignment for group in self.set for assignment in group]
@@ -105,7 +106,7 @@ class RunCommand:
             comparison = studies.find(self.protocol)
             for name in self.agents:
                 if name not in {row.agent for row in comparison.rows}:
-                    raise ValueError(
+                    raise UserError(
                         f"{comparison.name} has no row of agent {name!r}; "
                         f"it has {', '.join(dict.fromkeys(row.agent for row in comparison.rows))}"
                     )

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from protocols.records.store import VIDEO, write_atomically
+from dreamer_bench_base import write_atomically
+from protocols.records.store import VIDEO
 from protocols.running.loop import Moment
 
 MAX_FRAMES = 500

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dreamer_bench_base import UserError
 from protocols.records.store import MANIFEST, Run, check_runs_folder, find_runs, run_folder
 from protocols.spec import Protocol, RunSpec, digest
 
@@ -115,12 +116,12 @@ def grid(
     for kind, values in (("seed", chosen_seeds), ("task", chosen_tasks), ("agent", tuple(agents))):
         twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
         if twice is not None:
-            raise ValueError(f"{kind} {twice!r} is given twice; give each {kind} once")
+            raise UserError(f"{kind} {twice!r} is given twice; give each {kind} once")
     negative = next((seed for seed in chosen_seeds if seed < 0), None)
     if negative is not None:
-        raise ValueError(f"seed {negative} is negative; expected a whole number from 0 on")
+        raise UserError(f"seed {negative} is negative; expected a whole number from 0 on")
     if limit_env_steps is not None and not 0 < limit_env_steps < protocol.env_steps:
-        raise ValueError(
+        raise UserError(
             f"--limit {limit_env_steps} is no cut of {protocol.id}, whose budget is {protocol.env_steps} "
             "env_steps; give a smaller positive number or leave it out"
         )
@@ -140,13 +141,13 @@ def check_records(root: Path, protocol: Protocol) -> None:
     check_runs_folder(root)
     existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"runs folder {str(root)!r} cannot be written to; give another one with --runs")
+        raise UserError(f"runs folder {str(root)!r} cannot be written to; give another one with --runs")
     if not (root / protocol.id).is_dir():
         return
     expected = digest(protocol)
     for run in find_runs(root):
         if run.manifest["protocol"] == protocol.id and run.manifest["digest"] != expected:
-            raise ValueError(
+            raise UserError(
                 f"{run.folder} was recorded under another {protocol.id} (digest {run.manifest['digest'][:12]}, "
                 f"now {expected[:12]}); give another folder with --runs"
             )
@@ -165,5 +166,5 @@ def _task_of(protocol: Protocol, task: str) -> str:
     if resolved not in protocol.tasks:
         near = difflib.get_close_matches(task, protocol.tasks, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"for example {protocol.tasks[0]!r}"
-        raise ValueError(f"task {task!r} is not in {protocol.id}; it has {len(protocol.tasks)} tasks, {hint}")
+        raise UserError(f"task {task!r} is not in {protocol.id}; it has {len(protocol.tasks)} tasks, {hint}")
     return resolved

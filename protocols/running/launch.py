@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from agents import catalog as agent_catalog
 from agents.api import AgentContext
+from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.records import checkpoint, provenance
 from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
@@ -135,12 +136,12 @@ def run_cohort(
         if error.errno not in DISK_FULL and error.filename is None:
             raise
         if error.errno not in DISK_FULL:
-            raise ValueError(
+            raise UserError(
                 f"{error.filename} cannot be used ({error.strerror}); what was recorded is kept: mend that, "
                 f"then call again: {request.command}"
             ) from error
         free = shutil.disk_usage(request.grid.root).free
-        raise ValueError(
+        raise UserError(
             f"the disk is full ({error.strerror}, {free // 10**6} MB free at {request.grid.root}); what was "
             f"recorded is kept: make room, then call again: {request.command}"
         ) from error
@@ -160,7 +161,7 @@ def _run_cohort(
         stage = stages.open(protocol.num_envs)
         reason = entry.refuses(options, stage.observation_space, stage.action_space)
         if reason is not None:
-            raise ValueError(f"agent {request.agent!r} cannot play {request.task}: {reason}")
+            raise UserError(f"agent {request.agent!r} cannot play {request.task}: {reason}")
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(folders))
@@ -250,7 +251,7 @@ def inline(
 ) -> None:
     """One program after the other, in this process. Stops after the one that was asked to stop."""
     if address is not None:
-        raise ValueError("--address names a Ray cluster; give --executor ray with it")
+        raise UserError("--address names a Ray cluster; give --executor ray with it")
     room(1, True)
     for index, request in enumerate(requests):
         if stop.requested():
@@ -296,7 +297,7 @@ def default_workers(asked: int | None, lanes: int) -> int:
 def _check_same(run: Run, options: Any, request: CohortRequest) -> None:
     manifest = run.manifest
     if tuple(manifest["cohort"]) != request.seeds:
-        raise ValueError(
+        raise UserError(
             f"{run.folder} was begun together with the seeds {manifest['cohort']}, not {list(request.seeds)}; "
             "ask for those, or give another folder with --runs"
         )
@@ -307,14 +308,14 @@ def _check_same(run: Run, options: Any, request: CohortRequest) -> None:
             for key in {*now, *manifest["options"]}
             if canonical_json(manifest["options"].get(key)) != canonical_json(now.get(key))
         )
-        raise ValueError(
+        raise UserError(
             f"{run.folder} was begun with other options of {request.agent} ({', '.join(changed)} changed since); "
             "go on with the code of that commit, or give another folder with --runs"
         )
     recorded, here = manifest["packages"], provenance.packages(*request.protocol.simulators)
     for package in request.protocol.simulators:
         if recorded.get(package) != here.get(package):
-            raise ValueError(
+            raise UserError(
                 f"{run.folder} was begun under {package} {recorded.get(package)}, here is {here.get(package)}: "
                 "one run is one simulator; install that version again, or give another folder with --runs"
             )

@@ -13,6 +13,7 @@ from gymnasium import Env
 
 from agents import catalog as agent_catalog
 from agents.api import Agent, AgentContext
+from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
 from protocols.cadence import Purpose, cadence_of
 from protocols.records import checkpoint
@@ -65,18 +66,18 @@ class Revived:
 def revive(folder: Path, *, device: str = "cpu") -> Revived:
     """Loads a run folder, runs/<protocol>/<agent>/<task>/seed-<n>. Raises ValueError, in one line, where it cannot."""
     if not (folder / MANIFEST).is_file():
-        raise ValueError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")
+        raise UserError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")
     run = Run(folder)
     manifest = run.manifest
     protocol = protocol_catalog.find(manifest["protocol"])
     if manifest["digest"] != digest(protocol):
-        raise ValueError(
+        raise UserError(
             f"{folder} was made under another {protocol.id} (digest {manifest['digest'][:12]}, here "
             f"{digest(protocol)[:12]}); use the code of commit {manifest['commit']}"
         )
     parts = checkpoint.newest([folder], lambda line: None)
     if parts is None:
-        raise ValueError(f"{folder} has no checkpoint yet; wait for its first evaluation, or call `run` again")
+        raise UserError(f"{folder} has no checkpoint yet; wait for its first evaluation, or call `run` again")
     entry, task = agent_catalog.find(manifest["agent"]), manifest["task"]
     chosen = entry.options(protocol.agent_profile)
     recorded = {name: tuple(value) if isinstance(value, list) else value for name, value in manifest["options"].items()}

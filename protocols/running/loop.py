@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.api import Agent, Carry, Progress, TimeStep
+from dreamer_bench_base import UserError
 from protocols.cadence import Cadence, Purpose, episode_seed
 from protocols.records import checkpoint
 from protocols.records.line_log import LineLog
@@ -360,7 +361,7 @@ class Training:
         else:
             held = [json.loads((part / LOOP).read_bytes()) for part in parts]
             if any(tuple(one["seeds"]) != job.seeds for one in held):
-                raise ValueError(
+                raise UserError(
                     f"checkpoint {parts[0]} belongs to a cohort of the seeds {held[0]['seeds']}, "
                     f"not {list(job.seeds)}; give another folder with --runs"
                 )
@@ -407,7 +408,7 @@ class Training:
             self.returns[chosen] += self.stage.reward[chosen]
             if step.is_last.any():
                 task = self.job.runs[0].manifest["task"]
-                raise ValueError(
+                raise UserError(
                     f"an interrupted episode of {task} ended early when it was played again from its seed: the "
                     "simulator does not repeat itself (another version?); begin this run again in another folder"
                 )

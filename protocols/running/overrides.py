@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from dreamer_bench_base import UserError
+
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -20,17 +22,17 @@ def parse(assignments: Sequence[str], options: Any, agent: str) -> dict[str, Any
         name, equals, text = assignment.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
-            raise ValueError(f"--set expects name=value, for example {known[0] if known else 'horizon'}=20; got {assignment!r}")
+            raise UserError(f"--set expects name=value, for example {known[0] if known else 'horizon'}=20; got {assignment!r}")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             what = f"it has {', '.join(known)}" if known else "it has none; name other agents with --agents"
-            raise ValueError(f"agent {agent!r} has no option {name!r}; {f'did you mean {near[0]!r}?' if near else what}")
+            raise UserError(f"agent {agent!r} has no option {name!r}; {f'did you mean {near[0]!r}?' if near else what}")
         if name in found:
-            raise ValueError(f"option {name!r} is set twice; give it once")
+            raise UserError(f"option {name!r} is set twice; give it once")
         try:
             found[name] = _value(text.strip(), hints[name])
         except ValueError:
-            raise ValueError(
+            raise UserError(
                 f"option {name!r} of agent {agent!r} expects {_name(hints[name])}, got {text!r}; "
                 f"its value now is {getattr(options, name)!r}"
             ) from None
@@ -44,7 +46,7 @@ def _value(text: str, kind: Any) -> Any:
         for choice in get_args(kind):
             if text == str(choice):
                 return choice
-        raise ValueError(text)
+        raise UserError(text)
     if origin in (Union, types.UnionType):
         return _first_of(text, get_args(kind))
     if origin is tuple or kind is tuple:
@@ -53,16 +55,16 @@ def _value(text: str, kind: Any) -> Any:
         if len(inner) == 2 and inner[1] is Ellipsis:
             return tuple(_value(part, inner[0]) for part in parts)
         if len(parts) != len(inner):
-            raise ValueError(text)
+            raise UserError(text)
         return tuple(_value(part, each) for part, each in zip(parts, inner, strict=True))
     if kind is type(None):
         if text.lower() in ("none", "null"):
             return None
-        raise ValueError(text)
+        raise UserError(text)
     if kind is bool:
         if text.lower() in _TRUE + _FALSE:
             return text.lower() in _TRUE
-        raise ValueError(text)
+        raise UserError(text)
     if kind is int:
         return int(text.replace("_", ""))
     if kind is float:
@@ -77,7 +79,7 @@ def _first_of(text: str, kinds: tuple[Any, ...]) -> Any:
             return _value(text, kind)
         except ValueError:
             continue
-    raise ValueError(text)
+    raise UserError(text)
 
 
 def _name(kind: Any) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import tyro
 
+from dreamer_bench_base import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
@@ -28,9 +30,9 @@ class EvaluateCommand:
         from protocols.running.load_run import revive
 
         if self.episodes < 1:
-            raise ValueError(f"--episodes must be at least 1, got {self.episodes}")
+            raise UserError(f"--episodes must be at least 1, got {self.episodes}")
         if self.json is not None and (self.json.is_dir() or not self.json.parent.is_dir()):
-            raise ValueError(f"--json {self.json} is no file in a folder that exists; make its folder first")
+            raise UserError(f"--json {self.json} is no file in a folder that exists; make its folder first")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         played = revived.play(self.episodes)
         manifest = revived.run.manifest
@@ -75,22 +77,22 @@ class VideoCommand:
 
     def run(self) -> int:
         from agents.catalog import resolve_device
-        from protocols.records.store import write_atomically
+        from dreamer_bench_base import write_atomically
         from protocols.running.film import animation
         from protocols.running.load_run import revive
 
         kinds: dict[str, Literal["WEBP", "GIF"]] = {".webp": "WEBP", ".gif": "GIF"}
         if self.episodes < 1 or self.out.suffix not in kinds:
-            raise ValueError(
+            raise UserError(
                 f"expected at least one episode and a file ending in .webp or .gif, got {self.episodes} and {self.out.name!r}"
             )
         if not self.out.parent.is_dir():
-            raise ValueError(f"folder {str(self.out.parent)!r} of --out does not exist; make it first")
+            raise UserError(f"folder {str(self.out.parent)!r} of --out does not exist; make it first")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         for number in range(self.episodes):
             (episode,) = revived.play(1, film=True, first_index=number)
             if not episode.frames:
-                raise ValueError(f"{revived.run.manifest['task']} shows vectors, not images: there is nothing to film")
+                raise UserError(f"{revived.run.manifest['task']} shows vectors, not images: there is nothing to film")
             target = self.out if self.episodes == 1 else self.out.with_stem(f"{self.out.stem}-{number}")
             write_atomically(target, animation(episode.frames, kinds[self.out.suffix]))
             print(f"{target}: score {episode.score:.2f}, {len(episode.frames)} frames")

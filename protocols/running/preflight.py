@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from agents import catalog as agent_catalog
 from agents.api import REPLAY_RESIDENT_BYTES, AgentContext
+from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
 from protocols.records.store import REPLAY
@@ -63,7 +64,7 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
         given, options, entry = shown[request.task], request.options(), agent_catalog.find(request.agent)
         reason = entry.refuses(options, *given)
         if reason is not None:
-            raise ValueError(
+            raise UserError(
                 f"agent {request.agent!r} cannot play {request.task}: {reason}; leave it out with --agents or --tasks"
             )
         learner = f"{request.agent} {options}"
@@ -97,14 +98,14 @@ def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_
     free = shutil.disk_usage(existing).free
     kept, running = sum(need.kept_bytes for need in needs), sum(sorted(need.running_bytes for need in needs)[-at_once:])
     if kept + running > free:
-        raise ValueError(
+        raise UserError(
             f"{len(requests)} programs, {at_once} at a time, need {_size(kept + running)} of disk (of it "
             f"{_size(running)} while they train, mostly replay), {existing} has {_size(free)} free; make room, "
             "give another folder with --runs, or fewer --tasks, --seeds or --seeds-per-program"
         )
     wanted, there = sum(sorted(need.memory_bytes for need in needs)[-at_once:]), available_memory_bytes()
     if memory and there is not None and there < wanted:
-        raise ValueError(
+        raise UserError(
             f"{at_once} programs at a time need {_size(wanted)} of memory, {_size(there)} are free; "
             "close other programs, or ask for fewer seeds or a smaller batch"
         )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dreamer_bench_base import UserError
 from protocols.running.loop import Moment
 
 FOLDER = "tensorboard"
@@ -24,7 +25,7 @@ class EventFiles:
             from tensorboard.compat.proto.summary_pb2 import Summary
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:
-            raise ValueError(
+            raise UserError(
                 "--tensorboard needs the package tensorboard; install it: pip install 'dreamer-bench[tensorboard]'"
             ) from None
         self._event, self._start, self._summary = Event, SessionLog(status=SessionLog.START), Summary

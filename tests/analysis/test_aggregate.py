@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis.scores.table import InvalidData
 from analysis.statistics import aggregate
+from dreamer_bench_base import InvalidData
 from tests.analysis.scores import TASKS, made_up, rectangle, scores
 
 ORACLE = {

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis.scores.table import COLUMNS, InvalidData
+from analysis.scores.table import COLUMNS
 from analysis.statistics import curves
+from dreamer_bench_base import InvalidData
 from tests.analysis.scores import TASKS, needs_reference
 
 

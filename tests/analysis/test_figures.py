@@ -8,11 +8,11 @@ from typing import get_args
 
 import pandas as pd
 import pytest
-from analysis.gather import gather
 
 from analysis.figures import catalog, curves, drawing
 from analysis.figures.commands import FigureCommand, FigureName
 from analysis.figures.comparison import Material
+from analysis.figures.gather import gather
 from analysis.figures.style import KNOWN, base_name, look, looks
 from analysis.scores import references
 from protocols import catalog as protocols

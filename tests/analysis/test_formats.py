@@ -13,7 +13,8 @@ import pytest
 from analysis.commands import ExportCommand, ImportCommand
 from analysis.scores import exchange, formats, tasks
 from analysis.scores.formats.raw import Options
-from analysis.scores.table import InvalidData, read, select
+from analysis.scores.table import read, select
+from dreamer_bench_base import InvalidData
 from tests.analysis.scores import REFERENCE, needs_reference
 
 DANIJAR = [

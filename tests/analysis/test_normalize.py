@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.scores import normalize, references
-from analysis.scores.table import InvalidData
+from dreamer_bench_base import InvalidData
 from tests.analysis.scores import REFERENCE, needs_reference, scores
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from analysis.figures.style import short_count, task_label
 from analysis.report import build
-from analysis.scores.table import InvalidData
+from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.spec import Protocol
 from tests.analysis.browser import ACCESSIBLE, browser

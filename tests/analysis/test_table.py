@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.scores import table
-from analysis.scores.table import InvalidData
+from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.records.store import EPISODES, score_of
 from protocols.spec import ScoreRule

@@ -23,7 +23,7 @@ from analysis.scores import normalize, references, table
 from analysis.scores.references import Reference
 from analysis.scores.table import select
 from analysis.verify import judge
-from analysis.verify.procedure import InternalErrors, verify_scores
+from analysis.verify.procedure import verify_scores
 from analysis.verify.verdict import Question
 from protocols import catalog
 from tests.analysis.scores import REFERENCE, needs_reference
@@ -329,15 +329,6 @@ def test_a_file_that_is_no_verdict_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no verdict of this program"):
         run(tmp_path, FIXTURES / "0-reproduced.csv")
     assert (tmp_path / "verdict.json").read_text() == '{"mine": 1}'
-
-
-def test_internal_errors_are_not_read_as_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop, InternalErrors():
-        raise ZeroDivisionError
-    assert stop.value.code == 5
-    assert "ZeroDivisionError" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="bad input"), InternalErrors():
-        raise ValueError("bad input")
 
 
 def test_the_ci_script_gives_the_known_exit_codes(tmp_path: Path) -> None:

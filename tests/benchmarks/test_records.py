@@ -11,11 +11,11 @@ import os
 import numpy as np
 import pytest
 from probe_runs import register, request
-from protocols.grid import grid
 
 from agents.learning.replay import Replay
 from protocols.records import checkpoint
 from protocols.records.store import EPISODES, append_lines, find_runs
+from protocols.running.grid import grid
 from protocols.running.launch import Stop, run_cohort
 
 pytestmark = pytest.mark.benchmark_suite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocols.document import page
+from protocols.page import page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocols.md"
 

@@ -165,7 +165,7 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, content, message):
 
 def test_measurements_come_through_the_contract(tmp_path):
     """The random agent on a probe: no simulator, no torch; every field is there and the agent never learns."""
-    from protocols.measure import measure
+    from protocols.costs.measure import measure
 
     cell = Cell(
         protocol=replace(PROTOCOL, tasks=("probe_one_step",), action_repeat=1),

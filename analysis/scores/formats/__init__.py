@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis.scores.formats import columns, danijar, dopamine, marl_eval
 from analysis.scores.formats.raw import Options, Raw, content, finish, problem
+from dreamer_bench_base import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ def read_file(path: Path, options: Options | None = None, format: str | None = N
     options = options or Options()
     text = content(path)
     if format is not None and format not in READERS:
-        raise ValueError(f"format {format!r} is not known; choose from {', '.join(READERS)}")
+        raise UserError(f"format {format!r} is not known; choose from {', '.join(READERS)}")
     raw = READERS[format or recognize(text, path)](text, path, options)
     return finish(raw, path, options)
 

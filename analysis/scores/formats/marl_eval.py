@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores import tasks
-from analysis.scores.columns import InvalidData
 from analysis.scores.formats.danijar import load_json
 from analysis.scores.formats.raw import Options, Raw, problem
+from dreamer_bench_base import InvalidData
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis.scores import tasks
-from analysis.scores.columns import COLUMNS, InvalidData
+from analysis.scores.columns import COLUMNS
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +71,13 @@ def content(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ValueError(f"{path} does not exist; give a score file or a runs folder") from None
+        raise UserError(f"{path} does not exist; give a score file or a runs folder") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); give a score file or a runs folder") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}); give a score file or a runs folder") from None
     if data[:2] == b"\x1f\x8b":
         data = _unzipped(data, path)
     if data[:4] == b"PK\x03\x04":
-        raise ValueError(f"{path} is a zip or npz archive; unpack it, or import the score file it was made from")
+        raise UserError(f"{path} is a zip or npz archive; unpack it, or import the score file it was made from")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -193,7 +194,7 @@ def _env_steps(frame: pd.DataFrame, unit: Unit | None, path: Path, options: Opti
             )
         return (frame["step"] * options.action_repeat).round().astype("int64")
     if options.action_repeat is not None:
-        raise ValueError(
+        raise UserError(
             f"{path} counts simulator steps, so --action-repeat has nothing to convert; leave it out or add --unit agent_steps"
         )
     return frame["step"].round().astype("int64")

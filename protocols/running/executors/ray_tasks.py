@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dreamer_bench_base import UserError
 from protocols.records.store import is_locked
 from protocols.running.display import Display
 from protocols.running.launch import CohortOutcome, CohortRequest, Room, Stop, run_cohort
@@ -49,7 +50,7 @@ def execute(
         room(at_once(requests, nodes), address is None and not was_running)
         fault = _no_node(requests, nodes)
         if fault is not None and address is None and not was_running:
-            raise ValueError(fault)
+            raise UserError(fault)
         if fault is not None:
             display.say(f"{fault}; waiting until there is one")
         _Driver(ray, requests, display, stop).run()
@@ -124,7 +125,7 @@ class _Driver:
                 asked = True
         self._show()
         if failure is not None:
-            raise ValueError(str(failure))
+            raise UserError(str(failure))
 
     def _show(self) -> None:
         moments, lines = self.ray.get(self.board.drain.remote())
@@ -242,7 +243,7 @@ def _connect(ray: Any, address: str | None) -> None:
         ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
     except (ConnectionError, TimeoutError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"no Ray cluster answers at {address or 'this machine'} ({reason}); try `ray start --head`") from None
+        raise UserError(f"no Ray cluster answers at {address or 'this machine'} ({reason}); try `ray start --head`") from None
 
 
 def _check_address(address: str | None) -> None:
@@ -252,11 +253,11 @@ def _check_address(address: str | None) -> None:
     assert address is not None
     host, colon, port = address.rpartition(":")
     if "/" in address or not colon or not port.isdigit():
-        raise ValueError(f"--address expects auto or host:port of a cluster this machine belongs to, got {address!r}")
+        raise UserError(f"--address expects auto or host:port of a cluster this machine belongs to, got {address!r}")
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise ValueError(f"no Ray cluster answers at {address} ({error.strerror or error}); try `ray start --head`") from None
+        raise UserError(f"no Ray cluster answers at {address} ({error.strerror or error}); try `ray start --head`") from None
 
 
 def _ray() -> Any:
@@ -264,5 +265,5 @@ def _ray() -> Any:
         import ray
         import ray.util.scheduling_strategies
     except ImportError:
-        raise ValueError("--executor ray needs the extra `cluster`: pip install 'dreamer-bench[cluster]'") from None
+        raise UserError("--executor ray needs the extra `cluster`: pip install 'dreamer-bench[cluster]'") from None
     return ray

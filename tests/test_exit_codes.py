@@ -1,0 +1,48 @@
+"""An exception becomes an exit code in one place: bad input and the disk are a line, a bug keeps its traceback."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from dreamer_bench_base import Exits, InvalidData, UserError
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("expected a whole number,\n not 'x'; give one"), 2, "error: expected a whole number, not 'x'; give one"),
+        (InvalidData("f.csv:2: no score; export again"), 4, "error: f.csv:2: no score; export again"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out.csv"),
+            2,
+            "error: out.csv cannot be used (No space left on device)",
+        ),
+        (OSError(errno.EIO, "Input/output error"), 2, "error: the system refused a read or a write (Input/output error)"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_with_its_code(error, code, line, capsys):
+    with pytest.raises(SystemExit) as stop, Exits():
+        raise error
+    told = capsys.readouterr().err
+    assert stop.value.code == code
+    assert told.startswith(line)
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("operands could not be broadcast"), ZeroDivisionError(), KeyError("status")])
+def test_a_bug_keeps_its_traceback_and_exits_with_5_whatever_its_class(error, capsys):
+    with pytest.raises(SystemExit) as stop, Exits():
+        raise error
+    assert stop.value.code == 5
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert type(error).__name__ in told
+
+
+def test_an_exit_code_of_its_own_passes_through():
+    with pytest.raises(SystemExit) as stop, Exits():
+        raise SystemExit(1)
+    assert stop.value.code == 1
