@@ -60,6 +60,7 @@ class AgentEntry:
 
 BUILT_IN = (
     AgentEntry(name="dreamer", summary="actor and value learned in imagination", recipe="agents.recipes.dreamer"),
+    AgentEntry(name="dreamer_v2", summary="categorical latents, actor by Reinforce", recipe="agents.recipes.dreamer_v2"),
     AgentEntry(name="no_value", summary="Dreamer's actor on imagined rewards alone", recipe="agents.recipes.no_value"),
     AgentEntry(
         name="planet", summary="planning in the same model, as re-run in the Dreamer paper", recipe="agents.recipes.planet"

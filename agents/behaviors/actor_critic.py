@@ -1,17 +1,22 @@
-"""Dreamer's behaviour: an actor and a value learned in imagination, the value looking beyond the horizon.
+"""Dreamer's behaviour, first and second: an actor and a value learned in imagination, the value looking beyond the horizon.
 
-Source: Hafner et al. 2020, algorithm 1 and eq. 6-8; spec §6, §7 (TF2).
+Source: Hafner et al. 2020, algorithm 1 and eq. 6-8; spec §6, §7 (TF2). Hafner et al. 2021 differ in the objects handed in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
-from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
+from agents.behaviors.over_time import Ramp, Weight, at
+from agents.behaviors.policy_gradients import Bootstrap, Dynamics, LiveValue, PolicyGradient
 from agents.behaviors.returns import cumulative_discount, lambda_return
+from agents.behaviors.scored_states import AfterStart, ScoredStates
 from agents.models.distributions import Policy, TanhNormal
 from agents.models.networks import MLP, Scalar
 from agents.models.objectives import LOG_SQRT_2PI
@@ -22,15 +27,22 @@ from dreamer_bench_base import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCritic:
-    """Settings with the paper's values; sources in agents/recipes/dreamer.py.
+    """Settings with the values of Hafner et al. 2020; their sources, and DreamerV2's values, are in the recipes.
 
-    entropy  weight of the actor's entropy in its loss: 0 in Dreamer, a term of DreamerV2 (Hafner et al. 2021, eq. 6)
+    horizon    scored states H of a dream, the last of which only bootstraps
+    scored     which states of a dream those are
+    gradient   how the actor learns from returns
+    bootstrap  whose values the returns are made of
+    entropy    weight of the actor's entropy in its loss: 0 in Dreamer, a term of DreamerV2 (Hafner et al. 2021, eq. 6)
     """
 
     policy: Policy = field(default_factory=TanhNormal)
     horizon: int = 15
     lambda_: float = 0.95
-    entropy: float = 0.0
+    entropy: Weight = 0.0
+    scored: ScoredStates = field(default_factory=AfterStart)
+    gradient: PolicyGradient = field(default_factory=Dynamics)
+    bootstrap: Bootstrap = field(default_factory=LiveValue)
     hidden: int = 400
     actor_layers: int = 4
     value_layers: int = 3
@@ -40,7 +52,7 @@ class ActorCritic:
     decides_together: bool = False
 
     def __post_init__(self) -> None:
-        if not self.entropy >= 0.0:
+        if not isinstance(self.entropy, Ramp) and not self.entropy >= 0.0:
             raise UserError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
         if self.horizon < 2:
             raise UserError(f"Dreamer's horizon is at least 2 (the last imagined state only bootstraps), not {self.horizon}")
@@ -50,8 +62,8 @@ class ActorCritic:
         return {"actor": self.actor_optimizer, "value": self.value_optimizer}
 
     @property
-    def targets(self) -> Mapping[str, tuple[str, float]]:
-        return {}
+    def targets(self) -> Mapping[str, SlowCopy]:
+        return self.bootstrap.targets
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         return {
@@ -67,40 +79,47 @@ class ActorCritic:
         return self.policy.explore(raw, noise, gradient_steps) if explore else self.policy.evaluate(raw, noise)
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        starts = sizes.starts(length, sequences)
+        steps, starts = self.scored.steps(self.horizon), self.scored.count(sizes, length, sequences)
         return {
-            "latent": sizes.latent.over(self.horizon, starts),
-            "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts),
+            "latent": sizes.latent.over(steps, starts),
+            "policy": self.policy.sample_noise(sizes.action).over(steps, starts),
         }
 
-    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
         """
-        start     s0 (posterior, detached)       left out
-        imagined  s1   s2   …   s[H-1]   s[H]    r, d, v of each; v[H] only bootstraps
+        scored    s1   s2   …   s[H-1]   s[H]    r, d, v of each; v[H] only bootstraps
         returns   G1   G2   …   G[H-1]
+        actions   a1   a2   …   a[H-1]           chosen in the state above
         """
-        model = parts.world_model
-        dream = model.imagine(
-            model.starts(observed.posterior),
-            lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
-            noise["latent"],
-            noise["policy"],
-        )
-        value = parts.value(dream.features)
-        discount = model.discount(dream.features)
-        returns = lambda_return(model.reward(dream.features), discount, value, self.lambda_)
+        model, scored = parts.world_model, self.scored
+        start = scored.starts(model, observed)
+        with nullcontext() if self.gradient.through_dream else torch.no_grad():
+            dream = model.imagine(
+                start,
+                lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
+                noise["latent"],
+                noise["policy"],
+            )
+            features = scored.features(model, start, dream)
+            bootstrap = self.bootstrap.values(parts, features)
+            discount = scored.discount(model, model.discount(features), batch)
+            returns = lambda_return(model.reward(features), discount, bootstrap, self.lambda_)
+        value = self.bootstrap.learned(parts, features, bootstrap if self.gradient.through_dream else None)
         weight = cumulative_discount(discount).detach()
-        actor_loss = -(weight * returns).mean()
-        # The same forward pass serves both losses: the learner asks for this one's derivative in the value's weights only.
+        raw = parts.actor(features[:-1].detach()) if self.gradient.by_score or self.entropy else None
+        objective = self.gradient.objective(
+            returns, lambda: self.policy.log_prob(raw, scored.decisions(dream.action)), value, bootstrap, gradient_steps
+        )
+        decided = len(objective)
+        actor_loss = -(weight[:decided] * objective).mean()
         value_loss = (weight * (0.5 * (value[:-1] - returns.detach()).square() + LOG_SQRT_2PI)).mean()
+        metrics = {"imagined_return": returns.mean(), "imagined_value": value.mean()}
         if self.entropy:
-            # Of the actions taken in s1..s[H-1], the states whose returns count.
-            entropy = self.policy.entropy(parts.actor(dream.features[:-1].detach()), noise["policy"][1:])
-            actor_loss = actor_loss - self.entropy * (weight * entropy).mean()
-        metrics = {
-            "actor_loss": actor_loss,
-            "value_loss": value_loss,
-            "imagined_return": returns.mean(),
-            "imagined_value": value.mean(),
-        }
+            # Of the actions chosen in the states whose returns count.
+            entropy = self.policy.entropy(raw, scored.decisions(noise["policy"]))[:decided]
+            actor_loss = actor_loss - at(self.entropy, gradient_steps) * (weight[:decided] * entropy).mean()
+            metrics["policy_entropy"] = entropy.mean()
+        metrics |= {"actor_loss": actor_loss, "value_loss": value_loss}
         return {"actor": actor_loss, "value": value_loss}, {name: metric.detach() for name, metric in metrics.items()}

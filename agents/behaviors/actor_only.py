@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
 from agents.models.distributions import Policy, TanhNormal
 from agents.models.networks import MLP
 from agents.models.rssm import State
@@ -66,7 +66,7 @@ class ActorOnly:
         return {"actor": self.actor_optimizer}
 
     @property
-    def targets(self) -> Mapping[str, tuple[str, float]]:
+    def targets(self) -> Mapping[str, SlowCopy]:
         return {}
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
@@ -86,7 +86,9 @@ class ActorOnly:
             "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts),
         }
 
-    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
         """The actor ascends the mean of G over all imagined states and the batch; its input carries no gradient (spec §6)."""
         model = parts.world_model
         dream = model.imagine(

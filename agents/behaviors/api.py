@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from agents.models.latents import NoiseSpec
@@ -47,12 +48,30 @@ class Sizes:
 class OptimizerSettings:
     """Adam with TensorFlow's epsilon placement, and clipping by the global norm of the group, per seed.
 
-    Source: spec §8 (TF2): epsilon 1e-7, clip 100, betas (0.9, 0.999), no weight decay.
+    weight_decay  share of every parameter that a step takes away before Adam's own change, whatever the learning rate
+
+    Source: spec §8 (TF2): epsilon 1e-7, clip 100, betas (0.9, 0.999), no weight decay; DreamerV2 1e-6.
     """
 
     learning_rate: float
     clip_norm: float = 100.0
     epsilon: float = 1e-7
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowCopy:
+    """Weights that follow a group: copy += fraction · (source - copy) after behaviour updates 1, 1 + every, 1 + 2 every, …"""
+
+    source: str
+    fraction: float = 1.0
+    every: int = 1
+
+    def step(self, descents: Tensor) -> Tensor | float:
+        """How far to go after so many behaviour updates; a tensor where it depends on them, so that a graph may hold it."""
+        if self.every == 1:
+            return self.fraction
+        return self.fraction * (torch.remainder(descents - 1.0, self.every) == 0.0)
 
 
 class Parts(nn.Module):
@@ -94,8 +113,8 @@ class Behavior(Protocol):
         """Group name -> settings; the keys are those of `networks`."""
 
     @property
-    def targets(self) -> Mapping[str, tuple[str, float]]:
-        """Name of a slow copy -> (group it follows, tau). After each behaviour update: copy += tau * (source - copy)."""
+    def targets(self) -> Mapping[str, SlowCopy]:
+        """Name of a slow copy -> whom it follows, and how."""
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         """Fresh networks by group name; {} where nothing is learned. Their names are attributes of `Parts`."""
@@ -112,10 +131,13 @@ class Behavior(Protocol):
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         """Noise of ONE behaviour update on a batch [T=length, B=sequences]."""
 
-    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
         """One scalar loss per group, and scalar metrics.
 
-        observed  the posterior of the batch, already detached: leading axes [T, B]
-        batch     [T, B, ...] in the arrival convention: "action" (one-hot if discrete), "reward", "is_first",
-                  "is_terminal", all float32, and the observation's own keys
+        observed        the posterior of the batch, already detached: leading axes [T, B]
+        batch           [T, B, ...] in the arrival convention: "action" (one-hot if discrete), "reward", "is_first",
+                        "is_terminal", all float32, and the observation's own keys
+        gradient_steps  scalar float tensor: model updates so far (for weights that change over time)
         """

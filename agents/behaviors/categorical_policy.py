@@ -15,7 +15,7 @@ from agents.models.categorical import argmax_onehot, draw_onehot, straight_throu
 class CategoricalPolicy:
     """One-hot actions with straight-through gradients; ε-greedy around a draw while training, greedy in evaluation.
 
-    Source: Hafner et al. 2020, §3 and appendix A; spec §5, §11.
+    Source: Hafner et al. 2020, §3 and appendix A; spec §5, §11. DreamerV2 explores by the draw alone: `AsActed()`.
     """
 
     exploration: Exploration = field(default_factory=EpsilonGreedy)
@@ -34,6 +34,10 @@ class CategoricalPolicy:
         """In closed form [...]; the draw does not matter."""
         log_probability = raw.log_softmax(-1)
         return -(log_probability.exp() * log_probability).sum(-1)
+
+    def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
+        """[...]. The action is stopped: through a straight-through one the score function would count twice."""
+        return (action.detach() * raw.log_softmax(-1)).sum(-1)
 
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {"policy": NoiseSpec("uniform", (num_envs, action)), **self.exploration.noise(action, num_envs)}

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
 from agents.behaviors.exploration import Exploration
 from agents.models.categorical import argmax_onehot, draw_onehot
 from agents.models.rssm import State
@@ -168,7 +168,7 @@ class CEMPlanner:
     repeats: int = 1
     decides_together: bool = True
     optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
-    targets: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    targets: Mapping[str, SlowCopy] = field(default_factory=dict)
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         return {}
@@ -191,5 +191,7 @@ class CEMPlanner:
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         return {}
 
-    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
         return {}, {}

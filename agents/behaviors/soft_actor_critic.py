@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
 from agents.behaviors.soft_losses import (
     actor_loss,
     actor_loss_discrete,
@@ -216,8 +216,8 @@ class SoftActorCritic:
         return dict.fromkeys(("actor", "critic", "temperature"), self.optimizer)
 
     @property
-    def targets(self) -> Mapping[str, tuple[str, float]]:
-        return {"slow_critic": ("critic", self.tau)}
+    def targets(self) -> Mapping[str, SlowCopy]:
+        return {"slow_critic": SlowCopy(source="critic", fraction=self.tau)}
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         inputs, outputs = self.control.critic_sizes(sizes.features, sizes.action)
@@ -246,7 +246,9 @@ class SoftActorCritic:
         noise = {name: NoiseSpec(self.control.noise, (count, sizes.action)) for name in ("policy", "next_policy")}
         return noise | ({"subset": NoiseSpec("uniform", (count,))} if self.transitions else {})
 
-    def losses(self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise) -> tuple[Losses, Metrics]:
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
         """Real rewards of replay, constant features; reward and discount as the model's own targets have them."""
         data = transitions(observed.features, batch, self.gamma, self.burn_in)
         if self.transitions:

@@ -63,6 +63,8 @@ class Group:
         rate = self.settings.learning_rate * (1.0 - second**step).sqrt() / (1.0 - first**step)
         torch.sqrt(self.square, out=self.scratch).add_(self.settings.epsilon)
         torch.div(self.mean, self.scratch, out=self.scratch)
+        if self.settings.weight_decay:
+            self.values.mul_((1.0 - self.settings.weight_decay * alive)[:, None])
         self.values.addcmul_(self.scratch, -(rate * alive)[:, None])
 
 
@@ -73,6 +75,7 @@ class Learner:
     lift      "loop" or "vmap"; decisions of a behaviour that `decides_together` are always lifted by vmap
     compile   hand the lifted losses to torch.compile (lift "vmap")
     capture   on a GPU, replay every update and every decision as one CUDA graph
+    model_first  the model descends before the behaviour learns from it (DreamerV2); else both see the weights from before
     """
 
     def __init__(
@@ -86,8 +89,10 @@ class Learner:
         lift: str = "loop",
         compile: bool = False,
         capture: bool = False,
+        model_first: bool = False,
     ):
         self.behavior, self.seeds, self.device, self.lift = behavior, noise.seeds, noise.device, lift
+        self.model_first = model_first
         if compile and lift != "vmap":
             raise UserError(f'compile needs the lift "vmap", not {lift!r}: a loop would compile every seed\'s modules apart')
         self.precision, self.compile, self.capture = precision, compile, capture and self.device.type == "cuda"
@@ -95,7 +100,7 @@ class Learner:
             parts = build()
         parts.to_empty(device="cpu")
         self.trained = {MODEL: model_optimizer, **behavior.optimizers}
-        copies = {name: source for name, (source, _) in behavior.targets.items()}
+        copies = {name: target.source for name, target in behavior.targets.items()}
         self.groups = {
             name: Group(module, len(self.seeds), self.device, self.trained.get(name)) for name, module in parts.named_children()
         }
@@ -175,7 +180,7 @@ class Learner:
     ) -> None:
         """One model update and `behavior.repeats` behaviour updates on a batch [S, T, B, ...].
 
-        All losses of the first repeat see the weights from before the update (spec §8).
+        All losses of the first repeat see the weights from before the update (spec §8), unless the model goes first.
         """
         inputs = (dict(batch), dict(model_noise), [dict(noise) for noise in behavior_noise])
         if self.capture:
@@ -198,17 +203,18 @@ class Learner:
         self, batch: Mapping[str, Tensor], model_noise: Mapping[str, Tensor], behavior_noise: Sequence[Mapping[str, Tensor]]
     ) -> list[dict[str, Tensor]]:
         """The update itself, nothing but tensors in and out; metrics [S] of every round."""
+        together, later = ([], behavior_noise) if self.model_first else (behavior_noise[:1], behavior_noise[1:])
         if self.lift == "loop":
             found = [
-                self._gradients(self._caller(s), s, row(batch, s), row(model_noise, s), row(behavior_noise[0], s))
+                self._gradients(self._caller(s), s, row(batch, s), row(model_noise, s), [row(noise, s) for noise in together])
                 for s in range(len(self.seeds))
             ]
             observed, metrics = [o for o, _ in found], stack([m for _, m in found])
         else:
-            observed, metrics = self._gradients(self._caller(None), None, batch, model_noise, behavior_noise[0])
+            observed, metrics = self._gradients(self._caller(None), None, batch, model_noise, together)
         self.gradient_steps += 1.0
-        rounds = [self._descend(self.trained, metrics)]
-        for noise in behavior_noise[1:]:
+        rounds = [self._descend(self.trained if together else [MODEL], metrics)]
+        for noise in later:
             if self.lift == "loop":
                 metrics = stack(
                     [
@@ -232,15 +238,18 @@ class Learner:
             return [self.stacked[f"{name}.{key}"] for key in self.groups[name].layout]
         return list(self.modules[s].get_submodule(name).parameters())
 
-    def _gradients(self, call: Callable, s: int | None, batch, model_noise, behavior_noise):
+    def _gradients(self, call: Callable, s: int | None, batch, model_noise, together):
+        """Of the model, and of the behaviour for every noise in `together`: none, or one."""
         with self._compute():
             loss, observed, metrics = call(model_loss, batch, model_noise)
         self._differentiate(MODEL, s, loss)
         observed = detached(observed)
-        return observed, {**metrics, **self._behavior_gradients(call, s, observed, batch, behavior_noise)}
+        for noise in together:
+            metrics = {**metrics, **self._behavior_gradients(call, s, observed, batch, noise)}
+        return observed, metrics
 
     def _behavior_losses(self, parts: Parts, *inputs: Any) -> Any:
-        return self.behavior.losses(parts, *inputs)
+        return self.behavior.losses(parts, *inputs, self.gradient_steps)
 
     def _behavior_gradients(self, call: Callable, s: int | None, observed, batch, noise):
         frozen = self._leaves(MODEL, s)
@@ -263,7 +272,9 @@ class Learner:
 
     def _descend(self, names, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of some groups' optimisers; the metrics, with the gradients' norms among them."""
-        self.descents += 1.0
+        learns = any(name != MODEL for name in names)  # the behaviour: its steps are counted apart
+        if learns:
+            self.descents += 1.0
         finite = self.alive
         norms = {name: torch.linalg.vector_norm(self.groups[name].gradient, dim=1) for name in names}
         for name in names:
@@ -276,8 +287,8 @@ class Learner:
             step = self.gradient_steps if name == MODEL else self.descents
             group.descend(self.alive, clip / norms[name].clamp_min(clip), step)
             metrics[f"{name}_gradient_norm"] = norms[name]
-        for name, (source, tau) in self.behavior.targets.items():
-            self.groups[name].values.lerp_(self.groups[source].values, tau)
+        for name, target in self.behavior.targets.items() if learns else ():
+            self.groups[name].values.lerp_(self.groups[target.source].values, target.step(self.descents))
         return metrics
 
     def _note(self, metrics: Mapping[str, Tensor]) -> None:

@@ -42,6 +42,7 @@ class Schedule:
                             completed episodes: the same on DMC)
     pretrain_updates        at the first call
     update_every_env_steps  and then `updates` at once
+    model_first             the model descends before the behaviour learns from it
     """
 
     batch_sequences: int = 50
@@ -52,6 +53,7 @@ class Schedule:
     updates: int = 100
     clip_rewards: bool = False
     balance_ends: bool = False
+    model_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class ModelBasedAgent:
 
         def build() -> Parts:
             networks = behavior.networks(self.sizes)
-            copies = {name: behavior.networks(self.sizes)[source] for name, (source, _) in behavior.targets.items()}
+            copies = {name: behavior.networks(self.sizes)[target.source] for name, target in behavior.targets.items()}
             return Parts(world_model(self.action_width), {**networks, **copies})
 
         self.learner = Learner(
@@ -136,6 +138,7 @@ class ModelBasedAgent:
             lift=lift or ("loop" if self.device.type == "cpu" and not compile else "vmap"),
             compile=compile,
             capture=capture,
+            model_first=schedule.model_first,
         )
         folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
         observation = {key: (shape(space), np.dtype(space.dtype)) for key, space in context.observation_space.spaces.items()}

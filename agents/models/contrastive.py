@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 from agents.models.networks import MLP
 from agents.models.objectives import Metrics, Reconstruction
@@ -89,11 +89,12 @@ class Contrastive(nn.Module):
         hidden: int = 400,
         depth: int = 32,
         decoder_hidden: int = 400,
+        activation: Callable[..., Tensor] = relu,
     ):
         super().__init__()
         self.contrast, self.sequence_shifts, self.time_shifts = contrast, tuple(sequence_shifts), tuple(time_shifts)
         self.statistics = MLP(embed, 2 * features, layers=layers, hidden=hidden)
-        self.picture = RewardOnly(features, space, depth=depth, hidden=decoder_hidden)
+        self.picture = RewardOnly(features, space, depth=depth, hidden=decoder_hidden, activation=activation)
 
     def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
         mean, raw = self.statistics(embed).chunk(2, -1)
@@ -113,9 +114,11 @@ class RewardOnly(nn.Module):
     Source: Hafner et al. 2020, §4; google-research/dreamer with reward as the only gradient head.
     """
 
-    def __init__(self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+    def __init__(
+        self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu
+    ):
         super().__init__()
-        self.reconstruction = Reconstruction(features, space, depth=depth, hidden=hidden)
+        self.reconstruction = Reconstruction(features, space, depth=depth, hidden=hidden, activation=activation)
 
     def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
         return self.reconstruction.loss(features.detach(), embed, batch)

@@ -31,6 +31,9 @@ class Policy(Protocol):
     def entropy(self, raw: Tensor, noise: Tensor) -> Tensor:
         """Entropy [...] of the action, or its estimate from the one draw `sample(raw, noise)`, with gradient."""
 
+    def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
+        """log p(action) [...], with gradient to `raw` alone: the action is a constant here."""
+
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
 
     def explore(self, raw: Tensor, noise: Mapping[str, Tensor], gradient_steps: Tensor) -> Tensor:
@@ -81,7 +84,7 @@ class TanhNormal:
     def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
         """log p(action) [...]; |action| is taken as at most 0.99999997, as in the original."""
         mean, std = self.statistics(raw)
-        return tanh_normal_log_prob(mean, std, torch.atanh(action.clamp(-0.99999997, 0.99999997)))
+        return tanh_normal_log_prob(mean, std, torch.atanh(action.detach().clamp(-0.99999997, 0.99999997)))
 
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {"policy": NoiseSpec("normal", (num_envs, action)), "exploration": NoiseSpec("normal", (num_envs, action))}

@@ -56,8 +56,9 @@ class StochasticOnly(nn.Module):
         deter: int = 0,
         hidden: int = 200,
         activation: Callable[[Tensor], Tensor] = elu,
+        cell: Callable[[int, int], nn.Module] | None = None,
     ):
-        super().__init__()
+        super().__init__()  # there is no recurrent unit to make of `cell`
         self.activation = activation
         self.latent, self.feature_size = latent, latent.size
         self.prior_hidden, self.prior_statistics = nn.Linear(latent.size + action, hidden), nn.Linear(hidden, latent.raw_size)

@@ -9,11 +9,12 @@ docs/performance.md.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, relu
 
 IMAGE_SIZE = 64
 
@@ -32,10 +33,11 @@ def images_from_blocks(blocks: Tensor) -> Tensor:
 
 
 class ImageEncoder(nn.Module):
-    """Four convolutions, kernel 4, stride 2, ReLU: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
+    """Four convolutions, kernel 4, stride 2, each activated: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
 
-    def __init__(self, channels: int, depth: int = 32):
+    def __init__(self, channels: int, depth: int = 32, activation: Callable[..., Tensor] = relu):
         super().__init__()
+        self.activation = activation
         widths = [channels, depth, 2 * depth, 4 * depth, 8 * depth]
         self.layers: Any = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
         self.size = 32 * depth
@@ -44,17 +46,18 @@ class ImageEncoder(nn.Module):
         """uint8 [..., 64, 64, C] -> [..., size]."""
         first, *others = self.layers
         x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)  # channels-last in memory, as convolutions like it
-        x = conv2d(x, _over_blocks(first.weight), first.bias).relu_()
+        x = self.activation(conv2d(x, _over_blocks(first.weight), first.bias), inplace=True)
         for layer in others:
-            x = layer(x).relu_()
+            x = self.activation(layer(x), inplace=True)
         return x.reshape(*image.shape[:-3], self.size)
 
 
 class ImageDecoder(nn.Module):
     """Dense to 32 · depth, then four transposed convolutions, stride 2, kernels 5, 5, 6, 6: 1 → 5 → 13 → 30 → 64."""
 
-    def __init__(self, inputs: int, channels: int, depth: int = 32):
+    def __init__(self, inputs: int, channels: int, depth: int = 32, activation: Callable[..., Tensor] = relu):
         super().__init__()
+        self.activation = activation
         widths = [32 * depth, 4 * depth, 2 * depth, depth, channels]
         self.dense = nn.Linear(inputs, widths[0])
         kernels = (5, 5, 6, 6)
@@ -66,9 +69,9 @@ class ImageDecoder(nn.Module):
         x = self.dense(features.reshape(-1, features.shape[-1]))
         # On a 1x1 map a transposed convolution is a product with its kernel.
         x = torch.addmm(first.bias.repeat(25), x, first.weight.permute(0, 2, 3, 1).flatten(1))
-        x = x.unflatten(1, (5, 5, -1)).permute(0, 3, 1, 2).relu_()
+        x = self.activation(x.unflatten(1, (5, 5, -1)).permute(0, 3, 1, 2), inplace=True)
         for layer in others:
-            x = layer(x).relu_()
+            x = self.activation(layer(x), inplace=True)
         x = conv2d(x, _to_blocks(last.weight), last.bias.repeat(4), padding=2)
         return x.permute(0, 2, 3, 1).unflatten(0, features.shape[:-1]).float()
 

@@ -5,6 +5,7 @@ Source: spec §3 (TF2): 30 diagonal Gaussians, std = softplus(raw) + 0.1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -48,16 +49,21 @@ class Latent(Protocol):
         """Zeros: "stoch" and the statistics, on the device of `like`."""
 
 
-class Gaussian:
-    """Diagonal Gaussian; statistics "mean" and "std"."""
+def double_sigmoid(raw: Tensor) -> Tensor:
+    """2 σ(raw / 2): a deviation of 1 at 0 that never passes 2. Source: danijar/dreamerv2, every version."""
+    return 2.0 * torch.sigmoid(raw / 2.0)
 
-    def __init__(self, size: int = 30, min_std: float = 0.1):
-        self.size, self.raw_size, self.min_std = size, 2 * size, min_std
+
+class Gaussian:
+    """Diagonal Gaussian; statistics "mean" and "std" = deviation(raw) + min_std."""
+
+    def __init__(self, size: int = 30, min_std: float = 0.1, deviation: Callable[[Tensor], Tensor] = softplus):
+        self.size, self.raw_size, self.min_std, self.deviation = size, 2 * size, min_std, deviation
         self.noise = NoiseSpec("normal", (size,))
 
     def statistics(self, raw: Tensor) -> dict[str, Tensor]:
         mean, std = raw.float().chunk(2, -1)
-        return {"mean": mean, "std": softplus(std) + self.min_std}
+        return {"mean": mean, "std": self.deviation(std) + self.min_std}
 
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
         return torch.addcmul(statistics["mean"], statistics["std"], noise)

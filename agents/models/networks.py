@@ -12,16 +12,17 @@ from collections.abc import Callable, Mapping
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn.functional import elu, linear
+from torch.nn.functional import elu, layer_norm, linear, relu
 
 from agents.models.images import IMAGE_SIZE, ImageDecoder, ImageEncoder
 from dreamer_bench_base import UserError
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
-    """Gives every parameter Keras' default initial value: Glorot-uniform kernels, zero biases, orthogonal recurrent kernels.
+    """Gives every parameter Keras' default initial value: Glorot-uniform kernels, zero biases, unit scales of layer norms.
 
-    Keras holds a GRU's recurrent kernel as one [units, 3 units] matrix, so its orthogonal rows span the three gates together.
+    Recurrent kernels are orthogonal. Keras holds a GRU's as one [units, 3 units] matrix, so its orthogonal rows span the three
+    gates together.
     """
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -32,8 +33,10 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
                 nn.init.orthogonal_(parameter, generator=generator)
             elif kind.startswith("weight"):
                 nn.init.xavier_uniform_(parameter, generator=generator)
+            elif kind.startswith("scale"):
+                parameter.fill_(1.0)
             else:
-                raise UserError(f"parameter {name!r} has no initial value; end its name in weight… or bias…")
+                raise UserError(f"parameter {name!r} has no initial value; end its name in weight…, bias… or scale…")
 
 
 class GRU(nn.Module):
@@ -57,6 +60,34 @@ class GRU(nn.Module):
         reset, update = torch.sigmoid(fresh_gates + kept_gates).chunk(2, -1)
         candidate = torch.tanh(fresh_candidate + reset * kept_candidate)
         return candidate + update * (deter - candidate)
+
+
+class LayerNormGRU(nn.Module):
+    """DreamerV2's cell: one product with [inputs, deter], normalised over the pre-activations of all gates together.
+
+        reset, candidate, update = chunks of LayerNorm(W [x, h] + b)
+        h' = u · tanh(σ(reset) · candidate) + (1 - u) · h,     u = σ(update - 1)
+
+    Beside the Keras cell: the reset gate multiplies the whole candidate, and u weighs the new state, not the old one.
+    Source: Hafner et al. 2021, code (danijar/dreamerv2 0216d33, common/nets.py): epsilon 1e-3, update bias -1; float32 inside.
+    """
+
+    EPSILON = 1e-3
+    UPDATE_BIAS = -1.0
+
+    def __init__(self, inputs: int, units: int):
+        super().__init__()
+        self.joint = nn.Linear(inputs + units, 3 * units)
+        self.scale = nn.Parameter(torch.empty(3 * units))
+        self.bias = nn.Parameter(torch.empty(3 * units))
+
+    def forward(self, inputs: Tensor, deter: Tensor) -> Tensor:
+        """inputs [B, I], deter [B, U] -> deter [B, U]."""
+        gates = self.joint(torch.cat([inputs, deter], -1)).float()
+        gates = layer_norm(gates, gates.shape[-1:], self.scale, self.bias, self.EPSILON)
+        reset, candidate, update = gates.chunk(3, -1)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        return deter + torch.sigmoid(update + self.UPDATE_BIAS) * (candidate - deter)
 
 
 class MLP(nn.Module):
@@ -90,14 +121,14 @@ class Scalar(nn.Module):
 class Encoder(nn.Module):
     """Embeds every key of an observation: "image" by convolutions, the vectors together by two dense layers.
 
-    The vector part is ours; the paper's tasks are seen in pixels only.
+    The vector part is ours; the paper's tasks are seen in pixels only. activation: of the convolutions.
     """
 
-    def __init__(self, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+    def __init__(self, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu):
         super().__init__()
         self.vectors = vector_keys(space)
         if "image" in space.spaces:
-            self.image = ImageEncoder(image_channels(space), depth)
+            self.image = ImageEncoder(image_channels(space), depth, activation)
         if self.vectors:
             width = sum(math.prod(shape(space[key])) for key in self.vectors)
             self.vector = MLP(width, hidden, layers=1, hidden=hidden)
@@ -117,12 +148,14 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Mean of every key of an observation from features: the mirror of `Encoder`."""
 
-    def __init__(self, inputs: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+    def __init__(
+        self, inputs: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu
+    ):
         super().__init__()
         self.widths = {key: math.prod(shape(space[key])) for key in vector_keys(space)}
         self.has_image = "image" in space.spaces
         if self.has_image:
-            self.image = ImageDecoder(inputs, image_channels(space), depth)
+            self.image = ImageDecoder(inputs, image_channels(space), depth, activation)
         if self.widths:
             self.vector = MLP(inputs, sum(self.widths.values()), layers=2, hidden=hidden)
 

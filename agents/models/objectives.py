@@ -7,14 +7,14 @@ Source: spec §4 (danijar/dreamer 56d4d44).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, relu
 
 from agents.models.images import image_blocks, images_from_blocks
 from agents.models.latents import Latent, NoiseSpec
@@ -45,9 +45,11 @@ class Objective(Protocol):
 class Reconstruction(nn.Module):
     """The observation is decoded from the features."""
 
-    def __init__(self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400):
+    def __init__(
+        self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu
+    ):
         super().__init__()
-        self.decoder = Decoder(features, space, depth=depth, hidden=hidden)
+        self.decoder = Decoder(features, space, depth=depth, hidden=hidden, activation=activation)
 
     def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
         losses = {}

@@ -51,6 +51,7 @@ class RSSM(nn.Module):
         posterior z' ~ latent(linear(ELU(linear([h', embed]))))
 
     The prior's statistics of a sequence come out without a sample of it ("stoch" is absent there).
+    cell: the recurrent unit, from (inputs, units).
     """
 
     def __init__(
@@ -62,12 +63,13 @@ class RSSM(nn.Module):
         deter: int = 200,
         hidden: int = 200,
         activation: Callable[[Tensor], Tensor] = elu,
+        cell: Callable[[int, int], nn.Module] = GRU,
     ):
         super().__init__()
         self.activation = activation
         self.latent, self.deter_size, self.feature_size = latent, deter, latent.size + deter
         self.input = nn.Linear(latent.size + action, hidden)
-        self.gru = GRU(hidden, deter)
+        self.gru = cell(hidden, deter)
         self.prior_hidden, self.prior_statistics = nn.Linear(deter, hidden), nn.Linear(hidden, latent.raw_size)
         self.posterior_hidden, self.posterior_statistics = nn.Linear(deter + embed, hidden), nn.Linear(hidden, latent.raw_size)
 

@@ -47,6 +47,16 @@ class Dream(NamedTuple):
     action: Tensor
 
 
+def everything(features: Tensor) -> Tensor:
+    """A head's loss trains the features, too."""
+    return features
+
+
+def stopped(features: Tensor) -> Tensor:
+    """A head's loss trains the head alone."""
+    return features.detach()
+
+
 class WorldModel(nn.Module):
     """encoder + dynamics + objective (representation) + divergence (KL) + reward [+ discount].
 
@@ -56,6 +66,7 @@ class WorldModel(nn.Module):
     divergence  agents.models.objectives.Divergence: FreeNats or a variant
     reward      features -> mean [...]
     discount    features -> logits [...], or None where nothing ends; its targets are γ · (1 - is_terminal)
+    reward_sees `everything`, or `stopped`: whether the reward's loss trains the features; imagination is not touched by it
     """
 
     encoder: Any  # modules that fulfil a Protocol cannot be typed as both
@@ -76,11 +87,13 @@ class WorldModel(nn.Module):
         gamma: float = 0.99,
         discount_scale: float = 10.0,
         reward_scale: float = 1.0,
+        reward_sees: Callable[[Tensor], Tensor] = everything,
     ):
         super().__init__()
         self.encoder, self.dynamics, self.objective, self.reward_head = encoder, dynamics, objective, reward
         self.discount_head, self.divergence = discount, divergence
         self.gamma, self.discount_scale, self.reward_scale = gamma, discount_scale, reward_scale
+        self.reward_sees = reward_sees
 
     def initial(self, *leading: int, like: Tensor | None = None) -> State:
         """The state before an episode: zeros, on the device of `like`."""
@@ -151,7 +164,7 @@ class WorldModel(nn.Module):
         observed = self.observe(batch, noise["latent"])
         represent, metrics = self.objective.loss(observed.features, observed.embed, batch)
         divergence, divergence_metrics = self.divergence.loss(self.dynamics, observed.posterior, observed.prior, batch, noise)
-        reward = unit_normal_loss(self.reward(observed.features), batch["reward"])
+        reward = unit_normal_loss(self.reward(self.reward_sees(observed.features)), batch["reward"])
         loss = represent + divergence + self.reward_scale * reward
         metrics = {**metrics, **divergence_metrics, "reward_loss": reward.detach()}
         if self.discount_head is not None:

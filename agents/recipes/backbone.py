@@ -22,7 +22,7 @@ from agents.models.networks import Encoder, Scalar, shape
 from agents.models.objectives import Divergence, FreeNats
 from agents.models.overshooting import GlobalPrior, Overshooting
 from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
-from agents.models.world_model import WorldModel
+from agents.models.world_model import WorldModel, everything, stopped
 from agents.recipes import variants
 from dreamer_bench_base import UserError
 
@@ -81,7 +81,11 @@ class Backbone:
     clip_norm: float = 100.0
     """Largest gradient norm, per group and seed (§8)."""
     adam_epsilon: float = 1e-7
-    """TF2 1e-7, GR 1e-4 (§12 row 7)."""
+    """TF2 1e-7, GR 1e-4 (§12 row 7); DreamerV2 1e-5."""
+    weight_decay: float = 0.0
+    """Share of every parameter that an update takes away, whatever the learning rate; DreamerV2 1e-6."""
+    model_first: bool = False
+    """The behaviour learns from the model after its update (DreamerV2) instead of from the one before (§8)."""
 
     batch_sequences: int = 50
     """Sequences in a batch (§9)."""
@@ -112,8 +116,16 @@ class Backbone:
     """Weight of the KL to a standard normal; PlaNet's first release 0.1 (spec/planet.md §6)."""
     reward_scale: float = 1.0
     """Weight of the reward's loss; PlaNet's code 10 (§4)."""
+    reward_gradients: bool = True
+    """Whether the reward's loss trains the features, or the reward head alone; off in an ablation of DreamerV2."""
     activation: str = "elu"
     """Of the dense layers of dynamics and heads: elu, or relu as in PlaNet."""
+    image_activation: str = "relu"
+    """Of the convolutions: relu (§2), or elu as in DreamerV2."""
+    cell: str = "keras"
+    """The dynamics' recurrent unit: keras (§3), or layer_norm, DreamerV2's."""
+    latent_std: str = "softplus"
+    """A Gaussian latent's deviation: softplus (§3), or double_sigmoid as in DreamerV2's code."""
     image_bits: int = 8
     """Bits of a colour channel that the model sees; PlaNet 5."""
 
@@ -129,6 +141,9 @@ class Backbone:
         variants.check("representation", self.representation, variants.REPRESENTATIONS)
         variants.check("dynamics", self.dynamics, variants.DYNAMICS)
         variants.check("activation", self.activation, variants.ACTIVATIONS)
+        variants.check("image_activation", self.image_activation, variants.ACTIVATIONS)
+        variants.check("cell", self.cell, variants.CELLS)
+        variants.check("latent_std", self.latent_std, variants.DEVIATIONS)
         variants.check("precision", self.precision, PRECISIONS)
         for name, least in LEAST.items():
             if getattr(self, name) < least:
@@ -139,7 +154,9 @@ class Backbone:
             raise UserError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
 
     def optimizer(self, learning_rate: float) -> OptimizerSettings:
-        return OptimizerSettings(learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon)
+        return OptimizerSettings(
+            learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon, weight_decay=self.weight_decay
+        )
 
     def execution(self) -> dict[str, Any]:
         """How the networks are computed: what `ModelBasedAgent` takes beside the parts."""
@@ -155,6 +172,7 @@ class Backbone:
             updates=self.updates,
             clip_rewards=self.clip_rewards,
             balance_ends=self.balance_ends,
+            model_first=self.model_first,
         )
 
     def update_bytes(self, space: spaces.Dict) -> int:
@@ -171,11 +189,11 @@ class Backbone:
     def world_model(self, space: spaces.Dict) -> Callable[[int], WorldModel]:
         """Makes the model of one seed from the width of an action."""
         variant, activation = variants.DYNAMICS[self.dynamics], variants.ACTIVATIONS[self.activation]
-        represent = variants.REPRESENTATIONS[self.representation]
+        represent, seen_through = variants.REPRESENTATIONS[self.representation], variants.ACTIVATIONS[self.image_activation]
 
         def build(action: int) -> WorldModel:
-            seeing = Encoder(space, depth=self.depth, hidden=self.hidden)
-            latent = variant.latent(self.stoch, self.latent_classes, self.min_std)
+            seeing = Encoder(space, depth=self.depth, hidden=self.hidden, activation=seen_through)
+            latent = variant.latent(self.stoch, self.latent_classes, self.min_std, variants.DEVIATIONS[self.latent_std])
             dynamics = variant.cls(
                 action=action,
                 embed=seeing.size,
@@ -183,9 +201,10 @@ class Backbone:
                 deter=self.deter,
                 hidden=self.model_hidden,
                 activation=activation,
+                cell=variants.CELLS[self.cell],
             )
             features = dynamics.feature_size
-            objective = represent(features, seeing.size, space, depth=self.depth, hidden=self.hidden)
+            objective = represent(features, seeing.size, space, depth=self.depth, hidden=self.hidden, activation=seen_through)
             encoder: nn.Module = seeing
             if self.image_bits < 8:
                 encoder = ReducedBitsEncoder(seeing, seeing.size, self.image_bits)
@@ -203,6 +222,7 @@ class Backbone:
                 gamma=self.discount,
                 discount_scale=self.discount_scale,
                 reward_scale=self.reward_scale,
+                reward_sees=everything if self.reward_gradients else stopped,
             )
 
         return build

@@ -10,35 +10,38 @@ from typing import Any, NamedTuple, Protocol
 
 from gymnasium import spaces
 from torch import Tensor, nn
-from torch.nn.functional import elu, relu
+from torch.nn.functional import elu, relu, softplus
 
 from agents.models.categorical_latent import Categorical
 from agents.models.contrastive import Contrastive, RewardOnly, contrast_images, contrast_states
 from agents.models.dynamics_variants import MeanOnly, StochasticOnly
-from agents.models.latents import Gaussian, Latent
+from agents.models.latents import Gaussian, Latent, double_sigmoid
+from agents.models.networks import GRU, LayerNormGRU
 from agents.models.objectives import Reconstruction
 from agents.models.rssm import RSSM
 from dreamer_bench_base import UserError
 
 
 class MakeRepresentation(Protocol):
-    def __call__(self, features: int, embed: int, space: spaces.Dict, *, depth: int, hidden: int) -> nn.Module: ...
+    def __call__(
+        self, features: int, embed: int, space: spaces.Dict, *, depth: int, hidden: int, activation: Callable[..., Tensor]
+    ) -> nn.Module: ...
 
 
-def reconstruction(features: int, embed: int, space: spaces.Dict, *, depth: int, hidden: int) -> nn.Module:
-    return Reconstruction(features, space, depth=depth, hidden=hidden)
+def reconstruction(features: int, embed: int, space: spaces.Dict, **sizes: Any) -> nn.Module:
+    return Reconstruction(features, space, **sizes)
 
 
-def contrastive(features: int, embed: int, space: spaces.Dict, *, depth: int, hidden: int) -> nn.Module:
-    return Contrastive(features, embed, space, contrast=contrast_states, hidden=hidden, depth=depth, decoder_hidden=hidden)
+def contrastive(features: int, embed: int, space: spaces.Dict, **sizes: Any) -> nn.Module:
+    return Contrastive(features, embed, space, contrast=contrast_states, decoder_hidden=sizes["hidden"], **sizes)
 
 
-def contrastive_images(features: int, embed: int, space: spaces.Dict, *, depth: int, hidden: int) -> nn.Module:
-    return Contrastive(features, embed, space, contrast=contrast_images, hidden=hidden, depth=depth, decoder_hidden=hidden)
+def contrastive_images(features: int, embed: int, space: spaces.Dict, **sizes: Any) -> nn.Module:
+    return Contrastive(features, embed, space, contrast=contrast_images, decoder_hidden=sizes["hidden"], **sizes)
 
 
-def reward_only(features: int, embed: int, space: spaces.Dict, *, depth: int, hidden: int) -> nn.Module:
-    return RewardOnly(features, space, depth=depth, hidden=hidden)
+def reward_only(features: int, embed: int, space: spaces.Dict, **sizes: Any) -> nn.Module:
+    return RewardOnly(features, space, **sizes)
 
 
 REPRESENTATIONS: Mapping[str, MakeRepresentation] = {
@@ -50,21 +53,27 @@ REPRESENTATIONS: Mapping[str, MakeRepresentation] = {
 
 
 class DynamicsVariant(NamedTuple):
-    """cls of the dynamics; latent from (width or groups, classes, min_std); kl: factor on the divergence's weight."""
+    """cls of the dynamics; latent from (width or groups, classes, min_std, deviation); kl: factor on the KL's weight."""
 
     cls: Callable[..., Any]
-    latent: Callable[[int, int, float], Latent]
+    latent: Callable[[int, int, float, Callable[[Tensor], Tensor]], Latent]
     kl: float = 1.0
 
 
 DYNAMICS: Mapping[str, DynamicsVariant] = {
-    "rssm": DynamicsVariant(RSSM, lambda width, classes, min_std: Gaussian(width, min_std)),
-    "deterministic": DynamicsVariant(RSSM, lambda width, classes, min_std: MeanOnly(width, min_std), kl=0.0),
-    "stochastic": DynamicsVariant(StochasticOnly, lambda width, classes, min_std: Gaussian(width, min_std)),
-    "categorical": DynamicsVariant(RSSM, lambda width, classes, min_std: Categorical(width, classes)),
+    "rssm": DynamicsVariant(RSSM, lambda width, classes, *gaussian: Gaussian(width, *gaussian)),
+    "deterministic": DynamicsVariant(RSSM, lambda width, classes, min_std, deviation: MeanOnly(width, min_std), kl=0.0),
+    "stochastic": DynamicsVariant(StochasticOnly, lambda width, classes, *gaussian: Gaussian(width, *gaussian)),
+    "categorical": DynamicsVariant(RSSM, lambda width, classes, *gaussian: Categorical(width, classes)),
 }
 
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"elu": elu, "relu": relu}
+DEVIATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"softplus": softplus, "double_sigmoid": double_sigmoid}
+"""What makes a Gaussian latent's deviation of a network's output: Dreamer's, and that of DreamerV2's code."""
+
+CELLS: Mapping[str, Callable[[int, int], nn.Module]] = {"keras": GRU, "layer_norm": LayerNormGRU}
+"""The recurrent unit of the dynamics: Dreamer's, and DreamerV2's."""
+
+ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {"elu": elu, "relu": relu}
 
 
 def check(option: str, name: str, known: Mapping[str, object]) -> None:

@@ -69,8 +69,8 @@ def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(a
         name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
         for name, spec in plain.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()
     }
-    without = plain.losses(parts, observed, batch, noise)[0]["actor"]
-    found = replace(plain, entropy=0.7).losses(parts, observed, batch, noise)[0]["actor"] - without
+    without = plain.losses(parts, observed, batch, noise, torch.zeros(()))[0]["actor"]
+    found = replace(plain, entropy=0.7).losses(parts, observed, batch, noise, torch.zeros(()))[0]["actor"] - without
 
     model, policy = parts.world_model, plain.policy
     state, terms, weight = model.starts(observed.posterior), [], 1.0

@@ -44,7 +44,7 @@ def test_loss_and_gradient_equal_a_loop_over_imagined_steps(undiscounted, discre
         name: (torch.randn if spec.kind == "normal" else torch.rand)(spec.shape, generator=generator)
         for name, spec in behavior.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()
     }
-    losses, _ = behavior.losses(parts, observed, batch, noise)
+    losses, _ = behavior.losses(parts, observed, batch, noise, torch.zeros(()))
     assert list(losses) == ["actor"]
 
     model, rows = parts.world_model, LENGTH - 1 if ends else LENGTH

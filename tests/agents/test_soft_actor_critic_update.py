@@ -104,7 +104,7 @@ def test_losses_and_gradients_equal_a_loop_over_transitions(discrete, subset):
         for name, spec in behavior.loss_noise(agent.sizes, LENGTH, SEQUENCES).items()
     }
     observed = Observed({}, {}, features, torch.empty(0))
-    losses, metrics = behavior.losses(parts, observed, batch, noise)
+    losses, metrics = behavior.losses(parts, observed, batch, noise, torch.zeros(()))
 
     places = [(t, b) for t in range(BURN_IN, LENGTH - 1) for b in range(SEQUENCES)]
     if subset:

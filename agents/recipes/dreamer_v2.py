@@ -1,0 +1,208 @@
+"""DreamerV2: categorical latents, a balanced KL, and an actor that learns by Reinforce. Hafner et al. 2021.
+
+Its own defaults, those of 0216d33's `atari` block (danijar/dreamerv2, the code of the paper's date); where paper, this code and
+the later one disagree, and what we took: docs/algorithms/dreamer_v2.md. The model is the one every arm has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gymnasium import spaces
+
+from agents.api import AgentContext
+from agents.behaviors.actor_critic import ActorCritic
+from agents.behaviors.categorical_policy import CategoricalPolicy
+from agents.behaviors.exploration import AsActed
+from agents.behaviors.over_time import Ramp, Weight
+from agents.behaviors.policy_gradients import Dynamics, Mixed, OfNextState, PolicyGradient, Reinforce, SlowValue
+from agents.behaviors.scored_states import FromEveryRow, FromStart
+from agents.learning import model_based
+from agents.models.distributions import Policy
+from agents.models.truncated_normal import TruncatedNormal
+from agents.recipes.backbone import Backbone
+from agents.recipes.profiles import QUICK
+from dreamer_bench_base import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Backbone):
+    """The paper's agent for Atari."""
+
+    horizon: int = 15
+    """Scored states of a dream, the start among them (§6)."""
+    lambda_: float = 0.95
+    """λ of the returns (§6)."""
+    actor_layers: int = 4
+    """Hidden layers of the actor (§3)."""
+    value_layers: int = 4
+    """Hidden layers of the value (§3)."""
+    actor_learning_rate: float = 4e-5
+    """Adam, actor (§7)."""
+    value_learning_rate: float = 1e-4
+    """Adam, value (§7)."""
+    actor_entropy: float = 1e-3
+    """Weight of the actor's entropy in its loss: 1e-3 on Atari, 1e-4 for control (§6)."""
+    reinforce: float = 1.0
+    """Share of the score function in the actor's gradient; the rest flows through the dynamics; 1 on Atari, 0 for control."""
+    slow_value_every: int = 100
+    """Updates between two copies of the value, whose values returns are made of (§6)."""
+    ramp_env_steps: int = 0
+    """Env steps in which `actor_entropy` and `reinforce` come to be what they are, in a straight line; 0: at once."""
+    actor_entropy_start: float = 3e-3
+    """Weight of the entropy where that line begins; the first release, 2020-12 (§6)."""
+    reinforce_start: float = 0.9
+    """Share of the score function where that line begins; the first release, 2020-12 (§6)."""
+    next_return: bool = False
+    """Every action is told the return of the state it led to, against the slow value: the code of 2022-05 (§6)."""
+    every_row: bool = False
+    """Dreams begin at the last rows of a batch, too, with the discount that replay knows: the code of 2022-05 (§6)."""
+    exact_truncation: bool = False
+    """The true derivative of the truncated normal's sampler instead of TensorFlow's, which the original ran with."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("reinforce", "reinforce_start"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"option {name} is a share between 0 and 1, not {getattr(self, name)}")
+        for name, least in (("slow_value_every", 1), ("ramp_env_steps", 0), ("actor_entropy_start", 0.0)):
+            if not getattr(self, name) >= least:
+                raise UserError(f"option {name} is at least {least}, not {getattr(self, name)}")
+
+    def over_time(self, start: float, end: float) -> Weight:
+        """A weight after the ramp of `ramp_env_steps`, counted in updates."""
+        if not self.ramp_env_steps:
+            return end
+        updates_per_env_step = self.updates / self.update_every_env_steps
+        return Ramp(
+            start=start,
+            end=end,
+            gradient_steps=self.ramp_env_steps * updates_per_env_step,
+            earlier=self.prefill_env_steps * updates_per_env_step,
+        )
+
+    def gradient(self) -> PolicyGradient:
+        score = Reinforce(slow_baseline=self.next_return)
+        share = self.over_time(self.reinforce_start, self.reinforce)
+        gradient: PolicyGradient = {0.0: Dynamics(), 1.0: score}.get(share, Mixed(share=share, reinforce=score))
+        return OfNextState(inner=gradient) if self.next_return else gradient
+
+
+ATARI = Options(
+    deter=600,
+    model_hidden=600,
+    stoch=32,
+    latent_classes=32,
+    dynamics="categorical",
+    cell="layer_norm",
+    depth=48,
+    image_activation="elu",
+    reward_layers=4,
+    discount_layers=4,
+    kl_scale=0.1,
+    kl_balance=0.8,
+    free_nats=0.0,
+    discount=0.999,
+    predict_discount=True,
+    discount_scale=5.0,
+    clip_rewards=True,
+    model_learning_rate=2e-4,
+    adam_epsilon=1e-5,
+    weight_decay=1e-6,
+    model_first=True,
+    prefill_env_steps=200_000,
+    pretrain_updates=1,
+    update_every_env_steps=64,
+    updates=1,
+    balance_ends=True,
+)
+"""danijar/dreamerv2 0216d33, `atari`; an update every 16 decisions of 4 frames."""
+
+DMC = replace(
+    ATARI,
+    deter=200,
+    model_hidden=200,
+    kl_scale=1.0,
+    free_nats=1.0,
+    discount=0.99,
+    predict_discount=False,
+    clip_rewards=False,
+    model_learning_rate=3e-4,
+    actor_learning_rate=8e-5,
+    value_learning_rate=8e-5,
+    actor_entropy=1e-4,
+    reinforce=0.0,
+    prefill_env_steps=5000,
+    pretrain_updates=100,
+    update_every_env_steps=10,
+    balance_ends=False,
+)
+"""danijar/dreamerv2 0216d33, `dmc`: an update every 5 decisions of 2 simulator steps."""
+
+SCHEDULES: Mapping[str, Any] = {
+    "ramp_env_steps": 10_000_000,
+    "actor_entropy": 3e-4,
+    "actor_entropy_start": 3e-3,
+    "reinforce": 1.0,
+    "reinforce_start": 0.9,
+}
+"""The first release: entropy and mix change over 2.5e6 decisions of 4 frames. Hafner et al. 2021, Table 1, last row."""
+
+SMALL = replace(
+    DMC,
+    **QUICK,
+    latent_classes=8,
+    actor_learning_rate=5e-4,
+    value_learning_rate=1e-3,
+    actor_entropy=1e-3,
+    horizon=10,
+    slow_value_every=20,
+)
+
+PROFILES: Mapping[str, Options] = {
+    "paper": DMC,
+    "dmc": DMC,
+    "discrete": ATARI,
+    "atari": ATARI,
+    "atari-schedules": replace(ATARI, **SCHEDULES),
+    "quick": SMALL,
+}
+"""A protocol names "paper" for control and "discrete" for Atari, as for every arm."""
+
+
+def policy(options: Options, action_space: spaces.Space) -> Policy:
+    """The action space decides; nothing is added to what the policy draws."""
+    if isinstance(action_space, spaces.Discrete):
+        return CategoricalPolicy(exploration=AsActed())
+    return TruncatedNormal(exact=options.exact_truncation)
+
+
+def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
+    return model_based.refuses(observation_space, action_space)
+
+
+def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
+    behavior = ActorCritic(
+        policy=policy(options, context.action_space),
+        horizon=options.horizon,
+        lambda_=options.lambda_,
+        entropy=options.over_time(options.actor_entropy_start, options.actor_entropy),
+        hidden=options.hidden,
+        actor_layers=options.actor_layers,
+        value_layers=options.value_layers,
+        scored=FromEveryRow() if options.every_row else FromStart(),
+        gradient=options.gradient(),
+        bootstrap=SlowValue(every=options.slow_value_every),
+        actor_optimizer=options.optimizer(options.actor_learning_rate),
+        value_optimizer=options.optimizer(options.value_learning_rate),
+    )
+    return model_based.ModelBasedAgent(
+        context=context,
+        world_model=options.world_model(context.observation_space),
+        model_optimizer=options.optimizer(options.model_learning_rate),
+        behavior=behavior,
+        schedule=options.schedule(),
+        **options.execution(),
+    )
