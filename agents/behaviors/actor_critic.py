@@ -1,6 +1,7 @@
 """Dreamer's behaviour, first and second: an actor and a value learned in imagination, the value looking beyond the horizon.
 
-Source: Hafner et al. 2020, algorithm 1 and eq. 6-8; spec §6, §7 (TF2). Hafner et al. 2021 differ in the objects handed in.
+Source: Hafner et al. 2020, algorithm 1 and eq. 6-8; docs/algorithms/dreamer.md §6, §7 (TF2).
+Hafner et al. 2021 differ in the objects handed in.
 """
 
 from __future__ import annotations

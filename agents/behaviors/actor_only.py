@@ -89,7 +89,10 @@ class ActorOnly:
     def losses(
         self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
     ) -> tuple[Losses, Metrics]:
-        """The actor ascends the mean of G over all imagined states and the batch; its input carries no gradient (spec §6)."""
+        """The actor ascends the mean of G over all imagined states and the batch; its input carries no gradient.
+
+        Source: docs/algorithms/dreamer.md §6 and ablations.md §2.
+        """
         model = parts.world_model
         dream = model.imagine(
             model.starts(observed.posterior),

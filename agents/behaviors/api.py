@@ -50,7 +50,7 @@ class OptimizerSettings:
 
     weight_decay  share of every parameter that a step takes away before Adam's own change, whatever the learning rate
 
-    Source: spec §8 (TF2): epsilon 1e-7, clip 100, betas (0.9, 0.999), no weight decay; DreamerV2 1e-6.
+    Source: docs/algorithms/dreamer.md §8 (TF2): epsilon 1e-7, clip 100, betas (0.9, 0.999), no weight decay; DreamerV2 1e-6.
     """
 
     learning_rate: float

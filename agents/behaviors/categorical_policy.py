@@ -15,7 +15,8 @@ from agents.models.categorical import argmax_onehot, draw_onehot, straight_throu
 class CategoricalPolicy:
     """One-hot actions with straight-through gradients; ε-greedy around a draw while training, greedy in evaluation.
 
-    Source: Hafner et al. 2020, §3 and appendix A; spec §5, §11. DreamerV2 explores by the draw alone: `AsActed()`.
+    Source: Hafner et al. 2020, section 3 and appendix A; docs/algorithms/dreamer.md §5, §11.
+    DreamerV2 explores by the draw alone: `AsActed()`.
     """
 
     exploration: Exploration = field(default_factory=EpsilonGreedy)

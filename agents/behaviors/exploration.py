@@ -21,7 +21,7 @@ class Exploration(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianNoise:
-    """action + N(0, std²), clipped to [-1, 1]. Source of 0.3: Hafner et al. 2020, both code bases (spec §9)."""
+    """action + N(0, std²), clipped to [-1, 1]. Source of 0.3: both programs, docs/algorithms/dreamer.md §9."""
 
     std: float = 0.3
 

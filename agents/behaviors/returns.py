@@ -29,6 +29,6 @@ def lambda_return(reward: Tensor, discount: Tensor, value: Tensor, lambda_: floa
 def cumulative_discount(discount: Tensor) -> Tensor:
     """Probability-and-discount of reaching each imagined state but the last: [H, N] -> [H-1, N].
 
-    w[0] = 1, w[t] = Π_{j<t} d[j]; applied without termination too (spec §7, both codes).
+    w[0] = 1, w[t] = Π_{j<t} d[j]; applied without termination too (docs/algorithms/dreamer.md §7, both codes).
     """
     return torch.cat([torch.ones_like(discount[:1]), discount[:-2]]).cumprod(0)

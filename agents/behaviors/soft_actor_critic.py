@@ -162,7 +162,7 @@ class ContinuousControl:
 class DiscreteControl:
     """A categorical; Q(features) per action, expectations instead of draws. Target entropy 0.98 log A.
 
-    Source: Christodoulou 2019; the 0.98 is that paper's as commonly cited, not checked against it (spec §6).
+    Source: Christodoulou 2019; the 0.98 is that paper's as commonly cited, not checked against it (docs/algorithms/sac.md §1).
     """
 
     noise = "uniform"

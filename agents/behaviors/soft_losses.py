@@ -1,6 +1,6 @@
 """Equations of the soft actor-critic, continuous and discrete, as functions of tensors alone.
 
-Source: Haarnoja et al. 2018 (learned temperature), Christodoulou 2019 (discrete actions); spec ablations §5, §6.
+Source: Haarnoja et al. 2018 (learned temperature), Christodoulou 2019 (discrete actions); docs/algorithms/sac.md §1.
 """
 
 from __future__ import annotations

@@ -180,7 +180,8 @@ class Learner:
     ) -> None:
         """One model update and `behavior.repeats` behaviour updates on a batch [S, T, B, ...].
 
-        All losses of the first repeat see the weights from before the update (spec §8), unless the model goes first.
+        All losses of the first repeat see the weights from before the update, unless the model goes first
+        (docs/algorithms/dreamer.md §8).
         """
         inputs = (dict(batch), dict(model_noise), [dict(noise) for noise in behavior_noise])
         if self.capture:

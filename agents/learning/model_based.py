@@ -36,7 +36,7 @@ PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": t
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When to learn, and from how much. Source: spec §9 (TF2).
+    """When to learn, and from how much. Source: docs/algorithms/dreamer.md §9 (TF2).
 
     prefill_env_steps       of random actions before the first update; counted in steps, and at least one episode (TF2 counts
                             completed episodes: the same on DMC)

@@ -4,7 +4,7 @@ A row is one TimeStep with the action that led to it. Rows are only ever appende
 Of mapped files a Replay keeps at most `resident_bytes` in the process's resident set (api.REPLAY_RESIDENT_BYTES, unless asked
 otherwise): pages are counted as they are touched, and let go before they would be more. What is let go stays in the files;
 how much of them the system caches beside the process is its own affair, and it gives that up when memory is wanted.
-Sources: spec §9 (TF2), with the start of a sequence inclusive of the last row (spec §12 row 12).
+Sources: docs/algorithms/dreamer.md §9 (TF2), with the last start included (§12 row 12).
 """
 
 from __future__ import annotations

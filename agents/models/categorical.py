@@ -27,7 +27,7 @@ def draw_onehot(logits: Tensor, uniform: Tensor) -> Tensor:
 def straight_through(logits: Tensor, uniform: Tensor) -> Tensor:
     """A one-hot draw whose gradient is that of the probabilities: draw + p - stop(p).
 
-    Source: Hafner et al. 2020 §3 (Dreamer, discrete actions); 2021 §2.1 (DreamerV2, latents).
+    Source: Hafner et al. 2020, section 3 (Dreamer, discrete actions); 2021, section 2.1 (DreamerV2, latents).
     """
     probabilities = logits.softmax(-1)
     return draw_onehot(logits, uniform) + (probabilities - probabilities.detach())

@@ -1,6 +1,6 @@
 """Latents of one-hot classes and the balanced divergence: what DreamerV2 put in place of Gaussians and free nats.
 
-Source: Hafner et al. 2021 (DreamerV2), §2.1 and appendix C; spec dreamerv2 §3.
+Source: Hafner et al. 2021 (DreamerV2), section 2.1 and appendix C.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class RewardOnly(nn.Module):
     """Nothing about the observation trains the features: reward and divergence alone do. The decoder is a spectator.
 
     It learns on stopped gradients, so that the video predictions of every objective can be compared.
-    Source: Hafner et al. 2020, §4; google-research/dreamer with reward as the only gradient head.
+    Source: Hafner et al. 2020, section 4; google-research/dreamer with reward as the only gradient head.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """What an actor's numbers mean: policies as plain objects, written for one seed; noise comes in.
 
-Source: spec §5 (danijar/dreamer 56d4d44 and google-research/dreamer d517542).
+Source: docs/algorithms/dreamer.md §5 (danijar/dreamer 56d4d44 and google-research/dreamer d517542).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Policy(Protocol):
 class TanhNormal:
     """a = tanh(u), u ~ N(mean, std): mean = s·tanh(raw/s), std = softplus(raw + c) + min_std; it starts at init_std.
 
-    init_std 5, min_std 1e-4, mean_scale 5: spec §5, both codes
-    mode_samples  100 draws, the likeliest is the mode, per row (TF2's index is right for one row only: spec §5)
-    exploration   std of the noise added to a training action, clipped to [-1, 1]: spec §9, both codes
+    init_std 5, min_std 1e-4, mean_scale 5: docs/algorithms/dreamer.md §5, both codes
+    mode_samples  100 draws, the likeliest is the mode, per row (TF2's index is right for one row only)
+    exploration   std of the noise added to a training action, clipped to [-1, 1]: docs/algorithms/dreamer.md §9, both codes
     """
 
     init_std: float = 5.0

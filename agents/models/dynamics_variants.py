@@ -1,6 +1,6 @@
 """The RSSM's ablations in PlaNet: without its stochastic half, and without its deterministic half.
 
-Source: Hafner et al. 2019 (PlaNet), figure 4 and google-research/planet; spec planet §5.
+Source: Hafner et al. 2019 (PlaNet), figure 4 and google-research/planet; docs/algorithms/planet.md §5.
 """
 
 from __future__ import annotations

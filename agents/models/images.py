@@ -1,6 +1,6 @@
-"""Convolutions from and to 64x64 images, for one seed. Source: spec §2 (danijar/dreamer 56d4d44).
+"""Convolutions from and to 64x64 images, for one seed. Source: docs/algorithms/dreamer.md §2 (danijar/dreamer 56d4d44).
 
-Inside the model an image is a grid of 2x2 blocks, [..., 32, 32, 4 C], float32, x/255 - 0.5 (spec §4). The first convolution
+Inside the model an image is a grid of 2x2 blocks, [..., 32, 32, 4 C], float32, x/255 - 0.5 (§4). The first convolution
 (kernel 4, stride 2) is then one of kernel 2 and stride 1, and the last transposed one (kernel 6, stride 2) a plain one of
 kernel 3: the same sums in a layout that is faster. The parameters keep the shapes of the original layers. Gain:
 docs/performance.md.

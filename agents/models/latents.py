@@ -1,6 +1,6 @@
 """What the stochastic half of a state is. Written for one seed; draws nothing: noise comes in.
 
-Source: spec §3 (TF2): 30 diagonal Gaussians, std = softplus(raw) + 0.1.
+Source: docs/algorithms/dreamer.md §3 (TF2): 30 diagonal Gaussians, std = softplus(raw) + 0.1.
 """
 
 from __future__ import annotations

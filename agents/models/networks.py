@@ -1,6 +1,6 @@
 """Layers and stacks of layers with the sizes and the initial values of the original, for one seed.
 
-Source: spec §2 (danijar/dreamer 56d4d44).
+Source: docs/algorithms/dreamer.md §2 (danijar/dreamer 56d4d44).
 """
 
 from __future__ import annotations

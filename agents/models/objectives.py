@@ -1,7 +1,7 @@
 """What trains the representation: reconstruction, and the divergence between posterior and prior.
 
 Written for one seed. Likelihoods are Gaussians of unit variance, summed over event axes, averaged over time and batch.
-Source: spec §4 (danijar/dreamer 56d4d44).
+Source: docs/algorithms/dreamer.md §4 (danijar/dreamer 56d4d44).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Divergence(Protocol):
 class FreeNats:
     """scale · max(mean KL, free_nats): no gradient while the batch's mean is below the threshold.
 
-    free_nats     3.0, on the mean over batch and time (TF2; spec §12 row 5)
+    free_nats     3.0, on the mean over batch and time (TF2; docs/algorithms/dreamer.md §12 row 5)
     per_position  clips every position before the mean, as the original code did (profile `gr`)
     """
 

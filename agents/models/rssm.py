@@ -1,7 +1,7 @@
 """Latent dynamics: the contract, and the recurrent state space model.
 
 Written for one seed. A state is a dict of tensors with any leading axes: "deter", "stoch" (flat) and the statistics of the
-latent ("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2; danijar/dreamer 56d4d44, spec §3.
+latent ("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2; docs/algorithms/dreamer.md §3.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one backbone: encoder, dynamics, representation objective, reward head, optional discount head.
 
 Written for one seed. Knows no behaviour and has no flags: variants are the objects handed in.
-Sources: Hafner et al. 2020; danijar/dreamer 56d4d44 (TF2), spec §3, §4, §6.
+Sources: Hafner et al. 2020; danijar/dreamer 56d4d44 (TF2), docs/algorithms/dreamer.md §3, §4, §6.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Observed(NamedTuple):
 
 
 class Dream(NamedTuple):
-    """Imagined time after the start, which itself is left out (spec §6).
+    """Imagined time after the start, which itself is left out (docs/algorithms/dreamer.md §6).
 
     features  [H, N, F]
     action    [H, N, A]   action[k] led INTO features[k]
@@ -160,7 +160,7 @@ class WorldModel(nn.Module):
         return {"latent": latent.noise.over(length, sequences), **self.divergence.noise(latent, length, sequences)}
 
     def loss(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Observed, Metrics]:
-        """Scalar loss of sequences [T, B], and what was observed on the way (with gradient). Source: spec §4."""
+        """Scalar loss of sequences [T, B], and what was observed on the way, with gradient. docs/algorithms/dreamer.md §4."""
         observed = self.observe(batch, noise["latent"])
         represent, metrics = self.objective.loss(observed.features, observed.embed, batch)
         divergence, divergence_metrics = self.divergence.loss(self.dynamics, observed.posterior, observed.prior, batch, noise)

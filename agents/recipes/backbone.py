@@ -2,7 +2,7 @@
 
 A recipe's Options extend `Backbone` (flat fields, so that `--set name=value` reaches them), so all rows of the table hold
 the same model. Defaults are those of the later official code, danijar/dreamer 56d4d44 ("TF2"); GR is google-research/dreamer
-d517542; § is spec/dreamer.md.
+d517542; sections are those of docs/algorithms/dreamer.md.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ class Backbone:
     kl_balance: float = 0.0
     """Share of the KL's gradient that trains the prior; 0 trains both sides alike; DreamerV2 0.8."""
     overshooting_distance: int = 0
-    """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (spec/planet.md §6)."""
+    """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (docs/algorithms/planet.md §6)."""
     global_prior_scale: float = 0.0
-    """Weight of the KL to a standard normal; PlaNet's first release 0.1 (spec/planet.md §6)."""
+    """Weight of the KL to a standard normal; PlaNet's first release 0.1 (docs/algorithms/planet.md §6)."""
     reward_scale: float = 1.0
     """Weight of the reward's loss; PlaNet's code 10 (§4)."""
     reward_gradients: bool = True

@@ -1,6 +1,7 @@
 """Dreamer: an actor and a value learned in the imagination of the world model. Hafner et al. 2020.
 
-Defaults and sources as in agents/recipes/backbone.py: TF2 is danijar/dreamer 56d4d44, § is spec/dreamer.md.
+Defaults and sources as in agents/recipes/backbone.py: TF2 is danijar/dreamer 56d4d44; sections are those of
+docs/algorithms/dreamer.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """No value: the actor learns from imagined rewards alone, which end at the horizon. An ablation of Hafner et al. 2020, eq. 4.
 
 Everything but the behaviour is Dreamer's. Source of the defaults: google-research/dreamer with `value_head: False`;
-spec/ablations.md §2.
+docs/algorithms/ablations.md §2.
 """
 
 from __future__ import annotations

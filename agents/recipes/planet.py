@@ -1,6 +1,6 @@
 """PlaNet as re-run in the Dreamer paper: Dreamer's world model and schedule, with planning in place of a policy.
 
-Source: Hafner et al. 2020 (footnote on action repeat 2) and the switches of google-research/dreamer; spec/planet.md §3, §4.
+Source: Hafner et al. 2020 and the switches of google-research/dreamer; docs/algorithms/planet.md §3, §4.
 For discrete actions the planner is ours: a categorical search, with rewards weighted by the predicted discount.
 """
 

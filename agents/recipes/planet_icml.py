@@ -1,7 +1,7 @@
 """PlaNet as its own paper describes it (ICML 2019), for the six-task protocol with its action repeats.
 
 The behaviour is that of `agents/recipes/planet.py`; the backbone has other sizes, activations, weights and five-bit images.
-Source: Hafner et al. 2019, appendix A, and google-research/planet (camera-ready 0c6f7d3, HEAD c04226b); spec/planet.md §1, §2.
+Source: Hafner et al. 2019, appendix A, and google-research/planet (0c6f7d3, c04226b); docs/algorithms/planet.md §1, §2.
 
 Deviations: pixels take the middle of their five-bit bin instead of uniform noise in it; the five seed episodes are counted
 as 5,000 env steps; sequences are drawn uniformly, as by the camera-ready code's loader between two rescans.

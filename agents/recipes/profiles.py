@@ -32,4 +32,4 @@ model is still poor, at one constant action, and its gradient with it (norms of 
 score of random actions."""
 
 DISCRETE: Mapping[str, Any] = {"kl_scale": 0.1, "clip_rewards": True, "predict_discount": True, "balance_ends": True}
-"""Discrete control (Hafner et al. 2020, appendix A; spec dreamer §11): Atari and DMLab."""
+"""Discrete control (Hafner et al. 2020, appendix A; docs/algorithms/dreamer.md §11): Atari and DMLab."""

@@ -1,6 +1,6 @@
 """SAC on the world model: a soft actor-critic reads the posterior's features and learns from the real rewards of replay.
 
-This arm is ours, not the Dreamer paper's, which has no SAC run: its design is spec/ablations.md §6. World model, batches,
+This arm is ours, not the Dreamer paper's, which has no SAC run: its design is docs/algorithms/sac.md §2. World model, batches,
 replay and model updates are Dreamer's; the features are constants to SAC.
 """
 
@@ -27,7 +27,7 @@ matched  one update per model update: as many as Dreamer's actor gets
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
-    """Settings of SAC; sources in spec/ablations.md §5 and §6."""
+    """Settings of SAC; sources in docs/algorithms/sac.md §2, §3."""
 
     update_ratio: str = "typical"
     """"typical" or "matched": see UPDATE_RATIOS."""

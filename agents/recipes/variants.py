@@ -1,6 +1,7 @@
 """Variants of the backbone by name: the one place that turns the name in an option into an object.
 
-Sources: Hafner et al. 2020 §4 (representations), Hafner et al. 2019 figure 4 (dynamics), Hafner et al. 2021 (categorical).
+Sources: docs/algorithms/ablations.md §3 (representations), docs/algorithms/planet.md §5 (dynamics),
+Hafner et al. 2021 (categorical).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ REWARD = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
 
 
 def test_discounted_returns_match_the_published_example():
-    # Numbers worked out in the specification (ablations.md §2): γ = 0.99, H = 4.
+    # Numbers worked out in docs/algorithms/ablations.md §2: γ = 0.99, H = 4.
     expected = torch.tensor([[9.801496], [8.8904], [6.96], [4.0]])
     returns = rewards_to_go(REWARD, torch.full_like(REWARD, 0.99))
     torch.testing.assert_close(returns, expected)

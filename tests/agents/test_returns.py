@@ -1,4 +1,4 @@
-"""λ-returns and discount weights against values worked out by hand (spec §7)."""
+"""λ-returns and discount weights against values worked out by hand (docs/algorithms/dreamer.md §7)."""
 
 import torch
 

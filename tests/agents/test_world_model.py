@@ -196,7 +196,7 @@ def test_a_vector_beside_the_image_goes_through_encoder_and_decoder_and_so_does_
 
 @pytest.mark.parametrize(("dynamics", "weight"), [("rssm", 0.3), ("stochastic", 0.3), ("deterministic", 0.0)])
 def test_the_loss_weighs_divergence_and_reward_as_its_options_say(dynamics, weight):
-    """Deterministic only has no divergence at all (spec planet §5)."""
+    """Deterministic only has no divergence at all (docs/algorithms/planet.md §5)."""
     options = dreamer.Options(
         stoch=3, deter=4, model_hidden=4, hidden=4, dynamics=dynamics, kl_scale=0.3, free_nats=0.0, reward_scale=7.0
     )

@@ -1,6 +1,6 @@
 """The yardstick of docs/performance.md: Dreamer's update written the plain way in PyTorch, for one seed.
 
-The same equations and sizes as agents.recipes.dreamer (spec/dreamer.md §2-§8) with the modules one would reach for: nn.Conv2d,
+The same equations and sizes as agents.recipes.dreamer (docs/algorithms/dreamer.md §2-§8), with the modules at hand: nn.Conv2d,
 nn.GRUCell, nn.ConvTranspose2d, torch.distributions, torch.optim.Adam. The encoder stands outside the loop over time; no other
 care is taken. tests/agents/test_plain_dreamer.py holds it equal to the agent's.
 """

@@ -21,7 +21,7 @@ from protocols.running.launch import Stop, run_cohort
 pytestmark = pytest.mark.benchmark_suite
 
 LEARNER_BYTES = 6_288_833 * 4 * 3
-"""Dreamer of the paper: its parameters (spec/dreamer.md) and Adam's two moments, in float32."""
+"""Dreamer of the paper: its parameters (docs/algorithms/dreamer.md) and Adam's two moments, in float32."""
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_the_replay_of_the_paper_takes_31_gigabytes_a_seed(tmp_path):
 def test_a_checkpoint_of_the_papers_dreamer_is_its_weights_and_their_moments(tmp_path):
     asked = paper(tmp_path)
     size = preflight.checkpoint_bytes(asked, asked.options(), IMAGE, ACTION)
-    assert size == pytest.approx(6_288_833 * 4 * 3, rel=0.02)  # spec/dreamer.md counts the parameters
+    assert size == pytest.approx(6_288_833 * 4 * 3, rel=0.02)  # docs/algorithms/dreamer.md counts the parameters
     assert list(tmp_path.iterdir()) == []
 
 
