@@ -131,10 +131,11 @@ def make(name: str, **options: Any) -> gymnasium.Env:
             near = difflib.get_close_matches(option, fields, n=1)
             hint = f" did you mean {near[0]!r}?" if near else ""
             raise UserError(f"task {task!r} has no option {option!r};{hint} It has {', '.join(fields)}")
-    reason = module.unavailable(task)
+    chosen = module.Options(**options)
+    reason = getattr(chosen, "unavailable", module.unavailable)(task)
     if reason is not None:
         raise UserError(f"task {task!r} cannot be made: {reason}")
-    return module.make(task, module.Options(**options))
+    return module.make(task, chosen)
 
 
 def _suite_of(name: str, known: Mapping[str, Suite]) -> Suite | None:

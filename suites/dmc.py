@@ -1,18 +1,21 @@
-"""The 20 DeepMind Control tasks of the Dreamer paper, from 64x64 pixels.
+"""The 20 DeepMind Control tasks of the Dreamer paper, from 64x64 pixels or from the tasks' own vectors.
 
 Only this file knows dm_control. Tasks, cameras and their source: Hafner et al. 2020, section 6, and the original code's task
 list (quadruped is followed by its camera 2; camera 0 shows it a few pixels wide).
 
 A frame is rendered once per decision, after the last repeat. `physics.render` builds a scene at every call (about 5 ms in
 software); here one camera stays open per environment, with the same pixels. dm_control is imported when an environment is
-made, and MUJOCO_GL is set to "egl" before that where it is unset and there is no display.
+made, and MUJOCO_GL is set to "egl" before that where it is unset and there is no display. A process that has observed nothing
+but vectors never loads a renderer: dm_control is imported with MUJOCO_GL=disabled there.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import util
 from typing import Any, Literal
@@ -25,6 +28,9 @@ from dreamer_bench_base import UserError
 
 IMAGE_SIZE = 64
 LOOKS = ("reference", "fast")
+NO_RENDERER = "disabled"
+"""dm_control's and MuJoCo's word in MUJOCO_GL."""
+OBSERVATIONS = ("pixels", "state", "both")
 INSTALL_EGL = "apt-get install -y --no-install-recommends libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
 
 _DOMAINS = {
@@ -59,12 +65,14 @@ class Options:
     look                  "reference": dm_control's own pixels, to the bit; "fast": no shadows and no multisampling, several
                           times cheaper in software (mean difference 1.4 of 255 on cartpole, 6.8 on walker)
     camera                number of the camera; None: the paper's (2 for quadruped, else 0)
+    observation           "pixels": "image"; "state": the task's own vectors under its own names; "both"
     """
 
     action_repeat: int = 2
     time_limit_env_steps: int | None = 1000
     look: Literal["reference", "fast"] = "reference"
     camera: int | None = None
+    observation: Literal["pixels", "state", "both"] = "pixels"
 
     def __post_init__(self) -> None:
         if self.action_repeat < 1:
@@ -73,16 +81,23 @@ class Options:
             raise UserError(f"dmc option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
         if self.look not in LOOKS:
             raise UserError(f"dmc option look is one of {', '.join(LOOKS)}, not {self.look!r}")
+        if self.observation not in OBSERVATIONS:
+            raise UserError(f"dmc option observation is one of {', '.join(OBSERVATIONS)}, not {self.observation!r}")
+
+    def unavailable(self, task: str) -> str | None:
+        """As the module's own, without the renderer where no frame is drawn."""
+        return _not_installed() if self.observation == "state" else unavailable(task)
 
 
 class ControlTask(gymnasium.Env):
-    """One dm_control task as pixels, actions in [-1, 1] and rewards summed over the repeats. `physics` is dm_control's."""
+    """One dm_control task, actions in [-1, 1] and rewards summed over the repeats. `physics` is dm_control's."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own convention)
     render_mode = "rgb_array"
 
     def __init__(self, task: str, options: Options) -> None:
-        suite = _dm_control_suite()
+        self._drawn = options.observation != "state"
+        suite = _dm_control_suite(rendered=self._drawn)
         domain, _, name = task.removeprefix("dmc_").partition("_")
         self.options = options
         self.limit = 1000 if options.time_limit_env_steps is None else options.time_limit_env_steps
@@ -100,7 +115,17 @@ class ControlTask(gymnasium.Env):
         self._scale = (action.maximum - action.minimum) / 2
         self._offset = (action.maximum + action.minimum) / 2
         self.action_space = spaces.Box(-1.0, 1.0, action.shape, np.float32)
-        self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)})
+        shown: dict[str, spaces.Space] = {}
+        self._vectors: tuple[str, ...] = ()
+        if options.observation != "pixels":
+            vectors = self._environment.observation_spec()
+            self._vectors = tuple(vectors)
+            shown = {
+                key: spaces.Box(-np.inf, np.inf, (int(np.prod(vector.shape)),), np.float32) for key, vector in vectors.items()
+            }
+        if self._drawn:
+            shown["image"] = spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        self.observation_space = spaces.Dict(shown)
         self.env_steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
@@ -110,9 +135,9 @@ class ControlTask(gymnasium.Env):
             # Every task draws from this one generator, and resets the whole of the simulator's state.
             words = seed if seed < 2**32 else np.random.SeedSequence(seed).generate_state(8)
             self._environment.task._random = np.random.RandomState(words)  # dm_control's own kind
-        self._environment.reset()
+        arrived = self._environment.reset()
         self.env_steps = 0
-        return self._observation(), {"env_steps": 0}
+        return self._observation(arrived.observation), {"env_steps": 0}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         control = self._scale * np.clip(np.asarray(action, np.float64), -1, 1) + self._offset
@@ -124,11 +149,13 @@ class ControlTask(gymnasium.Env):
             assert not arrived.last(), "none of the 20 tasks terminates"
             reward += arrived.reward
         self.env_steps += repeats
-        return self._observation(), float(reward), False, self.env_steps >= self.limit, {"env_steps": repeats}
+        observation = self._observation(arrived.observation)
+        return observation, float(reward), False, self.env_steps >= self.limit, {"env_steps": repeats}
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The present frame, uint8 [64, 64, 3], in memory of its own."""
         if self._camera is None:
+            _dm_control_suite(rendered=True)
             self._camera = _open_camera(self.physics, self._camera_id)
         return self._camera.render().copy()
 
@@ -138,18 +165,26 @@ class ControlTask(gymnasium.Env):
             self._camera = None
         self.physics.free()
 
-    def _observation(self) -> dict[str, np.ndarray]:
-        return {"image": self.render()}
+    def _observation(self, vectors: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        shown = {key: np.array(vectors[key], np.float32).reshape(-1) for key in self._vectors}
+        return {**shown, "image": self.render()} if self._drawn else shown
 
 
 def unavailable(task: str) -> str | None:
     """dm_control and, where frames come from EGL or OSMesa, the system's library for it."""
-    if util.find_spec("dm_control") is None:
-        return "dm_control is not installed: pip install 'dm_control>=1.0.50' 'mujoco>=3.17,<4'"
+    missing = _not_installed()
+    if missing is not None:
+        return missing
     _choose_renderer()
     library = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}.get(os.environ.get("MUJOCO_GL", "").lower())
     if library is not None and sys.platform == "linux" and not _loads(library):
         return f"MUJOCO_GL={os.environ['MUJOCO_GL']} needs {library}, which this system has not: {INSTALL_EGL}"
+    return None
+
+
+def _not_installed() -> str | None:
+    if util.find_spec("dm_control") is None:
+        return "dm_control is not installed: pip install 'dm_control>=1.0.50' 'mujoco>=3.17,<4'"
     return None
 
 
@@ -162,7 +197,7 @@ def gl_renderer() -> str:
     reason = unavailable("")
     if reason is not None:
         raise UserError(f"no renderer: {reason}")
-    _dm_control_suite()
+    _dm_control_suite(rendered=True)
     from dm_control import _render
     from OpenGL import GL
 
@@ -187,17 +222,44 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _dm_control_suite() -> Any:
-    """Imports dm_control with a renderer; what goes wrong there becomes one line that says what to install."""
-    _choose_renderer()
+def _dm_control_suite(*, rendered: bool) -> Any:
+    """Imports dm_control, with a renderer where frames will be drawn; what goes wrong there becomes one line that says what to
+    install.
+
+    dm_control chooses its renderer once, when it is imported: without frames it is told to choose none, and the first task with
+    frames of the same process lets it choose again.
+    """
+    begun = "dm_control._render" in sys.modules
+    if begun and not (rendered and _renders_nothing()):
+        from dm_control import suite
+
+        return suite
+    if rendered:
+        _choose_renderer()
+    asked = os.environ.get("MUJOCO_GL")
     try:
+        if begun:
+            importlib.reload(sys.modules["dm_control._render"])
+        elif not rendered:
+            os.environ["MUJOCO_GL"] = NO_RENDERER
         from dm_control import suite
     except (ImportError, AttributeError, RuntimeError) as error:  # PyOpenGL fails with an AttributeError without libEGL
         raise UserError(
             f"dm_control does not start with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
             f"({' '.join(str(error).split())}): {INSTALL_EGL}"
         ) from error
+    finally:
+        if asked is None and os.environ.get("MUJOCO_GL") == NO_RENDERER:
+            del os.environ["MUJOCO_GL"]
+        elif asked is not None:
+            os.environ["MUJOCO_GL"] = asked
     return suite
+
+
+def _renders_nothing() -> bool:
+    from dm_control._render import BACKEND, constants
+
+    return BACKEND in constants.NO_RENDERER
 
 
 def _open_camera(physics: Any, camera_id: int) -> Any:

@@ -135,7 +135,7 @@ class ModelBasedAgent:
             behavior=behavior,
             noise=self.noise,
             precision=PRECISIONS[precision],
-            lift=lift or ("loop" if self.device.type == "cpu" and not compile else "vmap"),
+            lift=lift or self._faster_lift(compile),
             compile=compile,
             capture=capture,
             model_first=schedule.model_first,
@@ -147,6 +147,15 @@ class ModelBasedAgent:
         self.gradient_steps = 0
         self.next_update_env_steps: int | None = None
         self._replay_missing = False
+
+    def _faster_lift(self, compile: bool) -> str:
+        """Convolutions of several seeds at once are slow on a CPU; small dense layers are faster together, from three seeds on.
+
+        One core, Pendulum from its vector, quick widths, 16x16 rows, Dreamer's update: 306 ms in a loop and 168 ms lifted for
+        five seeds, 162 and 134 ms for three, 56 and 63 ms for one. SAC with five: 72 and 41 ms, PlaNet 67 and 26 ms.
+        """
+        together = "image" not in self.context.observation_space.spaces and len(self.context.seeds) >= 3
+        return "vmap" if compile or together or self.device.type != "cpu" else "loop"
 
     # -- acting ----------------------------------------------------------------------------------------------------------------
 

@@ -179,7 +179,7 @@ def _run_cohort(
                         cohort=request.seeds,
                         device=request.device,
                         gpu=gpu,
-                        gl_renderer=suite_catalog.gl_renderer(),
+                        gl_renderer=suite_catalog.gl_renderer() if "image" in stage.observation_space.spaces else None,
                         command=request.command,
                         code=code,
                     ),
