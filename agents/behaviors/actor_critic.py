@@ -109,7 +109,7 @@ class ActorCritic:
             returns = lambda_return(model.reward(features), discount, bootstrap, self.lambda_)
         value = self.bootstrap.learned(parts, features, bootstrap if self.gradient.through_dream else None)
         weight = cumulative_discount(discount).detach()
-        raw = parts.actor(features[:-1].detach()) if self.gradient.by_score or self.entropy else None
+        raw = parts.actor(features[:-1].detach()) if self.gradient.by_score or self.entropy else torch.empty(0)
         objective = self.gradient.objective(
             returns, lambda: self.policy.log_prob(raw, scored.decisions(dream.action)), value, bootstrap, gradient_steps
         )

@@ -249,8 +249,8 @@ class Learner:
             metrics = {**metrics, **self._behavior_gradients(call, s, observed, batch, noise)}
         return observed, metrics
 
-    def _behavior_losses(self, parts: Parts, *inputs: Any) -> Any:
-        return self.behavior.losses(parts, *inputs, self.gradient_steps)
+    def _behavior_losses(self, parts: Parts, observed: Any, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Any:
+        return self.behavior.losses(parts, observed, batch, noise, self.gradient_steps)
 
     def _behavior_gradients(self, call: Callable, s: int | None, observed, batch, noise):
         frozen = self._leaves(MODEL, s)

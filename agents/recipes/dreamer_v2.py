@@ -86,7 +86,8 @@ class Options(Backbone):
     def gradient(self) -> PolicyGradient:
         score = Reinforce(slow_baseline=self.next_return)
         share = self.over_time(self.reinforce_start, self.reinforce)
-        gradient: PolicyGradient = {0.0: Dynamics(), 1.0: score}.get(share, Mixed(share=share, reinforce=score))
+        alone: Mapping[Weight, PolicyGradient] = {0.0: Dynamics(), 1.0: score}
+        gradient = alone.get(share, Mixed(share=share, reinforce=score))
         return OfNextState(inner=gradient) if self.next_return else gradient
 
 
