@@ -19,6 +19,9 @@ from dreamer_bench_base import UserError
 
 ENTRY_POINT_GROUP = "dreamer_bench.agents"
 
+DROPPED_ROWS_SHARE = 1.25
+"""Rows on the disk in units of a replay's capacity: files go in blocks of half a GiB, and two checkpoints later. Reasoned."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentEntry:
@@ -50,6 +53,14 @@ class AgentEntry:
         """Memory that one update takes on a CPU; 0 where the options do not say (a method `update_bytes` of theirs)."""
         told = getattr(options, "update_bytes", None)
         return 0 if told is None else int(told(observation_space))
+
+    def replay_rows(self, options: Any, rows: int) -> int:
+        """Of so many rows that a run stores, those that are on the disk at a time: with a capacity (an option
+        `replay_capacity`) those, and the dropped ones whose files are kept for checkpoints."""
+        if not self.keeps_replay():
+            return 0
+        capacity = getattr(options, "replay_capacity", 0)
+        return min(rows, int(DROPPED_ROWS_SHARE * capacity)) if capacity else rows
 
     def build(self, options: Any, context: AgentContext) -> Agent:
         reason = self.refuses(options, context.observation_space, context.action_space)

@@ -20,7 +20,8 @@ SHARE_OF_FREE_MEMORY = 0.6
 """Of a GPU, for the rows of replay: activations of five seeds at the paper's size need the rest. Reasoned, not measured."""
 ROWS_AT_ONCE = 4096
 SPARE_ROWS = 1.05
-"""Rows per decision: every episode adds the row of its reset, episodes of 20 decisions and more fit."""
+"""Rows per decision: every episode adds the row of its reset, episodes of 20 decisions and more fit. Beside a capacity: what
+the episode under way adds to it."""
 
 
 class Batches(Protocol):
@@ -37,7 +38,8 @@ def batches(
     host = HostBatches(replays, length, sequences, balance_ends, device)
     if device.type != "cuda":
         return host
-    capacity = int(decisions * SPARE_ROWS) + 1
+    rows = min([decisions, *(replay.capacity for replay in replays if replay.capacity is not None)])
+    capacity = int(rows * SPARE_ROWS) + 1
     needed = sum(len(replay.lanes) * capacity * replay.row.itemsize for replay in replays)
     free, _ = torch.cuda.mem_get_info(device)
     if needed > SHARE_OF_FREE_MEMORY * free:
@@ -69,9 +71,9 @@ class HostBatches:
 
 
 class DeviceBatches:
-    """A copy of all rows on the device, brought up to date before a batch is drawn.
+    """A copy of all rows on the device, brought up to date before a batch is drawn. Row r lies at r modulo `capacity`.
 
-    capacity   rows per environment; once they are more, batches come from `otherwise`
+    capacity   rows per environment; once replay keeps more of them, batches come from `otherwise`
     """
 
     def __init__(
@@ -101,7 +103,8 @@ class DeviceBatches:
     _instead: Batches | None
 
     def take(self, generators: Sequence[np.random.Generator]) -> dict[str, Tensor]:
-        if self._instead is None and any(lane.rows > self.capacity for replay in self.replays for lane in replay.lanes):
+        kept = max(lane.rows - lane.first for replay in self.replays for lane in replay.lanes)
+        if self._instead is None and kept > self.capacity:
             self._rows, self._instead = [], self._otherwise()
         if self._instead is not None:
             return self._instead.take(generators)
@@ -109,7 +112,7 @@ class DeviceBatches:
             for number, lane in enumerate(replay.lanes):
                 self._catch_up(s, number, lane)
             lanes, starts = replay.choose(generator, self.length, self.sequences, balance_ends=self.balance_ends)
-            places = np.arange(self.length)[:, None] + lanes * self.capacity + starts
+            places = lanes * self.capacity + (np.arange(self.length)[:, None] + starts) % self.capacity
             index = _on(torch.from_numpy(places.reshape(-1)), self.device)
             for key, rows in self._rows[s].items():
                 torch.index_select(rows, 0, index, out=self._batch[key][s].flatten(0, 1))
@@ -117,9 +120,11 @@ class DeviceBatches:
 
     def _catch_up(self, s: int, number: int, lane: Lane) -> None:
         """Copies the rows that came since, the host free to go on at once."""
+        self._known[s][number] = max(self._known[s][number], lane.first)
         while (known := self._known[s][number]) < lane.rows:
-            count = min(ROWS_AT_ONCE, lane.rows - known)
-            place = number * self.capacity + known
+            place = known % self.capacity
+            count = min(ROWS_AT_ONCE, lane.rows - known, self.capacity - place)
+            place += number * self.capacity
             part = {key: np.empty((count, *lane.row[key].shape), lane.row[key].base) for key in self._rows[s]}
             lane.expect(known, count)
             lane.read(known, part)

@@ -24,7 +24,7 @@ from agents.learning.batches import Batches, batches
 from agents.learning.learner import Learner
 from agents.learning.memory import keep_freed_memory
 from agents.learning.noise import ACT, LEARN, REPLAY, Noise, entropy
-from agents.learning.replay import Replay
+from agents.learning.replay import Replay, firsts
 from agents.models.latents import NoiseSpec
 from agents.models.networks import refuses_observation, shape
 from agents.models.world_model import WorldModel
@@ -42,6 +42,8 @@ class Schedule:
                             completed episodes: the same on DMC)
     pretrain_updates        at the first call
     update_every_env_steps  and then `updates` at once
+    replay_capacity         rows that replay keeps at most, all environments together; None keeps all
+    skip_short_episodes     no sequence begins in an episode of `batch_length` rows or fewer
     model_first             the model descends before the behaviour learns from it
     """
 
@@ -53,6 +55,8 @@ class Schedule:
     updates: int = 100
     clip_rewards: bool = False
     balance_ends: bool = False
+    replay_capacity: int | None = None
+    skip_short_episodes: bool = False
     model_first: bool = False
 
 
@@ -142,7 +146,18 @@ class ModelBasedAgent:
         )
         folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
         observation = {key: (shape(space), np.dtype(space.dtype)) for key, space in context.observation_space.spaces.items()}
-        self.replays = [Replay(observation, self.action_width, context.num_envs, folder) for folder in folders]
+        shortest = schedule.batch_length + 1 if schedule.skip_short_episodes else 1
+        self.replays = [
+            Replay(
+                observation,
+                self.action_width,
+                context.num_envs,
+                folder,
+                capacity=schedule.replay_capacity,
+                shortest=shortest,
+            )
+            for folder in folders
+        ]
         self._batches: Batches | None = None
         self.gradient_steps = 0
         self.next_update_env_steps: int | None = None
@@ -331,7 +346,7 @@ class ModelBasedAgent:
             return
         if not kept["replay_apart"]:
             for number, lane in enumerate(replay.lanes):
-                lane.restore(np.load(folder / f"replay-lane-{number}.npy", mmap_mode="r"))
+                lane.restore(np.load(folder / f"replay-lane-{number}.npy", mmap_mode="r"), firsts(kept["replay"])[number])
         replay.restore(kept["replay"])
 
     def _need_replay(self) -> None:

@@ -1,6 +1,7 @@
 """Sequence replay of one seed: a lane of rows per environment, in the arrival convention (agents/api.py). NumPy only.
 
-A row is one TimeStep with the action that led to it. Rows are only ever appended, in blocks: of memory, or of mapped files.
+A row is one TimeStep with the action that led to it. Rows are appended, in blocks: of memory, or of mapped files; with a
+capacity the oldest episodes are dropped, and their blocks with them. A row keeps its number for ever.
 Of mapped files a Replay keeps at most `resident_bytes` in the process's resident set (api.REPLAY_RESIDENT_BYTES, unless asked
 otherwise): pages are counted as they are touched, and let go before they would be more. What is let go stays in the files;
 how much of them the system caches beside the process is its own affair, and it gives that up when memory is wanted.
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +28,33 @@ BLOCK_BYTES = 2**29
 RESERVE_BYTES = 2**23
 """Disk space is taken this far ahead of the rows: a full disk is an OSError here; in a map it would be the end by SIGBUS."""
 
+STATES_BEHIND = 2
+"""Files of dropped rows stay until two more states were taken: whoever keeps checkpoints may go back as far."""
+
 FAULT_AROUND_BYTES = 2**16
 """A read of a missing page maps the cached ones around it, too: Linux's default (mm/memory.c, fault_around_bytes)."""
 
 
 class Lane:
-    """The rows of one environment, in the order they arrived.
+    """The rows of one environment, in the order they arrived: rows first, first + 1, ..., rows - 1 are there.
 
     resident_bytes  ceiling on what is mapped into the process's resident set at a time; of no meaning without a folder.
                     Below a row and its surroundings (some 150 kB with images) it cannot be kept
     """
 
     def __init__(self, row: np.dtype, folder: Path | None, resident_bytes: int = REPLAY_RESIDENT_BYTES):
-        self.row, self.folder, self.rows = row, folder, 0
+        self.row, self.folder, self.first, self.rows = row, folder, 0, 0
         self.block_rows = max(1024, BLOCK_BYTES // row.itemsize)
-        self._blocks: list[np.ndarray] = []
-        self._maps: list[mmap.mmap] = []  # the same blocks as bytes, where they are files
+        self._blocks: dict[int, np.ndarray] = {}
+        self._maps: dict[int, mmap.mmap] = {}  # the same blocks as bytes, where they are files
+        self._firsts: deque[int] = deque(maxlen=1 + STATES_BEHIND)  # the first row at each of the last states
         self._reserved = 0  # bytes of the last block that are surely on the disk
         self._resident_bytes, self._touched = resident_bytes, 0
 
     def append(self, values: Mapping[str, Any]) -> None:
         block, place = divmod(self.rows, self.block_rows)
-        if block == len(self._blocks):
-            self._blocks.append(self._new_block(block))
+        if block not in self._blocks:
+            self._blocks[block] = self._new_block(block)
         if place == 0:
             self._reserved = 0
         if self.folder is not None:
@@ -62,7 +68,7 @@ class Lane:
         if begin + self.row.itemsize <= self._reserved:
             return
         end = min(begin + max(RESERVE_BYTES, self.row.itemsize), self.block_rows * self.row.itemsize)
-        with (folder / f"rows-{block:06d}.bin").open("rb+") as file:
+        with _file(folder, block).open("rb+") as file:
             os.posix_fallocate(file.fileno(), begin, end - begin)
         self._reserved = end
 
@@ -71,7 +77,7 @@ class Lane:
         if self.folder is None:
             # Not from malloc: pages that are never written are never taken, whatever the allocator is told.
             return np.frombuffer(mmap.mmap(-1, size), self.row)
-        path = self.folder / f"rows-{number:06d}.bin"
+        path = _file(self.folder, number)
         whole = path.exists() and path.stat().st_size == size
         if must_exist and not whole:
             raise UserError(
@@ -80,15 +86,15 @@ class Lane:
             )
         with path.open("rb+" if whole else "wb+") as file:
             file.truncate(size)
-            self._maps.append(mmap.mmap(file.fileno(), size))
+            mapped = self._maps[number] = mmap.mmap(file.fileno(), size)
         # Sequences begin anywhere, and `expect` asks for them whole: what the system would read around them is of no use.
-        self._maps[-1].madvise(mmap.MADV_RANDOM)
-        return np.frombuffer(self._maps[-1], self.row)
+        mapped.madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(mapped, self.row)
 
     def _touch(self, count: int) -> None:
         """Makes room for `count` more bytes of pages in the resident set."""
         if self._touched + count > self._resident_bytes:
-            for mapped in self._maps:
+            for mapped in self._maps.values():
                 mapped.madvise(mmap.MADV_DONTNEED)  # of a shared map: out of this process, not out of the file
             self._touched = 0
         self._touched += count
@@ -122,28 +128,46 @@ class Lane:
                 values[done : done + count] = self._blocks[block][key][place : place + count]
 
     def everything(self) -> np.ndarray:
-        """A copy of all rows."""
-        parts = [block[: self.rows - i * self.block_rows] for i, block in enumerate(self._blocks)]
+        """A copy of the rows from `first` on."""
+        pieces = self._parts(self.first, self.rows - self.first, self.block_rows)
+        parts = [self._blocks[block][place : place + count] for _, block, place, count in pieces]
         return np.concatenate([np.empty(0, self.row), *parts])
 
-    def flush(self) -> None:
-        for mapped in self._maps:
+    def drop(self, first: int) -> None:
+        """Forgets the rows before `first`. Blocks without a row are let go; their files go later (`settle`)."""
+        self.first = first
+        for number in [number for number in self._blocks if (number + 1) * self.block_rows <= first]:
+            del self._blocks[number]
+            self._maps.pop(number, None)
+
+    def settle(self) -> None:
+        """Brings the rows to the disk, and removes the files that no state of the last three needs: a state is being taken."""
+        for mapped in self._maps.values():
             mapped.flush()
+        self._firsts.append(self.first)
+        if self.folder is not None and len(self._firsts) > STATES_BEHIND:
+            needed = self._firsts[0] // self.block_rows
+            for path in self.folder.glob("rows-*.bin"):
+                if path < _file(self.folder, needed):
+                    path.unlink()
 
-    def truncate(self, rows: int) -> None:
-        """Forgets every row from `rows` on; maps the files of the others again after a restart."""
-        while len(self._blocks) * self.block_rows < rows:
-            self._blocks.append(self._new_block(len(self._blocks), must_exist=self.folder is not None))
-        self.rows, self._reserved = rows, 0
+    def truncate(self, rows: int, first: int = 0) -> None:
+        """Forgets every row from `rows` on, and those before `first`; maps the others' files again after a restart."""
+        for number in range(first // self.block_rows, -(-rows // self.block_rows)):
+            if number not in self._blocks:
+                self._blocks[number] = self._new_block(number, must_exist=self.folder is not None)
+        self.first, self.rows, self._reserved = first, rows, 0
 
-    def restore(self, rows: np.ndarray) -> None:
+    def restore(self, rows: np.ndarray, first: int = 0) -> None:
         """Takes back what `everything` gave."""
-        self._blocks, self._maps, self.rows = [], [], len(rows)
-        for start in range(0, len(rows), self.block_rows):
-            block = self._new_block(len(self._blocks))
-            part = rows[start : start + self.block_rows]
-            block[: len(part)] = part
-            self._blocks.append(block)
+        self._blocks, self._maps, self.first, self.rows = {}, {}, first, first + len(rows)
+        for done, block, place, count in self._parts(first, len(rows), self.block_rows):
+            self._blocks[block] = self._new_block(block)
+            self._blocks[block][place : place + count] = rows[done : done + count]
+
+
+def _file(folder: Path, block: int) -> Path:
+    return folder / f"rows-{block:06d}.bin"
 
 
 class Replay:
@@ -153,6 +177,9 @@ class Replay:
     action          width of the stored action (one-hot if discrete)
     folder          where rows live when they are too many for memory; None keeps them in memory
     resident_bytes  ceiling on what the rows of all lanes take of the process's resident set, where they are in files
+    capacity        rows of all lanes; when an episode ends and they are more, the oldest episodes are dropped, whole. The
+                    newest is always kept. None: nothing is dropped
+    shortest        rows of the shortest episode that is ever sampled
     """
 
     def __init__(
@@ -162,7 +189,11 @@ class Replay:
         num_envs: int,
         folder: Path | None = None,
         resident_bytes: int = REPLAY_RESIDENT_BYTES,
+        *,
+        capacity: int | None = None,
+        shortest: int = 1,
     ):
+        self.capacity, self.shortest = capacity, shortest
         self.row = np.dtype(
             [
                 ("action", np.float32, (action,)),
@@ -211,13 +242,23 @@ class Replay:
                 **observation,
             }
         )
-        if is_last:
+        if is_last and rows + 1 - self._open[lane] >= self.shortest:
             self._episodes.append((lane, self._open[lane], rows + 1 - self._open[lane]))
             self._used_lanes.add(lane)
+        if is_last and self.capacity is not None:
+            self._drop_oldest(self.capacity)
+
+    def _drop_oldest(self, capacity: int) -> None:
+        while len(self._episodes) > 1 and sum(lane.rows - lane.first for lane in self.lanes) > capacity:
+            number = self._episodes.pop(0)[0]
+            ahead = (first for lane, first, _ in self._episodes if lane == number)
+            self.lanes[number].drop(next(ahead, self._open[number]))
+            self._used_lanes = {lane for lane, _, _ in self._episodes}
 
     def ready(self, length: int) -> bool:
         """Whether there is a completed episode, and a sequence of `length` rows can be drawn from each."""
-        return bool(self._used_lanes) and all(self.lanes[lane].rows >= length for lane in self._used_lanes)
+        used = [self.lanes[number] for number in self._used_lanes]
+        return bool(used) and all(lane.rows - lane.first >= length for lane in used)
 
     def sample(self, generator: np.random.Generator, out: Mapping[str, np.ndarray], *, balance_ends: bool = False) -> None:
         """Fills out[key] [L, B, ...] with the sequences of `choose`."""
@@ -254,8 +295,9 @@ class Replay:
     def state(self) -> dict:
         """What decides the future of sampling, as plain numbers; the rows themselves are saved apart, or in their files."""
         for lane in self.lanes:
-            lane.flush()
+            lane.settle()
         return {
+            "first": [lane.first for lane in self.lanes],
             "rows": [lane.rows for lane in self.lanes],
             "open": list(self._open),
             "episodes": [list(episode) for episode in self._episodes],
@@ -263,8 +305,13 @@ class Replay:
 
     def restore(self, state: Mapping) -> None:
         """Takes back `state`; rows that came after it are cut off. The rows must be there already."""
-        for lane, rows in zip(self.lanes, state["rows"]):
-            lane.truncate(rows)
+        for lane, rows, first in zip(self.lanes, state["rows"], firsts(state)):
+            lane.truncate(rows, first)
         self._open = list(state["open"])
         self._episodes = [(lane, first, rows) for lane, first, rows in state["episodes"]]
         self._used_lanes = {lane for lane, _, _ in self._episodes}
+
+
+def firsts(state: Mapping) -> Sequence[int]:
+    """The first row of every lane in what `Replay.state` gave; before there was a capacity it was not told, and 0."""
+    return state.get("first", [0] * len(state["rows"]))

@@ -102,6 +102,11 @@ class Backbone:
     balance_ends: bool = False
     """Draw the ends of episodes more often (§9)."""
 
+    replay_capacity: int = 0
+    """Rows of replay, then the oldest episodes are dropped: 2e6 in DreamerV2; 0 keeps all (§9)."""
+    skip_short_episodes: bool = False
+    """No sequence begins in an episode of batch_length rows or fewer (DreamerV2); else it runs on into the next (§9)."""
+
     representation: str = "reconstruction"
     """What trains the features: reconstruction, contrastive, contrastive_images or reward_only (agents/recipes/variants.py)."""
     dynamics: str = "rssm"
@@ -109,7 +114,7 @@ class Backbone:
     latent_classes: int = 32
     """Classes of each group, categorical only (DreamerV2)."""
     kl_balance: float = 0.0
-    """Share of the KL's gradient that trains the prior; 0 trains both sides alike; DreamerV2 0.8."""
+    """Share of the KL's gradient that trains the prior, DreamerV2 0.8; 0: the ordinary KL, whole to both (0.5: half)."""
     overshooting_distance: int = 0
     """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (docs/algorithms/planet.md §6)."""
     global_prior_scale: float = 0.0
@@ -148,6 +153,12 @@ class Backbone:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise UserError(f"option {name} is at least {least}, not {getattr(self, name)}")
+        if self.replay_capacity and not self.skip_short_episodes:
+            raise UserError(
+                "option replay_capacity needs skip_short_episodes: a short episode may outlive the rows after it; set both"
+            )
+        if self.replay_capacity and self.replay_capacity <= self.batch_length:
+            raise UserError(f"option replay_capacity is 0 or above batch_length, not {self.replay_capacity}")
         if not 1 <= self.image_bits <= 8:
             raise UserError(f"option image_bits is between 1 and 8, not {self.image_bits}")
         if self.global_prior_scale and self.dynamics == "categorical":
@@ -172,6 +183,8 @@ class Backbone:
             updates=self.updates,
             clip_rewards=self.clip_rewards,
             balance_ends=self.balance_ends,
+            replay_capacity=self.replay_capacity or None,
+            skip_short_episodes=self.skip_short_episodes,
             model_first=self.model_first,
         )
 

@@ -118,6 +118,8 @@ ATARI = Options(
     update_every_env_steps=64,
     updates=1,
     balance_ends=True,
+    replay_capacity=2_000_000,
+    skip_short_episodes=True,
 )
 """danijar/dreamerv2 0216d33, `atari`; an update every 16 decisions of 4 frames."""
 

@@ -142,6 +142,7 @@ def measure_agent(
     row = ROW_OVERHEAD_BYTES + 4 * width
     for space in observation_space.values():
         row += int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize  # type: ignore[arg-type]
+    most = entry.replay_rows(options, sys.maxsize)
     return AgentCost(
         agent=name,
         profile=profile,
@@ -156,6 +157,7 @@ def measure_agent(
         memory_bytes=_resident_bytes(),
         checkpoint_bytes=checkpoint_bytes,
         replay_bytes_per_env_step=row / action_repeat if entry.keeps_replay() else 0.0,
+        replay_bytes_at_most=None if most == sys.maxsize else most * row,
     )
 
 

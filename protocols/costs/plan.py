@@ -14,7 +14,7 @@ import heapq
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class AgentCost:
     memory_bytes                 resident memory of the process
     checkpoint_bytes             one generation of one seed
     replay_bytes_per_env_step    of one seed
+    replay_bytes_at_most         of one seed, where its replay has a capacity; None where it has none
     """
 
     agent: str
@@ -59,6 +60,7 @@ class AgentCost:
     memory_bytes: int
     checkpoint_bytes: int
     replay_bytes_per_env_step: float
+    replay_bytes_at_most: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +191,8 @@ def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices:
     episodes = _episodes(protocol, cell.tasks[0])
     kept = agent.checkpoint_bytes + RECORD_BYTES_PER_EPISODE * episodes
     replay = math.ceil(agent.replay_bytes_per_env_step * protocol.env_steps)
+    if agent.replay_bytes_at_most is not None:
+        replay = min(replay, agent.replay_bytes_at_most)
     widest = min(seeds_per_program, len(protocol.seeds))
     return Estimate(
         protocol=protocol.id,
@@ -247,11 +251,12 @@ def read_measured(path: Path) -> Measured:
 
 def _costs(kind: type[Any], entries: Sequence[Mapping[str, Any]], path: Path) -> list[Any]:
     names = [entry.name for entry in fields(kind)]
+    needed = [entry.name for entry in fields(kind) if entry.default is MISSING]
     for entry in entries:
-        missing = [name for name in names if name not in entry]
+        missing = [name for name in needed if name not in entry]
         if missing:
             raise UserError(f"--measured {path}: an entry for {kind.__name__} lacks {', '.join(missing)}")
-    return [kind(**{name: entry[name] for name in names}) for entry in entries]
+    return [kind(**{name: entry[name] for name in names if name in entry}) for entry in entries]
 
 
 def _nearest_agent(cell: Cell, measured: Measured, seeds: int, notes: list[str]) -> AgentCost:

@@ -134,13 +134,12 @@ def checkpoint_bytes(request: CohortRequest, options: Any, observation_space: sp
 
 
 def replay_bytes(request: CohortRequest, observation_space: spaces.Dict, action_space: spaces.Space) -> int:
-    """What the replays of one cohort take on the disk by the end of its budget."""
-    if not agent_catalog.find(request.agent).keeps_replay():
-        return 0
+    """What the replays of one cohort take on the disk by the end of its budget, or with a capacity at most."""
     row = sum(np.zeros(space.shape or (), space.dtype).nbytes for space in observation_space.spaces.values())
     width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
     rows = request.grid.budget_env_steps // request.protocol.action_repeat_of(request.task)
-    return len(request.seeds) * rows * (row + 4 * width + ROW_OVERHEAD_BYTES)
+    kept = agent_catalog.find(request.agent).replay_rows(request.options(), rows)
+    return len(request.seeds) * kept * (row + 4 * width + ROW_OVERHEAD_BYTES)
 
 
 def _there_already(request: CohortRequest) -> int:

@@ -119,3 +119,12 @@ def test_one_program_at_a_time_is_asked_for_in_this_process(tmp_path):
         inline([request(tmp_path, protocol=PROBE)] * 2, None, Stop(), None, room)
     assert asked == [(1, True)]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_with_a_capacity_is_counted_with_it(tmp_path):
+    """2e6 rows of grey images, 18 choices and 12 bytes of flags, and a quarter more for blocks and checkpoints."""
+    grey, choices = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 1), "uint8")}), spaces.Discrete(18)
+    protocol = catalog.find("atari-200m@1")
+    atari = request(tmp_path, protocol=protocol, task="atari_pong", agent="dreamer_v2", seeds=(0, 1))
+    expected = 2 * 1.25 * 2e6 * (64 * 64 + 4 * 18 + 12)
+    assert preflight.replay_bytes(atari, grey, choices) == pytest.approx(expected, rel=0.001)
