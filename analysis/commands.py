@@ -1,4 +1,4 @@
-"""The commands that read records: import, export, aggregate, verify; those that draw are in `analysis.figures.commands`.
+"""The commands that read records: import, export, aggregate, verify; each other wing has a `commands.py` of its own.
 
 Top level: standard library and tyro only, so that `--help` stays fast.
 """
@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import tyro
 
-from analysis.figures.commands import COMMANDS as FIGURE_COMMANDS
+from analysis.figures.commands import COMMANDS as FIGURE
+from analysis.leaderboard.commands import COMMANDS as LEADERBOARD
+from analysis.report.commands import COMMANDS as REPORT
 
 Normalization = Literal["auto", "none", "dmc", "atari-human", "atari-record"]
 Short = Literal["fail", "drop", "carry"]
@@ -182,5 +184,7 @@ COMMANDS: dict[str, Any] = {
     "export": ExportCommand,
     "aggregate": AggregateCommand,
     "verify": VerifyCommand,
-    **FIGURE_COMMANDS,
+    **FIGURE,
+    **REPORT,
+    **LEADERBOARD,
 }

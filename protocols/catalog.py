@@ -10,7 +10,6 @@ import difflib
 import re
 from importlib import metadata
 
-from agents import catalog as agents
 from dreamer_bench_base import UserError
 from protocols import atari, dmc, dmlab, planet_six, quick, studies
 from protocols.spec import Protocol
@@ -69,9 +68,3 @@ def find(id: str) -> Protocol:
 def rows(protocol: Protocol) -> tuple[str, ...]:
     """The agents of a protocol's table."""
     return _ROWS.get(protocol.id, _ARMS)
-
-
-def default_agents(protocol: Protocol) -> tuple[str, ...]:
-    """The rows that `run` fills when no agents are named: those of the protocol's table that are installed."""
-    installed = {entry.name for entry in agents.BUILT_IN}
-    return tuple(name for name in rows(protocol) if name in installed)

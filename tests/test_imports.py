@@ -72,14 +72,55 @@ def test_suites_know_no_other_package():
     assert violations("suites", ("suites",)) == []
 
 
-def test_protocols_know_the_catalogs_and_the_agent_contract_only():
-    allowed = ("protocols", "suites.catalog", "suites.workers", "agents.api", "agents.catalog", "agents.per_seed")
-    assert violations("protocols", allowed) == []
+ROOT_OF_PROTOCOLS = tuple(module for module in MODULES if module.count(".") == 1 and within(module, "protocols"))
+VALUES = tuple(module for module in ROOT_OF_PROTOCOLS if "\nPROTOCOLS" in MODULES[module].read_text())
+"""Modules that define published protocols: they hold data and nothing else."""
+
+
+def test_values_of_protocols_import_nothing_but_the_specification_and_each_other():
+    assert len(VALUES) >= 4
+    wrong = [f"{m} imports {n}" for m in VALUES for n in IMPORTS[m] if within(n, *PACKAGES)]
+    assert [line for line in wrong if line.split()[-1] not in ("protocols.spec", *VALUES)] == []
+
+
+RUNNING_MAY_KNOW = ("protocols", "suites.catalog", "suites.workers", "agents.api", "agents.catalog", "agents.per_seed")
+
+
+def test_running_knows_the_catalogs_and_the_contract_only_and_records_know_neither_agents_nor_suites():
+    assert violations("protocols.running", RUNNING_MAY_KNOW) == []
+    assert violations("protocols.costs", RUNNING_MAY_KNOW) == []
+    assert violations("protocols.records", (*ROOT_OF_PROTOCOLS, "protocols.records")) == []
+    assert [
+        f"{m} imports {n}" for m in ROOT_OF_PROTOCOLS for n in IMPORTS[m] if within(n, "agents", "suites", "analysis")
+    ] == []
 
 
 def test_analysis_reads_records_through_the_protocol_package_only():
-    allowed = ("analysis", "protocols.spec", "protocols.catalog", "protocols.records.store", "protocols.records.validate")
-    assert violations("analysis", allowed) == []
+    assert violations("analysis", ("analysis", "protocols.spec", "protocols.catalog", "protocols.records")) == []
+
+
+WINGS = {
+    "scores": (),
+    "statistics": ("scores",),
+    "figures": ("scores", "statistics"),
+    "verify": ("scores", "statistics"),
+    "report": ("scores", "statistics", "figures"),
+    "leaderboard": ("scores", "statistics", "figures"),
+}
+"""Which wings of `analysis` may know which, beside themselves."""
+
+
+def test_the_wings_of_analysis_are_those_of_the_tree_and_no_arrow_points_back():
+    assert {module.split(".")[1] for module in MODULES if within(module, "analysis") and module.count(".") >= 2} == set(WINGS)
+    wrong = [
+        f"{module} imports {name}"
+        for wing, known in WINGS.items()
+        for module, names in IMPORTS.items()
+        if within(module, f"analysis.{wing}")
+        for name in sorted(names)
+        if within(name, "analysis") and not within(name, *(f"analysis.{other}" for other in (wing, *known)))
+    ]
+    assert wrong == []
 
 
 def test_torch_lives_in_agents_and_not_in_their_contract():
@@ -170,5 +211,5 @@ def test_every_agent_and_protocol_name_resolves():
         assert "paper" in entry._module().PROFILES, entry.name
     for protocol in protocols.entries().values():
         assert [suites.resolve(task) for task in protocol.tasks] == list(protocol.tasks)
-        for name in protocols.default_agents(protocol):
+        for name in protocols.rows(protocol):
             agents.find(name).options(protocol.agent_profile)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures import comparison
 from analysis.figures.comparison import Material
-from analysis.report import facts
+from analysis.scores import groups
 from analysis.scores import table as tables
 from analysis.scores.columns import two_protocols
 from dreamer_bench_base import UserError
@@ -38,11 +38,11 @@ def gather(
     Raises ValueError where the folders hold several protocols and none is chosen, and for a method or task that is not there.
     """
     folders, files = comparison.split_paths(paths)
-    found = facts.groups(comparison.runs_of(folders))
+    found = groups.groups(comparison.runs_of(folders))
     if protocol is not None:
         found = [group for group in found if group.protocol == protocol]
     if several_protocols:
-        found = facts.repeats(found)
+        found = groups.repeats(found)
     elif len({group.protocol for group in found}) > 1:
         raise UserError(
             f"the runs are of several protocols ({', '.join(group.protocol for group in found)}), which never share a figure; "
@@ -56,13 +56,13 @@ def gather(
         cells = {
             (cell.method, cell.task, str(cell.seed))
             for cell in group.cells
-            if cell.counts or cell.why == facts.REASONS["unfinished"]
+            if cell.counts or cell.why == groups.REASONS["unfinished"]
         }
         if not group.evaluated:
             continue
         table = tables.read(folders, protocol=group.protocol)
         table = table[[key in cells for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]]
-        overrides |= facts.overrides(group.cells)
+        overrides |= groups.overrides(group.cells)
         if several_protocols:
             repeat = group.data["action_repeat"]
             table = table.assign(method=[f"{method} action_repeat={repeat}" for method in table["method"]], protocol="")

@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.leaderboard import submissions
 from analysis.leaderboard.submissions import RUNS, Submission
-from analysis.report.facts import counted
 from analysis.scores import table as tables
+from analysis.scores.groups import tally
 from protocols import catalog
 from protocols.records.store import Run, find_runs
 from protocols.spec import Protocol
@@ -96,8 +96,8 @@ def _run_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
     facts = [
         ("Origin", "recorded by this benchmark and checked"),
         ("Agent", manifests[0]["agent"] + (f" with {options}" if options else "")),
-        ("Code", counted(f"commit {manifest['commit'][:12]}" for manifest in manifests)),
-        ("Simulators", counted(_simulators(manifest) for manifest in manifests)),
+        ("Code", tally(f"commit {manifest['commit'][:12]}" for manifest in manifests)),
+        ("Simulators", tally(_simulators(manifest) for manifest in manifests)),
     ]  # fmt: skip
     if diverged:
         facts.append(("Diverged", f"{len(diverged)} of {len(runs)} runs"))

@@ -21,9 +21,9 @@ import jinja2
 import pandas as pd
 
 from analysis.figures import comparison
-from analysis.report import facts
 from analysis.report.page import Section
 from analysis.report.section import file_section, repeat_section, run_section
+from analysis.scores import groups
 from analysis.scores import table as tables
 from analysis.statistics import aggregate
 from dreamer_bench_base import UserError, write_atomically
@@ -43,7 +43,7 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     from_files = tables.read(files) if files else None
     if not runs and from_files is None:
         raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
-    found = facts.groups(runs)
+    found = groups.groups(runs)
     named = {group.protocol for group in found}
     extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
     several = len(found) + sum(name not in named for name, _ in extra) > 1
@@ -56,7 +56,7 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     for name, part in extra:
         if name not in named:
             sections.append(file_section(str(name), part, several=several, reps=reps))
-    if len(family := facts.repeats(found)) > 1:
+    if len(family := groups.repeats(found)) > 1:
         sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps))
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
     return _write(out, sections, created=f"records until {created} UTC" if created else "from score files", runs=len(runs))

@@ -17,12 +17,13 @@ from analysis.figures.style import task_label
 from analysis.report import blocks, facts
 from analysis.report.page import Section
 from analysis.report.pictures import pictures
+from analysis.scores import groups
 from dreamer_bench_base import UserError
 from protocols.spec import ScoreRule
 
 
 def run_section(
-    group: facts.Group, table: pd.DataFrame, beside: pd.DataFrame | None, *, several: bool, same: bool, reps: int
+    group: groups.Group, table: pd.DataFrame, beside: pd.DataFrame | None, *, several: bool, same: bool, reps: int
 ) -> Section:
     suffix = f" ({group.digest[:8]})" if same else ""
     anchor = re.sub(r"[^a-z0-9]+", "-", f"{group.protocol}{suffix}".lower()).strip("-")
@@ -41,7 +42,7 @@ def run_section(
                 f"method {clash[0]!r} of {group.protocol} is in the runs folder and in {beside['source'].iloc[0]}; rename one"
             )
         shown, counted = pd.concat([shown, beside]), pd.concat([counted, beside])
-    absent = facts.missing(group)
+    absent = groups.missing(group)
     section.warnings = _warnings(group, absent)
     budget, normalization = group.data["env_steps"], group.data["normalization"]
     if len(counted):
@@ -51,7 +52,7 @@ def run_section(
             rule=ScoreRule(**group.data["score_rule"]),
             at=budget,
             normalization=normalization,
-            overrides=facts.overrides(group.cells),
+            overrides=groups.overrides(group.cells),
             reps=reps,
         )
         blocks.fill(section, subject, replace(subject, table=shown.reset_index(drop=True)))
@@ -70,7 +71,7 @@ def run_section(
         f"{len(group.data['seeds'])} seeds each, {group.data['env_steps']:,} env steps a run: "
         f"{grid - len(absent)} of {grid} runs finished.",
     )
-    machine = facts.counted(facts.hardware(cell.run.manifest) for cell in group.cells)
+    machine = groups.tally(facts.hardware(cell.run.manifest) for cell in group.cells)
     section.lead.append(f"Run on {machine}.")
     section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
     found = pictures([cell.run for cell in group.cells])
@@ -153,18 +154,18 @@ def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: i
     return section
 
 
-def _rows_of(table: pd.DataFrame, cells: Sequence[facts.Cell]) -> pd.DataFrame:
+def _rows_of(table: pd.DataFrame, cells: Sequence[groups.Cell]) -> pd.DataFrame:
     wanted = {(cell.method, cell.task, str(cell.seed)) for cell in cells}
     mask = [key in wanted for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]
     return table[mask]
 
 
-def _warnings(group: facts.Group, absent: Sequence[Any]) -> list[str]:
+def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
     found = []
     for reason, name in (
-        (facts.REASONS["limited"], "cut short with --limit"),
-        (facts.REASONS["diverged"], "diverged"),
-        (facts.REASONS["unfinished"], "unfinished"),
+        (groups.REASONS["limited"], "cut short with --limit"),
+        (groups.REASONS["diverged"], "diverged"),
+        (groups.REASONS["unfinished"], "unfinished"),
     ):
         cells = [cell for cell in group.cells if cell.why == reason]
         if cells:
@@ -180,7 +181,7 @@ def _warnings(group: facts.Group, absent: Sequence[Any]) -> list[str]:
         )
     foreign = [cell for cell in group.cells if cell.foreign]
     if foreign:
-        versions = facts.counted(", ".join(cell.foreign) for cell in foreign)
+        versions = groups.tally(", ".join(cell.foreign) for cell in foreign)
         found.append(
             f"{len(foreign)} runs were made under another simulator version than the protocol's: {versions}. "
             "Simulator releases move scores; compare them with care."

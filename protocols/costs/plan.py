@@ -133,7 +133,7 @@ def cells(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> l
         found = [(catalog.find(row.protocol), row.agent, row.overrides, grid.tasks) for row in rows]
     else:
         protocol = catalog.find(name)
-        found = [(protocol, agent, {}, protocol.tasks) for agent in agents or catalog.default_agents(protocol)]
+        found = [(protocol, agent, {}, protocol.tasks) for agent in agents or catalog.rows(protocol)]
     for _, _, _, known in found:
         for task in tasks:
             if task not in known:

@@ -120,7 +120,7 @@ class RunCommand:
             rows = [
                 (
                     protocol,
-                    tuple(agents.find(name).name for name in self.agents or catalog.default_agents(protocol)),
+                    tuple(agents.find(name).name for name in self.agents or catalog.rows(protocol)),
                     {},
                     self.tasks,
                 )

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from analysis.commands import AggregateCommand, ExportCommand, ImportCommand, VerifyCommand
-from analysis.figures.commands import FigureCommand, ReportCommand
+from analysis.figures.commands import FigureCommand
+from analysis.report.commands import ReportCommand
 from protocols import catalog
 from protocols.spec import Protocol
 from tests.analysis.test_table import TASK, curve, record, write_csv

@@ -78,7 +78,7 @@ def test_quick_says_what_it_is_not():
 def test_default_agents_are_installed_rows_with_dreamer_first_and_random_last():
     from agents.catalog import BUILT_IN
 
-    rows = catalog.default_agents(catalog.find("quick@1"))
+    rows = catalog.rows(catalog.find("quick@1"))
     assert (rows[0], rows[-1]) == ("dreamer", "random")
     assert set(rows) <= {entry.name for entry in BUILT_IN}
 

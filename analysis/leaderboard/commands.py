@@ -1,0 +1,60 @@
+"""`leaderboard add` and `leaderboard build` as commands; everything heavy is imported when one of them runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardAdd:
+    """Check a submission and copy it to the leaderboard's folder; exit code 4 when it does not pass."""
+
+    submission: tyro.conf.Positional[Path]
+    """Folder with card.json and runs/ (or scores/, for published scores)."""
+    to: Path
+    """Folder of the leaderboard."""
+
+    def run(self) -> int:
+        from analysis.leaderboard import submissions
+
+        print(f"added: {submissions.add(self.submission, self.to)}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardBuild:
+    """Write the static site of a leaderboard's folder; exit code 4 when a record was changed since it was added."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder that `leaderboard add` filled."""
+    out: Path = Path("site")
+    """Folder of the site."""
+    reps: int = 20_000
+    """Bootstrap resamples."""
+
+    def run(self) -> int:
+        from analysis.leaderboard import site
+
+        files = site.build(self.folder, self.out, reps=self.reps)
+        print(f"{len(files)} files; open {self.out / 'index.html'}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardCommand:
+    """Keep a leaderboard: add checked submissions, build its static site."""
+
+    action: Annotated[
+        Annotated[LeaderboardAdd, tyro.conf.subcommand("add")] | Annotated[LeaderboardBuild, tyro.conf.subcommand("build")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> int:
+        return self.action.run()
+
+
+COMMANDS = {"leaderboard": LeaderboardCommand}

@@ -1,0 +1,64 @@
+"""`report` as a command; everything heavy is imported when it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Write the report of runs: one self-contained HTML page, its figures as SVG and PNG, and the data behind them."""
+
+    scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
+    """Runs folders and score files, side by side."""
+    out: Path = Path("report")
+    """Folder of the report."""
+    reps: int = 50_000
+    """Bootstrap resamples."""
+
+    def run(self) -> int:
+        from analysis.report import build
+
+        summary = build.build(self.scores, self.out, reps=self.reps)
+        _print_summary(summary)
+        print(f"report: {self.out / 'index.html'}")
+        return 0
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    """The result as a table on the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from analysis.figures.style import number
+
+    console = Console()
+    for section in summary["sections"]:
+        table = Table(title=section["title"], title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for name, justify in (("method", "left"), ("mean score", "right"), ("95% interval", "right"), ("to random", "right"),
+                              ("95% interval", "right"), ("runs", "right")):  # fmt: skip
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        gaps = {row["of"]: row for row in section.get("differences", [])}
+        for row in sorted(section.get("means", []), key=lambda row: -row["point"]):
+            gap = gaps.get(row["method"])
+            table.add_row(
+                section["labels"][row["method"]], number(row["point"]), _ends(row), number(gap["point"]) if gap else "",
+                _ends(gap) if gap else "", str(row["runs"]),
+            )  # fmt: skip
+        if table.row_count:
+            console.print(table)
+        for warning in section["warnings"]:
+            console.print(f"note: {warning}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _ends(row: dict[str, Any]) -> str:
+    from analysis.figures.style import number
+
+    return "" if row["low"] is None else f"[{number(row['low'])}, {number(row['high'])}]"
+
+
+COMMANDS = {"report": ReportCommand}
