@@ -28,7 +28,7 @@ def test_a_missing_package_is_bad_and_a_differing_one_is_a_note(monkeypatch):
 def test_a_package_that_shadows_ours_is_found(tmp_path):
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "__init__.py").write_text("")
-    code = "from protocols import doctor; f = doctor.shadowing(); print(f.state, f.found)"
+    code = "from protocols.costs import doctor; f = doctor.shadowing(); print(f.state, f.found)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -54,7 +54,7 @@ def test_rendering_really_renders_and_names_its_renderer():
 
 
 def test_no_renderer_is_one_line_with_the_cure():
-    code = "from protocols import doctor; f = doctor.renderer(); print(f.state, f.found, '|', f.cure)"
+    code = "from protocols.costs import doctor; f = doctor.renderer(); print(f.state, f.found, '|', f.cure)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
