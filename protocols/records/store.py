@@ -11,7 +11,7 @@
         last_evaluation.webp   the last evaluation's first episode, for people
         result.json            last and atomic: where it is present the run is complete (or diverged)
 
-A record on disk is the only thing that passes from running to analysing, so this file imports the standard library only.
+A record on disk is the only thing that passes from running to analysing, so this file needs neither torch nor a simulator.
 
 To fabricate records (tests do): `run = create_run(root, manifest)`, `append_lines(run.folder / EPISODES, lines)`, and
 `write_result(run, status="complete", ...)`; `tests/make_records.py` puts the three together.
@@ -34,7 +34,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from dreamer_bench_base import UserError, sha256, write_atomically
+from dreamer_bench_base import InvalidData, UserError, sha256, write_atomically
+from dreamer_bench_untrusted import parse_json, parse_lines
 
 SCHEMA = 1
 MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
@@ -149,19 +150,10 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON Lines file, [] where it is missing. The last line may be cut short; other damage is an error."""
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
-    records = []
-    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was never finished
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            raise UserError(
-                f"{path} line {number} is damaged: expected a JSON object, found {line[:40]!r}; restore the file from a copy"
-            )
-        records.append(record)
-    return records
+    try:
+        return parse_lines(path.read_bytes(), path)
+    except InvalidData as error:
+        raise InvalidData(f"{error}; restore the file from a copy") from None
 
 
 def last_record(path: Path) -> dict[str, Any] | None:
@@ -171,12 +163,12 @@ def last_record(path: Path) -> dict[str, Any] | None:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             lines = file.read().split(b"\n")[:-1]
-        record = json.loads(lines[-1]) if lines else None
     except FileNotFoundError:
         return None
-    except ValueError:
-        raise UserError(f"the last line of {path} is damaged; restore the file from a copy") from None
-    return record
+    try:
+        return parse_lines(lines[-1] + b"\n", path)[0] if lines else None
+    except InvalidData:
+        raise InvalidData(f"the last line of {path} is damaged; restore the file from a copy") from None
 
 
 # ---------------------------------------------------------------- writing
@@ -264,7 +256,7 @@ def locked(folders: Sequence[Path]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for folder in sorted(folders):
             file = stack.enter_context((folder / LOCK).open("ab"))
-            for attempt in range(5):  # `status` looks at a lock by taking it for an instant
+            for attempt in range(9):  # `status` looks at a lock by taking it for an instant
                 if _try_lock(file.fileno(), fcntl.LOCK_EX):
                     break
                 time.sleep(0.02 * (attempt + 1))
@@ -303,13 +295,15 @@ def _end_of_last_line(file: Any) -> int:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes(), path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; expected a run folder") from None
-    except ValueError:
-        value = None
+    except InvalidData as error:
+        raise InvalidData(f"{error}; restore the file from a copy or move the run folder away") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged: expected a JSON object; restore the file from a copy or move the run folder away")
+        raise InvalidData(
+            f"{path} is damaged: expected a JSON object; restore the file from a copy or move the run folder away"
+        )
     return value
 
 
