@@ -20,10 +20,10 @@ from dreamer_bench_base import Exits, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class ListCommand:
-    """Show what there is: agents, tasks, protocols, ablations."""
+    """List agents, tasks, protocols and studies."""
 
-    what: tyro.conf.Positional[Literal["agents", "tasks", "protocols", "ablations", "all"]] = "all"
-    """What to list."""
+    what: tyro.conf.Positional[Literal["agents", "tasks", "protocols", "studies", "ablations", "all"]] = "all"
+    """What to list; `ablations` is the old word for `studies`."""
 
     def run(self) -> int:
         from rich.console import Console
@@ -56,12 +56,12 @@ class ListCommand:
                     str(len(protocol.seeds)),
                     digest(protocol)[:12],
                 )
-        if self.what in ("ablations", "all"):
+        if self.what in ("studies", "ablations", "all"):
             from protocols import studies
 
-            rows = table("ablations", "name", "what it is", "protocol", "cells")
-            for ablation in studies.entries().values():
-                rows.add_row(ablation.name, ablation.title, ablation.protocol, str(len(ablation.rows) * len(ablation.tasks)))
+            rows = table("studies", "name", "what it is", "protocol", "rows x tasks")
+            for study in studies.entries().values():
+                rows.add_row(study.name, study.title, study.protocol, str(len(study.rows) * len(study.tasks)))
         if self.what in ("tasks", "all"):
             from rich.markup import escape
 

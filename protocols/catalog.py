@@ -56,9 +56,11 @@ def find(id: str) -> Protocol:
     known = entries()
     if id in known:
         return known[id]
-    if studies.is_grid(id):
+    if studies.is_study(id):
         rows = ", ".join(sorted({row.protocol for row in studies.find(id).rows}))
-        raise UserError(f"{id!r} is a grid over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them")
+        raise UserError(
+            f"{id!r} is a study over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
+        )
     versions = [other for other in known if other.split("@")[0] == id]
     near = versions[-1:] or difflib.get_close_matches(id, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."

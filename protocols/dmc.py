@@ -85,9 +85,9 @@ DMC_REPEAT_1_1 = replace(
     DMC_5M_1,
     id="dmc-repeat-1@1",
     title="Action repeat 1 on the 20 tasks (Figure 12)",
-    purpose="One arm of Figure 12 (Appendix F): what the action repeat does to Dreamer. The arms are "
+    purpose="One row of Figure 12 (Appendix F): what the action repeat does to Dreamer. The rows are "
     "dmc-repeat-1@1, dmc-5m@1 (whose action repeat is 2: the same runs answer both) and dmc-repeat-4@1; `dmc-repeat@1` "
-    "names the three as a grid.",
+    "names the three as a study.",
     source="Hafner et al. 2020, Appendix F: only the action repeat differs; the original code keeps 100 updates per "
     "1,000 env_steps",
     choices=(

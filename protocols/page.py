@@ -38,16 +38,15 @@ def page() -> str:
     overview += [
         f"| [`{p.id}`](#{_anchor(p)}) | {p.title} | {len(p.tasks)} | {p.env_steps:,} | {len(p.seeds)} |" for p in PUBLISHED
     ]
-    grids = [_grid(ablation) for ablation in studies.BUILT_IN]
-    return "\n".join([HEAD, *overview, "", *map(_section, PUBLISHED), GRIDS_HEAD, *grids])
+    return "\n".join([HEAD, *overview, "", *map(_section, PUBLISHED), STUDIES_HEAD, *map(_study, studies.BUILT_IN)])
 
 
-GRIDS_HEAD = """## Grids: the figures of the Dreamer paper
+STUDIES_HEAD = """## Studies: the figures of the papers
 
-A grid adds no rules. Each cell is a run of a protocol above, filed under the agent's name and the digest of the options that
-were set, so a cell that two grids share is run once. `dreamer-bench run figure-4` runs one; `dreamer-bench plan figure-4` says
-first what it costs. `dmc-repeat@1` is the name of the study of action repeats, the same as `figure-12`: its arms are three
-protocols, because a task under another repeat is another problem and must never enter the same mean.
+A study adds no rules. Each of its runs is one of a protocol above, filed under the agent's name and the digest of the options
+that were set, so a run that two studies share is done once. `dreamer-bench plan figure-4` says what a study costs, and
+`dreamer-bench run figure-4` runs it. `dmc-repeat@1` is another name of `figure-12`, the study of action repeats: its rows
+are three protocols, because a task under another repeat is another problem and must never enter the same mean.
 """
 
 
@@ -95,23 +94,23 @@ def _section(protocol: Protocol) -> str:
     )
 
 
-def _grid(ablation: studies.Ablation) -> str:
+def _study(study: studies.Study) -> str:
     rows = [
         f"| {row.name} | `{row.agent}` | {_options(row.overrides) or '-'} | {row.protocol} | `{row.label}` |"
-        for row in ablation.rows
+        for row in study.rows
     ]
     return "\n".join(
         [
-            f"### {ablation.name}: {ablation.title}",
+            f"### {study.name}: {study.title}",
             "",
-            f"{ablation.source}. {len(ablation.tasks)} tasks: {', '.join(f'`{task}`' for task in ablation.tasks)}.",
+            f"{study.source}. {len(study.tasks)} tasks: {', '.join(f'`{task}`' for task in study.tasks)}.",
             "",
             "| row | agent | options set | protocol | filed under |",
             "|---|---|---|---|---|",
             *rows,
             "",
             "Our choices:",
-            *(f"- {line}" for line in ablation.choices),
+            *(f"- {line}" for line in study.choices),
             "",
         ]
     )

@@ -1,7 +1,7 @@
-"""The comparisons of the Dreamer paper's figures as grids: which agents, with which options, on which tasks.
+"""The studies of the Dreamer paper's figures: which agents, with which options, on which tasks.
 
-A grid adds no rules: every cell is a run of a published protocol, filed under the agent's name and the digest of what was
-overridden, so that a cell that two grids share is run once. What the paper's text leaves open stands under `choices`.
+A study adds no rules: each of its runs is one of a published protocol, filed under the agent's name and the digest of what was
+overridden, so a run that two studies share is done once. What the paper's text leaves open is listed under `choices`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
+class Study:
     """One figure as data: every row on every task, with the seeds of the row's protocol."""
 
     name: str
@@ -52,11 +52,11 @@ class Ablation:
 
 
 def _horizons(lengths: tuple[int, ...]) -> tuple[Row, ...]:
-    """The three arms of Figure 4 at every length; a planner looks as far as the others imagine."""
-    arms = (("Dreamer", "dreamer", "horizon"), ("No value", "no_value", "horizon"), ("PlaNet", "planet", "planner_horizon"))
+    """The three agents of Figure 4 at every length; a planner looks as far as the others imagine."""
+    agents = (("Dreamer", "dreamer", "horizon"), ("No value", "no_value", "horizon"), ("PlaNet", "planet", "planner_horizon"))
     return tuple(
         Row(name=f"{title}, horizon {length}", agent=agent, protocol="dmc-5m@1", overrides={option: length})
-        for title, agent, option in arms
+        for title, agent, option in agents
         for length in lengths
     )
 
@@ -75,7 +75,7 @@ _REPRESENTATIONS = (
 
 _LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_walker_walk", "dmc_quadruped_walk")
 
-FIGURE_4 = Ablation(
+FIGURE_4 = Study(
     name="figure-4",
     title="return against the imagination horizon",
     source="Hafner et al. 2020, Figure 4: Dreamer, the actor without a value and PlaNet's online planning; reconstruction, "
@@ -90,7 +90,7 @@ FIGURE_4 = Ablation(
     rows=_horizons((10, 20, 30, 40)),
 )
 
-FIGURE_7 = Ablation(
+FIGURE_7 = Study(
     name="figure-7",
     title="learning curves on tasks that need long horizons",
     source="Hafner et al. 2020, Figure 7: Dreamer, no value, PlaNet; its caption names acrobot and hopper "
@@ -105,7 +105,7 @@ FIGURE_7 = Ablation(
     rows=_CURVES,
 )
 
-FIGURE_10 = Ablation(
+FIGURE_10 = Study(
     name="figure-10",
     title="learning curves on all 20 tasks",
     source="Hafner et al. 2020, Figure 10 (Appendix D): Dreamer, no value and PlaNet with a horizon of 20",
@@ -114,7 +114,7 @@ FIGURE_10 = Ablation(
     rows=_CURVES,
 )
 
-FIGURE_8 = Ablation(
+FIGURE_8 = Study(
     name="figure-8",
     title="what the representation learns from: pixels, contrast or reward",
     source="Hafner et al. 2020, Figure 8: pixel reconstruction, contrastive estimation, reward prediction",
@@ -126,7 +126,7 @@ FIGURE_8 = Ablation(
     rows=_REPRESENTATIONS,
 )
 
-FIGURE_11 = Ablation(
+FIGURE_11 = Study(
     name="figure-11",
     title="representations on all 20 tasks",
     source="Hafner et al. 2020, Figure 11 (Appendix E): the three objectives, 5 seeds",
@@ -135,7 +135,7 @@ FIGURE_11 = Ablation(
     rows=_REPRESENTATIONS,
 )
 
-FIGURE_12 = Ablation(
+FIGURE_12 = Study(
     name="figure-12",
     title="Dreamer under other action repeats",
     source="Hafner et al. 2020, Figure 12 (Appendix F): only the action repeat differs",
@@ -152,7 +152,7 @@ FIGURE_12 = Ablation(
     ),
 )
 
-DYNAMICS = Ablation(
+DYNAMICS = Study(
     name="dynamics",
     title="which parts of the recurrent state-space model matter",
     source="Hafner et al. 2019 (PlaNet), Figure 4: RSSM, deterministic only, stochastic only; here with Dreamer's behaviour",
@@ -176,26 +176,26 @@ DYNAMICS = Ablation(
 )
 
 ALIASES = {"dmc-repeat@1": "figure-12"}
-"""The study of action repeats has a protocol's name, because each of its arms is one."""
+"""The study of action repeats has a protocol's name, because each of its rows is one."""
 
 BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS)
 
 
-def entries() -> dict[str, Ablation]:
-    """Every grid by name."""
-    return {ablation.name: ablation for ablation in BUILT_IN}
+def entries() -> dict[str, Study]:
+    """Every study by name."""
+    return {study.name: study for study in BUILT_IN}
 
 
-def is_grid(name: str) -> bool:
+def is_study(name: str) -> bool:
     """Whether `find` knows the name: what `run` and `plan` ask before they look for a protocol."""
     return name in ALIASES or name in entries()
 
 
-def find(name: str) -> Ablation:
-    """The grid of that name; ValueError with the nearest one where there is none."""
+def find(name: str) -> Study:
+    """The study of that name; ValueError with the nearest one where there is none."""
     known = entries()
-    if is_grid(name):
+    if is_study(name):
         return known[ALIASES.get(name, name)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UserError(f"ablation {name!r} is not known{hint} Known: {', '.join(known)}")
+    raise UserError(f"study {name!r} is not known{hint} Known: {', '.join(known)}")

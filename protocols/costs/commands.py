@@ -51,13 +51,13 @@ class ValidateCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanCommand:
-    """Say what a protocol or a grid will cost here: wall time, device hours, disk and memory, by agent.
+    """Say what a protocol or a study will cost here: wall time, device hours, disk and memory, by agent.
 
     Measures single steps on this machine first (under a minute per agent), or takes measurements from a file.
     """
 
     protocol: tyro.conf.Positional[str]
-    """A protocol (`list protocols`) or a grid (`list ablations`)."""
+    """A protocol (`list protocols`) or a study (`list studies`)."""
     agents: tuple[str, ...] = ()
     """Agents to plan for; by default those that `run` would train."""
     tasks: tuple[str, ...] = ()
@@ -81,16 +81,17 @@ class PlanCommand:
         for name, value in (("--seeds-per-program", self.seeds_per_program), ("--devices", self.devices)):
             if value < 1:
                 raise UserError(f"{name} is at least 1, not {value}")
-        cells = plan.cells(self.protocol, self.agents, self.tasks)
+        workloads = plan.workloads(self.protocol, self.agents, self.tasks)
         if self.measured is not None:
             measured = plan.read_measured(self.measured)
         else:
             from protocols.costs.measure import measure
 
-            measured = measure(cells, seeds_per_program=self.seeds_per_program, device=self.device)
+            measured = measure(workloads, seeds_per_program=self.seeds_per_program, device=self.device)
         write_json_report(plan.as_data(measured), self.save)
         estimates = [
-            plan.estimate(cell, measured, seeds_per_program=self.seeds_per_program, devices=self.devices) for cell in cells
+            plan.estimate(workload, measured, seeds_per_program=self.seeds_per_program, devices=self.devices)
+            for workload in workloads
         ]
         record = {
             "schema": plan.SCHEMA,

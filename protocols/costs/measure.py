@@ -25,7 +25,7 @@ from gymnasium import spaces
 
 from agents import catalog as agents
 from agents.api import Agent, AgentContext, Progress, TimeStep
-from protocols.costs.plan import AgentCost, Cell, EnvironmentCost, Measured
+from protocols.costs.plan import AgentCost, EnvironmentCost, Measured, Workload
 from protocols.spec import Protocol, Scalar
 from suites import catalog as suites
 
@@ -36,20 +36,20 @@ ROW_OVERHEAD_BYTES = 12
 EPISODE_DECISIONS, FILL_DECISIONS = 100, 300
 
 
-def measure(cells: Sequence[Cell], *, seeds_per_program: int, device: str) -> Measured:
+def measure(workloads: Sequence[Workload], *, seeds_per_program: int, device: str) -> Measured:
     """Every agent (on the first task of its line) and every task of a plan, once each."""
     environments: dict[tuple[str, int], EnvironmentCost] = {}
     costs: dict[tuple[str, str], AgentCost] = {}
-    for cell in cells:  # unknown names and profiles, before anything is measured
-        agents.find(cell.agent).options(cell.protocol.agent_profile)
-    for cell in cells:
-        for task in cell.tasks:
-            key = (task, cell.protocol.action_repeat_of(task))
+    for workload in workloads:  # unknown names and profiles, before anything is measured
+        agents.find(workload.agent).options(workload.protocol.agent_profile)
+    for workload in workloads:
+        for task in workload.tasks:
+            key = (task, workload.protocol.action_repeat_of(task))
             if key not in environments:
-                environments[key] = measure_environment(cell.protocol, task)
-        name = (cell.agent, cell.protocol.agent_profile)
+                environments[key] = measure_environment(workload.protocol, task)
+        name = (workload.agent, workload.protocol.agent_profile)
         if name not in costs:
-            costs[name] = _apart(cell, min(seeds_per_program, len(cell.protocol.seeds)), device)
+            costs[name] = _apart(workload, min(seeds_per_program, len(workload.protocol.seeds)), device)
     machine = {
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -235,17 +235,17 @@ class Player:
             self.act_seconds.append(time.perf_counter() - started)
 
 
-def _apart(cell: Cell, seeds: int, device: str) -> AgentCost:
-    protocol, task = cell.protocol, cell.tasks[0]
+def _apart(workload: Workload, seeds: int, device: str) -> AgentCost:
+    protocol, task = workload.protocol, workload.tasks[0]
     environment = suites.make(task, **protocol.options_of(task))
     observation_space, action_space = environment.observation_space, environment.action_space
     environment.close()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(
             measure_agent,
-            cell.agent,
+            workload.agent,
             protocol.agent_profile,
-            dict(cell.overrides),
+            dict(workload.overrides),
             observation_space,  # type: ignore[arg-type]
             action_space,
             seeds,

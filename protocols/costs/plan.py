@@ -1,4 +1,4 @@
-"""What a grid of runs will cost in time, disk and memory, from what single steps were measured to cost. Pure arithmetic.
+"""What a protocol or a study will cost in time, disk and memory, from what single steps were measured to cost. Pure arithmetic.
 
 One program trains S seeds of one (agent, task) on one device; its wall time is
 
@@ -83,7 +83,7 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Workload:
     """One agent on some tasks of one protocol: what a line of the plan is about."""
 
     protocol: Protocol
@@ -122,15 +122,15 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
 
-def cells(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Cell]:
-    """The lines of a plan: the agents of a protocol, or the rows of a grid. ValueError for unknown names."""
-    if studies.is_grid(name):
-        grid = studies.find(name)
-        rows = [row for row in grid.rows if not agents or row.agent in agents]
+def workloads(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Workload]:
+    """The lines of a plan: the agents of a protocol, or the rows of a study. ValueError for unknown names."""
+    if studies.is_study(name):
+        study = studies.find(name)
+        rows = [row for row in study.rows if not agents or row.agent in agents]
         if not rows:
-            have = ", ".join(sorted({row.agent for row in grid.rows}))
-            raise UserError(f"grid {name!r} has no row of {', '.join(agents)}; it has rows of {have}")
-        found = [(catalog.find(row.protocol), row.agent, row.overrides, grid.tasks) for row in rows]
+            have = ", ".join(sorted({row.agent for row in study.rows}))
+            raise UserError(f"study {name!r} has no row of {', '.join(agents)}; it has rows of {have}")
+        found = [(catalog.find(row.protocol), row.agent, row.overrides, study.tasks) for row in rows]
     else:
         protocol = catalog.find(name)
         found = [(protocol, agent, {}, protocol.tasks) for agent in agents or catalog.rows(protocol)]
@@ -139,7 +139,7 @@ def cells(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> l
             if task not in known:
                 raise UserError(f"task {task!r} is not in {name}; it has {len(known)} tasks, for example {known[0]!r}")
     return [
-        Cell(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or known)
+        Workload(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or known)
         for protocol, agent, overrides, known in found
     ]
 
@@ -173,22 +173,22 @@ def gradient_steps(protocol: Protocol, agent: AgentCost) -> int:
     return agent.pretrain_gradient_steps + math.floor(left * agent.gradient_steps_per_env_step)
 
 
-def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices: int) -> Estimate:
+def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, devices: int) -> Estimate:
     """What one line costs on `devices` equal devices; the longest programs start first.
 
     Raises ValueError where nothing in `measured` speaks of the agent or the task.
     """
-    protocol = cell.protocol
+    protocol = workload.protocol
     notes: list[str] = []
-    agent = _nearest_agent(cell, measured, seeds_per_program, notes)
+    agent = _nearest_agent(workload, measured, seeds_per_program, notes)
     cohorts = [protocol.seeds[start : start + seeds_per_program] for start in range(0, len(protocol.seeds), seeds_per_program)]
     seconds = []
-    for task in cell.tasks:
+    for task in workload.tasks:
         environment = _environment(protocol, task, measured, notes)
         seconds += [program_seconds(protocol, task, agent, environment, len(cohort)) for cohort in cohorts]
     at_once = min(devices, len(seconds))
-    runs = len(cell.tasks) * len(protocol.seeds)
-    episodes = _episodes(protocol, cell.tasks[0])
+    runs = len(workload.tasks) * len(protocol.seeds)
+    episodes = _episodes(protocol, workload.tasks[0])
     kept = agent.checkpoint_bytes + RECORD_BYTES_PER_EPISODE * episodes
     replay = math.ceil(agent.replay_bytes_per_env_step * protocol.env_steps)
     if agent.replay_bytes_at_most is not None:
@@ -196,7 +196,7 @@ def estimate(cell: Cell, measured: Measured, *, seeds_per_program: int, devices:
     widest = min(seeds_per_program, len(protocol.seeds))
     return Estimate(
         protocol=protocol.id,
-        label=cell.label,
+        label=workload.label,
         runs=runs,
         programs=len(seconds),
         gradient_steps_per_run=gradient_steps(protocol, agent),
@@ -259,20 +259,18 @@ def _costs(kind: type[Any], entries: Sequence[Mapping[str, Any]], path: Path) ->
     return [kind(**{name: entry[name] for name in names if name in entry}) for entry in entries]
 
 
-def _nearest_agent(cell: Cell, measured: Measured, seeds: int, notes: list[str]) -> AgentCost:
+def _nearest_agent(workload: Workload, measured: Measured, seeds: int, notes: list[str]) -> AgentCost:
     """The measurement of the agent with the S nearest to the one planned; other S scale linearly."""
-    profile = cell.protocol.agent_profile
-    known = [cost for cost in measured.agents if cost.agent == cell.agent and cost.profile == profile]
+    profile = workload.protocol.agent_profile
+    known = [cost for cost in measured.agents if cost.agent == workload.agent and cost.profile == profile]
     if not known:
         have = ", ".join(sorted({f"{cost.agent} ({cost.profile})" for cost in measured.agents})) or "nothing"
-        raise UserError(f"agent {cell.agent!r} was not measured with profile {profile!r}; the measurements hold {have}")
-    wanted = min(seeds, len(cell.protocol.seeds))
+        raise UserError(f"agent {workload.agent!r} was not measured with profile {profile!r}; the measurements hold {have}")
+    wanted = min(seeds, len(workload.protocol.seeds))
     nearest = min(known, key=lambda cost: (abs(cost.seeds_per_program - wanted), cost.seeds_per_program))
     if nearest.seeds_per_program != wanted:
-        notes.append(
-            f"{cell.agent} was measured with {nearest.seeds_per_program} seeds per program, planned in proportion with {wanted}"
-        )
-    if cell.overrides:
+        notes.append(f"{workload.agent} was measured with {nearest.seeds_per_program} seeds per program; scaled to {wanted}")
+    if workload.overrides:
         notes.append("the options set by hand were not measured")
     return nearest
 

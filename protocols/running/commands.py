@@ -22,7 +22,7 @@ class RunCommand:
     """
 
     protocol: tyro.conf.Positional[str]
-    """Which protocol, for example quick@1 (see `list protocols`), or which comparison (see `list ablations`)."""
+    """Which protocol, for example quick@1 (see `list protocols`), or which study (see `list studies`)."""
     agents: tuple[str, ...] = ()
     """Which agents; those of the protocol's table when left out."""
     tasks: tuple[str, ...] = ()
@@ -66,20 +66,20 @@ class RunCommand:
         grids = self._grids()
         for wanted in grids:
             check_records(self.runs, wanted.protocol)
-        cells = [(wanted, wanted.cells()) for wanted in grids]
-        every = [cell for _, own in cells for cell in own]
-        busy = next((cell for cell in every if cell.state == "running"), None)
+        runs = [(wanted, wanted.runs()) for wanted in grids]
+        every = [run for _, own in runs for run in own]
+        busy = next((run for run in every if run.state == "running"), None)
         if busy is not None:
             raise UserError(f"another process is working on {busy.folder}; wait for it, or stop it and run again")
-        programs = [(wanted, cohort) for wanted, own in cells for cohort in wanted.cohorts(own, self.seeds_per_program)]
+        programs = [(wanted, cohort) for wanted, own in runs for cohort in wanted.cohorts(own, self.seeds_per_program)]
         under_way = {
             wanted.folder(wanted.spec(cohort.agent, cohort.task, seed)) for wanted, cohort in programs for seed in cohort.seeds
         }
         checkpoint.tidy(
             [
-                cell.folder
-                for cell in every
-                if cell.state == "done" and cell.folder not in under_way and (cell.folder / REPLAY).exists()
+                run.folder
+                for run in every
+                if run.state == "done" and run.folder not in under_way and (run.folder / REPLAY).exists()
             ]
         )
         console = console_for_tables()
@@ -91,18 +91,18 @@ class RunCommand:
         if code == 0:
             from protocols.running.display import results_table
 
-            console.print(results_table([cell for wanted in grids for cell in wanted.cells()]))
+            console.print(results_table([run for wanted in grids for run in wanted.runs()]))
         return code
 
     def _grids(self) -> list[Any]:
-        """One grid for a protocol, or one for every row of a comparison of protocols/studies.py."""
+        """One grid for a protocol, or one for every row of a study of protocols/studies.py."""
         from agents import catalog as agents
         from protocols import catalog, studies
         from protocols.running.grid import grid
 
         rows: list[tuple[Any, tuple[str, ...], dict[str, Any], tuple[str, ...]]]
         assignments = [assignment for group in self.set for assignment in group]
-        if studies.is_grid(self.protocol):
+        if studies.is_study(self.protocol):
             comparison = studies.find(self.protocol)
             for name in self.agents:
                 if name not in {row.agent for row in comparison.rows}:

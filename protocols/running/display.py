@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from protocols.running.grid import Cell
+from protocols.running.grid import WantedRun
 from protocols.running.loop import Moment
 from protocols.running.terminal import duration
 
@@ -92,21 +92,21 @@ def standing(moment: Moment, *, short: bool = False) -> str:
     return ", ".join(words)
 
 
-def results_table(cells: Sequence[Cell]) -> Table:
+def results_table(runs: Sequence[WantedRun]) -> Table:
     """A line per (agent, task): seeds that count, mean score, each seed's score, time."""
     table = Table("agent", "task", "n", "score", "by seed", "time", box=None, pad_edge=False, title_justify="left")
-    for label, task in dict.fromkeys((cell.spec.label, cell.spec.task) for cell in cells):
-        own = [cell for cell in cells if (cell.spec.label, cell.spec.task) == (label, task)]
-        results = [(cell, cell.run.result() if cell.state in ("done", "diverged") else None) for cell in own]
+    for label, task in dict.fromkeys((run.spec.label, run.spec.task) for run in runs):
+        own = [run for run in runs if (run.spec.label, run.spec.task) == (label, task)]
+        results = [(run, run.record.result() if run.state in ("done", "diverged") else None) for run in own]
         scores = [result["score"] for _, result in results if result and result["score"] is not None]
-        by_seed = ", ".join(f"{cell.spec.seed}: {_word(cell, result)}" for cell, result in results)
+        by_seed = ", ".join(f"{run.spec.seed}: {_word(run, result)}" for run, result in results)
         seconds = sum(result["device_seconds"] for _, result in results if result)
         mean = f"{statistics.fmean(scores):.1f}" if scores else "-"
         table.add_row(label, task, str(len(scores)), mean, by_seed, duration(seconds))
     return table
 
 
-def _word(cell: Cell, result: dict | None) -> str:
+def _word(run: WantedRun, result: dict | None) -> str:
     if result is None:
-        return cell.state
+        return run.state
     return "diverged" if result["score"] is None else f"{result['score']:.1f}"

@@ -15,7 +15,7 @@ from protocols.spec import Protocol, RunSpec, digest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class WantedRun:
     """One run that is wanted. `state` is "missing" or what `Run.state` says."""
 
     spec: RunSpec
@@ -23,7 +23,7 @@ class Cell:
     state: str
 
     @property
-    def run(self) -> Run:
+    def record(self) -> Run:
         return Run(self.folder)
 
 
@@ -66,7 +66,7 @@ class Grid:
     def folder(self, spec: RunSpec) -> Path:
         return run_folder(self.root, spec.protocol, spec.label, spec.task, spec.seed)
 
-    def cells(self) -> list[Cell]:
+    def runs(self) -> list[WantedRun]:
         """Every wanted run with its state, agent by agent, task by task."""
         found = []
         for agent in self.agents:
@@ -75,11 +75,11 @@ class Grid:
                     spec = self.spec(agent, task, seed)
                     folder = self.folder(spec)
                     state = Run(folder).state() if (folder / MANIFEST).exists() else "missing"
-                    found.append(Cell(spec=spec, folder=folder, state=state))
+                    found.append(WantedRun(spec=spec, folder=folder, state=state))
         return found
 
-    def cohorts(self, cells: Sequence[Cell], seeds_per_program: int | None) -> list[Cohort]:
-        """The programs that complete these cells.
+    def cohorts(self, runs: Sequence[WantedRun], seeds_per_program: int | None) -> list[Cohort]:
+        """The programs that complete these runs.
 
         An interrupted cohort goes on with the seeds it was begun with, whichever of them are asked for; seeds without a
         record are grouped, at most `seeds_per_program` of them (all of a task where None).
@@ -87,10 +87,10 @@ class Grid:
         programs: list[Cohort] = []
         for agent in self.agents:
             for task in self.tasks:
-                own = [cell for cell in cells if (cell.spec.agent, cell.spec.task) == (agent, task)]
-                begun = dict.fromkeys(tuple(cell.run.manifest["cohort"]) for cell in own if cell.state == "resumable")
+                own = [run for run in runs if (run.spec.agent, run.spec.task) == (agent, task)]
+                begun = dict.fromkeys(tuple(run.record.manifest["cohort"]) for run in own if run.state == "resumable")
                 taken = {seed for seeds in begun for seed in seeds}
-                fresh = [cell.spec.seed for cell in own if cell.state == "missing" and cell.spec.seed not in taken]
+                fresh = [run.spec.seed for run in own if run.state == "missing" and run.spec.seed not in taken]
                 size = seeds_per_program or max(len(fresh), 1)
                 groups = [*begun, *(tuple(fresh[i : i + size]) for i in range(0, len(fresh), size))]
                 programs += [Cohort(agent=agent, task=task, seeds=seeds) for seeds in groups]

@@ -86,7 +86,7 @@ def test_a_grid_of_500_runs_is_looked_through(benchmark, tmp_path):
         overrides={},
         limit_env_steps=None,
     )
-    assert benchmark(lambda: len(find_runs(tmp_path)) + len(wanted.cells())) == 1000
+    assert benchmark(lambda: len(find_runs(tmp_path)) + len(wanted.runs())) == 1000
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from protocols.records import provenance
 from protocols.records.store import find_runs, locked
 from protocols.running import preflight
 from protocols.spec import digest
-from protocols.studies import Ablation, Row
+from protocols.studies import Row, Study
 
 register()
 TESTS = Path(__file__).resolve().parents[1]
@@ -82,7 +82,7 @@ def test_a_comparison_runs_its_rows_under_their_own_names(call, tmp_path, monkey
         Row(name="slow", agent="tally", protocol="probe@1", overrides={"rate": 0.01}),
         Row(name="plain", agent="tally", protocol="probe@1"),
     )
-    figure = Ablation(name="figure-0", title="", source="", choices=(), tasks=("probe_count",), rows=rows)
+    figure = Study(name="figure-0", title="", source="", choices=(), tasks=("probe_count",), rows=rows)
     monkeypatch.setattr("protocols.studies.BUILT_IN", (figure,))
     code, out, error = call("run", "figure-0", "--seeds", 0, "--device", "cpu", "--workers", 0)
     assert (code, error) == (0, "")

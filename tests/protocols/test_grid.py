@@ -30,16 +30,16 @@ def wanted(root, **more):
 def test_missing_seeds_of_a_task_train_together(tmp_path):
     make_run(tmp_path, FIVE, agent="tally", task="probe_count", seed=1, scores=SCORES)
     found = wanted(tmp_path)
-    assert [cell.state for cell in found.cells()] == ["missing", "done", "missing", "missing", "missing"]
-    assert found.cohorts(found.cells(), None) == [Cohort(agent="tally", task="probe_count", seeds=(0, 2, 3, 4))]
-    assert [cohort.seeds for cohort in found.cohorts(found.cells(), 3)] == [(0, 2, 3), (4,)]
+    assert [run.state for run in found.runs()] == ["missing", "done", "missing", "missing", "missing"]
+    assert found.cohorts(found.runs(), None) == [Cohort(agent="tally", task="probe_count", seeds=(0, 2, 3, 4))]
+    assert [cohort.seeds for cohort in found.cohorts(found.runs(), 3)] == [(0, 2, 3), (4,)]
 
 
 def test_an_interrupted_cohort_goes_on_with_its_own_seeds(tmp_path):
     for seed in (0, 2):
         make_run(tmp_path, FIVE, agent="tally", task="probe_count", seed=seed, scores=SCORES, status=None, cohort=[0, 2, 3])
     found = wanted(tmp_path, seeds=(0, 1, 3))  # seed 3 was killed before its manifest; seed 2 was not asked for
-    assert [cohort.seeds for cohort in found.cohorts(found.cells(), None)] == [(0, 2, 3), (1,)]
+    assert [cohort.seeds for cohort in found.cohorts(found.runs(), None)] == [(0, 2, 3), (1,)]
 
 
 def test_a_complete_grid_has_no_cohorts(tmp_path):
@@ -54,20 +54,20 @@ def test_a_complete_grid_has_no_cohorts(tmp_path):
             status="diverged" if seed == 3 else "complete",
         )
     found = wanted(tmp_path)
-    assert [cell.state for cell in found.cells()].count("diverged") == 1
-    assert found.cohorts(found.cells(), None) == []
+    assert [run.state for run in found.runs()].count("diverged") == 1
+    assert found.cohorts(found.runs(), None) == []
 
 
 def test_a_running_cell_is_nobody_elses(tmp_path):
     run = make_run(tmp_path, FIVE, agent="tally", task="probe_count", seed=0, scores=SCORES, status=None, cohort=[0])
     with locked([run.folder]):
         found = wanted(tmp_path, seeds=(0,))
-        assert found.cells()[0].state == "running"
-        assert found.cohorts(found.cells(), None) == []
+        assert found.runs()[0].state == "running"
+        assert found.cohorts(found.runs(), None) == []
 
 
 def test_overrides_and_limits_are_filed_apart(tmp_path):
-    label = wanted(tmp_path, overrides={"rate": 0.5}, limit_env_steps=400).cells()[0].folder.parts[-3]
+    label = wanted(tmp_path, overrides={"rate": 0.5}, limit_env_steps=400).runs()[0].folder.parts[-3]
     assert label == f"tally+{override_digest({'rate': 0.5})}~400"
 
 

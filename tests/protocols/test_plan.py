@@ -9,7 +9,7 @@ import pytest
 
 from protocols.costs import plan
 from protocols.costs.commands import PlanCommand
-from protocols.costs.plan import AgentCost, Cell, EnvironmentCost, Measured
+from protocols.costs.plan import AgentCost, EnvironmentCost, Measured, Workload
 from protocols.spec import Protocol, ScoreRule
 
 PROTOCOL = Protocol(
@@ -48,7 +48,7 @@ AGENT = AgentCost(
 )
 ENVIRONMENT = EnvironmentCost(task="toy_a", action_repeat=2, agent_step_seconds=0.02, reset_seconds=0.5)
 MEASURED = Measured(agents=(AGENT,), environments=(ENVIRONMENT, replace(ENVIRONMENT, task="toy_b", agent_step_seconds=0.04)))
-CELL = Cell(protocol=PROTOCOL, agent="dreamer", overrides={}, tasks=PROTOCOL.tasks)
+CELL = Workload(protocol=PROTOCOL, agent="dreamer", overrides={}, tasks=PROTOCOL.tasks)
 
 
 def test_updates_are_the_first_ones_and_a_share_of_what_follows():
@@ -92,14 +92,14 @@ def test_disk_holds_the_replays_of_what_runs_and_the_checkpoints_of_all():
 def test_seeds_that_do_not_fill_a_program_make_a_smaller_one():
     estimate = plan.estimate(CELL, MEASURED, seeds_per_program=2, devices=1)
     assert estimate.programs == 2 * 2
-    assert estimate.notes == ("dreamer was measured with 1 seeds per program, planned in proportion with 2",)
+    assert estimate.notes == ("dreamer was measured with 1 seeds per program; scaled to 2",)
 
 
 def test_five_million_env_steps_of_pixels_take_thirty_one_gigabytes():
     from protocols.catalog import find
 
     pixels = replace(AGENT, replay_bytes_per_env_step=(64 * 64 * 3 + 4 * 6 + 8) / 2, checkpoint_bytes=0)
-    cell = Cell(protocol=replace(find("dmc-5m@1"), tasks=("toy_a",)), agent="dreamer", overrides={}, tasks=("toy_a",))
+    cell = Workload(protocol=replace(find("dmc-5m@1"), tasks=("toy_a",)), agent="dreamer", overrides={}, tasks=("toy_a",))
     estimate = plan.estimate(cell, replace(MEASURED, agents=(pixels,)), seeds_per_program=1, devices=1)
     assert (estimate.disk_bytes - estimate.kept_bytes) / 1e9 == pytest.approx(31, abs=0.3)
 
@@ -115,13 +115,13 @@ def test_what_was_not_measured_is_said_or_refused():
 
 
 def test_a_grid_is_planned_row_by_row():
-    rows = plan.cells("figure-4", agents=("planet",))
+    rows = plan.workloads("figure-4", agents=("planet",))
     assert [row.overrides["planner_horizon"] for row in rows] == [10, 20, 30, 40]
     assert len({row.label for row in rows}) == 4
     with pytest.raises(ValueError, match="has no row of sac"):
-        plan.cells("figure-4", agents=("sac",))
+        plan.workloads("figure-4", agents=("sac",))
     with pytest.raises(ValueError, match="task 'dmc_hopper_hop' is not in quick@1"):
-        plan.cells("quick@1", tasks=("dmc_hopper_hop",))
+        plan.workloads("quick@1", tasks=("dmc_hopper_hop",))
 
 
 def measured_file(folder, protocol):
@@ -167,7 +167,7 @@ def test_measurements_come_through_the_contract(tmp_path):
     """The random agent on a probe: no simulator, no torch; every field is there and the agent never learns."""
     from protocols.costs.measure import measure
 
-    cell = Cell(
+    cell = Workload(
         protocol=replace(PROTOCOL, tasks=("probe_one_step",), action_repeat=1),
         agent="random",
         overrides={},

@@ -8,19 +8,19 @@ import pytest
 
 from protocols import catalog, studies
 
-ALL = pytest.mark.parametrize("ablation", studies.BUILT_IN, ids=lambda ablation: ablation.name)
+ALL = pytest.mark.parametrize("study", studies.BUILT_IN, ids=lambda study: study.name)
 
 
 @ALL
-def test_every_cell_is_a_cell_of_a_published_protocol(ablation):
-    for row in ablation.rows:
-        assert set(ablation.tasks) <= set(catalog.find(row.protocol).tasks)
+def test_every_row_is_a_run_of_a_published_protocol(study):
+    for row in study.rows:
+        assert set(study.tasks) <= set(catalog.find(row.protocol).tasks)
 
 
 @ALL
-def test_rows_are_filed_apart(ablation):
-    assert len({(row.protocol, row.label) for row in ablation.rows}) == len(ablation.rows)
-    assert ablation.choices
+def test_rows_are_filed_apart(study):
+    assert len({(row.protocol, row.label) for row in study.rows}) == len(study.rows)
+    assert study.choices
 
 
 def test_figure_four_has_three_arms_at_four_lengths():
@@ -51,18 +51,18 @@ def test_an_unknown_grid_is_refused_with_the_nearest_name():
         studies.find("figure4")
 
 
-def test_a_grid_is_not_taken_for_a_protocol():
-    with pytest.raises(ValueError, match="grid over dmc-5m@1, dmc-repeat-1@1, dmc-repeat-4@1"):
+def test_a_study_is_not_taken_for_a_protocol():
+    with pytest.raises(ValueError, match="study over dmc-5m@1, dmc-repeat-1@1, dmc-repeat-4@1"):
         catalog.find("dmc-repeat@1")
 
 
 @ALL
-def test_what_a_row_sets_is_an_option_of_its_agent(ablation):
+def test_what_a_row_sets_is_an_option_of_its_agent(study):
     from dataclasses import replace
 
     from agents import catalog as agents
 
-    for row in ablation.rows:
+    for row in study.rows:
         options = agents.find(row.agent).options(catalog.find(row.protocol).agent_profile)
         changed = replace(options, **row.overrides)
         assert all(isinstance(value, type(getattr(options, name))) for name, value in row.overrides.items())
