@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from analysis.figures.comparison import Material, seeds_in_words
+from analysis.figures.comparison import Comparison, seeds_in_words
 from analysis.figures.curves import legend_columns, panels, row_major
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import estimate_table, task_estimates
@@ -23,11 +23,11 @@ COMMON, OWN = "mean_common", "mean_own"
 WHOLE_SET = 20
 
 
-def _ours(material: Material) -> pd.DataFrame:
+def _ours(comparison: Comparison) -> pd.DataFrame:
     """Our bars: one row per task and method, and the means over the published tasks where a method has them all."""
-    scores = material.scores
-    per_task = task_estimates(scores, material.reps)
-    published = material.published
+    scores = comparison.scores
+    per_task = task_estimates(scores, comparison.reps)
+    published = comparison.published
     if published["task"].nunique() < WHOLE_SET:
         return per_task
     by_method = published.groupby("method")["task"].agg(set)
@@ -37,26 +37,26 @@ def _ours(material: Material) -> pd.DataFrame:
         whole = [method for method, part in inside.groupby("method") if set(part["task"]) == tasks]
         inside = inside[inside["method"].isin(whole)]
         if whole:
-            rows = estimate_table(aggregate.estimates(inside, metrics=["mean"], reps=material.reps, single_seed="omit"))
+            rows = estimate_table(aggregate.estimates(inside, metrics=["mean"], reps=comparison.reps, single_seed="omit"))
             per_task = pd.concat([per_task, rows.assign(task=panel)], ignore_index=True)
     return per_task
 
 
-def bar_data(material: Material) -> pd.DataFrame:
+def bar_data(comparison: Comparison) -> pd.DataFrame:
     """Every bar: panel, method, origin, score, low, high, runs, tasks, env_steps, source."""
-    ours = _ours(material).rename(columns={"task": "panel", "point": "score"})
-    ours = ours.assign(origin="recorded", env_steps=material.selection.budget_env_steps, source=material.title)
-    published = material.published.rename(columns={"task": "panel"}).assign(origin="published", tasks=1)
+    ours = _ours(comparison).rename(columns={"task": "panel", "point": "score"})
+    ours = ours.assign(origin="recorded", env_steps=comparison.selection.budget_env_steps, source=comparison.title)
+    published = comparison.published.rename(columns={"task": "panel"}).assign(origin="published", tasks=1)
     parts = [ours, published]
-    if material.published["task"].nunique() == WHOLE_SET:
+    if comparison.published["task"].nunique() == WHOLE_SET:
         means = references.appendix_g_means().merge(
-            material.published.groupby("method", as_index=False).agg(
+            comparison.published.groupby("method", as_index=False).agg(
                 env_steps=("env_steps", "first"), source=("source", "first")
             ),
             on="method",
         )
         own = means.rename(columns={"mean": "score"}).assign(panel=OWN, origin="published")
-        common_tasks = material.published.groupby("task")["method"].nunique().eq(len(PUBLISHED_ORDER)).sum()
+        common_tasks = comparison.published.groupby("task")["method"].nunique().eq(len(PUBLISHED_ORDER)).sum()
         common = (
             means.drop(columns="mean")
             .rename(columns={"mean_common": "score"})
@@ -131,15 +131,15 @@ def _panel(
         axes.set_xticks([])
 
 
-def fig6(material: Material) -> Drawing:
+def fig6(comparison: Comparison) -> Drawing:
     """Bars per task and their mean, beside Appendix G."""
-    data = bar_data(material)
+    data = bar_data(comparison)
     tasks = [task for task in sorted(data["panel"].unique()) if task not in (COMMON, OWN)]
     names = [*tasks, *(panel for panel in (COMMON, OWN) if panel in set(data["panel"]))]
     methods = sorted(data[data["origin"] == "recorded"]["method"].unique())
     published = [name for name in PUBLISHED_ORDER if name in set(data["method"])]
-    colors = {name: chosen.color for name, chosen in material.looks([*methods, *published]).items()}
-    labels = {method: material.label(method) for method in methods}
+    colors = {name: chosen.color for name, chosen in comparison.styles_of([*methods, *published]).items()}
+    labels = {method: comparison.label(method) for method in methods}
     roomy = len(names) <= 2
     common = int(data[data["panel"] == COMMON]["tasks"].max()) if COMMON in names else 0
     titles = {COMMON: f"Mean, common {common}", OWN: "Mean, own tasks"}
@@ -149,7 +149,7 @@ def fig6(material: Material) -> Drawing:
             _panel(
                 axes,
                 data[data["panel"] == name],
-                material.scores[material.scores["task"] == name],
+                comparison.scores[comparison.scores["task"] == name],
                 colors,
                 published=published,
                 roomy=roomy,
@@ -161,7 +161,7 @@ def fig6(material: Material) -> Drawing:
                 fontsize=9 if roomy else 8,
                 fontweight="bold" if name in titles else "normal",
             )
-            if material.normalization == "dmc":
+            if comparison.normalization == "dmc":
                 axes.set_ylim(0, 1040)
         figure.supylabel("score (episode return)", fontsize=9)
         handles = [Patch(facecolor=colors[name], edgecolor=colors[name], label=labels[name]) for name in methods]
@@ -174,7 +174,7 @@ def fig6(material: Material) -> Drawing:
         elif published and methods:
             every[0].legend(
                 handles=[
-                    Patch(facecolor=MUTED, label=f"recorded: {material.title}, {material.budget}"),
+                    Patch(facecolor=MUTED, label=f"recorded: {comparison.title}, {comparison.budget}"),
                     Patch(facecolor="white", edgecolor=MUTED, hatch="////", label="published: Appendix G"),
                 ],
                 loc="lower left",
@@ -183,22 +183,22 @@ def fig6(material: Material) -> Drawing:
                 borderaxespad=0,
             )
     return Drawing(
-        name="fig6", title="Scores beside the published ones", figure=figure, data=data, caption=_caption(material, common)
+        name="fig6", title="Scores beside the published ones", figure=figure, data=data, caption=_caption(comparison, common)
     )
 
 
-def _caption(material: Material, common: int) -> str:
+def _caption(comparison: Comparison, common: int) -> str:
     words = (
-        f"Final scores. Solid: {material.title} at {material.budget} ({material.selection.rule}), mean with 95% interval "
-        f"(stratified bootstrap, {material.reps:,} resamples), every seed a dot, {seeds_in_words(material.scores)}."
-        f"{material.left_out}"
+        f"Final scores. Solid: {comparison.title} at {comparison.budget} ({comparison.selection.rule}), mean with 95% interval "
+        f"(stratified bootstrap, {comparison.reps:,} resamples), every seed a dot, {seeds_in_words(comparison.scores)}."
+        f"{comparison.left_out}"
     )
-    if material.published.empty:
+    if comparison.published.empty:
         return words
     budgets = ", ".join(
         f"{name} {short_count(part['env_steps'].iloc[0])} env steps ({part['modality'].iloc[0]})"
         for name in PUBLISHED_ORDER
-        if len(part := material.published[material.published["method"] == name])
+        if len(part := comparison.published[comparison.published["method"] == name])
     )
     words += (
         f" Hatched, apart: published numbers of another protocol, Hafner et al. 2020, Appendix G: {budgets}; "

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures import comparison as materials
+from analysis.figures import comparison as comparisons
 from analysis.figures.bars import fig6
-from analysis.figures.comparison import Material
+from analysis.figures.comparison import Comparison
 from analysis.figures.curves import curves
 from analysis.figures.drawing import Drawing
 from analysis.figures.efficiency import efficiency
@@ -26,13 +26,15 @@ LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_quadruped_walk", "
 """The panels of our Figures 7 and 8 (protocols/studies.py says why these)."""
 
 
-def _only(material: Material, figure: str, methods: Sequence[str], wanted: str, tasks: Sequence[str] | None = None) -> Material:
-    """The material cut to some methods and, where it has any of them, to some tasks."""
+def _only(
+    comparison: Comparison, figure: str, methods: Sequence[str], wanted: str, tasks: Sequence[str] | None = None
+) -> Comparison:
+    """The comparison cut to some methods and, where it has any of them, to some tasks."""
     if not methods:
-        raise UserError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(material.methods)}")
-    shown = [task for task in tasks or () if task in material.tasks] or material.tasks
-    keep = material.table["method"].isin(methods) & material.table["task"].isin(shown)
-    return replace(material, table=material.table[keep])
+        raise UserError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(comparison.methods)}")
+    shown = [task for task in tasks or () if task in comparison.tasks] or comparison.tasks
+    keep = comparison.table["method"].isin(methods) & comparison.table["task"].isin(shown)
+    return replace(comparison, table=comparison.table[keep])
 
 
 def _lines(lines: pd.DataFrame | None) -> dict[str, Any]:
@@ -49,56 +51,56 @@ def _published_lines(published: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def plain_curves(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
-    return curves(material, **_lines(lines))
+def plain_curves(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
+    return curves(comparison, **_lines(lines))
 
 
-def fig7(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+def fig7(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
     """Learning curves of all arms on the tasks of long horizon."""
-    cut = _only(material, "fig7", material.methods, "runs", LONG_HORIZON)
+    cut = _only(comparison, "fig7", comparison.methods, "runs", LONG_HORIZON)
     return _arms(cut, "fig7", "Learning curves on tasks of long horizon", lines)
 
 
-def fig10(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+def fig10(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
     """Learning curves of all arms on all tasks."""
-    return _arms(material, "fig10", "Learning curves on all tasks", lines)
+    return _arms(comparison, "fig10", "Learning curves on all tasks", lines)
 
 
-def _arms(material: Material, name: str, title: str, lines: pd.DataFrame | None) -> Drawing:
+def _arms(comparison: Comparison, name: str, title: str, lines: pd.DataFrame | None) -> Drawing:
     """Learning curves with the published final scores of A3C and D4PG as lines where no others are asked for."""
     if lines is None:
-        lines = _published_lines(material.published[material.published["method"].isin(["A3C", "D4PG"])])
-    return curves(material, name=name, title=title, **_lines(lines))
+        lines = _published_lines(comparison.published[comparison.published["method"].isin(["A3C", "D4PG"])])
+    return curves(comparison, name=name, title=title, **_lines(lines))
 
 
-def _representations(material: Material, name: str, title: str, tasks: Sequence[str] | None) -> Drawing:
+def _representations(comparison: Comparison, name: str, title: str, tasks: Sequence[str] | None) -> Drawing:
     methods = [
         method
-        for method in material.methods
-        if set(material.overrides.get(method, {})) == {"representation"}
-        or (base_name(method) == "dreamer" and not material.overrides.get(method))
+        for method in comparison.methods
+        if set(comparison.overrides.get(method, {})) == {"representation"}
+        or (base_name(method) == "dreamer" and not comparison.overrides.get(method))
         or "representation" in method
         or method in ("reconstruction", "contrastive", "reward_only")
     ]
-    cut = _only(material, name, methods, "dreamer and its runs with `--set representation=…` (`run figure-11`)", tasks)
+    cut = _only(comparison, name, methods, "dreamer and its runs with `--set representation=…` (`run figure-11`)", tasks)
     return curves(cut, name=name, title=title)
 
 
-def fig8(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+def fig8(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
     """Representation objectives on the tasks of long horizon."""
-    return _representations(material, "fig8", "Representation objectives, tasks of long horizon", LONG_HORIZON)
+    return _representations(comparison, "fig8", "Representation objectives, tasks of long horizon", LONG_HORIZON)
 
 
-def fig11(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+def fig11(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
     """Representation objectives on all tasks."""
-    return _representations(material, "fig11", "Representation objectives, all tasks", None)
+    return _representations(comparison, "fig11", "Representation objectives, all tasks", None)
 
 
-def fig9(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+def fig9(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
     """Discrete control: learning curves on Atari and DMLab levels with guide lines."""
-    discrete = [task for task in material.tasks if task.startswith(("atari_", "dmlab_"))]
+    discrete = [task for task in comparison.tasks if task.startswith(("atari_", "dmlab_"))]
     if not discrete:
-        raise UserError(f"figure 'fig9' shows Atari and DMLab tasks; these scores hold {', '.join(material.tasks[:4])}")
+        raise UserError(f"figure 'fig9' shows Atari and DMLab tasks; these scores hold {', '.join(comparison.tasks[:4])}")
     if lines is None:
         games = references.atari_scores()
         lines = pd.concat(
@@ -109,19 +111,19 @@ def fig9(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
             ignore_index=True,
         ).dropna(subset=["score"])
     return curves(
-        _only(material, "fig9", material.methods, "runs", discrete), name="fig9", title="Discrete control", **_lines(lines)
+        _only(comparison, "fig9", comparison.methods, "runs", discrete), name="fig9", title="Discrete control", **_lines(lines)
     )
 
 
-def fig12(material: Material, lines: pd.DataFrame | None = None) -> Drawing:
+def fig12(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
     """Learning curves under several action repeats; `combine_repeats` brings the protocols together."""
-    repeats = {method: int(method.rsplit("=", 1)[1]) for method in material.methods if " action_repeat=" in method}
+    repeats = {method: int(method.rsplit("=", 1)[1]) for method in comparison.methods if " action_repeat=" in method}
     if not repeats:
         raise UserError(
             "figure 'fig12' needs runs of dmc-repeat-1@1, dmc-5m@1 and dmc-repeat-4@1 (`run figure-12`), or methods "
-            f"named like 'dreamer action_repeat=4'; these scores hold {', '.join(material.methods)}"
+            f"named like 'dreamer action_repeat=4'; these scores hold {', '.join(comparison.methods)}"
         )
-    cut = _only(material, "fig12", sorted(repeats), "action repeats")
+    cut = _only(comparison, "fig12", sorted(repeats), "action repeats")
     return curves(
         cut,
         name="fig12",
@@ -161,7 +163,7 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
     parts = []
     for name in names:
         if name in references.NAMES:
-            parts.append(_published_lines(materials.published_for(tasks))[["task", "label", "score", "source"]])
+            parts.append(_published_lines(comparisons.published_for(tasks))[["task", "label", "score", "source"]])
             continue
         path, _, wanted = name.rpartition(":") if ":" in name and not Path(name).exists() else (name, "", "")
         table = tables.read([path])
@@ -174,10 +176,10 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
     return lines[lines["task"].isin(list(tasks))]
 
 
-def draw(name: str, material: Material, *, reference_names: Sequence[str] = ()) -> Drawing:
+def draw(name: str, comparison: Comparison, *, reference_names: Sequence[str] = ()) -> Drawing:
     """One figure by name. Raises ValueError where these scores cannot make it, or where it has no use for references."""
     if reference_names and name not in WITH_LINES:
         raise UserError(f"figure {name!r} draws no reference lines; --references works with {', '.join(WITH_LINES)}")
     if name in WITH_LINES and reference_names:
-        return FIGURES[name](material, reference_lines(reference_names, material.tasks))
-    return FIGURES[name](material)
+        return FIGURES[name](comparison, reference_lines(reference_names, comparison.tasks))
+    return FIGURES[name](comparison)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.style import Look, looks, short_count
+from analysis.figures.style import Style, short_count, styles_of
 from analysis.scores import from_runs, normalize, references
 from analysis.scores import table as tables
 from dreamer_bench_base import UserError
@@ -21,7 +21,7 @@ from protocols.spec import ScoreRule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class Comparison:
     """One comparison: methods that met the same tasks under the same rules.
 
     title          protocol id, or the names of the files
@@ -105,7 +105,7 @@ class Material:
     def digits(self) -> int:
         return 1 if self.raw_units else 3
 
-    def only(self, methods: Iterable[str]) -> Material:
+    def only(self, methods: Iterable[str]) -> Comparison:
         """The same comparison among some of its methods."""
         chosen = list(methods)
         scores = self.selection.scores
@@ -113,8 +113,8 @@ class Material:
         table = self.table[self.table["method"].isin(chosen)].reset_index(drop=True)
         return replace(self, table=table, selection=selection)
 
-    def looks(self, methods: Iterable[str]) -> dict[str, Look]:
-        return looks(methods, self.overrides)
+    def styles_of(self, methods: Iterable[str]) -> dict[str, Style]:
+        return styles_of(methods, self.overrides)
 
     def label(self, method: str) -> str:
         """The method for people: overrides spelled out instead of their digest."""
@@ -157,7 +157,7 @@ def published_for(tasks: Sequence[str]) -> pd.DataFrame:
     return published[published["task"].isin(list(tasks))].reset_index(drop=True)
 
 
-def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normalization: str, reps: int) -> Material:
+def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normalization: str, reps: int) -> Comparison:
     """Runs that are under way: curves to draw, and no score yet."""
     empty = table.iloc[:0][["method", "task", "seed", "score", "env_steps"]]
     selection = tables.Selection(
@@ -166,7 +166,7 @@ def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normaliz
         rule="no run has finished yet",
         budget_env_steps=budget_env_steps,
     )
-    return Material(
+    return Comparison(
         title=title, table=table, selection=selection, normalization=normalization, published=published_for([]), reps=reps
     )
 
@@ -182,9 +182,9 @@ def assemble(
     normalization: str | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     reps: int = 50_000,
-) -> Material:
+) -> Comparison:
     tasks = sorted(table["task"].unique())
-    return Material(
+    return Comparison(
         title=title,
         table=table,
         selection=tables.select(table, rule=rule, at=at, window=window, short=short),

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis.figures.comparison import Material, seeds_in_words
+from analysis.figures.comparison import Comparison, seeds_in_words
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
-from analysis.figures.style import Look, looks, short_count, task_label
+from analysis.figures.style import Style, short_count, styles_of, task_label
 from analysis.statistics import curves as curve_data
 
 FINEST_GRID = 120
@@ -89,7 +89,7 @@ def own_grid(table: pd.DataFrame) -> np.ndarray | None:
     return times.astype(float) if 1 <= len(times) <= FINEST_GRID else None
 
 
-def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Look, label: str, *, crowded: bool) -> None:
+def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Style, label: str, *, crowded: bool) -> None:
     """One method in one panel: a thin line per seed, a thick one with markers for their mean."""
     for _, one in seeds.groupby("seed"):
         axes.plot(
@@ -122,13 +122,13 @@ def on_grid(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna(subset=["score"])
 
 
-def mean_curves(seeds: pd.DataFrame, material: Material) -> pd.DataFrame:
+def mean_curves(seeds: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     """The mean over the runs that count, where all of them have a score.
 
     A mean over the runs that happen to go on would jump where one of them stops.
     """
     run = ["method", "task", "seed"]
-    counted = set(material.scores[run].astype(str).itertuples(index=False, name=None))
+    counted = set(comparison.scores[run].astype(str).itertuples(index=False, name=None))
     inside = pd.Series([key in counted for key in seeds[run].astype(str).itertuples(index=False, name=None)], index=seeds.index)
     any_counted = inside.groupby([seeds["method"], seeds["task"]]).transform("any")
     means = curve_data.task_curves(seeds[inside | ~any_counted])
@@ -136,29 +136,29 @@ def mean_curves(seeds: pd.DataFrame, material: Material) -> pd.DataFrame:
 
 
 def curves(
-    material: Material,
+    comparison: Comparison,
     *,
     name: str = "curves",
     title: str = "Learning curves",
     methods: Sequence[str] | None = None,
     lines: pd.DataFrame | None = None,
     lines_note: str = "",
-    styles: Mapping[str, Look] | None = None,
+    styles: Mapping[str, Style] | None = None,
 ) -> Drawing:
     """Episode return against env_steps, a panel per task.
 
     methods  which ones, in which order; all by default
     lines    task, label, score: horizontal guide lines
-    styles   looks over the methods' own
+    styles   what replaces the methods' own
     """
-    table = material.evaluations
-    chosen = list(methods or material.methods)
+    table = comparison.evaluations
+    chosen = list(methods or comparison.methods)
     table = table[table["method"].isin(chosen)]
     tasks = sorted(table["task"].unique())
     seeds = on_grid(table)
-    means = mean_curves(seeds, material)
+    means = mean_curves(seeds, comparison)
     crowded = len(table[["method", "seed"]].drop_duplicates()) > CROWDED
-    chosen_looks = {**material.looks(chosen), **(styles or {})}
+    chosen_styles = {**comparison.styles_of(chosen), **(styles or {})}
     with drawing_style(name):
         figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / LEGEND_COLUMNS))
         for axes, task in zip(every, tasks):
@@ -166,12 +166,12 @@ def curves(
                 mine = means[(means["method"] == method) & (means["task"] == task)]
                 if len(mine):
                     own = seeds[(seeds["method"] == method) & (seeds["task"] == task)]
-                    draw_seeds(axes, own, mine, chosen_looks[method], material.label(method), crowded=crowded)
+                    draw_seeds(axes, own, mine, chosen_styles[method], comparison.label(method), crowded=crowded)
             if lines is not None:
                 for line in lines[lines["task"] == task].itertuples():
                     axes.axhline(
                         line.score,
-                        color=looks([line.label])[line.label].color,
+                        color=styles_of([line.label])[line.label].color,
                         linestyle=(0, (1, 1.2)),
                         linewidth=1.1,
                         label=line.label,
@@ -181,7 +181,7 @@ def curves(
             axes.margins(x=0.02)
             if abs(axes.dataLim.y1) >= 10_000:
                 axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-            if material.normalization == "dmc" and len(tasks) > 1:
+            if comparison.normalization == "dmc" and len(tasks) > 1:
                 axes.set_ylim(-20, 1020)
         label_bottom(every, "env steps")
         figure.supylabel("episode return", fontsize=9)
@@ -201,14 +201,14 @@ def curves(
         title=title,
         figure=figure,
         data=data.reindex(columns=columns),
-        caption=f"{title}, {material.title}. Episode return against simulator steps; thin lines: single seeds; thick: their "
-        f"mean, as far as all of them go; {seeds_in_words(table)}; budget {material.budget}.{_short(material)}{note}",
+        caption=f"{title}, {comparison.title}. Episode return against simulator steps; thin lines: single seeds; thick: their "
+        f"mean, as far as all of them go; {seeds_in_words(table)}; budget {comparison.budget}.{_short(comparison)}{note}",
     )
 
 
-def _short(material: Material) -> str:
-    count = len(material.selection.left_out)
+def _short(comparison: Comparison) -> str:
+    count = len(comparison.selection.left_out)
     if not count:
         return ""
     runs = "1 run that stops" if count == 1 else f"{count} runs that stop"
-    return f" {runs} before {material.budget} not in the mean."
+    return f" {runs} before {comparison.budget} not in the mean."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.comparison import Material, seeds_in_words, tasks_in_words
+from analysis.figures.comparison import Comparison, seeds_in_words, tasks_in_words
 from analysis.figures.curves import env_steps_axis, legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.intervals import axis_label
@@ -12,22 +12,24 @@ from analysis.statistics import aggregate
 from analysis.statistics import curves as curve_data
 
 
-def efficiency(material: Material) -> Drawing:
+def efficiency(comparison: Comparison) -> Drawing:
     """IQM with its 95% band against env_steps, and beside it against device hours where any record says them."""
-    table = material.complete
+    table = comparison.complete
     table = aggregate.common_tasks(table[~table["final"].astype(bool)])
     axes_names: list[curve_data.Axis] = ["env_steps"]
     if table["device_seconds"].notna().any():
         axes_names.append("device_hours")
     data = pd.concat(
         [
-            curve_data.efficiency(table, normalization=material.normalization, axis=axis, reps=material.reps).assign(axis=axis)
+            curve_data.efficiency(table, normalization=comparison.normalization, axis=axis, reps=comparison.reps).assign(
+                axis=axis
+            )
             for axis in axes_names
         ],
         ignore_index=True,
     )
     methods = sorted(data["method"].unique())
-    styles = material.looks(methods)
+    styles = comparison.styles_of(methods)
     with drawing_style("efficiency"):
         figure = new_figure(7.0 if len(axes_names) == 1 else 9.5, 4.0)
         every = figure.subplots(1, len(axes_names), sharey=True, squeeze=False)[0]
@@ -36,22 +38,22 @@ def efficiency(material: Material) -> Drawing:
                 mine = data[(data["method"] == method) & (data["axis"] == axis)]
                 if mine.empty:
                     continue
-                look = styles[method]
-                axes.fill_between(mine["x"], mine["low"], mine["high"], color=look.color, alpha=0.18, linewidth=0)
+                own = styles[method]
+                axes.fill_between(mine["x"], mine["low"], mine["high"], color=own.color, alpha=0.18, linewidth=0)
                 axes.plot(
                     mine["x"],
                     mine["point"],
-                    color=look.color,
-                    linestyle=look.line,
-                    marker=look.marker,
+                    color=own.color,
+                    linestyle=own.line,
+                    marker=own.marker,
                     markevery=max(1, len(mine) // 8),
-                    label=material.label(method),
+                    label=comparison.label(method),
                 )
             if axis == "env_steps":
                 env_steps_axis(axes, most=6 // len(axes_names) + 1)
             axes.set_xlabel("env steps" if axis == "env_steps" else "device hours per run")
             axes.margins(x=0.02)
-        every[0].set_ylabel(f"IQM, {axis_label(material)}")
+        every[0].set_ylabel(f"IQM, {axis_label(comparison)}")
         legend_below(figure, every[0])
     hours = " and against device hours" if len(axes_names) > 1 else ""
     return Drawing(
@@ -59,8 +61,8 @@ def efficiency(material: Material) -> Drawing:
         title="Sample efficiency",
         figure=figure,
         data=data,
-        caption=f"Interquartile mean over runs and tasks against env steps{hours}, {material.title}. Bands: pointwise 95% "
-        f"intervals, stratified bootstrap over whole runs ({material.reps:,} resamples); "
-        f"{tasks_in_words(table)}, {seeds_in_words(table)}; budget {material.budget}; units {material.units}."
-        f"{material.left_out}",
+        caption=f"Interquartile mean over runs and tasks against env steps{hours}, {comparison.title}. Bands: pointwise 95% "
+        f"intervals, stratified bootstrap over whole runs ({comparison.reps:,} resamples); "
+        f"{tasks_in_words(table)}, {seeds_in_words(table)}; budget {comparison.budget}; units {comparison.units}."
+        f"{comparison.left_out}",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import comparison
-from analysis.figures.comparison import Material
+from analysis.figures.comparison import Comparison
 from analysis.scores import groups
 from analysis.scores import table as tables
 from analysis.scores.columns import two_protocols
@@ -29,8 +29,8 @@ def gather(
     short: tables.Short = "drop",
     normalization: str | None = None,
     reps: int = 50_000,
-) -> Material:
-    """Scores of runs folders and files as one material. Cut runs (`--limit`) and diverged ones are never among them.
+) -> Comparison:
+    """Scores of runs folders and files as one comparison. Cut runs (`--limit`) and diverged ones are never among them.
 
     several_protocols  bring protocols that differ in their action repeat alone together, as methods "agent action_repeat=R"
                        (Figure 12 alone may do so)

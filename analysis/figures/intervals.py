@@ -10,7 +10,7 @@ from dataclasses import asdict
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.comparison import Material, seeds_in_words, tasks_in_words
+from analysis.figures.comparison import Comparison, seeds_in_words, tasks_in_words
 from analysis.figures.curves import legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.style import INK, RULE
@@ -40,19 +40,19 @@ def task_estimates(scores: pd.DataFrame, reps: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def means(material: Material) -> pd.DataFrame:
-    """The mean over the common tasks of every method with its interval, in the unit of the material; methods sorted."""
-    scores = _in_units(material)
-    return estimate_table(aggregate.estimates(scores, metrics=["mean"], reps=material.reps, single_seed="omit"))
+def means(comparison: Comparison) -> pd.DataFrame:
+    """The mean over the common tasks of every method with its interval, in the unit of the comparison; methods sorted."""
+    scores = _in_units(comparison)
+    return estimate_table(aggregate.estimates(scores, metrics=["mean"], reps=comparison.reps, single_seed="omit"))
 
 
-def _in_units(material: Material) -> pd.DataFrame:
-    return aggregate.common_tasks(material.scores if material.raw_units else material.normalized)
+def _in_units(comparison: Comparison) -> pd.DataFrame:
+    return aggregate.common_tasks(comparison.scores if comparison.raw_units else comparison.normalized)
 
 
-def comparable(material: Material, baseline: str) -> list[str]:
+def comparable(comparison: Comparison, baseline: str) -> list[str]:
     """Methods that can be told from the baseline: at least two seeds of both on every common task."""
-    scores = _in_units(material)
+    scores = _in_units(comparison)
     seeds = scores.groupby(["method", "task"])["seed"].nunique().groupby("method").min()
     enough = [str(method) for method in seeds.index[seeds > 1]]
     return [method for method in enough if method != baseline] if baseline in enough else []
@@ -73,26 +73,26 @@ def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, hei
     axes.grid(axis="y", visible=False)
 
 
-def axis_label(material: Material) -> str:
+def axis_label(comparison: Comparison) -> str:
     return (
-        normalize.NORMALIZATIONS[material.normalization].label
-        if material.normalization in normalize.NORMALIZATIONS
+        normalize.NORMALIZATIONS[comparison.normalization].label
+        if comparison.normalization in normalize.NORMALIZATIONS
         else "score"
     )
 
 
-def aggregates(material: Material, *, single_seed: aggregate.SingleSeed = "refuse") -> Drawing:
+def aggregates(comparison: Comparison, *, single_seed: aggregate.SingleSeed = "refuse") -> Drawing:
     """IQM, median, mean and optimality gap of every method with 95% intervals.
 
     single_seed "omit": a method with one seed on a task has its point and no bar, and the caption says so
     """
-    scores = aggregate.common_tasks(material.normalized)
+    scores = aggregate.common_tasks(comparison.normalized)
     # the optimality gap is the distance to a normalised score of 1: without a normalisation it says nothing
-    metrics = aggregate.METRICS if material.normalization != "none" else aggregate.METRICS[:3]
-    data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=material.reps, single_seed=single_seed))
+    metrics = aggregate.METRICS if comparison.normalization != "none" else aggregate.METRICS[:3]
+    data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=comparison.reps, single_seed=single_seed))
     methods = sorted(scores["method"].unique())
     alone = " No bar: a single seed." if data["low"].isna().any() else ""
-    colors = {method: chosen.color for method, chosen in material.looks(methods).items()}
+    colors = {method: chosen.color for method, chosen in comparison.styles_of(methods).items()}
     with drawing_style("aggregates"):
         figure = new_figure(9.0, 0.9 + 0.3 * len(methods))
         for axes, metric in zip(figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0], metrics):
@@ -102,59 +102,59 @@ def aggregates(material: Material, *, single_seed: aggregate.SingleSeed = "refus
             axes.text(0, 1.03, BETTER[metric], transform=axes.transAxes, fontsize=7.5, color="#5c5c5c")
             axes.margins(x=0.12)
             axes.locator_params(axis="x", nbins=4)
-        figure.axes[0].set_yticks(range(len(methods)), [material.label(method) for method in methods])
-        figure.supxlabel(axis_label(material), fontsize=9)
+        figure.axes[0].set_yticks(range(len(methods)), [comparison.label(method) for method in methods])
+        figure.supxlabel(axis_label(comparison), fontsize=9)
     return Drawing(
         name="aggregates",
         title="Aggregate scores",
         figure=figure,
         data=data,
-        caption=f"Aggregate scores, {material.title} at {material.budget} ({material.selection.rule}). Black stroke: point "
-        f"estimate; bar: 95% interval, stratified bootstrap over runs with {material.reps:,} resamples; "
-        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}; units {material.units}.{alone}{material.left_out}",
+        caption=f"Aggregate scores, {comparison.title} at {comparison.budget} ({comparison.selection.rule}). Black stroke: "
+        f"point estimate; bar: 95% interval, stratified bootstrap over runs with {comparison.reps:,} resamples; "
+        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}; units {comparison.units}.{alone}{comparison.left_out}",
     )
 
 
-def differences(material: Material, baseline: str = "random") -> Drawing:
+def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
     """How far every method lies from one of them, in the score's own units, with the 95% interval of the difference."""
-    raw = _in_units(material)
-    others = comparable(material, baseline)
+    raw = _in_units(comparison)
+    others = comparable(comparison, baseline)
     if not others:
         raise UserError(
             f"a difference to {baseline!r} needs two seeds of it and of another method on the same tasks; "
-            f"the scores hold {', '.join(material.methods)}"
+            f"the scores hold {', '.join(comparison.methods)}"
         )
-    data = estimate_table([aggregate.difference(raw, other, baseline, metric="mean", reps=material.reps) for other in others])
+    data = estimate_table([aggregate.difference(raw, other, baseline, metric="mean", reps=comparison.reps) for other in others])
     data.insert(0, "of", others)
     data.insert(1, "to", baseline)
-    colors = {f"{row.method}": material.looks([row.of])[row.of].color for row in data.itertuples()}
+    colors = {f"{row.method}": comparison.styles_of([row.of])[row.of].color for row in data.itertuples()}
     with drawing_style("difference"):
         figure = new_figure(7.0, 0.95 + 0.32 * len(others))
         axes = figure.subplots()
         interval_rows(axes, data, colors)
         axes.axvline(0, color=INK, linewidth=1.0)
-        axes.set_yticks(range(len(others)), [material.label(other) for other in others])
+        axes.set_yticks(range(len(others)), [comparison.label(other) for other in others])
         low, high = min(0.0, data[["low", "point"]].min().min()), max(0.0, data[["high", "point"]].max().max())
         room = 0.06 * ((high - low) or 1.0)
         axes.set_xlim(low - room, high + room)
-        axes.set_xlabel(f"difference to {baseline} (mean {material.unit})")
+        axes.set_xlabel(f"difference to {baseline} (mean {comparison.unit})")
     return Drawing(
         name="difference",
         title=f"Difference to {baseline}",
         figure=figure,
         data=data,
-        caption=f"Difference of the mean score to {baseline}, {material.title} at {material.budget}. Black stroke: point; "
-        f"bar: 95% interval, stratified bootstrap, both resampled ({material.reps:,} resamples); right of 0 is "
-        f"above {baseline}; {tasks_in_words(raw)}, {seeds_in_words(raw)}.{material.left_out}",
+        caption=f"Difference of the mean score to {baseline}, {comparison.title} at {comparison.budget}. Black stroke: point; "
+        f"bar: 95% interval, stratified bootstrap, both resampled ({comparison.reps:,} resamples); right of 0 is "
+        f"above {baseline}; {tasks_in_words(raw)}, {seeds_in_words(raw)}.{comparison.left_out}",
     )
 
 
-def profiles(material: Material) -> Drawing:
+def profiles(comparison: Comparison) -> Drawing:
     """Which share of a method's runs scores above a threshold."""
-    scores = aggregate.common_tasks(material.normalized)
-    data = aggregate.profiles(scores, reps=min(material.reps, 2_000))
+    scores = aggregate.common_tasks(comparison.normalized)
+    data = aggregate.profiles(scores, reps=min(comparison.reps, 2_000))
     methods = sorted(scores["method"].unique())
-    styles = material.looks(methods)
+    styles = comparison.styles_of(methods)
     with drawing_style("profiles"):
         figure = new_figure(7.0, 4.1)
         axes = figure.subplots()
@@ -168,9 +168,9 @@ def profiles(material: Material) -> Drawing:
                 linestyle=styles[method].line,
                 marker=styles[method].marker,
                 markevery=(3 + 2 * (methods.index(method) % 5), 20),
-                label=material.label(method),
+                label=comparison.label(method),
             )
-        axes.set_xlabel(f"threshold τ ({axis_label(material)})")
+        axes.set_xlabel(f"threshold τ ({axis_label(comparison)})")
         axes.set_ylabel("fraction of runs with score > τ")
         axes.set_ylim(-0.02, 1.02)
         axes.margins(x=0.01)
@@ -180,33 +180,33 @@ def profiles(material: Material) -> Drawing:
         title="Performance profiles",
         figure=figure,
         data=data,
-        caption=f"Performance profiles, {material.title} at {material.budget}: the fraction of runs above a threshold, with "
-        f"pointwise 95% bands (stratified bootstrap, {min(material.reps, 2_000):,} resamples); {tasks_in_words(scores)}, "
-        f"{seeds_in_words(scores)}; units {material.units}.{material.left_out}",
+        caption=f"Performance profiles, {comparison.title} at {comparison.budget}: the fraction of runs above a threshold, "
+        f"with pointwise 95% bands (stratified bootstrap, {min(comparison.reps, 2_000):,} resamples); "
+        f"{tasks_in_words(scores)}, {seeds_in_words(scores)}; units {comparison.units}.{comparison.left_out}",
     )
 
 
-def improvement(material: Material, *, baseline: str | None = None) -> Drawing:
+def improvement(comparison: Comparison, *, baseline: str | None = None) -> Drawing:
     """P(a run of X beats a run of Y on the same task) for every pair, or against one method."""
-    scores = aggregate.common_tasks(material.scores)
+    scores = aggregate.common_tasks(comparison.scores)
     methods = sorted(scores["method"].unique())
     pairs = list(itertools.combinations(methods, 2)) if baseline is None else [(m, baseline) for m in methods if m != baseline]
     if not pairs:
         raise UserError(f"figure 'improvement' compares two methods; the scores hold only {', '.join(methods)}")
-    estimates = [aggregate.improvement(scores, first, second, reps=material.reps) for first, second in pairs]
+    estimates = [aggregate.improvement(scores, first, second, reps=comparison.reps) for first, second in pairs]
     data = estimate_table(estimates)
     data.insert(0, "first", [first for first, _ in pairs])
     data.insert(1, "second", [second for _, second in pairs])
-    colors = {row.method: material.looks([row.first])[row.first].color for row in data.itertuples()}
+    colors = {row.method: comparison.styles_of([row.first])[row.first].color for row in data.itertuples()}
     with drawing_style("improvement"):
         figure = new_figure(7.0, 1.0 + 0.3 * len(pairs))
         axes = figure.subplots()
         interval_rows(axes, data, colors)
         axes.axvline(0.5, color=INK, linewidth=1.0, linestyle="--")
         axes.set_xlim(-0.02, 1.02)
-        axes.set_yticks(range(len(pairs)), [material.label(first) for first, _ in pairs])
+        axes.set_yticks(range(len(pairs)), [comparison.label(first) for first, _ in pairs])
         right = axes.secondary_yaxis("right")
-        right.set_yticks(range(len(pairs)), [material.label(second) for _, second in pairs])
+        right.set_yticks(range(len(pairs)), [comparison.label(second) for _, second in pairs])
         right.tick_params(length=0)
         right.spines["right"].set_color(RULE)
         axes.set_title("X", loc="left")
@@ -217,7 +217,7 @@ def improvement(material: Material, *, baseline: str | None = None) -> Drawing:
         title="Probability of improvement",
         figure=figure,
         data=data,
-        caption=f"Probability of improvement, {material.title} at {material.budget}. Black stroke: point; bar: 95% interval "
-        f"(stratified bootstrap, {material.reps:,} resamples); dashed: neither is better. A description, not a test of "
-        f"equality; {tasks_in_words(scores)}, {seeds_in_words(scores)}.{material.left_out}",
+        caption=f"Probability of improvement, {comparison.title} at {comparison.budget}. Black stroke: point; bar: 95% "
+        f"interval (stratified bootstrap, {comparison.reps:,} resamples); dashed: neither is better. A description, not "
+        f"a test of equality; {tasks_in_words(scores)}, {seeds_in_words(scores)}.{comparison.left_out}",
     )

@@ -1,6 +1,6 @@
 """How a method looks: one colour, one marker and one line, the same in every figure, page and table.
 
-Colours: Okabe and Ito (2008) for the arms of this benchmark, Paul Tol's "muted" set (personal.sron.nl/~pault) for
+Colours: Okabe and Ito (2008) for the agents of this benchmark, Paul Tol's "muted" set (personal.sron.nl/~pault) for
 published methods; both were made to stay apart under the common kinds of colour blindness. Markers say the same
 again for print without colour.
 """
@@ -44,7 +44,7 @@ INK, MUTED, RULE = "#1a1a1a", "#5c5c5c", "#b0b0b0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Style:
     """Colour as #rrggbb, a matplotlib marker and a matplotlib line style."""
 
     color: str
@@ -53,42 +53,46 @@ class Look:
 
 
 KNOWN = {
-    "dreamer": Look(color="#0072b2", marker="o"),
-    "no_value": Look(color="#e69f00", marker="s"),
-    "planet": Look(color="#009e73", marker="^"),
-    "planet_icml": Look(color="#005f45", marker="v", line="--"),
-    "sac": Look(color="#c4490c", marker="D"),
-    "random": Look(color="#404040", marker="X", line="--"),
-    "d4pg": Look(color="#cc79a7", marker="v"),
-    "a3c": Look(color="#56b4e9", marker="P"),
-    "dreamer_v1": Look(color="#332288", marker="o", line="--"),
-    "dreamer_v2": Look(color="#aa4499", marker="h"),
-    "dreamer_v3": Look(color="#882255", marker="*"),
-    "drq": Look(color="#44aa99", marker="<"),
-    "drq_v2": Look(color="#117733", marker=">"),
-    "curl": Look(color="#cc6677", marker="d"),
-    "ppo": Look(color="#999933", marker="p"),
-    "sac_pixels": Look(color="#a04000", marker="D", line="--"),
-    "sac_state": Look(color="#661100", marker="D", line=":"),
-    "tdmpc2": Look(color="#4b0092", marker="8"),
-    "slac": Look(color="#88ccee", marker="H"),
-    "dqn": Look(color="#6699cc", marker="s"),
-    "c51": Look(color="#997700", marker="^"),
-    "rainbow": Look(color="#ee99aa", marker="D"),
-    "iqn": Look(color="#004488", marker="v"),
-    "reconstruction": Look(color="#0072b2", marker="D", line="--"),
-    "contrastive": Look(color="#aa3377", marker="s"),
-    "reward_only": Look(color="#ccaa22", marker="^"),
+    "dreamer": Style(color="#0072b2", marker="o"),
+    "no_value": Style(color="#e69f00", marker="s"),
+    "planet": Style(color="#009e73", marker="^"),
+    "planet_icml": Style(color="#005f45", marker="v", line="--"),
+    "sac": Style(color="#c4490c", marker="D"),
+    "random": Style(color="#404040", marker="X", line="--"),
+    "d4pg": Style(color="#cc79a7", marker="v"),
+    "a3c": Style(color="#56b4e9", marker="P"),
+    "dreamer_v1": Style(color="#332288", marker="o", line="--"),
+    "dreamer_v2": Style(color="#aa4499", marker="h"),
+    "dreamer_v3": Style(color="#882255", marker="*"),
+    "drq": Style(color="#44aa99", marker="<"),
+    "drq_v2": Style(color="#117733", marker=">"),
+    "curl": Style(color="#cc6677", marker="d"),
+    "ppo": Style(color="#999933", marker="p"),
+    "sac_pixels": Style(color="#a04000", marker="D", line="--"),
+    "sac_state": Style(color="#661100", marker="D", line=":"),
+    "tdmpc2": Style(color="#4b0092", marker="8"),
+    "slac": Style(color="#88ccee", marker="H"),
+    "dqn": Style(color="#6699cc", marker="s"),
+    "c51": Style(color="#997700", marker="^"),
+    "rainbow": Style(color="#ee99aa", marker="D"),
+    "iqn": Style(color="#004488", marker="v"),
+    "reconstruction": Style(color="#0072b2", marker="D", line="--"),
+    "contrastive": Style(color="#aa3377", marker="s"),
+    "reward_only": Style(color="#ccaa22", marker="^"),
 }
-"""Every method whose look was chosen by hand, by its name in lower case with underscores."""
+"""Every method whose style was chosen by hand, by its name in lower case with underscores."""
 
 SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
 SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
 SHADES = (-0.5, -0.25, 0.3, 0.5)
 VARIANTS = {("representation", name): KNOWN[name] for name in ("contrastive", "reward_only")}
-"""The arms of Figures 8 and 11: (option, value) -> look."""
-REPEATS = {1: Look(color="#66b5e5", marker="s"), 2: Look(color="#0072b2", marker="o"), 4: Look(color="#00314d", marker="^")}
-"""The arms of Figure 12, light to dark; repeat 2 is Dreamer itself."""
+"""The rows of Figures 8 and 11: (option, value) -> style."""
+REPEATS = {
+    1: Style(color="#66b5e5", marker="s"),
+    2: Style(color="#0072b2", marker="o"),
+    4: Style(color="#00314d", marker="^"),
+}
+"""The rows of Figure 12, light to dark; repeat 2 is Dreamer itself."""
 VARIANT_MARKERS = ("s", "^", "D", "v", "P", "<", "p", ">", "h", "d")
 
 
@@ -97,11 +101,11 @@ def base_name(method: str) -> str:
     return method.split("~")[0].split("+")[0].strip().lower().replace("-", "_").replace(" ", "_")
 
 
-def look(method: str, overrides: Mapping[str, Any] | None = None) -> Look:
-    """The look of one method, whatever else is drawn beside it.
+def style_of(method: str, overrides: Mapping[str, Any] | None = None) -> Style:
+    """The style of one method, whatever else is drawn beside it.
 
     Runs with overrides keep their agent's hue, lighter or darker, with another marker; the representations of Figure 8
-    have colours of their own. Unknown methods get a look from a hash of their name.
+    have colours of their own. Unknown methods get a style from a hash of their name.
     """
     base = base_name(method)
     for key, value in (overrides or {}).items():
@@ -110,7 +114,7 @@ def look(method: str, overrides: Mapping[str, Any] | None = None) -> Look:
     known = KNOWN.get(base)
     if known is None:
         number = _hash(base)
-        known = Look(color=SPARE_COLORS[number % len(SPARE_COLORS)], marker=SPARE_MARKERS[number // 16 % len(SPARE_MARKERS)])
+        known = Style(color=SPARE_COLORS[number % len(SPARE_COLORS)], marker=SPARE_MARKERS[number // 16 % len(SPARE_MARKERS)])
     if "+" in method:
         number = _hash(method)
         known = replace(
@@ -124,11 +128,11 @@ def look(method: str, overrides: Mapping[str, Any] | None = None) -> Look:
     return known
 
 
-def looks(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Look]:
-    """The looks of methods that share a figure. Two that would look alike get different markers."""
-    chosen: dict[str, Look] = {}
+def styles_of(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Style]:
+    """The styles of methods that share a figure. Two that would look alike get different markers."""
+    chosen: dict[str, Style] = {}
     for method in methods:
-        wanted = look(method, (overrides or {}).get(method))
+        wanted = style_of(method, (overrides or {}).get(method))
         taken = {(other.color, other.marker) for other in chosen.values()}
         free = (wanted.marker, *(marker for marker in SPARE_MARKERS if marker != wanted.marker))
         marker = next((marker for marker in free if (wanted.color, marker) not in taken), wanted.marker)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 import re
 
-from analysis.figures.comparison import Material, seeds_in_words
+from analysis.figures.comparison import Comparison, seeds_in_words
 from analysis.figures.curves import label_bottom, legend_below, panels
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import task_estimates
-from analysis.figures.style import looks, task_label
+from analysis.figures.style import styles_of, task_label
 from dreamer_bench_base import UserError
 
 HORIZON_OPTIONS = ("planner_horizon", "horizon")
 """Options that say how far an agent looks ahead, in agent steps: PlaNet's planner, and the imagination of the others."""
 
 
-def horizon_of(material: Material, method: str) -> tuple[str, int] | None:
+def horizon_of(comparison: Comparison, method: str) -> tuple[str, int] | None:
     """The agent and its horizon where nothing else is set: from the run's overrides, or a name like "dreamer horizon=20"."""
-    changed = dict(material.overrides.get(method, {}))
+    changed = dict(comparison.overrides.get(method, {}))
     agent = method.split("+")[0]
     if not changed:
         spelled = re.fullmatch(r"(.+?)[ _]+(?:planner_)?horizon[= _](\d+)", method)
@@ -29,21 +29,21 @@ def horizon_of(material: Material, method: str) -> tuple[str, int] | None:
     return agent, int(changed[key])
 
 
-def fig4(material: Material) -> Drawing:
+def fig4(comparison: Comparison) -> Drawing:
     """Final score against the imagination horizon, a panel per task, a line per agent."""
-    lengths = {method: found for method in material.methods if (found := horizon_of(material, method))}
+    lengths = {method: found for method in comparison.methods if (found := horizon_of(comparison, method))}
     if not lengths:
         raise UserError(
             "figure 'fig4' needs runs whose overrides set horizon or planner_horizon alone (`run figure-4`), "
-            f"or methods named like 'dreamer horizon=20'; these scores hold {', '.join(material.methods)}"
+            f"or methods named like 'dreamer horizon=20'; these scores hold {', '.join(comparison.methods)}"
         )
-    scores = material.scores[material.scores["method"].isin(lengths)]
-    data = task_estimates(scores, material.reps)
+    scores = comparison.scores[comparison.scores["method"].isin(lengths)]
+    data = task_estimates(scores, comparison.reps)
     data.insert(0, "agent", [lengths[method][0] for method in data["method"]])
     data.insert(1, "horizon", [lengths[method][1] for method in data["method"]])
     data = data.sort_values(["task", "agent", "horizon"], ignore_index=True)
     agents, tasks = sorted(data["agent"].unique()), sorted(data["task"].unique())
-    styles = looks(agents)
+    styles = styles_of(agents)
     ticks = sorted(data["horizon"].unique())
     with drawing_style("fig4"):
         figure, every = panels(len(tasks), size=(2.5, 2.1))
@@ -67,7 +67,7 @@ def fig4(material: Material) -> Drawing:
                 )
             axes.set_title(task_label(task), loc="left")
             axes.set_xticks(ticks)
-            if material.normalization == "dmc":
+            if comparison.normalization == "dmc":
                 axes.set_ylim(-20, 1020)
         label_bottom(every, "horizon (agent steps)")
         figure.supylabel("score (episode return)", fontsize=9)
@@ -77,7 +77,7 @@ def fig4(material: Material) -> Drawing:
         title="Score against the horizon",
         figure=figure,
         data=data,
-        caption=f"Final score against the imagination horizon (for PlaNet: the planner's), {material.title} at "
-        f"{material.budget} ({material.selection.rule}). Mean over seeds with 95% interval "
-        f"(stratified bootstrap, {material.reps:,} resamples); {seeds_in_words(scores)}.",
+        caption=f"Final score against the imagination horizon (for PlaNet: the planner's), {comparison.title} at "
+        f"{comparison.budget} ({comparison.selection.rule}). Mean over seeds with 95% interval "
+        f"(stratified bootstrap, {comparison.reps:,} resamples); {seeds_in_words(scores)}.",
     )

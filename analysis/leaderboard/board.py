@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import comparison, curves, efficiency, intervals
-from analysis.figures.comparison import Material
+from analysis.figures.comparison import Comparison
 from analysis.figures.drawing import Drawing, csv_text, svg_text
 from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
@@ -74,11 +74,11 @@ def entry_of(entries: Sequence[Entry], method: str) -> Entry:
     return next(entry for entry in entries if entry.method == method)
 
 
-def _metrics(subject: Material) -> tuple[Any, ...]:
+def _metrics(subject: Comparison) -> tuple[Any, ...]:
     return aggregate.METRICS if subject.normalization != "none" else aggregate.METRICS[:3]
 
 
-def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Material:
+def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Comparison:
     """The entries of one protocol as one comparison; imported scores come by their own rule, which their facts name."""
     scores = pd.concat([entry.scores for entry in entries], ignore_index=True)
     left_out = scores.iloc[:0][["method", "task", "seed", "env_steps"]]
@@ -89,7 +89,7 @@ def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Materia
     table = pd.concat([entry.table for entry in entries], ignore_index=True)
     table = table[[key in kept for key in table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)]]
     table = table[table["env_steps"] <= protocol.env_steps * 1.02].reset_index(drop=True)
-    return Material(
+    return Comparison(
         title=protocol.id,
         table=table,
         selection=selection,
@@ -99,7 +99,7 @@ def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Materia
     )
 
 
-def _row(subject: Material, entry: Entry, rank: Any, estimates: pd.DataFrame) -> dict[str, Any]:
+def _row(subject: Comparison, entry: Entry, rank: Any, estimates: pd.DataFrame) -> dict[str, Any]:
     mine = {row.metric: row for row in estimates[estimates["method"] == entry.method].itertuples()}
     first = mine["iqm"]
     digits = 1 if subject.normalization == "none" else 3
@@ -122,11 +122,11 @@ def _row(subject: Material, entry: Entry, rank: Any, estimates: pd.DataFrame) ->
     }
 
 
-def _common(subject: Material, entry: Entry) -> dict[str, Any]:
+def _common(subject: Comparison, entry: Entry) -> dict[str, Any]:
     return {
         "method": entry.method,
         "slug": entry.submission.slug,
-        "color": subject.looks([entry.method])[entry.method].color,
+        "color": subject.styles_of([entry.method])[entry.method].color,
         "input": entry.submission.input,
         "budget_env_steps": entry.protocol.env_steps,
         "diverged": entry.diverged,
@@ -136,11 +136,11 @@ def _common(subject: Material, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _partial(subject: Material, entry: Entry) -> dict[str, Any]:
+def _partial(subject: Comparison, entry: Entry) -> dict[str, Any]:
     return {**_common(subject, entry), "tasks": entry.scores["task"].nunique()}
 
 
-def _pairs(subject: Material, order: Sequence[str], reps: int) -> dict[str, Any]:
+def _pairs(subject: Comparison, order: Sequence[str], reps: int) -> dict[str, Any]:
     """P(row beats column) for every pair, best first."""
     found: dict[tuple[str, str], aggregate.Estimate] = {}
     for first, second in itertools.combinations(order, 2):
@@ -165,7 +165,7 @@ def _pairs(subject: Material, order: Sequence[str], reps: int) -> dict[str, Any]
     return {"columns": list(order), "rows": rows}
 
 
-def _per_task(subject: Material, order: Sequence[str], reps: int) -> dict[str, Any]:
+def _per_task(subject: Comparison, order: Sequence[str], reps: int) -> dict[str, Any]:
     data = intervals.task_estimates(subject.scores, reps)
     cells = {(row.task, row.method): row for row in data.itertuples()}
     rows = []

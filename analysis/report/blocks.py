@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.figures import bars, intervals
 from analysis.figures.catalog import draw as draw_figure
-from analysis.figures.comparison import Material
+from analysis.figures.comparison import Comparison
 from analysis.figures.curves import curves
 from analysis.figures.drawing import Drawing, csv_text
 from analysis.figures.efficiency import efficiency
@@ -26,7 +26,7 @@ MOST_RUNS_LISTED = 60
 Table = dict[str, Any]
 
 
-def fill(section: Section, subject: Material, shown: Material) -> None:
+def fill(section: Section, subject: Comparison, shown: Comparison) -> None:
     """Cards, figures and tables of one comparison. `shown` may hold more runs than count, for the learning curves.
 
     Runs with options set by hand are rows of their own below the agents as the protocol runs them: they must not cut the tasks
@@ -56,7 +56,7 @@ def fill(section: Section, subject: Material, shown: Material) -> None:
     }
 
 
-def _left_out(section: Section, subject: Material) -> None:
+def _left_out(section: Section, subject: Comparison) -> None:
     left_out = subject.selection.left_out
     if len(left_out):
         named = [f"{row.method}, {row.task}, seed {row.seed} at {row.env_steps:,}" for row in left_out.head(6).itertuples()]
@@ -66,7 +66,7 @@ def _left_out(section: Section, subject: Material) -> None:
         )
 
 
-def _compare(section: Section, subject: Material, shown: Material) -> bool:
+def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     """The agents as the protocol runs them: cards, curves, aggregates, differences, tasks. False where they share no task."""
     common = aggregate.common_tasks(subject.normalized)
     if common.empty:
@@ -106,7 +106,7 @@ def _compare(section: Section, subject: Material, shown: Material) -> bool:
     return True
 
 
-def _further(section: Section, subject: Material) -> None:
+def _further(section: Section, subject: Comparison) -> None:
     """Figures that need two seeds of every method: sample efficiency, profiles, pairs."""
     methods = list(subject.scores["method"].unique())
     seeds = subject.scores.groupby(["method", "task"])["seed"].nunique().groupby("method").min()
@@ -121,7 +121,7 @@ def _further(section: Section, subject: Material) -> None:
         section.draw(intervals.improvement(cut), "Probability of improvement")
 
 
-def _variants(section: Section, subject: Material, shown: Material, changed: list[str]) -> None:
+def _variants(section: Section, subject: Comparison, shown: Comparison, changed: list[str]) -> None:
     """Runs with options set by hand, beside the agents they are variants of, on the tasks they share."""
     agents = {method.split("+")[0] for method in changed}
     methods = [method for method in subject.methods if method in changed or method in agents]
@@ -146,7 +146,7 @@ def _variants(section: Section, subject: Material, shown: Material, changed: lis
     section.summary |= {"variants": drawing.data.to_dict("records")}
 
 
-def _runs(section: Section, subject: Material) -> None:
+def _runs(section: Section, subject: Comparison) -> None:
     runs = subject.scores[["method", "task", "seed", "score", "env_steps", "points"]]
     path = f"{section.folder}runs.csv"
     section.files[path] = csv_text(runs).encode()
@@ -169,7 +169,7 @@ def _runs(section: Section, subject: Material) -> None:
     section.add("Every run", table=_table(f"Score of every counted run: {subject.selection.rule}.", columns, rows), link=path)
 
 
-def _cards(section: Section, subject: Material, means: pd.DataFrame, differences: Drawing | None) -> None:
+def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differences: Drawing | None) -> None:
     gaps = {} if differences is None else {row.of: row for row in differences.data.itertuples()}
     ranked = means.sort_values(["point", "method"], ascending=[False, True])
     digits = subject.digits
@@ -206,7 +206,7 @@ def _cards(section: Section, subject: Material, means: pd.DataFrame, differences
         )
 
 
-def _aggregate_table(subject: Material, data: pd.DataFrame, means: pd.DataFrame) -> Table:
+def _aggregate_table(subject: Comparison, data: pd.DataFrame, means: pd.DataFrame) -> Table:
     metrics = list(dict.fromkeys(data["metric"]))
     digits = 1 if subject.normalization == "none" else 3
     rows = []
@@ -225,7 +225,7 @@ def _aggregate_table(subject: Material, data: pd.DataFrame, means: pd.DataFrame)
     return _table(f"In units of {intervals.axis_label(subject)}; 95% intervals below each number.", columns, rows)
 
 
-def _difference_table(subject: Material, data: pd.DataFrame) -> Table:
+def _difference_table(subject: Comparison, data: pd.DataFrame) -> Table:
     rows = [
         [
             _name(subject, row.of),
@@ -239,7 +239,7 @@ def _difference_table(subject: Material, data: pd.DataFrame) -> Table:
     return _table(caption, ["method", "difference", "verdict", "runs of both"], rows)
 
 
-def _task_table(subject: Material) -> Table:
+def _task_table(subject: Comparison) -> Table:
     data = intervals.task_estimates(subject.scores, subject.reps)
     methods = sorted(data["method"].unique())
     cells = {(row.task, row.method): row for row in data.itertuples()}
@@ -280,11 +280,11 @@ def _verdict(gap: Any) -> str:
     return "above" if gap.low > 0 else "below" if gap.high < 0 else "not told apart"
 
 
-def _color(subject: Material, method: str) -> str:
-    return subject.looks([method])[method].color
+def _color(subject: Comparison, method: str) -> str:
+    return subject.styles_of([method])[method].color
 
 
-def _name(subject: Material, method: str) -> dict[str, Any]:
+def _name(subject: Comparison, method: str) -> dict[str, Any]:
     return {"text": subject.label(method), "color": _color(subject, method)}
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from analysis.figures import catalog, curves, drawing
 from analysis.figures.commands import FigureCommand, FigureName
-from analysis.figures.comparison import Material
+from analysis.figures.comparison import Comparison
 from analysis.figures.gather import gather
-from analysis.figures.style import KNOWN, base_name, look, looks
+from analysis.figures.style import KNOWN, base_name, style_of, styles_of
 from analysis.scores import references
 from protocols import catalog as protocols
 from tests.make_records import make_run
@@ -37,7 +37,7 @@ def score_file(path: Path, methods: dict[str, float], tasks: tuple[str, ...], *,
 
 
 @pytest.fixture(scope="module")
-def two_methods(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def two_methods(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     path = score_file(
         tmp_path_factory.mktemp("scores") / "ours.csv", {"dreamer": 600, "planet": 300}, ("walker_walk", "cheetah_run")
     )
@@ -78,9 +78,9 @@ def test_the_common_tasks_are_those_that_all_four_report():
 
 
 def test_figure_7_is_figure_10_on_the_tasks_of_long_horizon(tmp_path):
-    material = gather([score_file(tmp_path / "ours.csv", {"dreamer": 600}, ("walker_walk", "walker_run"))], reps=REPS)
-    all_tasks = catalog.draw("fig10", material).data
-    long_horizon = catalog.draw("fig7", material).data
+    comparison = gather([score_file(tmp_path / "ours.csv", {"dreamer": 600}, ("walker_walk", "walker_run"))], reps=REPS)
+    all_tasks = catalog.draw("fig10", comparison).data
+    long_horizon = catalog.draw("fig7", comparison).data
     pd.testing.assert_frame_equal(long_horizon, all_tasks[all_tasks["task"] == "dmc_walker_walk"].reset_index(drop=True))
 
 
@@ -122,8 +122,8 @@ def test_figure_8_keeps_the_representations_apart_and_figure_12_the_repeats(tmp_
             make_run(root, DMC_5M, agent="dreamer", task=task, seed=seed, overrides=changed, scores=times, final=[1.0])
         repeat = protocols.find("dmc-repeat-4@1")
         make_run(root, repeat, agent="dreamer", task=task, seed=seed, scores=times, final=[1.0])
-    material = gather([root], protocol="dmc-5m@1", reps=REPS)
-    shown = {material.label(method) for method in catalog.draw("fig8", material).data["method"]}
+    comparison = gather([root], protocol="dmc-5m@1", reps=REPS)
+    shown = {comparison.label(method) for method in catalog.draw("fig8", comparison).data["method"]}
     assert shown == {"dreamer", "dreamer representation=contrastive", "dreamer representation=reward_only"}
     repeats = catalog.draw("fig12", gather([root], several_protocols=True, methods=[], reps=REPS))
     assert {"dreamer action_repeat=2", "dreamer action_repeat=4"} <= set(repeats.data["method"])
@@ -210,13 +210,13 @@ def test_a_wrong_method_or_a_useless_reference_is_one_line(tmp_path):
         catalog.draw("profiles", gather([path], reps=REPS), reference_names=["dreamer-2020-appendix-g"])
 
 
-# ---------------------------------------------------------------- looks
+# ---------------------------------------------------------------- styles
 
 
 def test_a_method_looks_the_same_beside_whatever_else_is_drawn():
-    alone = looks(["dreamer"])["dreamer"]
-    assert looks(["planet", "dreamer", "somebody_else"])["dreamer"] == alone
-    assert look("Dreamer").color == look("dreamer").color  # the published row has its agent's colour
+    alone = styles_of(["dreamer"])["dreamer"]
+    assert styles_of(["planet", "dreamer", "somebody_else"])["dreamer"] == alone
+    assert style_of("Dreamer").color == style_of("dreamer").color  # the published row has its agent's colour
     assert base_name("dreamer+1a2b3c4d~20000") == "dreamer"
 
 
