@@ -15,7 +15,9 @@ from analysis.figures.commands import COMMANDS as FIGURE
 from analysis.leaderboard.commands import COMMANDS as LEADERBOARD
 from analysis.report.commands import COMMANDS as REPORT
 
-Normalization = Literal["auto", "none", "dmc", "atari-human", "atari-record"]
+Normalization = Literal[
+    "auto", "none", "dmc", "atari-human", "atari-record", "atari-gamer", "atari-gamer-record", "atari-gamer-clipped",
+]  # fmt: skip
 Short = Literal["fail", "drop", "carry"]
 
 

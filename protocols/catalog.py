@@ -29,7 +29,7 @@ BUILT_IN = PUBLISHED
 """What `find` knows besides other packages; tests may add to it."""
 
 _ARMS = ("dreamer", "no_value", "planet", "sac", "random")
-_ROWS = {"planet-6@1": ("planet-icml", *_ARMS)}
+_ROWS = {"planet-6@1": ("planet-icml", *_ARMS), "atari-200m@2": ("dreamer_v2", *_ARMS)}
 """Rows of a protocol's table, where they are not the arms of the shared backbone beside random actions."""
 
 

@@ -70,9 +70,12 @@ def _section(protocol: Protocol) -> str:
         "cadence": f"every {protocol.evaluate_every_env_steps:,} env_steps, {_episodes(protocol.evaluate_episodes)}"
         + (f"; {_episodes(protocol.final_episodes)} at the end" if protocol.final_episodes else ""),
         "score": f"{score_rule_in_words(protocol)}; returns {ranges}",
-        "normalised": {"dmc": "score / 1,000", "atari-human": "by the random and the human score", "none": "no"}[
-            protocol.normalization
-        ]
+        "normalised": {
+            "dmc": "score / 1,000",
+            "atari-human": "by the random and the human score",
+            "atari-gamer": "by the random and the human score of DreamerV2's table",
+            "none": "no",
+        }[protocol.normalization]
         + f"; `verify` margin {protocol.margin:g}",
         "agents": f"{', '.join(rows(protocol))} where installed (profile `{protocol.agent_profile}`)",
         "simulators": _options(protocol.simulators),

@@ -1,4 +1,4 @@
-"""The studies of the Dreamer paper's figures: which agents, with which options, on which tasks.
+"""The studies of the papers' figures and tables: which agents, with which options, on which tasks.
 
 A study adds no rules: each of its runs is one of a published protocol, filed under the agent's name and the digest of what was
 overridden, so a run that two studies share is done once. What the paper's text leaves open is listed under `choices`.
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dreamer_bench_base import UserError
+from protocols.atari import ATARI_55
 from protocols.dmc import DMC_20
 from protocols.spec import Scalar, override_digest
 
@@ -175,10 +176,45 @@ DYNAMICS = Study(
     ),
 )
 
+_SCHEDULES = {"ramp_env_steps": 10_000_000, "actor_entropy": 3e-4}
+"""DreamerV2's first release: the entropy falls from 3e-3, Reinforce's share rises from 0.9, over the first 1e7 frames."""
+
+
+def _ablation(name: str, **overrides: Scalar) -> Row:
+    return Row(name=name, agent="dreamer_v2", protocol="atari-200m@2", overrides={**_SCHEDULES, **overrides})
+
+
+DREAMER_V2 = Study(
+    name="dreamer-v2",
+    title="which parts of DreamerV2 matter",
+    source="Hafner et al. 2021, Table 2 and Figure 5: each row leaves one part out of the agent with mixed gradients and "
+    "schedules; Table 1: that agent, and the one without both",
+    choices=(
+        "every ablation has the mixed gradients and schedules of the base row, as the table's note says of its own base",
+        "no layer norm: the Keras cell, the only other one in the paper's code; the paper does not name it",
+        "Gaussian latents: 32 wide with the deviation of the code's Gaussian; the paper gives no width",
+        "no KL balancing: the ordinary KL, whole to both sides; the formula at a half would train both half as much",
+        "no image gradients: the decoder learns on stopped features, the reward and discount heads train the model",
+        "the protocol's five seeds; the paper's ablations have two",
+    ),
+    tasks=ATARI_55,
+    rows=(
+        Row(name="DreamerV2", agent="dreamer_v2", protocol="atari-200m@2"),
+        _ablation("with schedules (base)"),
+        _ablation("no layer norm", cell="keras"),
+        _ablation("no reward gradients", reward_gradients=False),
+        _ablation("Gaussian latents", dynamics="rssm", latent_std="double_sigmoid"),
+        _ablation("no KL balancing", kl_balance=0.0),
+        _ablation("straight-through only", reinforce=0.0, reinforce_start=0.0),
+        _ablation("Reinforce only", reinforce_start=1.0),
+        _ablation("no image gradients", representation="reward_only"),
+    ),
+)
+
 ALIASES = {"dmc-repeat@1": "figure-12"}
 """The study of action repeats has a protocol's name, because each of its rows is one."""
 
-BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS)
+BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS, DREAMER_V2)
 
 
 def entries() -> dict[str, Study]:

@@ -61,7 +61,8 @@ class Options:
     sticky_probability    of each frame repeating the frame before it instead of the chosen action (Machado et al.: 0.25)
     colour                64x64x3 (Dreamer), or 64x64x1 grey (DreamerV2)
     full_action_set       all 18 actions (Machado et al.), or the game's minimal set
-    noop_max              no-op frames at reset are drawn from 0 to this; 0 for none
+    noop_max              no-op frames at reset are drawn from noop_min to this; 0 for none
+    noop_min              0, or 1 as in gymnasium's AtariPreprocessing (DreamerV2)
     """
 
     action_repeat: int = 4
@@ -70,6 +71,7 @@ class Options:
     colour: bool = True
     full_action_set: bool = True
     noop_max: int = 30
+    noop_min: int = 0
 
     def __post_init__(self) -> None:
         if self.action_repeat < 1:
@@ -80,6 +82,8 @@ class Options:
             raise UserError(f"atari option sticky_probability is in [0, 1], not {self.sticky_probability}")
         if self.noop_max < 0:
             raise UserError(f"atari option noop_max is 0 or more, not {self.noop_max}")
+        if not 0 <= self.noop_min <= self.noop_max:
+            raise UserError(f"atari option noop_min is between 0 and noop_max ({self.noop_max}), not {self.noop_min}")
 
 
 class ArcadeGame(gymnasium.Env):
@@ -117,6 +121,7 @@ class ArcadeGame(gymnasium.Env):
         channels = 3 if options.colour else 1
         self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, channels), np.uint8)})
         self.action_space = self._emulator.single_action_space
+        self._noop_min = options.noop_min
         self._frames = 0
         self._over = True
 
@@ -127,6 +132,10 @@ class ArcadeGame(gymnasium.Env):
         if drawn >= 2**31:  # the emulator takes 31 bits
             drawn = int(np.random.SeedSequence(drawn).generate_state(1)[0] >> 1)
         image, info = self._emulator.reset(seed=np.array([drawn]))
+        # The emulator draws from 0 on: a start with too few is drawn again, which leaves the others equally likely.
+        while int(info["episode_frame_number"][0]) < self._noop_min:
+            drawn = int(np.random.SeedSequence(drawn).generate_state(1)[0] >> 1)
+            image, info = self._emulator.reset(seed=np.array([drawn]))
         self._frames, self._over = int(info["episode_frame_number"][0]), False
         return self._observation(image), {"env_steps": 0, "lives": int(info["lives"][0])}
 

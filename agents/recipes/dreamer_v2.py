@@ -73,7 +73,7 @@ class Options(Backbone):
 
     def over_time(self, start: float, end: float) -> Weight:
         """A weight after the ramp of `ramp_env_steps`, counted in updates."""
-        if not self.ramp_env_steps:
+        if not self.ramp_env_steps or start == end:
             return end
         updates_per_env_step = self.updates / self.update_every_env_steps
         return Ramp(

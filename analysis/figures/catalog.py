@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import comparison as comparisons
+from analysis.figures.atari55 import atari55
 from analysis.figures.bars import fig6
 from analysis.figures.comparison import Comparison
 from analysis.figures.curves import curves
@@ -142,6 +143,7 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "fig10": fig10,
     "fig11": fig11,
     "fig12": fig12,
+    "atari55": atari55,
     "aggregates": aggregates,
     "profiles": profiles,
     "improvement": improvement,

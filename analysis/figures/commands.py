@@ -10,7 +10,7 @@ import tyro
 
 FigureName = Literal[
     "fig4", "fig6", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12",
-    "aggregates", "profiles", "improvement", "difference", "efficiency", "curves",
+    "atari55", "aggregates", "profiles", "improvement", "difference", "efficiency", "curves",
 ]  # fmt: skip
 
 
@@ -39,7 +39,9 @@ class FigureCommand:
     """Mean of the scores in the last so many env steps before the budget."""
     short: Literal["drop", "carry", "fail"] = "drop"
     """Runs that stop before the budget: leave them out and say so, carry their last score forward, or refuse."""
-    normalize: Literal["none", "dmc", "atari-human", "atari-record"] | None = None
+    normalize: Literal[
+        "none", "dmc", "atari-human", "atari-record", "atari-gamer", "atari-gamer-record", "atari-gamer-clipped",
+    ] | None = None  # fmt: skip
     """Normalisation of the aggregates; the one that fits the tasks by default."""
     reps: int = 50_000
     """Bootstrap resamples."""

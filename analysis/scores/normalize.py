@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 class Normalization:
     """name "atari-human", version 1, label for axes "human-normalised score", source of the constants.
 
-    reference  column of references/atari_human_random_record.csv that becomes 1; None where no table is needed
+    reference  column of the table that becomes 1; None where no table is needed
+    table      "atari": references/atari_human_random_record.csv; "k1": Table K.1 of DreamerV2
+    ceiling    scores above it count as it
+    logarithmic  tasks differ by orders of magnitude: `verify` compares log(1 + score), and its margin is a share of the IQM
     scale      score that becomes 1 where there is no table
     suite      prefix of the tasks it is defined for; "" for any
     """
@@ -26,6 +30,9 @@ class Normalization:
     label: str
     source: str
     reference: str | None = None
+    table: str = "atari"
+    ceiling: float = math.inf
+    logarithmic: bool = False
     scale: float = 1.0
     suite: str = ""
 
@@ -37,6 +44,11 @@ class Normalization:
 _ATARI_SOURCE = (
     "(x - random) / (reference - random); random and human: DQN Zoo atari_data.py (57 games; James Bond 29.0 and 302.8, which "
     "dreamerv2's baselines.json has shifted); record: dreamerv2 baselines.json"
+)
+
+_K1_SOURCE = (
+    "(x - random) / (reference - random), constants of Table K.1 of Hafner et al. 2021: those of atari-human but for random "
+    "play in James Bond (7, not 29) and Alien (228.8, not 227.8)"
 )
 
 NORMALIZATIONS: Mapping[str, Normalization] = {
@@ -55,6 +67,7 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
             name="atari-human",
             version=1,
             label="human-normalised score",
+            logarithmic=True,
             reference="human",
             suite="atari",
             source=_ATARI_SOURCE,
@@ -67,9 +80,38 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
             suite="atari",
             source=_ATARI_SOURCE,
         ),
+        Normalization(
+            name="atari-gamer",
+            version=1,
+            label="gamer-normalised score",
+            logarithmic=True,
+            reference="human",
+            table="k1",
+            suite="atari",
+            source=_K1_SOURCE,
+        ),
+        Normalization(
+            name="atari-gamer-record",
+            version=1,
+            label="record-normalised score",
+            reference="record",
+            table="k1",
+            suite="atari",
+            source=_K1_SOURCE,
+        ),
+        Normalization(
+            name="atari-gamer-clipped",
+            version=1,
+            label="clipped record-normalised score",
+            reference="record",
+            table="k1",
+            ceiling=1.0,
+            suite="atari",
+            source=_K1_SOURCE,
+        ),
     )
 }
-"""none, dmc (score / 1000), atari-human ((x - random) / (human - random)), atari-record."""
+"""none, dmc (score / 1000), atari-human ((x - random) / (human - random)), atari-record, and DreamerV2's three."""
 
 
 def find(name: str) -> Normalization:
@@ -98,7 +140,7 @@ def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
         return result
     zero, one = _constants(entry, tasks)
     lowest = table["task"].map(zero)
-    result["score"] = (table["score"] - lowest) / (table["task"].map(one) - lowest)
+    result["score"] = ((table["score"] - lowest) / (table["task"].map(one) - lowest)).clip(upper=entry.ceiling)
     return result
 
 
@@ -111,7 +153,7 @@ def for_tasks(tasks: Iterable[str]) -> str:
 def _constants(entry: Normalization, tasks: list[str]) -> tuple[dict[str, float], dict[str, float]]:
     from analysis.scores import references
 
-    rows = references.atari_scores().set_index("task")
+    rows = {"atari": references.atari_scores, "k1": references.table_k1}[entry.table]().set_index("task")
     for task in tasks:
         if task not in rows.index or not rows.loc[task, entry.reference] == rows.loc[task, entry.reference]:
             raise InvalidData(f"{entry.id} has no {entry.reference} score of {task}; leave the task out with --tasks")

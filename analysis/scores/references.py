@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).with_name("references")
 
-NAMES = ("dreamer-2020-appendix-g",)
+NAMES = ("dreamer-2020-appendix-g", "dreamer-2021-table-k1")
 """References that `verify --reference NAME` knows."""
+
+K1_METHODS = {"DreamerV2": "dreamerv2", "IQN": "iqn", "Rainbow": "rainbow"}
+"""Methods of Table K.1 -> its columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,27 @@ def appendix_g_means() -> pd.DataFrame:
     return result.reset_index()
 
 
+def table_k1() -> pd.DataFrame:
+    """Table K.1 of Hafner et al. 2021: task, random, human, record, rainbow, iqn, dreamerv2; 55 games after 200e6 frames.
+
+    The means over seeds that the paper prints, typed from its text (arXiv 2010.02193 v3); five seeds by its Figure F.1.
+    """
+    import pandas as pd
+
+    return pd.read_csv(FOLDER / "dreamer_v2_2021_table_k1.csv")
+
+
+def table_k1_scores() -> pd.DataFrame:
+    """The same as rows: method ("DreamerV2", "IQN", "Rainbow"), task, score."""
+    import pandas as pd
+
+    table = table_k1()
+    return pd.concat(
+        [table[["task"]].assign(method=method, score=table[column].astype(float)) for method, column in K1_METHODS.items()],
+        ignore_index=True,
+    )
+
+
 def atari_scores() -> pd.DataFrame:
     """task, random, human, record (NaN where none is known), in_atari57, in_dreamerv2_55, in_atari100k_26 (0 or 1), and
     the sources."""
@@ -88,8 +112,10 @@ def load(
     method   which method of the file; needed where there are several
     at, window, rule, short   how a file's curves become one score per run, see `analysis.scores.table.select`
     """
-    if str(name_or_path) in NAMES:
+    if str(name_or_path) == NAMES[0]:
         return _dreamer_2020(method or "Dreamer")
+    if str(name_or_path) == NAMES[1]:
+        return _dreamer_2021(method or "DreamerV2")
     path = Path(name_or_path)
     if not path.exists():
         raise UserError(
@@ -136,4 +162,23 @@ def _dreamer_2020(method: str) -> Reference:
         evaluation="not stated: the text says after 5e6 environment steps, without episodes or window",
         scores=rows[["method", "task", "score"]].assign(seed="")[["method", "task", "seed", "score"]].reset_index(drop=True),
         sha256=sha256(FOLDER / "dreamer_2020_appendix_g.csv"),
+    )
+
+
+def _dreamer_2021(method: str) -> Reference:
+    if method not in K1_METHODS:
+        raise InvalidData(f"{NAMES[1]} has no method {method!r}; it has {', '.join(K1_METHODS)}")
+    rows = table_k1_scores()
+    return Reference(
+        name=NAMES[1],
+        title=f"{method} in Table K.1 of Mastering Atari with Discrete World Models",
+        source="Hafner et al. 2021 (arXiv 2010.02193 v3), Table K.1",
+        licence="facts from a paper",
+        kind="mean",
+        seeds=5,  # of Figure F.1; the table itself does not say
+        budget_env_steps=200_000_000,
+        window_env_steps=None,
+        evaluation="not stated: at 200M frames; the shipped files hold a point of ten episodes per 1e6 frames",
+        scores=rows[rows["method"] == method].assign(seed="")[["method", "task", "seed", "score"]].reset_index(drop=True),
+        sha256=sha256(FOLDER / "dreamer_v2_2021_table_k1.csv"),
     )

@@ -175,7 +175,7 @@ def _pair(scores: pd.DataFrame, reference: Reference, question: Question) -> tup
     def unit(values: list[float]) -> np.ndarray:
         return np.asarray(values, dtype=float)
 
-    if question.normalization == "atari-human":
+    if kind.logarithmic:
         # Ratios differ by orders of magnitude between games: on the log scale none rules the mean. The margin is 10% at
         # the reference's IQM.
         middle = np.sort(np.concatenate([unit(theirs[task]) for task in tasks]))
@@ -185,7 +185,7 @@ def _pair(scores: pd.DataFrame, reference: Reference, question: Question) -> tup
             raise InvalidData(
                 "the reference's IQM is not above the random agent's, so 10% of it is no margin; choose another --normalize"
             )
-        units, margin = "log(1 + human-normalised score)", math.log1p(iqm * (1 + question.margin)) - math.log1p(iqm)
+        units, margin = f"log(1 + {kind.label})", math.log1p(iqm * (1 + question.margin)) - math.log1p(iqm)
 
         def unit(values: list[float]) -> np.ndarray:  # type: ignore[no-redef]
             return np.log1p(np.maximum(np.asarray(values, dtype=float), 0.0))

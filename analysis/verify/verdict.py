@@ -36,7 +36,7 @@ PROFILE_ALPHA = 0.01
 TASK_MARGIN = 2.0
 """Margin of single tasks, in margins of the suite: 100 points where the suite has 50."""
 
-MARGINS = {"dmc": 0.05, "atari-human": 0.1}
+MARGINS = {"dmc": 0.05, "atari-human": 0.1, "atari-gamer": 0.1}
 """Margin where no protocol gives one: 50 points of 1,000; 10% of the reference's IQM."""
 
 

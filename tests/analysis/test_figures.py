@@ -256,3 +256,33 @@ def test_ids_of_two_figures_in_one_page_never_meet(two_methods):
     ]
     assert found[0]
     assert not found[0] & found[1]
+
+
+def test_the_figure_of_55_games_shows_every_game_and_the_four_aggregates(tmp_path):
+    """Scores of twice the human's in every game: 2 in every panel of gamer-normalised numbers."""
+    table = references.table_k1()
+    lines = ["method,task,seed,env_step,score"]
+    for row in table.itertuples():
+        for seed, shift in ((0, -1.0), (1, 1.0)):
+            lines.append(f"ours,{row.task},{seed},200000000,{row.random + 2 * (row.human - row.random) + shift}")
+    (tmp_path / "ours.csv").write_text("\n".join(lines) + "\n")
+    drawn = catalog.draw("atari55", gather([tmp_path / "ours.csv"], reps=REPS))
+    ours = drawn.data[drawn.data["method"] == "ours"].set_index("panel")["value"]
+    assert ours[table["task"]].tolist() == pytest.approx([2.0] * 55)
+    assert (ours["gamer median"], ours["gamer mean"]) == pytest.approx((2.0, 2.0))
+    published = drawn.data[drawn.data["method"] == "DreamerV2 (published)"].set_index("panel")["value"]
+    assert published["gamer mean"] == pytest.approx(11.326, abs=0.0005)
+    assert published["atari_pong"] == pytest.approx((20 + 20.7) / 35.3, abs=0.05)
+    assert drawn.data[drawn.data["origin"] == "recorded"]["seeds"].dropna().unique().tolist() == [2]
+
+
+def test_a_method_without_some_games_has_no_aggregate_over_all(tmp_path):
+    lines = ["method,task,seed,env_step,score"]
+    lines += [f"whole,atari_{game},{seed},200,5" for game in ("pong", "breakout") for seed in (0, 1)]
+    lines += [f"part,atari_pong,{seed},200,5" for seed in (0, 1)]
+    (tmp_path / "ours.csv").write_text("\n".join(lines) + "\n")
+    drawn = catalog.draw("atari55", gather([tmp_path / "ours.csv"], reps=REPS))
+    assert set(drawn.data[drawn.data["panel"] == "gamer mean"]["method"]) == {
+        "whole", "DreamerV2 (published)", "IQN (published)", "Rainbow (published)",
+    }  # fmt: skip
+    assert "over the same 2 games; without part" in drawn.caption

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.scores import normalize, references
+from analysis.statistics.atari_aggregates import AGGREGATES, table_1
 from dreamer_bench_base import InvalidData
 from tests.analysis.scores import REFERENCE, needs_reference, scores
 
@@ -27,6 +28,10 @@ def one(task: str, score: float) -> pd.DataFrame:
         ("atari-record", "atari_breakout", 864.0, 1.0),
         ("atari-human", "atari_jamesbond", 302.8, 1.0),  # DreamerV2's file has 29 there, which made it 39
         ("atari-human", "atari_jamesbond", 29.0, 0.0),
+        ("atari-gamer", "atari_jamesbond", 7.0, 0.0),  # DreamerV2's Table K.1
+        ("atari-gamer", "atari_alien", 228.8, 0.0),
+        ("atari-gamer-record", "atari_jamesbond", 45550.0, 1.0),
+        ("atari-gamer-clipped", "atari_jamesbond", 91100.0, 1.0),
     ],
 )
 def test_units(name: str, task: str, score: float, expected: float) -> None:
@@ -34,7 +39,12 @@ def test_units(name: str, task: str, score: float, expected: float) -> None:
 
 
 def test_a_normalisation_is_named_with_its_version() -> None:
-    assert [entry.id for entry in normalize.NORMALIZATIONS.values()] == ["none@1", "dmc@1", "atari-human@1", "atari-record@1"]
+    assert [entry.id for entry in normalize.NORMALIZATIONS.values()] == [
+        "none@1",
+        "dmc@1",
+        "atari-human@1",
+        "atari-record@1",
+    ] + [f"atari-gamer{suffix}@1" for suffix in ("", "-record", "-clipped")]
     assert normalize.find("dmc@1") is normalize.find("dmc")
     with pytest.raises(ValueError, match=r"'dmc@2' is not known; choose from none@1"):
         normalize.find("dmc@2")
@@ -103,6 +113,40 @@ def test_a_file_of_several_methods_needs_a_choice(tmp_path: Path) -> None:
     assert references.load(path, method="b").seeds == 3
     with pytest.raises(ValueError, match="holds no method 'c'"):
         references.load(path, method="c")
+
+
+def test_table_k1_gives_the_four_aggregates_of_table_1() -> None:
+    """Printed there with two digits: 2.15 11.33 0.44 0.28, 1.29 8.85 0.21 0.21, 1.47 9.12 0.17 0.17."""
+    found = table_1(references.table_k1_scores()).set_index("method")
+    assert found["games"].tolist() == [55, 55, 55]
+    expected = {
+        "DreamerV2": (2.146, 11.326, 0.438, 0.279),
+        "IQN": (1.288, 8.852, 0.211, 0.209),
+        "Rainbow": (1.472, 9.117, 0.173, 0.173),
+    }
+    for method, numbers in expected.items():
+        assert tuple(found.loc[method, list(AGGREGATES)].round(3)) == numbers
+        printed = {"DreamerV2": (2.15, 11.33, 0.44, 0.28), "IQN": (1.29, 8.85, 0.21, 0.21), "Rainbow": (1.47, 9.12, 0.17, 0.17)}
+        np.testing.assert_allclose(found.loc[method, list(AGGREGATES)].astype(float), printed[method], atol=0.0051)
+
+
+@needs_reference
+def test_the_published_runs_give_the_printed_rows_when_seeds_are_averaged_first() -> None:
+    """With schedules 2.64 10.45 0.43 0.28, without 2.15 11.33 0.44 0.28: at 199M frames, stopped runs at their last value."""
+    curves = pd.read_csv(REFERENCE / "atari_dreamerv2.csv.gz").query("env_step <= 199_000_000").dropna(subset=["score"])
+    last = curves.sort_values("env_step").groupby(["method", "task", "seed"], as_index=False).last()
+    last["task"] = "atari_" + last["task"].str.removeprefix("atari_")
+    found = table_1(last).set_index("method")
+    for method, printed in {"dreamer_v2": (2.15, 11.33, 0.44, 0.28), "dreamer_v2_schedules": (2.64, 10.45, 0.43, 0.28)}.items():
+        assert tuple(found.loc[method, list(AGGREGATES)].astype(float).round(2)) == printed
+
+
+def test_table_k1_is_a_reference_of_means() -> None:
+    reference = references.load("dreamer-2021-table-k1")
+    assert (reference.kind, reference.seeds, reference.budget_env_steps) == ("mean", 5, 200_000_000)
+    assert len(references.load("dreamer-2021-table-k1", method="IQN").scores) == 55
+    with pytest.raises(ValueError, match="has no method 'DQN'; it has DreamerV2, IQN, Rainbow"):
+        references.load("dreamer-2021-table-k1", method="DQN")
 
 
 @needs_reference

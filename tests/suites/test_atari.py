@@ -222,6 +222,23 @@ def test_no_ops_are_drawn_up_to_the_option_and_from_nothing():
     none.close()
 
 
+def test_no_ops_from_one_on_are_as_likely_each():
+    """45 seeds over three numbers; without the smallest the drawn seed decides as before."""
+    some, all_ = catalog.make("atari_pong", noop_max=3, noop_min=1), catalog.make("atari_pong", noop_max=3)
+    drawn = []
+    for seed in range(45):
+        some.reset(seed=seed)
+        all_.reset(seed=seed)
+        drawn.append(some.unwrapped._frames)
+        assert drawn[-1] == all_.unwrapped._frames or all_.unwrapped._frames == 0
+    assert {drawn.count(number) > 6 for number in (1, 2, 3)} == {True}
+    assert set(drawn) == {1, 2, 3}
+    some.reset(seed=7)
+    assert some.unwrapped._frames == drawn[7]
+    some.close()
+    all_.close()
+
+
 def test_an_episode_is_the_same_in_another_process():
     code = "from suites import catalog, conformance\nprint(conformance.episode_digest(catalog.make('atari_seaquest'), 3, 60))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -230,7 +247,12 @@ def test_an_episode_is_the_same_in_another_process():
 
 @pytest.mark.parametrize(
     ("options", "line"),
-    [({"sticky_probability": 1.5}, "in \\[0, 1\\]"), ({"noop_max": -1}, "0 or more"), ({"grey": True}, "no option 'grey'")],
+    [
+        ({"sticky_probability": 1.5}, "in \\[0, 1\\]"),
+        ({"noop_max": -1}, "0 or more"),
+        ({"noop_min": 31}, "between 0 and noop_max"),
+        ({"grey": True}, "no option 'grey'"),
+    ],
 )
 def test_bad_options_are_one_line(options, line):
     with pytest.raises(ValueError, match=line) as caught:
