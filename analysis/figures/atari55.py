@@ -48,7 +48,8 @@ def atari55(comparison: Comparison) -> Drawing:
 
     methods = [*sorted(whole.index), *sorted(published["method"].unique())]
     known = {name: PUBLISHED.get(name, name) for name in methods}
-    look = {name: comparison.looks(known.values())[known[name]] for name in methods}
+    styles = comparison.styles_of(known.values())
+    style = {name: styles[known[name]] for name in methods}
     order = games.groupby("task")["value"].max().sort_values().index.tolist()
     with drawing_style("atari55"):
         figure = new_figure(9.6, 0.165 * len(order) + 2.0)
@@ -61,9 +62,9 @@ def atari55(comparison: Comparison) -> Drawing:
                 rows["value"],
                 [order.index(task) for task in rows["task"]],
                 s=20,
-                marker=look[name].marker,
-                facecolor="none" if hollow else look[name].color,
-                edgecolor=look[name].color,
+                marker=style[name].marker,
+                facecolor="none" if hollow else style[name].color,
+                edgecolor=style[name].color,
                 linewidth=0.9,
                 label=name,
                 zorder=2 if hollow else 3,
@@ -83,7 +84,7 @@ def atari55(comparison: Comparison) -> Drawing:
             )
             for position, (name, value) in enumerate(rows["value"][::-1].items()):
                 hollow = name in PUBLISHED
-                axes.barh(position, value, color="white" if hollow else look[name].color, edgecolor=look[name].color,
+                axes.barh(position, value, color="white" if hollow else style[name].color, edgecolor=style[name].color,
                           hatch="////" if hollow else None)  # fmt: skip
                 axes.annotate(f"{value:.3f}", (max(value, 0.0), position), xytext=(3, 0), textcoords="offset points",
                               va="center", fontsize=7, color=INK)  # fmt: skip
