@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 from dreamer_bench_base import UserError
-from protocols import atari, dmc, dmlab, planet_six, quick, studies
-from protocols.spec import Protocol
+from protocols import atari, dmc, dmlab, own, planet_six, quick, studies
+from protocols.spec import Protocol, digest
 
 ENTRY_POINT_GROUP = "dreamer_bench.protocols"
 
@@ -49,10 +52,12 @@ def entries() -> dict[str, Protocol]:
 
 
 def find(id: str) -> Protocol:
-    """The protocol of that id.
+    """The protocol of that id, or of a user's own file (`protocols.own`).
 
-    Raises ValueError with the nearest id when there is none.
+    Raises UserError with the nearest id when there is none.
     """
+    if own.is_file(id):
+        return own.load(Path(id), find)
     known = entries()
     if id in known:
         return known[id]
@@ -65,6 +70,22 @@ def find(id: str) -> Protocol:
     near = versions[-1:] or difflib.get_close_matches(id, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise UserError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")
+
+
+def of_record(manifest: Mapping[str, Any]) -> Protocol:
+    """The protocol a run was made under: the installed one, or, where none of that id is installed, the one its manifest keeps.
+
+    Raises UserError where the installed one has another digest.
+    """
+    known = entries().get(manifest["protocol"])
+    if known is None:
+        return own.from_record(manifest)
+    if manifest["digest"] != digest(known):
+        raise UserError(
+            f"the run was made under another {known.id} (digest {manifest['digest'][:12]}, here {digest(known)[:12]}); "
+            f"use the code of commit {manifest['commit']}"
+        )
+    return known
 
 
 def rows(protocol: Protocol) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ overridden, so a run that two studies share is done once. What the paper's text 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dreamer_bench_base import UserError
 from protocols.atari import ATARI_55
@@ -50,6 +50,15 @@ class Study:
     def protocol(self) -> str:
         """The protocol of the rows, or all of them."""
         return ", ".join(dict.fromkeys(row.protocol for row in self.rows))
+
+
+def under(rows: Sequence[Row], protocol: str) -> tuple[Row, ...]:
+    """The rows of a study on another protocol. Raises UserError where the rows differ in their protocol: that is the study."""
+    if len({row.protocol for row in rows}) > 1:
+        raise UserError(
+            f"the study compares protocols ({', '.join(sorted({row.protocol for row in rows}))}); leave --protocol out"
+        )
+    return tuple(replace(row, protocol=protocol) for row in rows)
 
 
 def _horizons(lengths: tuple[int, ...]) -> tuple[Row, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -57,7 +57,9 @@ class PlanCommand:
     """
 
     protocol: tyro.conf.Positional[str]
-    """A protocol (`list protocols`) or a study (`list studies`)."""
+    """A protocol (`list protocols`), a study (`list studies`), or a file of your own."""
+    under: Annotated[str | None, tyro.conf.arg(name="protocol")] = None
+    """Plan the rows of a study under this protocol or protocol file, on its tasks."""
     agents: tuple[str, ...] = ()
     """Agents to plan for; by default those that `run` would train."""
     tasks: tuple[str, ...] = ()
@@ -81,7 +83,7 @@ class PlanCommand:
         for name, value in (("--seeds-per-program", self.seeds_per_program), ("--devices", self.devices)):
             if value < 1:
                 raise UserError(f"{name} is at least 1, not {value}")
-        workloads = plan.workloads(self.protocol, self.agents, self.tasks)
+        workloads = plan.workloads(self.protocol, self.agents, self.tasks, self.under)
         if self.measured is not None:
             measured = plan.read_measured(self.measured)
         else:

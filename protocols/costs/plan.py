@@ -122,25 +122,32 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
 
-def workloads(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Workload]:
-    """The lines of a plan: the agents of a protocol, or the rows of a study. ValueError for unknown names."""
+def workloads(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = (), under: str | None = None) -> list[Workload]:
+    """The lines of a plan: the agents of a protocol, or the rows of a study, under another protocol where one is named.
+
+    Raises UserError for unknown names.
+    """
     if studies.is_study(name):
         study = studies.find(name)
-        rows = [row for row in study.rows if not agents or row.agent in agents]
+        every = study.rows if under is None else studies.under(study.rows, under)
+        known = study.tasks if under is None else catalog.find(under).tasks
+        rows = [row for row in every if not agents or row.agent in agents]
         if not rows:
             have = ", ".join(sorted({row.agent for row in study.rows}))
             raise UserError(f"study {name!r} has no row of {', '.join(agents)}; it has rows of {have}")
-        found = [(catalog.find(row.protocol), row.agent, row.overrides, study.tasks) for row in rows]
+        found = [(catalog.find(row.protocol), row.agent, row.overrides, known) for row in rows]
+    elif under is not None:
+        raise UserError(f"--protocol goes with a study; {name!r} is a protocol itself, so leave it out")
     else:
         protocol = catalog.find(name)
         found = [(protocol, agent, {}, protocol.tasks) for agent in agents or catalog.rows(protocol)]
-    for _, _, _, known in found:
+    for _, _, _, own in found:
         for task in tasks:
-            if task not in known:
-                raise UserError(f"task {task!r} is not in {name}; it has {len(known)} tasks, for example {known[0]!r}")
+            if task not in own:
+                raise UserError(f"task {task!r} is not in {name}; it has {len(own)} tasks, for example {own[0]!r}")
     return [
-        Workload(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or known)
-        for protocol, agent, overrides, known in found
+        Workload(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or own)
+        for protocol, agent, overrides, own in found
     ]
 
 

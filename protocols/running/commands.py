@@ -6,7 +6,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -22,7 +22,10 @@ class RunCommand:
     """
 
     protocol: tyro.conf.Positional[str]
-    """Which protocol, for example quick@1 (see `list protocols`), or which study (see `list studies`)."""
+    """Which protocol, for example quick@1 (see `list protocols`); which study (see `list studies`); or a file of your own,
+    for example mine.toml (docs/own-protocols.md)."""
+    under: Annotated[str | None, tyro.conf.arg(name="protocol")] = None
+    """Run the rows of a study under this protocol or protocol file, on its tasks."""
     agents: tuple[str, ...] = ()
     """Which agents; those of the protocol's table when left out."""
     tasks: tuple[str, ...] = ()
@@ -103,18 +106,22 @@ class RunCommand:
         rows: list[tuple[Any, tuple[str, ...], dict[str, Any], tuple[str, ...]]]
         assignments = [assignment for group in self.set for assignment in group]
         if studies.is_study(self.protocol):
-            comparison = studies.find(self.protocol)
+            study = studies.find(self.protocol)
             for name in self.agents:
-                if name not in {row.agent for row in comparison.rows}:
+                if name not in {row.agent for row in study.rows}:
                     raise UserError(
-                        f"{comparison.name} has no row of agent {name!r}; "
-                        f"it has {', '.join(dict.fromkeys(row.agent for row in comparison.rows))}"
+                        f"{study.name} has no row of agent {name!r}; "
+                        f"it has {', '.join(dict.fromkeys(row.agent for row in study.rows))}"
                     )
+            chosen = study.rows if self.under is None else studies.under(study.rows, self.under)
+            known = study.tasks if self.under is None else catalog.find(self.under).tasks
             rows = [
-                (catalog.find(row.protocol), (row.agent,), dict(row.overrides), self.tasks or comparison.tasks)
-                for row in comparison.rows
+                (catalog.find(row.protocol), (row.agent,), dict(row.overrides), self.tasks or known)
+                for row in chosen
                 if not self.agents or row.agent in self.agents
             ]
+        elif self.under is not None:
+            raise UserError(f"--protocol goes with a study; {self.protocol!r} is a protocol itself, so leave it out")
         else:
             protocol = catalog.find(self.protocol)
             rows = [

@@ -21,7 +21,7 @@ from protocols.records.store import MANIFEST, Run
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.running.loop import AGENT
 from protocols.running.stage import Stage
-from protocols.spec import Protocol, digest
+from protocols.spec import Protocol
 from suites import catalog as suite_catalog
 from suites.workers import Lanes
 
@@ -69,12 +69,7 @@ def revive(folder: Path, *, device: str = "cpu") -> Revived:
         raise UserError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")
     run = Run(folder)
     manifest = run.manifest
-    protocol = protocol_catalog.find(manifest["protocol"])
-    if manifest["digest"] != digest(protocol):
-        raise UserError(
-            f"{folder} was made under another {protocol.id} (digest {manifest['digest'][:12]}, here "
-            f"{digest(protocol)[:12]}); use the code of commit {manifest['commit']}"
-        )
+    protocol = protocol_catalog.of_record(manifest)
     parts = checkpoint.newest([folder], lambda line: None)
     if parts is None:
         raise UserError(f"{folder} has no checkpoint yet; wait for its first evaluation, or call `run` again")

@@ -1,0 +1,201 @@
+"""A protocol from a user's own file: a published one, and what differs from it.
+
+    base = "dmc-1m@1"
+    tasks = ["dmc_walker_walk"]
+    env_steps = 100_000
+
+Its id is own-NAME@1 after the file's name, its digest is taken as of any other, and a manifest keeps it whole: readers of
+records need neither the file nor its folder.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from dreamer_bench_base import UserError, suggestion
+from protocols.spec import Protocol, ScoreRule, digest
+
+PREFIX = "own-"
+SUFFIX = ".toml"
+
+
+def is_file(name: str) -> bool:
+    """Whether a protocol's name means a file."""
+    return name.endswith(SUFFIX)
+
+
+def is_own(id: str) -> bool:
+    """Whether a protocol's id is one of a user's own file."""
+    return id.startswith(PREFIX)
+
+
+def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
+    """The protocol of a file; `find` gives the published protocol that its `base` names.
+
+    Raises UserError, naming the field and its range, for anything that is no protocol.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); expected a protocol file, or a name of `list protocols`"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML ({error}); correct it there") from None
+    base = given.pop("base", None)
+    if not isinstance(base, str):
+        raise UserError(f'{path}: base must name the protocol to start from, for example base = "dmc-1m@1"')
+    published = find(base)
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in CHECKS:
+            raise UserError(
+                f"{path}: field {name!r} is not known{suggestion(name, CHECKS) or '.'} It may have {', '.join(CHECKS)}"
+            )
+        try:
+            changes[name] = CHECKS[name](value)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: {name} must be {error}, not {value!r}") from None
+    slug = re.sub(r"[^a-z0-9]+", "-", path.name.removesuffix(SUFFIX).lower()).strip("-")
+    if not slug:
+        raise UserError(f"{path}: the file's name becomes the protocol's; give it a name with a letter or a digit")
+    own = replace(
+        published,
+        **{
+            "title": f"{published.title}, as changed in {path.name}",
+            "purpose": f"A user's own protocol: {published.id} with other {', '.join(changes)}.",
+            "choices": (),
+            "task_options": {t: o for t, o in published.task_options.items() if t in changes.get("tasks", published.tasks)},
+            **changes,
+            "id": f"{PREFIX}{slug}@1",
+            "source": f"a user's own file, based on {published.id}",
+        },
+    )
+    if digest(replace(own, id=published.id)) == digest(published):
+        raise UserError(f"{path} changes nothing of {published.id}; run {published.id} itself, or give a field that differs")
+    return own
+
+
+def from_record(manifest: Mapping[str, Any]) -> Protocol:
+    """The protocol that a manifest keeps whole. Raises UserError where this version does not know one of its fields."""
+    data = dict(manifest["protocol_data"])
+    known = {field.name for field in fields(Protocol)}
+    if unknown := sorted(set(data) - known):
+        raise UserError(f"protocol {data.get('id')!r} has a field {unknown[0]!r} that is not known here; use a newer version")
+    for name in ("choices", "tasks", "seeds"):
+        data[name] = tuple(data[name])
+    data["score_rule"] = ScoreRule(**data["score_rule"])
+    data["score_range"] = None if data["score_range"] is None else tuple(data["score_range"])
+    protocol = Protocol(**data)
+    assert asdict(protocol).keys() == known
+    return protocol
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if type(value) is not int or value < least:
+            raise ValueError(f"a whole number of at least {least}")
+        return value
+
+    return check
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(name, str) for name in value)
+        or len(set(value)) < len(value)
+    ):
+        raise ValueError("a list of different task names")
+    return tuple(value)
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not value or not all(type(seed) is int and 0 <= seed < 2**31 for seed in value):
+        raise ValueError("a list of whole numbers from 0 to 2147483647")
+    if len(set(value)) < len(value):
+        raise ValueError("a list without a number twice")
+    return tuple(value)
+
+
+def _scalars(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(entry, (str, int, float, bool)) for entry in value.values()):
+        raise ValueError("a table of plain values")
+    return value
+
+
+def _tables(value: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict):
+        raise ValueError("a table of tables, one for each task")
+    return {name: _scalars(entry) for name, entry in value.items()}
+
+
+def _range(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(end, (int, float)) for end in value):
+        raise ValueError("a list of the lowest and the highest return")
+    if not value[0] < value[1]:
+        raise ValueError("a list of the lowest and the highest return, in this order")
+    return float(value[0]), float(value[1])
+
+
+def _margin(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+        raise ValueError("a number above 0, in normalised units")
+    return float(value)
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return str(value)
+
+    return check
+
+
+def _score_rule(value: Any) -> ScoreRule:
+    kinds: tuple[Literal["window", "last", "final"], ...] = get_args(get_type_hints(ScoreRule)["kind"])
+    wanted = f"a table with kind ({', '.join(kinds)}) and, for a window, window_env_steps of at least 1"
+    if not isinstance(value, dict) or set(value) - {"kind", "window_env_steps"} or value.get("kind") not in kinds:
+        raise ValueError(wanted)
+    window = value.get("window_env_steps", 0)
+    if type(window) is not int or window < (value["kind"] == "window"):
+        raise ValueError(wanted)
+    return ScoreRule(kind=value["kind"], window_env_steps=window)
+
+
+CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "title": _text,
+    "purpose": _text,
+    "tasks": _names,
+    "suite_options": _scalars,
+    "task_options": _tables,
+    "action_repeat": _whole(1),
+    "env_steps": _whole(1),
+    "time_limit_env_steps": _whole(1),
+    "num_envs": _whole(1),
+    "seeds": _seeds,
+    "evaluate_every_env_steps": _whole(1),
+    "evaluate_episodes": _whole(1),
+    "final_episodes": _whole(0),
+    "score_rule": _score_rule,
+    "score_range": _range,
+    "normalization": _one_of(get_args(get_type_hints(Protocol)["normalization"])),
+    "margin": _margin,
+    "agent_profile": _text,
+    "simulators": _scalars,
+}
+"""Field -> what turns a file's value into the protocol's, or says what it must be."""
