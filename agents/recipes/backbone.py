@@ -159,6 +159,8 @@ class Backbone:
             )
         if self.replay_capacity and self.replay_capacity <= self.batch_length:
             raise UserError(f"option replay_capacity is 0 or above batch_length, not {self.replay_capacity}")
+        if not 0.0 <= self.weight_decay < 1.0:
+            raise UserError(f"option weight_decay is a share from 0 to below 1, not {self.weight_decay}")
         if not 1 <= self.image_bits <= 8:
             raise UserError(f"option image_bits is between 1 and 8, not {self.image_bits}")
         if self.global_prior_scale and self.dynamics == "categorical":

@@ -83,6 +83,24 @@ def test_without_a_value_the_prize_is_taken_once_it_is_in_sight(beyond):
     assert beyond("no_value", DELAY + 2) >= 0.9
 
 
+V2 = {**SETTINGS, "latent_classes": 8, "slow_value_every": 10, "actor_entropy": 1e-2, "replay_capacity": 0,
+      "skip_short_episodes": False}  # fmt: skip
+"""An episode of a probe is no longer than a sequence."""
+
+
+def test_dreamer_v2_solves_probes_through_the_dynamics():
+    assert share_of_optimum("dreamer_v2", "probe_two_step", decisions=100, **V2) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("probe", "more"),
+    [("probe_action", {}), ("probe_terminal", {"batch_length": 12, "predict_discount": True})],
+)
+def test_dreamer_v2_solves_probes_by_reinforce(probe, more):
+    """Discrete actions: sides it has to follow, and a trap that only a model of the end shows."""
+    assert share_of_optimum("dreamer_v2", probe, decisions=110, discrete=True, **{**V2, **more}, reinforce=1.0) >= 0.9
+
+
 def test_dreamer_follows_a_side_that_it_sees_in_an_image():
     def make():
         return catalog.make("probe_action", pixels=True)

@@ -13,7 +13,7 @@ from agents.api import AgentContext, Progress
 from agents.learning.noise import ACT
 from agents.models.latents import NoiseSpec
 from agents.per_seed import each
-from agents.recipes import dreamer, planet, random
+from agents.recipes import dreamer, dreamer_v2, planet, random
 from suites import probes
 from tests.agents.driving import Driver
 
@@ -182,12 +182,37 @@ def test_streams_of_noise_differ_and_seeds_differ():
     assert len({round(float(x), 6) for actions in drawn for x in actions.ravel()}) == 4
 
 
-@pytest.mark.parametrize(("make", "on_disk"), [(one_step, False), (one_step, True), (pixels, True), (discrete, False)])
-def test_saved_loaded_and_continued_is_never_stopped(make, on_disk, tmp_path):
+ENDING = dataclasses.replace(TINY, predict_discount=True)
+V2 = dataclasses.replace(
+    dreamer_v2.ATARI,
+    **BACKBONE,
+    horizon=3,
+    latent_classes=3,
+    slow_value_every=3,
+    replay_capacity=30,
+    ramp_env_steps=60,
+    reward_layers=1,
+    discount_layers=1,
+)
+"""With a replay that drops episodes, and weights that change over time."""
+
+
+@pytest.mark.parametrize(
+    ("make", "on_disk", "recipe", "options"),
+    [
+        (one_step, False, dreamer, ENDING),
+        (one_step, True, dreamer, ENDING),
+        (pixels, True, dreamer, ENDING),
+        (discrete, False, dreamer, ENDING),
+        (discrete, False, dreamer_v2, V2),
+        (one_step, True, dreamer_v2, V2),
+    ],
+)
+def test_saved_loaded_and_continued_is_never_stopped(make, on_disk, recipe, options, tmp_path):
     def start(folder):
         folders = tuple(folder / f"replay-{s}" for s in range(2)) if on_disk else None
         driver = Driver(make, (4, 9), replay_folders=folders)
-        return driver, dreamer.build(dataclasses.replace(TINY, predict_discount=True), driver.context)
+        return driver, recipe.build(options, driver.context)
 
     straight, whole = start(tmp_path / "straight")
     carry = straight.train(whole, whole.initial(1), 70)

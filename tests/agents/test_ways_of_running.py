@@ -25,6 +25,7 @@ ACTIONS = spaces.Box(-1, 1, (2,), np.float32)
 TINY = {"stoch": 4, "deter": 8, "model_hidden": 8, "depth": 2, "hidden": 8, "batch_sequences": 3, "batch_length": 7}
 ARMS = {
     "dreamer": {"horizon": 3},
+    "dreamer_v2": {"horizon": 3, "latent_classes": 4, "slow_value_every": 2},
     "no_value": {"horizon": 3},
     "sac": {"update_ratio": "typical"},
     "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2},
@@ -136,11 +137,17 @@ def test_the_planner_searches_for_all_seeds_and_environments_in_one_batch(action
     assert calls == [width] * (decisions * planner["planner_iterations"] * planner["planner_horizon"])
 
 
-def test_the_update_traces_as_one_graph_and_its_derivatives_are_the_eager_ones(monkeypatch):
+@pytest.mark.parametrize(
+    ("arm", "actions"), [("dreamer", ACTIONS), ("dreamer_v2", ACTIONS), ("dreamer_v2", spaces.Discrete(3))],
+    ids=["dreamer", "dreamer_v2, continuous", "dreamer_v2, discrete"],
+)  # fmt: skip
+def test_the_update_traces_as_one_graph_and_its_derivatives_are_the_eager_ones(arm, actions, monkeypatch):
     """torch.compile without the making of machine code, which takes minutes: that is tests/benchmarks/test_compiled.py."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    short = {"batch_length": 2, "batch_sequences": 2, "horizon": 2}
-    assert_same(trained(build(compile=True, **short), 1), trained(build(**short), 1), weights=2e-5)
+    short = {"batch_length": 2, "batch_sequences": 2, "horizon": 2, "actions": actions}
+    if isinstance(actions, spaces.Discrete):
+        short["reinforce"] = 1.0
+    assert_same(trained(build(arm, compile=True, **short), 1), trained(build(arm, **short), 1), weights=2e-5)
 
 
 def test_compiling_is_refused_for_a_loop_over_seeds():

@@ -97,6 +97,7 @@ LOOKING = {"planner_horizon": 2, "planner_iterations": 2, "planner_candidates": 
     ("agent", "discrete", "settings"),
     [
         ("dreamer", False, {"horizon": 3, "actor_learning_rate": 0.1}),
+        ("dreamer_v2", True, {"horizon": 3, "latent_classes": 4, "actor_learning_rate": 0.1, "slow_value_every": 2}),
         ("no_value", True, {"horizon": 3, "actor_learning_rate": 0.1, "representation": "contrastive"}),
         ("sac", True, {"burn_in": 2, "dynamics": "stochastic"}),
         ("planet", False, LOOKING),
