@@ -79,6 +79,33 @@ class ListCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OptionsCommand:
+    """Show every option of an agent or a suite: its value, its range, and what it means. `run --set` takes those of agents."""
+
+    name: tyro.conf.Positional[str]
+    """Name of an agent (see `list agents`) or of a suite, for example dmc."""
+    profile: str = "paper"
+    """Whose values to show, for an agent: paper, quick, discrete, ..."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        from agents import catalog as agents
+        from dreamer_bench_options import describe
+        from suites import catalog as suites
+
+        known = suites.suites()
+        options = known[self.name].load().Options() if self.name in known else agents.find(self.name).options(self.profile)
+        rows = Table("option", "value", "must be", "meaning", box=None, pad_edge=False)
+        for option in describe(options):
+            rows.add_row(*map(escape, (option.name, str(option.value), option.expects, option.meaning)))
+        Console().print(rows)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckAgentCommand:
     """Hold an agent, built in or from another package, to the contract of agents/api.py."""
 
@@ -254,6 +281,7 @@ def commands() -> dict[str, Any]:
 
     return {
         "list": ListCommand,
+        "options": OptionsCommand,
         **running,
         **playing,
         "imagine": ImagineCommand,

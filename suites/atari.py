@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import util
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast, Between, CheckedOptions
 
 IMAGE_SIZE = 64
 
@@ -53,37 +54,28 @@ ALIASES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """The rules of a game. Nothing is clipped, lives end nothing, FIRE is the agent's business.
+class Options(CheckedOptions):
+    """The rules of a game. Nothing is clipped, lives end nothing, FIRE is the agent's business."""
 
-    action_repeat         emulator frames per decision; the image is the maximum of the last two
-    time_limit_env_steps  episode length in frames after the no-ops, a truncation (Machado et al. 2018: 108,000 = 30 min)
-    sticky_probability    of each frame repeating the frame before it instead of the chosen action (Machado et al.: 0.25)
-    colour                64x64x3 (Dreamer), or 64x64x1 grey (DreamerV2)
-    full_action_set       all 18 actions (Machado et al.), or the game's minimal set
-    noop_max              no-op frames at reset are drawn from noop_min to this; 0 for none
-    noop_min              0, or 1 as in gymnasium's AtariPreprocessing (DreamerV2)
-    """
-
-    action_repeat: int = 4
-    time_limit_env_steps: int | None = 108_000
-    sticky_probability: float = 0.25
+    action_repeat: Annotated[int, AtLeast(1)] = 4
+    """Emulator frames per decision; the image is the maximum of the last two."""
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = 108_000
+    """Episode length in frames after the no-ops, a truncation (Machado et al. 2018: 108,000 = 30 min)."""
+    sticky_probability: Annotated[float, Between(0, 1)] = 0.25
+    """Of each frame repeating the frame before it instead of the chosen action (Machado et al.: 0.25)."""
     colour: bool = True
+    """64x64x3 (Dreamer), or 64x64x1 grey (DreamerV2)."""
     full_action_set: bool = True
-    noop_max: int = 30
-    noop_min: int = 0
+    """All 18 actions (Machado et al.), or the game's minimal set."""
+    noop_max: Annotated[int, AtLeast(0)] = 30
+    """No-op frames at reset are drawn from noop_min to this; 0 for none."""
+    noop_min: Annotated[int, AtLeast(0)] = 0
+    """0, or 1 as in gymnasium's AtariPreprocessing (DreamerV2)."""
 
     def __post_init__(self) -> None:
-        if self.action_repeat < 1:
-            raise UserError(f"atari option action_repeat is at least 1, not {self.action_repeat}")
-        if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise UserError(f"atari option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
-        if not 0 <= self.sticky_probability <= 1:
-            raise UserError(f"atari option sticky_probability is in [0, 1], not {self.sticky_probability}")
-        if self.noop_max < 0:
-            raise UserError(f"atari option noop_max is 0 or more, not {self.noop_max}")
-        if not 0 <= self.noop_min <= self.noop_max:
-            raise UserError(f"atari option noop_min is between 0 and noop_max ({self.noop_max}), not {self.noop_min}")
+        super().__post_init__()
+        if self.noop_min > self.noop_max:
+            raise UserError(f"option noop_min must be at most noop_max ({self.noop_max}), got {self.noop_min}")
 
 
 class ArcadeGame(gymnasium.Env):

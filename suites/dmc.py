@@ -18,19 +18,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import util
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast, CheckedOptions
 
 IMAGE_SIZE = 64
-LOOKS = ("reference", "fast")
 NO_RENDERER = "disabled"
 """dm_control's and MuJoCo's word in MUJOCO_GL."""
-OBSERVATIONS = ("pixels", "state", "both")
 INSTALL_EGL = "apt-get install -y --no-install-recommends libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
 
 _DOMAINS = {
@@ -57,32 +56,20 @@ ALIASES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a task is shown and how long it lasts.
+class Options(CheckedOptions):
+    """How a task is shown and how long it lasts."""
 
-    action_repeat         control steps per decision (the paper: 2)
-    time_limit_env_steps  episode length in control steps, always a truncation; None: 1,000, the suite's own
-    look                  "reference": dm_control's own pixels, to the bit; "fast": no shadows and no multisampling, several
-                          times cheaper in software (mean difference 1.4 of 255 on cartpole, 6.8 on walker)
-    camera                number of the camera; None: the paper's (2 for quadruped, else 0)
-    observation           "pixels": "image"; "state": the task's own vectors under its own names; "both"
-    """
-
-    action_repeat: int = 2
-    time_limit_env_steps: int | None = 1000
+    action_repeat: Annotated[int, AtLeast(1)] = 2
+    """Control steps per decision (the paper: 2)."""
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = 1000
+    """Episode length in control steps, always a truncation; None: 1,000, the suite's own."""
     look: Literal["reference", "fast"] = "reference"
-    camera: int | None = None
+    """reference: dm_control's own pixels, to the bit; fast: no shadows and no multisampling, several times cheaper in
+    software (mean difference 1.4 of 255 on cartpole, 6.8 on walker)."""
+    camera: Annotated[int, AtLeast(0)] | None = None
+    """Number of the camera; None: the paper's (2 for quadruped, else 0)."""
     observation: Literal["pixels", "state", "both"] = "pixels"
-
-    def __post_init__(self) -> None:
-        if self.action_repeat < 1:
-            raise UserError(f"dmc option action_repeat is at least 1, not {self.action_repeat}")
-        if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise UserError(f"dmc option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
-        if self.look not in LOOKS:
-            raise UserError(f"dmc option look is one of {', '.join(LOOKS)}, not {self.look!r}")
-        if self.observation not in OBSERVATIONS:
-            raise UserError(f"dmc option observation is one of {', '.join(OBSERVATIONS)}, not {self.observation!r}")
+    """pixels: "image"; state: the task's own vectors under its own names; both of them."""
 
     def unavailable(self, task: str) -> str | None:
         """As the module's own, without the renderer where no frame is drawn."""

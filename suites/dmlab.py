@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import util
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast, CheckedOptions
 
 IMAGE_SIZE = 64
 LEVEL_FOLDER = "contributed/dmlab30/"
@@ -44,25 +44,15 @@ ACTIONS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a level is played.
+class Options(CheckedOptions):
+    """How a level is played."""
 
-    action_repeat         simulator frames per decision
-    time_limit_env_steps  truncation in simulator frames; None: the level's own clock (60 s for the paper's level)
-    renderer              "software" or "hardware"
-    """
-
-    action_repeat: int = 4
-    time_limit_env_steps: int | None = None
-    renderer: str = "software"
-
-    def __post_init__(self) -> None:
-        if self.action_repeat < 1:
-            raise UserError(f"dmlab option action_repeat is at least 1, not {self.action_repeat}")
-        if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise UserError(f"dmlab option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
-        if self.renderer not in ("software", "hardware"):
-            raise UserError(f"dmlab option renderer is software or hardware, not {self.renderer!r}")
+    action_repeat: Annotated[int, AtLeast(1)] = 4
+    """Simulator frames per decision."""
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
+    """Truncation in simulator frames; None: the level's own clock (60 s for the paper's level)."""
+    renderer: Literal["software", "hardware"] = "software"
+    """What draws the frames."""
 
 
 class LabLevel(gymnasium.Env):

@@ -7,13 +7,14 @@ where it has none). Bounded actions are scaled to [-1, 1]. The environment's own
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast, CheckedOptions
 
 IMAGE_SIZE = 64
 
@@ -24,23 +25,15 @@ ALIASES: dict[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How an environment is presented.
+class Options(CheckedOptions):
+    """How an environment is presented."""
 
-    action_repeat         steps of the environment per decision
-    time_limit_env_steps  truncation in steps of the environment; None: its own
-    rendered              adds what the environment renders as "image", where it observes none itself
-    """
-
-    action_repeat: int = 1
-    time_limit_env_steps: int | None = None
+    action_repeat: Annotated[int, AtLeast(1)] = 1
+    """Steps of the environment per decision."""
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
+    """Truncation in steps of the environment; None: its own."""
     rendered: bool = False
-
-    def __post_init__(self) -> None:
-        if self.action_repeat < 1:
-            raise UserError(f"gym option action_repeat is at least 1, not {self.action_repeat}")
-        if self.time_limit_env_steps is not None and self.time_limit_env_steps < 1:
-            raise UserError(f"gym option time_limit_env_steps is at least 1, not {self.time_limit_env_steps}")
+    """Adds what the environment renders as "image", where it observes none itself."""
 
 
 class GymnasiumTask(gymnasium.Env):

@@ -15,40 +15,32 @@ length of an episode and always a truncation; the returns below are those of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast, CheckedOptions
 
 IMAGE_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a probe is presented.
+class Options(CheckedOptions):
+    """How a probe is presented."""
 
-    action_repeat         simulator steps per decision
-    time_limit_env_steps  length of an episode; None: the probe's own (8; probe_terminal 16; probe_beyond delay + 1)
-    discrete              Discrete(2), read as a = -1 and a = +1, instead of one action in [-1, 1]
-    pixels                a 64x64x3 image of vertical stripes, or a vector; None: the probe's own
-    delay                 probe_beyond only: simulator steps that pay the wage, before the one that pays the prize; choose it
-                          beyond the horizon of imagination or planning (the Dreamer paper's is 15)
-    """
-
-    action_repeat: int = 1
-    time_limit_env_steps: int | None = None
+    action_repeat: Annotated[int, AtLeast(1)] = 1
+    """Simulator steps per decision."""
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
+    """Length of an episode; None: the probe's own (8; probe_terminal 16; probe_beyond delay + 1)."""
     discrete: bool = False
+    """Discrete(2), read as a = -1 and a = +1, instead of one action in [-1, 1]."""
     pixels: bool | None = None
-    delay: int = 20
-
-    def __post_init__(self) -> None:
-        for name in ("action_repeat", "time_limit_env_steps", "delay"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"probe option {name} is at least 1, not {value}")
+    """A 64x64x3 image of vertical stripes, or a vector; None: the probe's own."""
+    delay: Annotated[int, AtLeast(1)] = 20
+    """Simulator steps of probe_beyond that pay its small reward, before the one that pays the large one; choose it beyond the
+    horizon of imagination or planning (the Dreamer paper's is 15)."""
 
 
 class Probe(gymnasium.Env):

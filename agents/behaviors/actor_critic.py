@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
-from agents.behaviors.over_time import Ramp, Weight, at
+from agents.behaviors.over_time import Weight, at
 from agents.behaviors.policy_gradients import Bootstrap, Dynamics, LiveValue, PolicyGradient
 from agents.behaviors.returns import cumulative_discount, lambda_return
 from agents.behaviors.scored_states import AfterStart, ScoredStates
@@ -23,7 +23,6 @@ from agents.models.networks import MLP, Scalar
 from agents.models.objectives import LOG_SQRT_2PI
 from agents.models.rssm import State
 from agents.models.world_model import Observed
-from dreamer_bench_base import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +50,6 @@ class ActorCritic:
     value_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
     repeats: int = 1
     decides_together: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.entropy, Ramp) and not self.entropy >= 0.0:
-            raise UserError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
-        if self.horizon < 2:
-            raise UserError(f"Dreamer's horizon is at least 2 (the last imagined state only bootstraps), not {self.horizon}")
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:

@@ -16,7 +16,6 @@ from agents.models.distributions import Policy, TanhNormal
 from agents.models.networks import MLP
 from agents.models.rssm import State
 from agents.models.world_model import Observed
-from dreamer_bench_base import UserError
 
 
 def rewards_to_go(reward: Tensor, discount: Tensor) -> Tensor:
@@ -53,13 +52,6 @@ class ActorOnly:
     actor_optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=8e-5))
     repeats: int = 1
     decides_together: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.entropy >= 0.0:
-            raise UserError(f"the weight of the actor's entropy (actor_entropy) is at least 0, not {self.entropy}")
-        least = 2 if self.entropy else 1
-        if self.horizon < least:
-            raise UserError(f"the horizon of an actor without a value is at least {least}, not {self.horizon}")
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:

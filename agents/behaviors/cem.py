@@ -18,7 +18,6 @@ from agents.behaviors.exploration import Exploration
 from agents.models.categorical import argmax_onehot, draw_onehot
 from agents.models.rssm import State
 from agents.models.world_model import Observed, WorldModel
-from dreamer_bench_base import UserError
 
 VARIANCE_FLOOR = 1e-6
 """Added to the variance of the kept candidates. Source: google-research/planet."""
@@ -112,17 +111,6 @@ class PlannerSettings:
     candidates: int = 1000
     elites: int = 100
     discounted: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.elites <= self.candidates:
-            raise UserError(
-                f"the planner keeps between 1 and {self.candidates} (its candidates) plans, not {self.elites}: "
-                "change elites or candidates"
-            )
-        if self.horizon < 1 or self.iterations < 1:
-            raise UserError(
-                f"the planner needs a horizon and iterations of at least 1, not {self.horizon} and {self.iterations}"
-            )
 
 
 class Search(Protocol):

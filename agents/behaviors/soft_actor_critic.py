@@ -31,7 +31,6 @@ from agents.models.categorical import argmax_onehot, draw_onehot, entropy
 from agents.models.networks import MLP
 from agents.models.rssm import State
 from agents.models.world_model import Observed
-from dreamer_bench_base import UserError
 
 
 class TwinCritic(nn.Module):
@@ -236,11 +235,6 @@ class SoftActorCritic:
         return self.control.act(raw, noise["policy"] if explore else None)
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        if length < self.burn_in + 2:
-            raise UserError(
-                f"a sequence of {length} rows has no transition after a burn-in of {self.burn_in}: "
-                f"use sequences of at least {self.burn_in + 2} rows or a smaller burn_in"
-            )
         available = (length - 1 - self.burn_in) * sequences
         count = self.transitions or available
         noise = {name: NoiseSpec(self.control.noise, (count, sizes.action)) for name in ("policy", "next_policy")}

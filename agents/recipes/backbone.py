@@ -7,9 +7,9 @@ d517542; sections are those of docs/algorithms/dreamer.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from gymnasium import spaces
@@ -25,116 +25,104 @@ from agents.models.reduced_bits import ReducedBitsEncoder, ReducedBitsObjective
 from agents.models.world_model import WorldModel, everything, stopped
 from agents.recipes import variants
 from dreamer_bench_base import UserError
-
-LEAST: Mapping[str, int] = {
-    "stoch": 1,
-    "deter": 1,
-    "model_hidden": 1,
-    "depth": 1,
-    "hidden": 1,
-    "latent_classes": 2,
-    "batch_sequences": 1,
-    "batch_length": 2,
-    "update_every_env_steps": 1,
-}
-"""Below these an option has no meaning: without a second row a sequence holds no transition."""
+from dreamer_bench_options import Above, AtLeast, Below, Between, CheckedOptions, OneOf
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backbone:
+class Backbone(CheckedOptions):
     """World model, its optimiser, and the schedule of learning."""
 
-    stoch: int = 30
+    stoch: Annotated[int, AtLeast(1)] = 30
     """Width of the stochastic state (§3, both codes and paper)."""
-    deter: int = 200
+    deter: Annotated[int, AtLeast(1)] = 200
     """Width of the deterministic state (§3)."""
-    model_hidden: int = 200
+    model_hidden: Annotated[int, AtLeast(1)] = 200
     """Width of the layers around the GRU (§3)."""
-    min_std: float = 0.1
+    min_std: Annotated[float, Above(0)] = 0.1
     """Added to a latent's standard deviation (§3)."""
-    depth: int = 32
+    depth: Annotated[int, AtLeast(1)] = 32
     """Channels of the first convolution; the others are multiples (§2)."""
-    hidden: int = 400
+    hidden: Annotated[int, AtLeast(1)] = 400
     """Width of dense layers; the paper says 300, both codes 400 (§12 row 1)."""
-    reward_layers: int = 2
+    reward_layers: Annotated[int, AtLeast(0)] = 2
     """Hidden layers of the reward head; the paper says 3, both codes 2 (§12 row 1)."""
-    discount_layers: int = 3
+    discount_layers: Annotated[int, AtLeast(0)] = 3
     """Hidden layers of the discount head (§2)."""
 
-    discount: float = 0.99
+    discount: Annotated[float, Between(0, 1)] = 0.99
     """γ (§7)."""
     predict_discount: bool = False
     """Learn when episodes end; on for Atari, off for control (§11)."""
-    discount_scale: float = 10.0
+    discount_scale: Annotated[float, AtLeast(0)] = 10.0
     """Weight of that loss; TF2 10, GR 1 (§12 row 9)."""
-    kl_scale: float = 1.0
+    kl_scale: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the KL: 1 for control, 0.1 for discrete actions (§4)."""
-    free_nats: float = 3.0
+    free_nats: Annotated[float, AtLeast(0)] = 3.0
     """KL below this costs nothing (§4)."""
     free_nats_per_position: bool = False
     """Cut every position (GR) instead of the batch's mean (TF2) (§12 row 5)."""
     clip_rewards: bool = False
     """tanh on rewards before they are learned; Atari and DMLab (§11)."""
 
-    model_learning_rate: float = 6e-4
+    model_learning_rate: Annotated[float, Above(0)] = 6e-4
     """Adam, world model (§8)."""
-    clip_norm: float = 100.0
+    clip_norm: Annotated[float, Above(0, "a large number such as 1e9 clips nothing")] = 100.0
     """Largest gradient norm, per group and seed (§8)."""
-    adam_epsilon: float = 1e-7
+    adam_epsilon: Annotated[float, Above(0)] = 1e-7
     """TF2 1e-7, GR 1e-4 (§12 row 7); DreamerV2 1e-5."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, AtLeast(0), Below(1)] = 0.0
     """Share of every parameter that an update takes away, whatever the learning rate; DreamerV2 1e-6."""
     model_first: bool = False
     """The behaviour learns from the model after its update (DreamerV2) instead of from the one before (§8)."""
 
-    batch_sequences: int = 50
+    batch_sequences: Annotated[int, AtLeast(1)] = 50
     """Sequences in a batch (§9)."""
-    batch_length: int = 50
+    batch_length: Annotated[int, AtLeast(2)] = 50
     """Rows of a sequence (§9)."""
-    prefill_env_steps: int = 5000
+    prefill_env_steps: Annotated[int, AtLeast(0)] = 5000
     """Random actions before learning, in env steps (§9; deviation: counted in steps, TF2 counts completed episodes)."""
-    pretrain_updates: int = 100
+    pretrain_updates: Annotated[int, AtLeast(0)] = 100
     """Updates at the first call (§9)."""
-    update_every_env_steps: int = 1000
+    update_every_env_steps: Annotated[int, AtLeast(1)] = 1000
     """Env steps between two calls (§9)."""
-    updates: int = 100
+    updates: Annotated[int, AtLeast(1)] = 100
     """Updates at a call (§9)."""
     balance_ends: bool = False
     """Draw the ends of episodes more often (§9)."""
 
-    replay_capacity: int = 0
+    replay_capacity: Annotated[int, AtLeast(0)] = 0
     """Rows of replay, then the oldest episodes are dropped: 2e6 in DreamerV2; 0 keeps all (§9)."""
     skip_short_episodes: bool = False
     """No sequence begins in an episode of batch_length rows or fewer (DreamerV2); else it runs on into the next (§9)."""
 
-    representation: str = "reconstruction"
+    representation: Annotated[str, OneOf(variants.REPRESENTATIONS)] = "reconstruction"
     """What trains the features: reconstruction, contrastive, contrastive_images or reward_only (agents/recipes/variants.py)."""
-    dynamics: str = "rssm"
+    dynamics: Annotated[str, OneOf(variants.DYNAMICS)] = "rssm"
     """rssm, deterministic, stochastic or categorical, where `stoch` counts groups (agents/recipes/variants.py)."""
-    latent_classes: int = 32
+    latent_classes: Annotated[int, AtLeast(2)] = 32
     """Classes of each group, categorical only (DreamerV2)."""
-    kl_balance: float = 0.0
+    kl_balance: Annotated[float, Between(0, 1)] = 0.0
     """Share of the KL's gradient that trains the prior, DreamerV2 0.8; 0: the ordinary KL, whole to both (0.5: half)."""
-    overshooting_distance: int = 0
+    overshooting_distance: Annotated[int, AtLeast(0)] = 0
     """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (docs/algorithms/planet.md §6)."""
-    global_prior_scale: float = 0.0
+    global_prior_scale: Annotated[float, AtLeast(0)] = 0.0
     """Weight of the KL to a standard normal; PlaNet's first release 0.1 (docs/algorithms/planet.md §6)."""
-    reward_scale: float = 1.0
+    reward_scale: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the reward's loss; PlaNet's code 10 (§4)."""
     reward_gradients: bool = True
     """Whether the reward's loss trains the features, or the reward head alone; off in an ablation of DreamerV2."""
-    activation: str = "elu"
+    activation: Annotated[str, OneOf(variants.ACTIVATIONS)] = "elu"
     """Of the dense layers of dynamics and heads: elu, or relu as in PlaNet."""
-    image_activation: str = "relu"
+    image_activation: Annotated[str, OneOf(variants.ACTIVATIONS)] = "relu"
     """Of the convolutions: relu (§2), or elu as in DreamerV2."""
-    cell: str = "keras"
+    cell: Annotated[str, OneOf(variants.CELLS)] = "keras"
     """The dynamics' recurrent unit: keras (§3), or layer_norm, DreamerV2's."""
-    latent_std: str = "softplus"
+    latent_std: Annotated[str, OneOf(variants.DEVIATIONS)] = "softplus"
     """A Gaussian latent's deviation: softplus (§3), or double_sigmoid as in DreamerV2's code."""
-    image_bits: int = 8
+    image_bits: Annotated[int, Between(1, 8)] = 8
     """Bits of a colour channel that the model sees; PlaNet 5."""
 
-    precision: str = "float32"
+    precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
     """"float32" or "bfloat16" (deviation: TF2 computes in float16; §12 row 16)."""
 
     compile: bool = False
@@ -143,26 +131,13 @@ class Backbone:
     """On a GPU, replay each update and each decision as one CUDA graph; without a GPU it means nothing."""
 
     def __post_init__(self) -> None:
-        variants.check("representation", self.representation, variants.REPRESENTATIONS)
-        variants.check("dynamics", self.dynamics, variants.DYNAMICS)
-        variants.check("activation", self.activation, variants.ACTIVATIONS)
-        variants.check("image_activation", self.image_activation, variants.ACTIVATIONS)
-        variants.check("cell", self.cell, variants.CELLS)
-        variants.check("latent_std", self.latent_std, variants.DEVIATIONS)
-        variants.check("precision", self.precision, PRECISIONS)
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise UserError(f"option {name} is at least {least}, not {getattr(self, name)}")
+        super().__post_init__()
         if self.replay_capacity and not self.skip_short_episodes:
             raise UserError(
                 "option replay_capacity needs skip_short_episodes: a short episode may outlive the rows after it; set both"
             )
         if self.replay_capacity and self.replay_capacity <= self.batch_length:
-            raise UserError(f"option replay_capacity is 0 or above batch_length, not {self.replay_capacity}")
-        if not 0.0 <= self.weight_decay < 1.0:
-            raise UserError(f"option weight_decay is a share from 0 to below 1, not {self.weight_decay}")
-        if not 1 <= self.image_bits <= 8:
-            raise UserError(f"option image_bits is between 1 and 8, not {self.image_bits}")
+            raise UserError(f"option replay_capacity must be 0 or above batch_length, got {self.replay_capacity}")
         if self.global_prior_scale and self.dynamics == "categorical":
             raise UserError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
 

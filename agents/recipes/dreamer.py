@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from gymnasium import spaces
 
@@ -18,29 +19,30 @@ from agents.learning import model_based
 from agents.models.distributions import Policy, TanhNormal
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR
+from dreamer_bench_options import Above, AtLeast, Between
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
     """The paper's agent for control from pixels."""
 
-    horizon: int = 15
+    horizon: Annotated[int, AtLeast(2)] = 15
     """Imagined steps: 15 for control, 10 for discrete actions (§6)."""
-    lambda_: float = 0.95
+    lambda_: Annotated[float, Between(0, 1)] = 0.95
     """λ of the returns (§7)."""
-    actor_layers: int = 4
+    actor_layers: Annotated[int, AtLeast(0)] = 4
     """Hidden layers of the actor; the paper says 3, both codes 4 (§12 row 1)."""
-    value_layers: int = 3
+    value_layers: Annotated[int, AtLeast(0)] = 3
     """Hidden layers of the value (§2)."""
-    actor_learning_rate: float = 8e-5
+    actor_learning_rate: Annotated[float, Above(0)] = 8e-5
     """Adam, actor (§8)."""
-    value_learning_rate: float = 8e-5
+    value_learning_rate: Annotated[float, Above(0)] = 8e-5
     """Adam, value (§8)."""
-    exploration: float = 0.3
+    exploration: Annotated[float, AtLeast(0)] = 0.3
     """Standard deviation of the noise on training actions, continuous (§9)."""
-    init_std: float = 5.0
+    init_std: Annotated[float, Above(0)] = 5.0
     """Standard deviation of a fresh actor before tanh (§5)."""
-    actor_entropy: float = 0.0
+    actor_entropy: Annotated[float, AtLeast(0)] = 0.0
     """Weight of the actor's entropy in its loss: 0 in both codes (§7); the term is DreamerV2's (Hafner et al. 2021, eq. 6)."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from gymnasium import spaces
 
@@ -24,36 +24,36 @@ from agents.models.distributions import Policy
 from agents.models.truncated_normal import TruncatedNormal
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import QUICK
-from dreamer_bench_base import UserError
+from dreamer_bench_options import Above, AtLeast, Between
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
     """The paper's agent for Atari."""
 
-    horizon: int = 15
+    horizon: Annotated[int, AtLeast(2)] = 15
     """Scored states of a dream, the start among them (§6)."""
-    lambda_: float = 0.95
+    lambda_: Annotated[float, Between(0, 1)] = 0.95
     """λ of the returns (§6)."""
-    actor_layers: int = 4
+    actor_layers: Annotated[int, AtLeast(0)] = 4
     """Hidden layers of the actor (§3)."""
-    value_layers: int = 4
+    value_layers: Annotated[int, AtLeast(0)] = 4
     """Hidden layers of the value (§3)."""
-    actor_learning_rate: float = 4e-5
+    actor_learning_rate: Annotated[float, Above(0)] = 4e-5
     """Adam, actor (§7)."""
-    value_learning_rate: float = 1e-4
+    value_learning_rate: Annotated[float, Above(0)] = 1e-4
     """Adam, value (§7)."""
-    actor_entropy: float = 1e-3
+    actor_entropy: Annotated[float, AtLeast(0)] = 1e-3
     """Weight of the actor's entropy in its loss: 1e-3 on Atari, 1e-4 for control (§6)."""
-    reinforce: float = 1.0
+    reinforce: Annotated[float, Between(0, 1)] = 1.0
     """Share of the score function in the actor's gradient; the rest flows through the dynamics; 1 on Atari, 0 for control."""
-    slow_value_every: int = 100
+    slow_value_every: Annotated[int, AtLeast(1)] = 100
     """Updates between two copies of the value, whose values returns are made of (§6)."""
-    ramp_env_steps: int = 0
+    ramp_env_steps: Annotated[int, AtLeast(0)] = 0
     """Env steps in which `actor_entropy` and `reinforce` come to be what they are, in a straight line; 0: at once."""
-    actor_entropy_start: float = 3e-3
+    actor_entropy_start: Annotated[float, AtLeast(0)] = 3e-3
     """Weight of the entropy where that line begins; the first release, 2020-12 (§6)."""
-    reinforce_start: float = 0.9
+    reinforce_start: Annotated[float, Between(0, 1)] = 0.9
     """Share of the score function where that line begins; the first release, 2020-12 (§6)."""
     next_return: bool = False
     """Every action is told the return of the state it led to, against the slow value: the code of 2022-05 (§6)."""
@@ -61,15 +61,6 @@ class Options(Backbone):
     """Dreams begin at the last rows of a batch, too, with the discount that replay knows: the code of 2022-05 (§6)."""
     exact_truncation: bool = False
     """The true derivative of the truncated normal's sampler instead of TensorFlow's, which the original ran with."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("reinforce", "reinforce_start"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UserError(f"option {name} is a share between 0 and 1, not {getattr(self, name)}")
-        for name, least in (("slow_value_every", 1), ("ramp_env_steps", 0), ("actor_entropy_start", 0.0)):
-            if not getattr(self, name) >= least:
-                raise UserError(f"option {name} is at least {least}, not {getattr(self, name)}")
 
     def over_time(self, start: float, end: float) -> Weight:
         """A weight after the ramp of `ramp_env_steps`, counted in updates."""

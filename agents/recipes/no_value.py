@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from gymnasium import spaces
 
@@ -18,26 +19,33 @@ from agents.learning import model_based
 from agents.models.distributions import Policy, TanhNormal
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR
+from dreamer_bench_base import UserError
+from dreamer_bench_options import Above, AtLeast
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
     """Dreamer's settings without those of the value."""
 
-    horizon: int = 15
+    horizon: Annotated[int, AtLeast(1)] = 15
     """Imagined steps, all of whose rewards count: 15, 20 in appendix D, 10 for discrete actions."""
     undiscounted: bool = False
     """Plain sums as printed in the paper (eq. 4) instead of the discounted sums of the code that made the figures."""
-    actor_layers: int = 4
+    actor_layers: Annotated[int, AtLeast(0)] = 4
     """Hidden layers of the actor, as Dreamer's."""
-    actor_learning_rate: float = 8e-5
+    actor_learning_rate: Annotated[float, Above(0)] = 8e-5
     """Adam, actor, as Dreamer's."""
-    exploration: float = 0.3
+    exploration: Annotated[float, AtLeast(0)] = 0.3
     """Standard deviation of the noise on training actions, continuous."""
-    init_std: float = 5.0
+    init_std: Annotated[float, Above(0)] = 5.0
     """Standard deviation of a fresh actor before tanh."""
-    actor_entropy: float = 0.0
+    actor_entropy: Annotated[float, AtLeast(0)] = 0.0
     """Weight of the actor's entropy in its loss: 0 in the original; the term is DreamerV2's (Hafner et al. 2021, eq. 6)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.actor_entropy and self.horizon < 2:
+            raise UserError(f"option horizon must be at least 2 where actor_entropy is above 0, got {self.horizon}")
 
 
 PROFILES: Mapping[str, Options] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from gymnasium import spaces
 
@@ -17,24 +18,34 @@ from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK
+from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
     """The planner of Hafner et al. 2019, appendix A, which the Dreamer paper kept."""
 
-    planner_horizon: int = 12
+    planner_horizon: Annotated[int, AtLeast(1)] = 12
     """Model steps ahead; 20 may have been used for the curves of Dreamer's appendix D (not verified)."""
-    planner_iterations: int = 10
+    planner_iterations: Annotated[int, AtLeast(1)] = 10
     """Rounds of sampling and refitting."""
-    planner_candidates: int = 1000
+    planner_candidates: Annotated[int, AtLeast(1)] = 1000
     """Plans per round and environment."""
-    planner_elites: int = 100
+    planner_elites: Annotated[int, AtLeast(1)] = 100
     """Plans kept."""
     planner_discounted: bool = False
     """Weigh imagined rewards by the predicted discounts; the published planner sums plainly."""
-    exploration: float = 0.3
+    exploration: Annotated[float, AtLeast(0)] = 0.3
     """Standard deviation of the noise on training actions, continuous."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.planner_elites > self.planner_candidates:
+            raise UserError(
+                f"option planner_elites must be at most planner_candidates ({self.planner_candidates}), "
+                f"got {self.planner_elites}"
+            )
 
 
 PROFILES: Mapping[str, Options] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from gymnasium import spaces
 
@@ -18,40 +19,51 @@ from agents.api import AgentContext
 from agents.behaviors.cem import CEMPlanner, GaussianSearch, PlannerSettings
 from agents.behaviors.exploration import GaussianNoise
 from agents.learning import model_based
+from agents.recipes import variants
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import QUICK
+from dreamer_bench_base import UserError
+from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
     """Defaults are the published agent's."""
 
-    hidden: int = 200
+    hidden: Annotated[int, AtLeast(1)] = 200
     """Width of the heads: two layers of 200 (appendix A; the code's reward head is 2 x 100, at HEAD 3 x 300)."""
-    activation: str = "relu"
+    activation: Annotated[str, OneOf(variants.ACTIVATIONS)] = "relu"
     """Appendix A and the camera-ready code."""
-    image_bits: int = 5
+    image_bits: Annotated[int, Between(1, 8)] = 5
     """Appendix A."""
     free_nats_per_position: bool = True
     """The code cuts every position before the mean; 3 free nats, β = 1."""
-    reward_scale: float = 10.0
+    reward_scale: Annotated[float, AtLeast(0)] = 10.0
     """The code; not in the paper's text."""
-    model_learning_rate: float = 1e-3
+    model_learning_rate: Annotated[float, Above(0)] = 1e-3
     """Appendix A."""
-    adam_epsilon: float = 1e-4
+    adam_epsilon: Annotated[float, Above(0)] = 1e-4
     """Appendix A."""
-    clip_norm: float = 1000.0
+    clip_norm: Annotated[float, Above(0)] = 1000.0
     """Appendix A."""
-    planner_horizon: int = 12
+    planner_horizon: Annotated[int, AtLeast(1)] = 12
     """Appendix A."""
-    planner_iterations: int = 10
+    planner_iterations: Annotated[int, AtLeast(1)] = 10
     """Appendix A."""
-    planner_candidates: int = 1000
+    planner_candidates: Annotated[int, AtLeast(1)] = 1000
     """Appendix A."""
-    planner_elites: int = 100
+    planner_elites: Annotated[int, AtLeast(1)] = 100
     """Appendix A."""
-    exploration: float = 0.3
+    exploration: Annotated[float, AtLeast(0)] = 0.3
     """Standard deviation of the noise on training actions (appendix A)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.planner_elites > self.planner_candidates:
+            raise UserError(
+                f"option planner_elites must be at most planner_candidates ({self.planner_candidates}), "
+                f"got {self.planner_elites}"
+            )
 
 
 PROFILES: Mapping[str, Options] = {

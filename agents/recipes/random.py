@@ -12,13 +12,14 @@ from gymnasium import spaces
 
 from agents.api import AgentContext, Progress, TimeStep
 from dreamer_bench_base import UserError
+from dreamer_bench_options import CheckedOptions
 
 CHECKPOINT = "random.json"
 KEEPS_REPLAY = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(CheckedOptions):
     """Nothing to choose."""
 
 

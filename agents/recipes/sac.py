@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from gymnasium import spaces
 
@@ -16,6 +17,8 @@ from agents.behaviors.soft_actor_critic import ContinuousControl, Control, Discr
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK
+from dreamer_bench_base import UserError
+from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
 UPDATE_RATIOS: Mapping[str, tuple[int, int]] = {"typical": (5, 512), "matched": (1, 0)}
 """Name -> (updates per model update, transitions of each; 0: all of the batch).
@@ -29,18 +32,26 @@ matched  one update per model update: as many as Dreamer's actor gets
 class Options(Backbone):
     """Settings of SAC; sources in docs/algorithms/sac.md §2, §3."""
 
-    update_ratio: str = "typical"
+    update_ratio: Annotated[str, OneOf(UPDATE_RATIOS)] = "typical"
     """"typical" or "matched": see UPDATE_RATIOS."""
-    burn_in: int = 5
+    burn_in: Annotated[int, AtLeast(0)] = 5
     """Rows of every sequence left out, because the zero state before it makes their features poor."""
-    sac_layers: int = 2
+    sac_layers: Annotated[int, AtLeast(0)] = 2
     """Hidden layers of actor and critics, as wide as the other heads."""
-    sac_learning_rate: float = 3e-4
+    sac_learning_rate: Annotated[float, Above(0)] = 3e-4
     """Adam, for actor, critics and temperature (SLAC)."""
-    tau: float = 0.005
+    tau: Annotated[float, Between(0, 1)] = 0.005
     """How far the slow critics follow after every update (SLAC)."""
-    initial_alpha: float = 0.1
+    initial_alpha: Annotated[float, Above(0)] = 0.1
     """First temperature (pytorch_sac)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_length < self.burn_in + 2:
+            raise UserError(
+                f"option batch_length must be at least burn_in + 2 ({self.burn_in + 2}) for a transition to remain, "
+                f"got {self.batch_length}"
+            )
 
 
 PROFILES: Mapping[str, Options] = {
@@ -52,8 +63,6 @@ PROFILES: Mapping[str, Options] = {
 
 
 def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-    if options.update_ratio not in UPDATE_RATIOS:
-        return f"option update_ratio is one of {', '.join(UPDATE_RATIOS)}, not {options.update_ratio!r}"
     return model_based.refuses(observation_space, action_space)
 
 

@@ -20,7 +20,6 @@ from agents.models.latents import Gaussian, Latent, double_sigmoid
 from agents.models.networks import GRU, LayerNormGRU
 from agents.models.objectives import Reconstruction
 from agents.models.rssm import RSSM
-from dreamer_bench_base import UserError
 
 
 class MakeRepresentation(Protocol):
@@ -75,9 +74,3 @@ CELLS: Mapping[str, Callable[[int, int], nn.Module]] = {"keras": GRU, "layer_nor
 """The recurrent unit of the dynamics: Dreamer's, and DreamerV2's."""
 
 ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {"elu": elu, "relu": relu}
-
-
-def check(option: str, name: str, known: Mapping[str, object]) -> None:
-    """Raises ValueError, in one line, if an option names nothing."""
-    if name not in known:
-        raise UserError(f"option {option} is one of {', '.join(known)}, not {name!r}")

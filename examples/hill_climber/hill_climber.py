@@ -1,16 +1,19 @@
 """An agent in a package of its own: a linear policy that keeps a random change when it earned more. NumPy only."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from gymnasium import spaces
 
 from agents.per_seed import each
+from dreamer_bench_options import Above, CheckedOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    step_size: float = 0.5  # standard deviation of a change to the policy's weights
+class Options(CheckedOptions):
+    step_size: Annotated[float, Above(0)] = 0.5
+    """Standard deviation of a change to the policy's weights."""
 
 
 PROFILES = {"paper": Options(), "quick": Options(), "discrete": Options()}

@@ -1,11 +1,13 @@
 """A suite in a package of its own: push a point across a 64x64 image to a target; and a protocol for it."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from dreamer_bench_options import AtLeast, CheckedOptions
 from protocols.spec import Protocol, ScoreRule
 
 TASKS = ("point_reach", "point_reach_sparse")  # they start with the suite's name, which is that of its entry point
@@ -13,9 +15,9 @@ ALIASES = {"point_dense": "point_reach"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    action_repeat: int = 1
-    time_limit_env_steps: int | None = 50
+class Options(CheckedOptions):
+    action_repeat: Annotated[int, AtLeast(1)] = 1
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = 50
 
 
 def unavailable(task):

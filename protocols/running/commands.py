@@ -37,7 +37,7 @@ class RunCommand:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What agents compute on."""
     set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """name=value ...: another value of one of the agent's options; may be given several times."""
+    """name=value ...: another value of one of the agent's options (see `options AGENT`); may be given several times."""
     limit: int | None = None
     """Cut the budget to this many env_steps; such a run is marked and never counts as one of the protocol."""
     executor: Literal["inline", "ray"] = "inline"
@@ -133,12 +133,18 @@ class RunCommand:
                 )
             ]
         found = []
-        for protocol, names, overrides, tasks in rows:
-            if assignments:
-                from protocols.running.overrides import parse
+        if assignments:  # an option has one default in every agent's profile: each agent gets a grid of its own
+            from protocols.running.overrides import overriding
 
-                for name in names:
-                    overrides |= parse(assignments, agents.find(name).options(protocol.agent_profile), name)
+            def differing(protocol: Any, name: str, own: dict[str, Any]) -> dict[str, Any]:
+                return overriding(assignments, agents.find(name).options(protocol.agent_profile), name, own)
+
+            rows = [
+                (protocol, (name,), differing(protocol, name, own), tasks)
+                for protocol, names, own, tasks in rows
+                for name in names
+            ]
+        for protocol, names, overrides, tasks in rows:
             found.append(
                 grid(
                     root=self.runs,

@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-import difflib
 import types
-from collections.abc import Sequence
-from dataclasses import fields, replace
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, suggestion
+from dreamer_bench_options import check, in_words, types_of
 
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 def parse(assignments: Sequence[str], options: Any, agent: str) -> dict[str, Any]:
-    """name -> value of every assignment. ValueError, in one line, for unknown names, wrong types and refused values."""
-    hints = get_type_hints(type(options))
-    known = [field.name for field in fields(options)]
+    """name -> value of every assignment. UserError for unknown names, wrong types and values outside their range."""
+    known = types_of(type(options))
     found: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
-            raise UserError(f"--set expects name=value, for example {known[0] if known else 'horizon'}=20; got {assignment!r}")
+            raise UserError(f"--set expects name=value, for example {next(iter(known), 'horizon')}=20; got {assignment!r}")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             what = f"it has {', '.join(known)}" if known else "it has none; name other agents with --agents"
-            raise UserError(f"agent {agent!r} has no option {name!r}; {f'did you mean {near[0]!r}?' if near else what}")
+            hint = suggestion(name, known, cutoff=0.5) or f"; {what}"
+            raise UserError(f"agent {agent!r} has no option {name!r}{hint}")
         if name in found:
             raise UserError(f"option {name!r} is set twice; give it once")
         try:
-            found[name] = _value(text.strip(), hints[name])
+            found[name] = _value(text.strip(), known[name])
         except ValueError:
             raise UserError(
-                f"option {name!r} of agent {agent!r} expects {_name(hints[name])}, got {text!r}; "
+                f"option {name!r} of agent {agent!r} expects {in_words(known[name])}, got {text!r}; "
                 f"its value now is {getattr(options, name)!r}"
             ) from None
-    replace(options, **found)  # options may refuse a value, or two values together
+    check(replace(options, **found))  # options may refuse a value, or two values together
     return found
+
+
+def overriding(assignments: Sequence[str], options: Any, agent: str, already: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from `options` by hand: `already`, and over them the assignments.
+
+    An assignment that says what holds anyway is left out, so that it files the run under no other name.
+    """
+    found = parse(assignments, replace(options, **already), agent)
+    return {name: value for name, value in {**already, **found}.items() if name not in found or value != getattr(options, name)}
 
 
 def _value(text: str, kind: Any) -> Any:
     origin = get_origin(kind)
+    if origin is Annotated:
+        return _value(text, get_args(kind)[0])
     if origin is Literal:
         for choice in get_args(kind):
             if text == str(choice):
@@ -80,14 +90,3 @@ def _first_of(text: str, kinds: tuple[Any, ...]) -> Any:
         except ValueError:
             continue
     raise UserError(text)
-
-
-def _name(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, get_args(kind)))
-    if get_origin(kind) in (Union, types.UnionType):
-        return " or ".join(_name(each) for each in get_args(kind))
-    if get_origin(kind) is tuple:
-        return f"{_name(get_args(kind)[0])} values with commas between them"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
-    return names.get(kind, str(kind))

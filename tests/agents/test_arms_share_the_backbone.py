@@ -143,31 +143,9 @@ def test_planet_icml_keeps_its_own_settings_and_refuses_discrete_actions():
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("representation", "pixels", "representation is one of reconstruction, contrastive"),
-        ("dynamics", "lstm", "dynamics is one of rssm"),
-        ("image_bits", 9, "image_bits is between 1 and 8"),
-        ("precision", "float16", "precision is one of float32, bfloat16"),
-        ("batch_length", 1, "batch_length is at least 2, not 1"),
-        ("update_every_env_steps", 0, "update_every_env_steps is at least 1, not 0"),
-    ],
-)
-def test_an_unknown_variant_is_refused_in_one_line(option, value, message):
-    with pytest.raises(ValueError, match=message) as error:
-        dataclasses.replace(catalog.find("dreamer").options("paper"), **{option: value})
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("dreamer", {"horizon": 1}, "Dreamer's horizon is at least 2"),
-        ("no_value", {"horizon": 0}, "the horizon of an actor without a value is at least 1, not 0"),
-        ("no_value", {"horizon": 1, "actor_entropy": 0.1}, "at least 2, not 1"),
-        ("planet", {"planner_horizon": 0}, "the planner needs a horizon"),
         ("planet", {"overshooting_distance": 8}, "an overshooting distance from 2 to 7 fits sequences of 8 rows; got 8"),
-        ("sac", {"burn_in": 7}, "no transition after a burn-in of 7"),
     ],
 )
 def test_a_setting_without_meaning_is_refused_before_the_agent_plays(name, settings, message):
@@ -183,11 +161,3 @@ def test_a_setting_without_meaning_is_refused_before_the_agent_plays(name, setti
     )
     with pytest.raises(ValueError, match=message):
         entry.build(options, context)
-
-
-def test_an_unknown_update_ratio_of_sac_is_refused_with_the_known_ones():
-    entry = catalog.find("sac")
-    options = dataclasses.replace(entry.options("paper"), update_ratio="double")
-    assert entry.refuses(options, OBSERVATION, ACTIONS["continuous"]) == (
-        "option update_ratio is one of typical, matched, not 'double'"
-    )

@@ -193,9 +193,3 @@ def test_epsilon_is_the_share_of_random_choices():
     actions = EpsilonGreedy().explore(greedy, noise, torch.tensor(0.0))
     # one of four random choices is the greedy one by chance
     torch.testing.assert_close(actions.mean(0), torch.tensor([0.7, 0.1, 0.1, 0.1]), atol=0.01, rtol=0.0)
-
-
-@pytest.mark.parametrize("settings", [{"elites": 5, "candidates": 4}, {"elites": 0}, {"horizon": 0}])
-def test_impossible_planner_sizes_are_refused(settings):
-    with pytest.raises(ValueError, match="the planner"):
-        PlannerSettings(**settings)

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from agents.behaviors.api import NoiseSpec, Sizes
-from agents.behaviors.soft_actor_critic import ContinuousControl, DiscreteControl, SoftActorCritic, Temperature, transitions
+from agents.behaviors.soft_actor_critic import ContinuousControl, DiscreteControl, Temperature, transitions
 from agents.models.networks import initialize
 
 LENGTH, BATCH, BURN_IN = 5, 2, 1
@@ -61,9 +60,3 @@ def test_evaluation_is_the_squashed_mean_or_the_likeliest_choice():
     raw = torch.tensor([[0.3, -2.0, 5.0, 5.0]])
     torch.testing.assert_close(ContinuousControl().act(raw, None), torch.tensor([[0.3, -2.0]]).tanh())
     assert DiscreteControl().act(raw, None).tolist() == [[0.0, 0.0, 1.0, 0.0]]
-
-
-def test_sequences_too_short_for_the_burn_in_are_refused():
-    sizes = Sizes(features=4, action=2, discrete=False, latent=NoiseSpec("normal", (2,)))
-    with pytest.raises(ValueError, match="at least 7 rows or a smaller burn_in"):
-        SoftActorCritic(control=ContinuousControl(), burn_in=5).loss_noise(sizes, 6, 3)

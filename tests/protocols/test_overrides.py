@@ -56,7 +56,7 @@ def test_values_take_the_declared_type(text, value):
         ("rate=fast", "expects a number"),
         ("balanced=maybe", "expects true or false"),
         ("latent=other", "expects one of gaussian, categorical"),
-        ("widths=1,x", "expects a whole number values with commas"),
+        ("widths=1,x", "expects a whole number, several with commas"),
         ("pair=1", "expects"),
         ("horizon=0", "horizon must be at least 1, got 0"),
     ],

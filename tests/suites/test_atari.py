@@ -248,9 +248,9 @@ def test_an_episode_is_the_same_in_another_process():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"sticky_probability": 1.5}, "in \\[0, 1\\]"),
-        ({"noop_max": -1}, "0 or more"),
-        ({"noop_min": 31}, "between 0 and noop_max"),
+        ({"sticky_probability": 1.5}, "between 0 and 1"),
+        ({"noop_max": -1}, "at least 0"),
+        ({"noop_min": 31}, "at most noop_max"),
         ({"grey": True}, "no option 'grey'"),
     ],
 )

@@ -171,8 +171,8 @@ def test_actions_reach_the_bounds_of_the_simulator():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"look": "pretty"}, "look is one of reference, fast"),
-        ({"action_repeat": 0}, "action_repeat is at least 1"),
+        ({"look": "pretty"}, "look must be one of reference, fast"),
+        ({"action_repeat": 0}, "action_repeat must be a whole number at least 1"),
         ({"camera": 9}, "has the cameras 0 to"),
         ({"lok": "fast"}, "did you mean 'look'"),
     ],

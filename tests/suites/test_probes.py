@@ -131,5 +131,5 @@ def test_counting_reveals_steps_decisions_action_and_seed(pixels):
 
 @pytest.mark.parametrize("option", ["action_repeat", "time_limit_env_steps", "delay"])
 def test_options_below_one_are_refused(option):
-    with pytest.raises(ValueError, match=f"probe option {option} is at least 1"):
+    with pytest.raises(ValueError, match=f"option {option} must be a whole number at least 1"):
         catalog.make("probe_one_step", **{option: 0})
