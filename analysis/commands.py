@@ -17,6 +17,7 @@ from analysis.report.commands import COMMANDS as REPORT
 
 Normalization = Literal[
     "auto", "none", "dmc", "atari-human", "atari-record", "atari-gamer", "atari-gamer-record", "atari-gamer-clipped",
+    "small-control",
 ]  # fmt: skip
 Short = Literal["fail", "drop", "carry"]
 

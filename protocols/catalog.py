@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from dreamer_bench_base import UserError
-from protocols import atari, dmc, dmlab, own, planet_six, quick, studies
+from protocols import atari, dmc, dmlab, own, planet_six, quick, small, studies
 from protocols.spec import Protocol, digest
 
 ENTRY_POINT_GROUP = "dreamer_bench.protocols"
 
 PUBLISHED: tuple[Protocol, ...] = (
     *quick.PROTOCOLS,
+    *small.PROTOCOLS,
     *dmc.PROTOCOLS,
     *planet_six.PROTOCOLS,
     *atari.PROTOCOLS,

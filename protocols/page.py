@@ -74,6 +74,7 @@ def _section(protocol: Protocol) -> str:
             "dmc": "score / 1,000",
             "atari-human": "by the random and the human score",
             "atari-gamer": "by the random and the human score of DreamerV2's table",
+            "small-control": "by the random score and the optimum",
             "none": "no",
         }[protocol.normalization]
         + f"; `verify` margin {protocol.margin:g}",

@@ -46,7 +46,8 @@ class Protocol:
     evaluate_episodes         episodes per evaluation
     final_episodes            episodes of the separate final evaluation at the budget; 0: none
     score_range               possible episode returns, for the submission checker; None where unbounded
-    normalization             "dmc" (score / 1000), "atari-human", "atari-gamer" (DreamerV2's constants), "none"
+    normalization             "dmc" (score / 1000), "atari-human", "atari-gamer" (DreamerV2's constants),
+                              "small-control" (random 0, optimum 1), "none"
     margin                    equivalence margin of `verify`, in normalised units
     agent_profile             profile of every agent's options
     simulators                package -> version that the numbers belong to
@@ -70,7 +71,7 @@ class Protocol:
     final_episodes: int = 0
     score_rule: ScoreRule
     score_range: tuple[float, float] | None = None
-    normalization: Literal["dmc", "atari-human", "atari-gamer", "none"]
+    normalization: Literal["dmc", "atari-human", "atari-gamer", "small-control", "none"]
     margin: float
     agent_profile: str = "paper"
     simulators: Mapping[str, str]

@@ -61,12 +61,18 @@ def under(rows: Sequence[Row], protocol: str) -> tuple[Row, ...]:
     return tuple(replace(row, protocol=protocol) for row in rows)
 
 
+_HORIZON_AGENTS = (
+    ("Dreamer", "dreamer", "horizon"),
+    ("No value", "no_value", "horizon"),
+    ("PlaNet", "planet", "planner_horizon"),
+)
+
+
 def _horizons(lengths: tuple[int, ...]) -> tuple[Row, ...]:
     """The three agents of Figure 4 at every length; a planner looks as far as the others imagine."""
-    agents = (("Dreamer", "dreamer", "horizon"), ("No value", "no_value", "horizon"), ("PlaNet", "planet", "planner_horizon"))
     return tuple(
         Row(name=f"{title}, horizon {length}", agent=agent, protocol="dmc-5m@1", overrides={option: length})
-        for title, agent, option in agents
+        for title, agent, option in _HORIZON_AGENTS
         for length in lengths
     )
 
@@ -220,10 +226,32 @@ DREAMER_V2 = Study(
     ),
 )
 
+SMALL_HORIZONS = Study(
+    name="small-horizons",
+    title="return against the imagination horizon, in minutes on one CPU core",
+    source="the question of Hafner et al. 2020, Figure 4, at the size of small@1",
+    choices=(
+        "the lengths 5, 10 and 20; 10 is the small profile's own, so those runs are small@1's",
+        "a planner looks as many steps ahead as the others imagine",
+        "the two tasks of small@1 whose reward lies beyond a short horizon",
+    ),
+    tasks=("gym:Pendulum-v1", "gym:Acrobot-v1"),
+    rows=tuple(
+        Row(
+            name=f"{title}, horizon {length}",
+            agent=agent,
+            protocol="small@1",
+            overrides={} if length == 10 else {option: length},
+        )
+        for title, agent, option in _HORIZON_AGENTS
+        for length in (5, 10, 20)
+    ),
+)
+
 ALIASES = {"dmc-repeat@1": "figure-12"}
 """The study of action repeats has a protocol's name, because each of its rows is one."""
 
-BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS, DREAMER_V2)
+BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS, DREAMER_V2, SMALL_HORIZONS)
 
 
 def entries() -> dict[str, Study]:

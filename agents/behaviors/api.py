@@ -31,6 +31,7 @@ class Sizes:
     discrete      the action is one-hot
     latent        noise of ONE latent draw, e.g. NoiseSpec("normal", (30,)); `.over(H, N)` adds leading axes
     has_discount  the world model predicts termination
+    start_every   rows of a batch per row that is imagined from
     """
 
     features: int
@@ -38,10 +39,11 @@ class Sizes:
     discrete: bool
     latent: NoiseSpec
     has_discount: bool = False
+    start_every: int = 1
 
     def starts(self, length: int, sequences: int) -> int:
         """Number of states in `world_model.starts(...)` of a batch [length, sequences]."""
-        return (length - 1 if self.has_discount else length) * sequences
+        return (length - 1 if self.has_discount else length) // self.start_every * sequences
 
 
 @dataclass(frozen=True, kw_only=True)

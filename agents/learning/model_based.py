@@ -124,6 +124,7 @@ class ModelBasedAgent:
             discrete=self.discrete,
             latent=model.dynamics.latent.noise,
             has_discount=model.discount_head is not None,
+            start_every=model.start_every,
         )
         self.model_noise = model.noise(schedule.batch_length, schedule.batch_sequences)
         self.loss_noise = behavior.loss_noise(self.sizes, schedule.batch_length, schedule.batch_sequences)

@@ -88,12 +88,13 @@ class WorldModel(nn.Module):
         discount_scale: float = 10.0,
         reward_scale: float = 1.0,
         reward_sees: Callable[[Tensor], Tensor] = everything,
+        start_every: int = 1,
     ):
         super().__init__()
         self.encoder, self.dynamics, self.objective, self.reward_head = encoder, dynamics, objective, reward
         self.discount_head, self.divergence = discount, divergence
         self.gamma, self.discount_scale, self.reward_scale = gamma, discount_scale, reward_scale
-        self.reward_sees = reward_sees
+        self.reward_sees, self.start_every = reward_sees, start_every
 
     def initial(self, *leading: int, like: Tensor | None = None) -> State:
         """The state before an episode: zeros, on the device of `like`."""
@@ -117,9 +118,13 @@ class WorldModel(nn.Module):
         return self.dynamics.step(state, action, noise)
 
     def starts(self, posterior: State) -> State:
-        """States to imagine from: [T, B, ...] -> [N, ...]; with a discount head without the last row, which may be terminal."""
+        """States to imagine from: [T, B, ...] -> [N, ...]; with a discount head without the last row, which may be terminal.
+
+        Of every `start_every` rows the last one: its state has seen most of the sequence.
+        """
         end = -1 if self.discount_head is not None else None
-        return {name: tensor[:end].flatten(0, 1) for name, tensor in posterior.items()}
+        rows = slice(self.start_every - 1, end, self.start_every)
+        return {name: tensor[rows].flatten(0, 1) for name, tensor in posterior.items()}
 
     def imagine(
         self, start: State, policy: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor

@@ -89,6 +89,8 @@ class Backbone(CheckedOptions):
     """Updates at a call (§9)."""
     balance_ends: bool = False
     """Draw the ends of episodes more often (§9)."""
+    start_every: Annotated[int, AtLeast(1)] = 1
+    """Rows of a sequence per row that behaviours imagine from; 1: all of them (§6). Most of a small update is imagination."""
 
     replay_capacity: Annotated[int, AtLeast(0)] = 0
     """Rows of replay, then the oldest episodes are dropped: 2e6 in DreamerV2; 0 keeps all (§9)."""
@@ -138,6 +140,11 @@ class Backbone(CheckedOptions):
             )
         if self.replay_capacity and self.replay_capacity <= self.batch_length:
             raise UserError(f"option replay_capacity must be 0 or above batch_length, got {self.replay_capacity}")
+        if self.start_every >= self.batch_length:
+            raise UserError(
+                f"option start_every must be below batch_length ({self.batch_length}), got {self.start_every}: "
+                "no row is left to imagine from"
+            )
         if self.global_prior_scale and self.dynamics == "categorical":
             raise UserError("option global_prior_scale needs a Gaussian latent, but dynamics is 'categorical'; set one back")
 
@@ -213,6 +220,7 @@ class Backbone(CheckedOptions):
                 discount_scale=self.discount_scale,
                 reward_scale=self.reward_scale,
                 reward_sees=everything if self.reward_gradients else stopped,
+                start_every=self.start_every,
             )
 
         return build

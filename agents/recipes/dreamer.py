@@ -18,7 +18,7 @@ from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.learning import model_based
 from agents.models.distributions import Policy, TanhNormal
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR
+from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -47,12 +47,13 @@ class Options(Backbone):
 
 
 PAPER = Options()
-SMALL = Options(**QUICK, **QUICK_ACTOR, value_learning_rate=1e-3)
+QUICK_OPTIONS = Options(**QUICK, **QUICK_ACTOR, value_learning_rate=1e-3)
 
 PROFILES: Mapping[str, Options] = {
     "paper": PAPER,
     "discrete": Options(**DISCRETE, horizon=10),
-    "quick": SMALL,
+    "quick": QUICK_OPTIONS,
+    "small": Options(**SMALL, **SMALL_ACTOR, value_learning_rate=1e-3),
 }
 
 

@@ -18,7 +18,7 @@ from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.learning import model_based
 from agents.models.distributions import Policy, TanhNormal
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR
+from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR
 from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast
 
@@ -52,6 +52,7 @@ PROFILES: Mapping[str, Options] = {
     "paper": Options(),
     "discrete": Options(**DISCRETE, horizon=10),
     "quick": Options(**QUICK, **QUICK_ACTOR),
+    "small": Options(**SMALL, **SMALL_ACTOR),
 }
 
 

@@ -17,7 +17,7 @@ from agents.behaviors.cem import CategoricalSearch, CEMPlanner, GaussianSearch, 
 from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL
 from dreamer_bench_base import UserError
 from dreamer_bench_options import AtLeast
 
@@ -52,6 +52,9 @@ PROFILES: Mapping[str, Options] = {
     "paper": Options(),
     "discrete": Options(**DISCRETE, planner_discounted=True),
     "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
+    "small": Options(
+        **SMALL, planner_horizon=10, planner_iterations=4, planner_candidates=100, planner_elites=10, planner_discounted=True
+    ),
 }
 
 

@@ -23,7 +23,7 @@ class Options(CheckedOptions):
     """Nothing to choose."""
 
 
-PROFILES: Mapping[str, Options] = {"paper": Options(), "quick": Options(), "discrete": Options()}
+PROFILES: Mapping[str, Options] = {"paper": Options(), "quick": Options(), "discrete": Options(), "small": Options()}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from agents.api import AgentContext
 from agents.behaviors.soft_actor_critic import ContinuousControl, Control, DiscreteControl, SoftActorCritic
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL
 from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
@@ -59,6 +59,7 @@ PROFILES: Mapping[str, Options] = {
     "matched": Options(update_ratio="matched"),
     "discrete": Options(**DISCRETE),
     "quick": Options(**QUICK, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
+    "small": Options(**SMALL, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
 }
 
 

@@ -41,6 +41,7 @@ class FigureCommand:
     """Runs that stop before the budget: leave them out and say so, carry their last score forward, or refuse."""
     normalize: Literal[
         "none", "dmc", "atari-human", "atari-record", "atari-gamer", "atari-gamer-record", "atari-gamer-clipped",
+        "small-control",
     ] | None = None  # fmt: skip
     """Normalisation of the aggregates; the one that fits the tasks by default."""
     reps: int = 50_000

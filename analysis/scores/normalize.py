@@ -18,7 +18,8 @@ class Normalization:
     """name "atari-human", version 1, label for axes "human-normalised score", source of the constants.
 
     reference  column of the table that becomes 1; None where no table is needed
-    table      "atari": references/atari_human_random_record.csv; "k1": Table K.1 of DreamerV2
+    table      "atari": references/atari_human_random_record.csv; "k1": Table K.1 of DreamerV2;
+               "small": references/small_control_random_optimum.csv
     ceiling    scores above it count as it
     logarithmic  tasks differ by orders of magnitude: `verify` compares log(1 + score), and its margin is a share of the IQM
     scale      score that becomes 1 where there is no table
@@ -109,9 +110,18 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
             suite="atari",
             source=_K1_SOURCE,
         ),
+        Normalization(
+            name="small-control",
+            version=1,
+            label="return, random 0, optimum 1",
+            reference="optimum",
+            table="small",
+            source="(x - random) / (optimum - random); random: ours, uniform actions; optimum: the most that an episode can hold, "
+            "Pendulum's by dynamic programming, Acrobot's where Gymnasium calls it solved",
+        ),
     )
 }
-"""none, dmc (score / 1000), atari-human ((x - random) / (human - random)), atari-record, and DreamerV2's three."""
+"""none, dmc (score / 1000), atari-human ((x - random) / (human - random)), atari-record, DreamerV2's three, small-control."""
 
 
 def find(name: str) -> Normalization:
@@ -145,15 +155,27 @@ def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def for_tasks(tasks: Iterable[str]) -> str:
-    """The normalisation that fits these tasks: "dmc", "atari-human", or "none" where they are mixed or of another suite."""
-    suites = {task.partition("_")[0] for task in tasks}
+    """The normalisation that fits these tasks: "dmc", "atari-human", "small-control" for tasks of its table, or "none" where
+    they are mixed or of another suite."""
+    chosen = set(tasks)
+    if chosen and chosen <= _small_control_tasks():
+        return "small-control"
+    suites = {task.partition("_")[0] for task in chosen}
     return {"dmc": "dmc", "atari": "atari-human"}.get(suites.pop(), "none") if len(suites) == 1 else "none"
+
+
+def _small_control_tasks() -> set[str]:
+    from analysis.scores import references
+
+    return set(references.small_control()["task"])
 
 
 def _constants(entry: Normalization, tasks: list[str]) -> tuple[dict[str, float], dict[str, float]]:
     from analysis.scores import references
 
-    rows = {"atari": references.atari_scores, "k1": references.table_k1}[entry.table]().set_index("task")
+    rows = {"atari": references.atari_scores, "k1": references.table_k1, "small": references.small_control}[
+        entry.table
+    ]().set_index("task")
     for task in tasks:
         if task not in rows.index or not rows.loc[task, entry.reference] == rows.loc[task, entry.reference]:
             raise InvalidData(f"{entry.id} has no {entry.reference} score of {task}; leave the task out with --tasks")

@@ -89,6 +89,13 @@ def table_k1_scores() -> pd.DataFrame:
     )
 
 
+def small_control() -> pd.DataFrame:
+    """task, random, optimum of the tasks of small@1, and where both come from."""
+    import pandas as pd
+
+    return pd.read_csv(FOLDER / "small_control_random_optimum.csv")
+
+
 def atari_scores() -> pd.DataFrame:
     """task, random, human, record (NaN where none is known), in_atari57, in_dreamerv2_55, in_atari100k_26 (0 or 1), and
     the sources."""
