@@ -51,8 +51,8 @@ SMALL: Mapping[str, Any] = {
     "discount": 0.98,
     "predict_discount": True,
 }
-"""From state, 82 rows of replay per env_step (the paper: 250, `QUICK`: 10). A vector of a few numbers of unit size has little to
-gain from being encoded against a likelihood of unit variance, so the KL weighs a tenth: as if that variance were a tenth."""
+"""From state, 82 rows of replay per env_step (the paper: 250, `QUICK`: 10). A vector of a few numbers of unit size has little
+to gain from being encoded against a likelihood of unit variance, so the KL weighs a tenth: as if that variance were a tenth."""
 
 SMALL_ACTOR: Mapping[str, Any] = {"horizon": 10, "actor_learning_rate": 1e-3, "init_std": 1.0, "actor_entropy": 0.01}
 """The actor of both arms that learn one in imagination; why the entropy: `QUICK_ACTOR`."""

@@ -116,8 +116,8 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
             label="return, random 0, optimum 1",
             reference="optimum",
             table="small",
-            source="(x - random) / (optimum - random); random: ours, uniform actions; optimum: the most that an episode can hold, "
-            "Pendulum's by dynamic programming, Acrobot's where Gymnasium calls it solved",
+            source="(x - random) / (optimum - random); random: ours, uniform actions; optimum: the most that an episode can "
+            "hold, Pendulum's by dynamic programming, Acrobot's where Gymnasium calls it solved",
         ),
     )
 }

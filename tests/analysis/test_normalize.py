@@ -32,6 +32,8 @@ def one(task: str, score: float) -> pd.DataFrame:
         ("atari-gamer", "atari_alien", 228.8, 0.0),
         ("atari-gamer-record", "atari_jamesbond", 45550.0, 1.0),
         ("atari-gamer-clipped", "atari_jamesbond", 91100.0, 1.0),
+        ("small-control", "gym:CartPole-v1", 261.1, 0.5),
+        ("small-control", "gym:Pendulum-v1", -1235.9, 0.0),
     ],
 )
 def test_units(name: str, task: str, score: float, expected: float) -> None:
@@ -44,7 +46,7 @@ def test_a_normalisation_is_named_with_its_version() -> None:
         "dmc@1",
         "atari-human@1",
         "atari-record@1",
-    ] + [f"atari-gamer{suffix}@1" for suffix in ("", "-record", "-clipped")]
+    ] + [f"atari-gamer{suffix}@1" for suffix in ("", "-record", "-clipped")] + ["small-control@1"]
     assert normalize.find("dmc@1") is normalize.find("dmc")
     with pytest.raises(ValueError, match=r"'dmc@2' is not known; choose from none@1"):
         normalize.find("dmc@2")
@@ -139,6 +141,34 @@ def test_the_published_runs_give_the_printed_rows_when_seeds_are_averaged_first(
     found = table_1(last).set_index("method")
     for method, printed in {"dreamer_v2": (2.15, 11.33, 0.44, 0.28), "dreamer_v2_schedules": (2.64, 10.45, 0.43, 0.28)}.items():
         assert tuple(found.loc[method, list(AGGREGATES)].astype(float).round(2)) == printed
+
+
+def test_small_control_is_what_fits_the_tasks_of_small_and_no_others() -> None:
+    assert normalize.for_tasks(["gym:Pendulum-v1", "gym:CartPole-v1"]) == "small-control"
+    assert normalize.for_tasks(["gym:Pendulum-v1", "gym:CarRacing-v3"]) == "none"
+    assert normalize.for_tasks(["dmc_walker_walk"]) == "dmc"
+    assert normalize.for_tasks([]) == "none"
+
+
+def test_pendulums_optimum_is_what_dynamic_programming_finds() -> None:
+    """Value iteration over an episode's 200 steps, linear between 61 x 61 states, 9 torques; equations of Gymnasium's docs."""
+    cells, torques = 61, np.linspace(-2, 2, 9)
+    angle, speed = np.linspace(-np.pi, np.pi, cells, endpoint=False), np.linspace(-8, 8, cells)
+    th, w, u = np.meshgrid(angle, speed, torques, indexing="ij")
+    cost = th**2 + 0.1 * w**2 + 0.001 * u**2
+    w_next = np.clip(w + (15 * np.sin(th) + 3 * u) * 0.05, -8, 8)
+    i = ((th + 0.05 * w_next + np.pi) % (2 * np.pi)) / (2 * np.pi) * cells
+    j = (w_next + 8) / 16 * (cells - 1)
+    i0, j0 = i.astype(int) % cells, np.minimum(j.astype(int), cells - 2)
+    fi, fj, i1, j1 = i - np.floor(i), j - j0, (i0 + 1) % cells, j0 + 1
+    value = np.zeros((cells, cells))
+    for _ in range(200):
+        low = value[i0, j0] * (1 - fi) + value[i1, j0] * fi
+        high = value[i0, j1] * (1 - fi) + value[i1, j1] * fi
+        value = (low * (1 - fj) + high * fj - cost).max(-1)
+    beginnings = value[:, np.abs(speed) <= 1].mean()  # angle anywhere, speed in [-1, 1]
+    printed = references.small_control().set_index("task").loc["gym:Pendulum-v1", "optimum"]
+    assert beginnings - 1 < printed < beginnings + 10  # a coarse grid costs up to 10
 
 
 def test_table_k1_is_a_reference_of_means() -> None:
