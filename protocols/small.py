@@ -8,8 +8,8 @@ SMALL_1 = Protocol(
     id="small@1",
     title="Three control tasks from state, learned in minutes on one CPU core",
     purpose="Ranks the agents at a size that every laptop and every CI machine carries: tasks that are learned in a few "
-    "thousand env_steps from their own vectors, by small networks and many updates. It is the reference against which changes of this "
-    "project's agents are verified. Its scores compare with no published number.",
+    "thousand env_steps from their own vectors, by small networks and many updates. It is the reference against which changes "
+    "of this project's agents are verified. Its scores compare with no published number.",
     source="tasks of Gymnasium 1.4.0 with their own rewards and time limits; the budget is ours",
     choices=(
         "Pendulum-v1: continuous control that needs foresight, because the torque is too weak to lift the pendulum at once",
