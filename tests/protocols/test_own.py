@@ -50,7 +50,7 @@ def test_the_digest_follows_the_content_not_the_prose(tmp_path):
         ("tasks = []", "tasks must be a list of different task names"),
         ("margin = nan", "margin must be a number above 0"),
         ("margin = inf", "margin must be a number above 0"),
-        ('normalization = "z"', "normalization must be one of dmc, atari-human, none"),
+        ('normalization = "z"', "normalization must be one of dmc, atari-human"),
         ("score_range = [5, 1]", "score_range must be a list of the lowest and the highest return, in this order"),
         ('score_rule = {kind = "window"}', "score_rule must be a table with kind"),
         ('score_rule = {kind = "best"}', "score_rule must be a table with kind"),
