@@ -20,6 +20,18 @@ EXIT_BUG = 5
 EXIT_INTERRUPTED = 130
 
 
+EXTRAS = {
+    "torch": "train,dmc",
+    "gymnasium": "train,dmc",
+    "cma": "train,dmc",
+    "dm_control": "dmc",
+    "mujoco": "dmc",
+    "ale_py": "atari",
+    "ray": "cluster",
+}
+"""Package -> the extra of this project that installs it."""
+
+
 class UserError(ValueError):
     """Bad input: the message says in one line what was expected, what came and what to do. The command exits with `exit_code`.
 
@@ -38,8 +50,8 @@ class InvalidData(UserError):
 class Exits:
     """`with Exits():` around a command turns an exception into its exit code.
 
-    UserError: its line and its `exit_code`. An OSError of the disk: one line, 2. Ctrl-C: 130. A reader that closed the pipe: 0.
-    Anything else is a bug: its traceback, 5.
+    UserError: its line and its `exit_code`. An OSError of the disk, or a missing package of an extra: one line, 2. Ctrl-C: 130.
+    A reader that closed the pipe: 0. Anything else is a bug: its traceback, 5.
     """
 
     def __enter__(self) -> Exits:
@@ -55,6 +67,8 @@ class Exits:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0)
+        if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
+            self._leave(f"error: this needs {error.name}; install it: pip install 'dreamer-bench[{extra}]'", EXIT_BAD_INPUT)
         if isinstance(error, OSError):
             self._leave(f"error: {os_error_line(error)}", EXIT_BAD_INPUT)
         traceback.print_exception(kind, error, trace)

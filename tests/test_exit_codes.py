@@ -20,6 +20,11 @@ from dreamer_bench_base import Exits, InvalidData, UserError
             "error: out.csv cannot be used (No space left on device)",
         ),
         (OSError(errno.EIO, "Input/output error"), 2, "error: the system refused a read or a write (Input/output error)"),
+        (
+            ModuleNotFoundError("no torch", name="torch.nn"),
+            2,
+            "error: this needs torch.nn; install it: pip install 'dreamer-bench[",
+        ),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
@@ -32,7 +37,15 @@ def test_what_a_user_can_mend_is_one_line_with_its_code(error, code, line, capsy
     assert told.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [ValueError("operands could not be broadcast"), ZeroDivisionError(), KeyError("status")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("operands could not be broadcast"),
+        ZeroDivisionError(),
+        KeyError("status"),
+        ModuleNotFoundError(name="nowhere"),
+    ],
+)
 def test_a_bug_keeps_its_traceback_and_exits_with_5_whatever_its_class(error, capsys):
     with pytest.raises(SystemExit) as stop, Exits():
         raise error

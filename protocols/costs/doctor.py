@@ -14,7 +14,9 @@ from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agents", "suites", "protocols", "analysis")
-OLDEST_PYTHON = (3, 11)
+OLDEST_PYTHON, FIRST_UNSUPPORTED = (3, 11), (3, 13)
+NEEDED_TO_RUN = ("train", "dmc")
+"""Extras without which the protocols of the paper do not run; reading records needs none."""
 DISK_BYTES = 2 * 10**9
 MEMORY_BYTES = 4 * 10**9
 
@@ -36,9 +38,9 @@ def examine(folder: Path) -> list[Finding]:
 
 def python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
-    if tuple(map(int, found.split("."))) < OLDEST_PYTHON:
+    if not OLDEST_PYTHON <= tuple(map(int, found.split("."))) < FIRST_UNSUPPORTED:
         return Finding(
-            check="Python", state="bad", found=found, cure="install Python 3.11 or newer and call: make setup PYTHON=python3.11"
+            check="Python", state="bad", found=found, cure="install Python 3.11 or 3.12 and call: make setup PYTHON=python3.11"
         )
     return Finding(check="Python", state="ok", found=found)
 
@@ -59,12 +61,13 @@ def installed_version(name: str) -> str | None:
 
 
 def required(name: str = "dreamer-bench") -> list[tuple[str, str]]:
-    """(package, specifier) of what the project itself asks for, extras left out."""
+    """(package, specifier) of what the project asks for, with the extras that `run` needs."""
     try:
         lines = metadata.requires(name) or []
     except metadata.PackageNotFoundError:
         return []
-    plain = [line for line in lines if "extra ==" not in line]
+    wanted = [f'extra == "{extra}"' for extra in NEEDED_TO_RUN]
+    plain = [line.partition(";")[0] for line in lines if "extra ==" not in line or any(one in line for one in wanted)]
     return [(match[1], match[2].strip()) for line in plain if (match := re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", line))]
 
 

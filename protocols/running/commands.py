@@ -54,6 +54,8 @@ class RunCommand:
     """How many seeds train together; all of a task when left out."""
     tensorboard: bool = False
     """Write event files for TensorBoard as well (extra `tensorboard`)."""
+    wandb: bool = False
+    """Log to Weights & Biases as well (extra `wandb`; WANDB_MODE=offline keeps it here)."""
     film: bool = True
     """Keep a video of the last evaluation's first episode."""
 
@@ -177,6 +179,7 @@ class RunCommand:
                 workers=self.workers,
                 film=self.film,
                 tensorboard=self.tensorboard,
+                wandb=self.wandb,
                 command=again,
                 cpus=self.cpus_per_program,
                 gpus=self.gpus_per_program,

@@ -1,8 +1,13 @@
-"""What a person sees while runs are under way, and the table at the end. On a terminal live, elsewhere a line an evaluation."""
+"""What a person sees while runs are under way, and the table at the end.
+
+On a terminal it is live. Elsewhere (a log file) it is a line for each evaluation, and between them a line every ten seconds.
+"""
 
 from __future__ import annotations
 
 import statistics
+import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
@@ -17,6 +22,8 @@ from protocols.running.terminal import duration
 
 WIDE = 120
 """Columns of a terminal from which on there is room for a bar."""
+QUIET_SECONDS = 10.0
+"""Elsewhere than on a terminal: after so long without a line, a program under way gets one."""
 KEPT_ROWS = 20
 """Programs that a terminal shows at once; older ones make room."""
 
@@ -42,15 +49,32 @@ class Display:
             self._progress.add_task(title, total=1.0, start=False, visible=index == 0, words="starting")
             for index, title in enumerate(self.titles)
         ]
+        self._under_way: dict[int, _UnderWay] = {}
+        self._ended = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self) -> Display:
         if self.live:
             self._progress.start()
+        else:
+            self._ticker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.live:
             self._progress.stop()
+        else:
+            self._ended.set()
+            self._ticker.join()
+
+    def _tick(self) -> None:
+        """Says where each program under way is that has been quiet for long; a long series of updates tells nothing itself."""
+        while not self._ended.wait(QUIET_SECONDS / 10):
+            now = time.monotonic()
+            for index, row in sorted(self._under_way.items()):
+                if now - row.said >= QUIET_SECONDS:
+                    row.said = now
+                    self.say(f"{self.titles[index]}: {row.words}, {now - row.heard:.0f} s ago")
 
     def watcher(self, index: int) -> Callable[[Moment], None]:
         """What `run_cohort` tells about cohort number `index`."""
@@ -64,14 +88,28 @@ class Display:
                 self._progress.update(
                     self._rows[index], completed=moment.env_steps / moment.budget_env_steps, visible=True, words=words
                 )
-            elif moment.lines:
-                done = 100 * moment.env_steps / moment.budget_env_steps
-                self.say(f"{self.titles[index]}: {done:.0f}% {words}")
+                return
+            words = f"{100 * moment.env_steps / moment.budget_env_steps:.0f}% {words}"
+            row, now = self._under_way.setdefault(index, _UnderWay()), time.monotonic()
+            row.words, row.heard = words, now
+            if moment.lines or now - row.said >= QUIET_SECONDS:
+                row.said = now
+                self.say(f"{self.titles[index]}: {words}")
+            if moment.env_steps >= moment.budget_env_steps:
+                self._under_way.pop(index, None)
 
         return watch
 
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _UnderWay:
+    """A program's last known standing in words, when it was heard of, and when a line about it was last written."""
+
+    def __init__(self) -> None:
+        self.words = "starting"
+        self.heard = self.said = time.monotonic()
 
 
 class _Standing(ProgressColumn):

@@ -45,6 +45,7 @@ class CohortRequest:
     workers      processes that step environments; 0: none, None: chosen from the number of processors
     film         keep a video of the last evaluation
     tensorboard  write event files beside the records
+    wandb        log to Weights & Biases beside the records
     command      the command line that goes on with it
     cpus, gpus   what one Ray task takes of a node; gpus may be a fraction, so that several programs share a device
     """
@@ -57,6 +58,7 @@ class CohortRequest:
     workers: int | None = None
     film: bool = True
     tensorboard: bool = False
+    wandb: bool = False
     command: str = ""
     cpus: float = 1.0
     gpus: float = 1.0
@@ -331,6 +333,12 @@ def _watchers(request: CohortRequest, runs: Sequence[Run], stack: ExitStack) -> 
         events = EventFiles([run.folder for run in runs])
         stack.callback(events.close)
         found.append(events)
+    if request.wandb:
+        from protocols.running.weights_and_biases import WandbRuns  # an extra
+
+        logged = WandbRuns(runs)
+        stack.callback(logged.close)
+        found.append(logged)
     return found
 
 

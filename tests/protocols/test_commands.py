@@ -260,3 +260,34 @@ def test_a_video_and_tensorboard_files_are_kept(call, tmp_path, monkeypatch):
         mean = [sum(line["score"] for line in run.episodes()[3 * k : 3 * k + 3]) / 3 for k in range(5)]
         assert [event.step for event in events.Scalars("score")] == [0, 200, 400, 600, 800]
         assert [event.value for event in events.Scalars("score")] == pytest.approx(mean, rel=1e-6)
+
+
+def wandb_records(data: bytes) -> list[bytes]:
+    """The records of a .wandb file: a LevelDB log (blocks of 32 KiB; CRC 4 bytes, length 2, type 1) behind a header of 7 bytes."""
+    records, part, at = [], b"", 7
+    while at < len(data):
+        if 32768 - at % 32768 < 7:  # too little of a block is left for a record's header: zeros
+            at += 32768 - at % 32768
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        part += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            records.append(part)
+            part = b""
+    return records
+
+
+def test_wandb_keeps_every_evaluation_offline(call, tmp_path, monkeypatch):
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert call(*run_probe("--wandb"))[0] == 0
+    for run in find_runs(tmp_path / "runs"):
+        (kept,) = (run.folder / "wandb").glob("offline-run-*/*.wandb")
+        records = [Record.FromString(data) for data in wandb_records(kept.read_bytes())]
+        steps = [record.history for record in records if record.WhichOneof("record_type") == "history"]
+        logged = [{item.key or item.nested_key[0]: json.loads(item.value_json) for item in step.item} for step in steps]
+        mean = [sum(line["score"] for line in run.episodes()[3 * k : 3 * k + 3]) / 3 for k in range(5)]
+        assert [line["env_steps"] for line in logged] == [0, 200, 400, 600, 800]
+        assert [line["score"] for line in logged] == pytest.approx(mean)
