@@ -7,7 +7,7 @@ REPORT ?= report
 BASE ?= origin/main
 ARGS ?=
 
-.PHONY: quick test setup lint bench compare egl browser
+.PHONY: slim quick test setup lint bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
@@ -32,6 +32,13 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What reading needs, installed alone: the verdicts of the CI example with neither torch nor a simulator on the machine.
+slim:
+	test -x .venv-slim/bin/python || $(PYTHON) -m venv .venv-slim
+	.venv-slim/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	! .venv-slim/bin/python -c "import torch" 2>/dev/null
+	DREAMER_BENCH=.venv-slim/bin/dreamer-bench examples/ci/known_verdicts.sh .venv-slim/known
 
 setup: $(INSTALLED)
 

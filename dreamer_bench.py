@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -296,6 +297,9 @@ def main() -> None:
     # Threads of torch that wait for each other spin for long by default: where the machine has anything else to do, an update
     # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/performance.md.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    if sys.argv[1:] == ["--version"]:
+        print(f"dreamer-bench {metadata.version('dreamer-bench')}")
+        raise SystemExit(0)
     known = commands()
     choices: Any = Union[tuple(Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in known.items())]  # noqa: UP007
     command: Any = tyro.cli(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,8 @@ class PlanCommand:
     """Take the costs of single steps from this file instead of measuring them (its schema: docs/cluster.md)."""
     save: Path | None = None
     """Keep what was measured in this file, for `--measured` here or on the machine that plans."""
-    seeds_per_program: int = 1
-    """Seeds trained as one program (`run` trains all seeds of a cell together)."""
+    seeds_per_program: int | None = None
+    """Seeds trained as one program; all seeds of the protocol by default, as in `run`."""
     devices: int = 1
     """Devices of the measured kind that work at the same time."""
     device: str = "auto"
@@ -81,24 +82,22 @@ class PlanCommand:
         from protocols.costs import plan
 
         for name, value in (("--seeds-per-program", self.seeds_per_program), ("--devices", self.devices)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise UserError(f"{name} is at least 1, not {value}")
         workloads = plan.workloads(self.protocol, self.agents, self.tasks, self.under)
+        seeds = self.seeds_per_program or max(len(workload.protocol.seeds) for workload in workloads)
         if self.measured is not None:
             measured = plan.read_measured(self.measured)
         else:
             from protocols.costs.measure import measure
 
-            measured = measure(workloads, seeds_per_program=self.seeds_per_program, device=self.device)
+            measured = measure(workloads, seeds_per_program=seeds, device=self.device, say=_say)
         write_json_report(plan.as_data(measured), self.save)
-        estimates = [
-            plan.estimate(workload, measured, seeds_per_program=self.seeds_per_program, devices=self.devices)
-            for workload in workloads
-        ]
+        estimates = [plan.estimate(workload, measured, seeds_per_program=seeds, devices=self.devices) for workload in workloads]
         record = {
             "schema": plan.SCHEMA,
             "name": self.protocol,
-            "seeds_per_program": self.seeds_per_program,
+            "seeds_per_program": seeds,
             "devices": self.devices,
             "machine": dict(measured.machine),
             "lines": [asdict(estimate) for estimate in estimates],
@@ -111,6 +110,10 @@ class PlanCommand:
         return 0
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def write_json_report(record: dict[str, Any], target: Path | None) -> None:
     """Writes a machine-readable report to a file, or to the standard output for "-"."""
     if target is None:
@@ -121,7 +124,7 @@ def write_json_report(record: dict[str, Any], target: Path | None) -> None:
         return
     if not target.parent.is_dir():
         raise UserError(f"folder {str(target.parent)!r} does not exist; expected an existing one for --json {target}")
-    target.write_text(text)
+    write_atomically(target, text.encode())
 
 
 COMMANDS = {"validate": ValidateCommand, "plan": PlanCommand}

@@ -13,7 +13,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -34,10 +34,18 @@ UPDATES, ACTS = 3, 5
 ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 EPISODE_DECISIONS, FILL_DECISIONS = 100, 300
+SLOW_UPDATE_SECONDS = 1.0
 
 
-def measure(workloads: Sequence[Workload], *, seeds_per_program: int, device: str) -> Measured:
-    """Every agent (on the first task of its line) and every task of a plan, once each."""
+def measure(
+    workloads: Sequence[Workload], *, seeds_per_program: int, device: str, say: Callable[[str], None] = lambda line: None
+) -> Measured:
+    """Every agent (on the first task of its line) and every task of a plan, once each; `say` is told what is under way.
+
+    On a CPU one seed is measured first; where an update of one takes long, so would all of them, and a program of several seeds
+    is planned in proportion (large networks train one seed after the other there).
+    """
+    names = list(dict.fromkeys((workload.agent, workload.protocol.agent_profile) for workload in workloads))
     environments: dict[tuple[str, int], EnvironmentCost] = {}
     costs: dict[tuple[str, str], AgentCost] = {}
     for workload in workloads:  # unknown names and profiles, before anything is measured
@@ -46,10 +54,15 @@ def measure(workloads: Sequence[Workload], *, seeds_per_program: int, device: st
         for task in workload.tasks:
             key = (task, workload.protocol.action_repeat_of(task))
             if key not in environments:
+                say(f"measuring {task}: steps of the environment")
                 environments[key] = measure_environment(workload.protocol, task)
         name = (workload.agent, workload.protocol.agent_profile)
         if name not in costs:
-            costs[name] = _apart(workload, min(seeds_per_program, len(workload.protocol.seeds)), device)
+            say(f"measuring {name[0]} ({len(costs) + 1} of {len(names)} agents): decisions and updates")
+            seeds = min(seeds_per_program, len(workload.protocol.seeds))
+            alone = _apart(workload, 1, device) if seeds > 1 and agents.resolve_device(device) == "cpu" else None
+            slow = alone is not None and alone.gradient_step_seconds > SLOW_UPDATE_SECONDS
+            costs[name] = alone if alone is not None and slow else _apart(workload, seeds, device)
     machine = {
         "platform": platform.platform(),
         "python": platform.python_version(),

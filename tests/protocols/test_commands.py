@@ -263,7 +263,7 @@ def test_a_video_and_tensorboard_files_are_kept(call, tmp_path, monkeypatch):
 
 
 def wandb_records(data: bytes) -> list[bytes]:
-    """The records of a .wandb file: a LevelDB log (blocks of 32 KiB; CRC 4 bytes, length 2, type 1) behind a header of 7 bytes."""
+    """The records of a .wandb file: a LevelDB log (blocks of 32 KiB; CRC 4 bytes, length 2, type 1) behind 7 bytes."""
     records, part, at = [], b"", 7
     while at < len(data):
         if 32768 - at % 32768 < 7:  # too little of a block is left for a record's header: zeros
