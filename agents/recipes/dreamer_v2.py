@@ -46,7 +46,9 @@ class Options(Backbone):
     actor_entropy: Annotated[float, AtLeast(0)] = 1e-3
     """Weight of the actor's entropy in its loss: 1e-3 on Atari, 1e-4 for control (§6)."""
     reinforce: Annotated[float, Between(0, 1)] = 1.0
-    """Share of the score function in the actor's gradient; the rest flows through the dynamics; 1 on Atari, 0 for control."""
+    """Share of the score function in the gradient of an actor of choices; the rest flows through the dynamics (§6)."""
+    reinforce_continuous: Annotated[float, Between(0, 1)] = 0.0
+    """The same of an actor of continuous actions (§6)."""
     slow_value_every: Annotated[int, AtLeast(1)] = 100
     """Updates between two copies of the value, whose values returns are made of (§6)."""
     ramp_env_steps: Annotated[int, AtLeast(0)] = 0
@@ -74,9 +76,9 @@ class Options(Backbone):
             earlier=self.prefill_env_steps * updates_per_env_step,
         )
 
-    def gradient(self) -> PolicyGradient:
+    def gradient(self, *, discrete: bool) -> PolicyGradient:
         score = Reinforce(slow_baseline=self.next_return)
-        share = self.over_time(self.reinforce_start, self.reinforce)
+        share = self.over_time(self.reinforce_start, self.reinforce) if discrete else self.reinforce_continuous
         alone: Mapping[Weight, PolicyGradient] = {0.0: Dynamics(), 1.0: score}
         gradient = alone.get(share, Mixed(share=share, reinforce=score))
         return OfNextState(inner=gradient) if self.next_return else gradient
@@ -127,7 +129,6 @@ DMC = replace(
     actor_learning_rate=8e-5,
     value_learning_rate=8e-5,
     actor_entropy=1e-4,
-    reinforce=0.0,
     prefill_env_steps=5000,
     pretrain_updates=100,
     update_every_env_steps=10,
@@ -187,7 +188,7 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         actor_layers=options.actor_layers,
         value_layers=options.value_layers,
         scored=FromEveryRow() if options.every_row else FromStart(),
-        gradient=options.gradient(),
+        gradient=options.gradient(discrete=isinstance(context.action_space, spaces.Discrete)),
         bootstrap=SlowValue(every=options.slow_value_every),
         actor_optimizer=options.optimizer(options.actor_learning_rate),
         value_optimizer=options.optimizer(options.value_learning_rate),

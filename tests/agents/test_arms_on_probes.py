@@ -98,7 +98,7 @@ def test_dreamer_v2_solves_probes_through_the_dynamics():
 )
 def test_dreamer_v2_solves_probes_by_reinforce(probe, more):
     """Discrete actions: sides it has to follow, and a trap that only a model of the end shows."""
-    assert share_of_optimum("dreamer_v2", probe, decisions=110, discrete=True, **{**V2, **more}, reinforce=1.0) >= 0.9
+    assert share_of_optimum("dreamer_v2", probe, decisions=110, discrete=True, **{**V2, **more}) >= 0.9
 
 
 def test_dreamer_follows_a_side_that_it_sees_in_an_image():

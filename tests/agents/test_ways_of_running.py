@@ -145,8 +145,6 @@ def test_the_update_traces_as_one_graph_and_its_derivatives_are_the_eager_ones(a
     """torch.compile without the making of machine code, which takes minutes: that is tests/benchmarks/test_compiled.py."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     short = {"batch_length": 2, "batch_sequences": 2, "horizon": 2, "actions": actions}
-    if isinstance(actions, spaces.Discrete):
-        short["reinforce"] = 1.0
     assert_same(trained(build(arm, compile=True, **short), 1), trained(build(arm, **short), 1), weights=2e-5)
 
 
