@@ -220,11 +220,11 @@ def test_a_ramp_is_a_straight_line_between_two_constants():
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"reinforce": 1.5}, "option reinforce is a share between 0 and 1"),
-        ({"slow_value_every": 0}, "option slow_value_every is at least 1"),
-        ({"cell": "lstm"}, "option cell is one of keras, layer_norm"),
+        ({"reinforce": 1.5}, "option reinforce must be"),
+        ({"slow_value_every": 0}, "option slow_value_every must be"),
+        ({"cell": "lstm"}, "option cell must be one of keras, layer_norm"),
         ({"skip_short_episodes": False}, "replay_capacity needs skip_short_episodes"),
-        ({"replay_capacity": 40}, "replay_capacity is 0 or above batch_length"),
+        ({"replay_capacity": 40}, "replay_capacity must be 0 or above batch_length"),
         ({"weight_decay": -1.0}, "option weight_decay"),
     ],
 )
