@@ -7,7 +7,7 @@ REPORT ?= report
 BASE ?= origin/main
 ARGS ?=
 
-.PHONY: slim quick test setup lint bench compare egl browser
+.PHONY: slim quick test site setup lint bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
@@ -16,6 +16,10 @@ quick: setup egl
 
 test: setup egl browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not benchmark_suite"
+
+# The board of our own records (results/): a static site, open site/index.html.
+site: setup
+	$(BIN)/dreamer-bench leaderboard build results/leaderboard --out site
 
 bench: setup egl
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-columns=median,iqr,rounds --benchmark-sort=name

@@ -29,6 +29,7 @@ class Comparison:
     selection      one score per run, and how it was chosen
     normalization  name of `analysis.scores.normalize`
     overrides      method -> the options that were set by hand, where records say so
+    own_options    method -> all options, of the methods where nothing was set by hand
     published      rows of `references.appendix_g` for the tasks at hand; empty where there are none
     reps           bootstrap resamples
     """
@@ -38,6 +39,7 @@ class Comparison:
     selection: tables.Selection
     normalization: str
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    own_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published: pd.DataFrame
     reps: int
 
@@ -181,6 +183,7 @@ def assemble(
     short: tables.Short = "drop",
     normalization: str | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    own_options: Mapping[str, Mapping[str, Any]] | None = None,
     reps: int = 50_000,
 ) -> Comparison:
     tasks = sorted(table["task"].unique())
@@ -190,6 +193,7 @@ def assemble(
         selection=tables.select(table, rule=rule, at=at, window=window, short=short),
         normalization=normalization or normalize.for_tasks(tasks),
         overrides=overrides or {},
+        own_options=own_options or {},
         published=published_for(tasks),
         reps=reps,
     )

@@ -52,6 +52,7 @@ def gather(
         raise two_protocols(found[0].cells[0].run.folder, found[1].cells[0].run.folder, found[0].protocol)
     parts: list[pd.DataFrame] = []
     overrides: dict[str, dict[str, Any]] = {}
+    own_options: dict[str, dict[str, Any]] = {}
     for group in found:
         cells = {
             (cell.method, cell.task, str(cell.seed))
@@ -63,6 +64,7 @@ def gather(
         table = tables.read(folders, protocol=group.protocol)
         table = table[[key in cells for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]]
         overrides |= groups.overrides(group.cells)
+        own_options |= groups.own_options(group.cells)
         if several_protocols:
             repeat = group.data["action_repeat"]
             table = table.assign(method=[f"{method} action_repeat={repeat}" for method in table["method"]], protocol="")
@@ -91,5 +93,6 @@ def gather(
         short=short,
         normalization=normalization,
         overrides=overrides,
+        own_options=own_options,
         reps=reps,
     )

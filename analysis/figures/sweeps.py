@@ -29,9 +29,18 @@ def horizon_of(comparison: Comparison, method: str) -> tuple[str, int] | None:
     return agent, int(changed[key])
 
 
+def _own_horizon(comparison: Comparison, agent: str) -> int | None:
+    """How far an agent looks as its protocol runs it: those runs are a point of its line."""
+    options = comparison.own_options.get(agent, {})
+    key = next((option for option in HORIZON_OPTIONS if option in options), None)
+    return None if key is None else int(options[key])
+
+
 def fig4(comparison: Comparison) -> Drawing:
     """Final score against the imagination horizon, a panel per task, a line per agent."""
     lengths = {method: found for method in comparison.methods if (found := horizon_of(comparison, method))}
+    swept = {agent for agent, _ in lengths.values()}
+    lengths |= {agent: (agent, own) for agent in swept if (own := _own_horizon(comparison, agent)) is not None}
     if not lengths:
         raise UserError(
             "figure 'fig4' needs runs whose overrides set horizon or planner_horizon alone (`run figure-4`), "

@@ -53,6 +53,7 @@ def run_section(
             at=budget,
             normalization=normalization,
             overrides=groups.overrides(group.cells),
+            own_options=groups.own_options(group.cells),
             reps=reps,
         )
         blocks.fill(section, subject, replace(subject, table=shown.reset_index(drop=True)))

@@ -138,6 +138,11 @@ def overrides(cells: Iterable[Cell]) -> dict[str, dict[str, Any]]:
     return {cell.method: dict(cell.run.manifest["overrides"]) for cell in cells if cell.run.manifest["overrides"]}
 
 
+def own_options(cells: Iterable[Cell]) -> dict[str, dict[str, Any]]:
+    """method -> all options of an agent as its protocol runs it, where nothing was set by hand."""
+    return {cell.method: dict(cell.run.manifest["options"]) for cell in cells if not cell.run.manifest["overrides"]}
+
+
 def tally(values: Iterable[str]) -> str:
     """Distinct values, with how often each occurs where there are several."""
     found = Counter(values)

@@ -114,6 +114,20 @@ def test_figure_4_reads_the_horizon_from_what_a_run_overrode(tmp_path):
     assert found == {("dreamer", 10): 500.5, ("dreamer", 20): 700.5, ("planet", 20): 300.5}
 
 
+def test_figure_4_takes_the_agent_as_its_protocol_runs_it_for_a_point_of_its_line(tmp_path):
+    root, task = tmp_path / "runs", "dmc_walker_walk"
+    for overrides, end in (({}, 500.0), ({"horizon": 20}, 700.0)):
+        for agent in ("dreamer", "sac") if not overrides else ("dreamer",):
+            make_run(root, DMC_5M, agent=agent, task=task, seed=0, overrides=overrides, final=[0.0],
+                     options={"horizon": 15} if agent == "dreamer" else {},
+                     scores={0: [0.0], 4_950_000: [end], DMC_5M.env_steps: [end]})  # fmt: skip
+    drawn = catalog.draw("fig4", gather([root], reps=REPS))
+    assert {(row.agent, row.horizon): row.point for row in drawn.data.itertuples()} == {
+        ("dreamer", 15): 500,
+        ("dreamer", 20): 700,
+    }
+
+
 def test_figure_8_keeps_the_representations_apart_and_figure_12_the_repeats(tmp_path):
     root, task = tmp_path / "runs", "dmc_walker_walk"
     times = {0: [0.0], DMC_5M.env_steps: [500.0]}
