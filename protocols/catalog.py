@@ -52,6 +52,14 @@ def entries() -> dict[str, Protocol]:
     return known
 
 
+def module_of(protocol: Protocol) -> str:
+    """The module that names a protocol: of another package, what its entry point says."""
+    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        if point.load() == protocol:
+            return point.module
+    return "protocols"
+
+
 def find(id: str) -> Protocol:
     """The protocol of that id, or of a user's own file (`protocols.own`).
 

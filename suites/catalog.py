@@ -111,6 +111,14 @@ def unavailable(name: str) -> str | None:
     return _module_of(task).unavailable(task)
 
 
+def suite_of(name: str) -> Suite:
+    """The suite that brings a task."""
+    task = resolve(name)
+    suite = _suite_of(task, suites())
+    assert suite is not None, task
+    return suite
+
+
 def options_type(name: str) -> type:
     """The frozen dataclass of options that `make` takes for this task."""
     return _module_of(resolve(name)).Options

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from protocols.cadence import episode_seed
-from protocols.records.store import EPISODES, METRICS, Run, append_lines, create_run, write_result
+from protocols.records import chain
+from protocols.records.line_log import LineLog
+from protocols.records.store import EPISODES, METRICS, SESSIONS, Run, append_lines, create_run, write_result
 from protocols.spec import Protocol, RunSpec, digest
+
+SOURCE = {"package": "dreamer-bench", "version": "0.1.0", "sha256": "1" * 64}
+ORIGIN = {"package": "dreamer-bench", "version": "0.1.0", "commit": "0" * 40, "dirty": False, "sha256": "2" * 64}
+MODULES = {"agent": "agents.recipes.dreamer", "suite": "suites.dmc", "protocol": "protocols"}
+HOST = {"host": "test", "pid": 1, "gpu": None}
 
 
 def make_run(
@@ -45,7 +52,7 @@ def make_run(
     repeat = protocol.action_repeat_of(task)
     budget = protocol.env_steps if limit_env_steps is None else limit_env_steps
     record = {
-        "schema": 1,
+        "schema": 2,
         "protocol": spec.protocol,
         "digest": spec.digest,
         "protocol_data": asdict(protocol),
@@ -61,6 +68,8 @@ def make_run(
         "created": "2026-11-21T09:00:00+00:00",
         "commit": "0" * 40,
         "dirty": False,
+        "source": SOURCE,
+        "origins": {part: {"module": module, **ORIGIN} for part, module in MODULES.items()},
         "packages": dict(protocol.simulators),
         "python": "3.11.0",
         "platform": "test",
@@ -89,7 +98,12 @@ def make_run(
         for index, (steps, values, is_final) in enumerate(every)
         for episode, score in enumerate(values)
     ]
-    append_lines(run.folder / EPISODES, lines)
+    if run.schema >= 2:
+        append_lines(
+            run.folder / SESSIONS,
+            [{name: run.manifest[name] for name in ("created", "commit", "dirty", "source", "device", "command")} | HOST],
+        )
+    LineLog(run.folder / EPISODES, 0, chain.origin(run.manifest) if run.schema >= 2 else None).write(lines)
     append_lines(
         run.folder / METRICS,
         [
@@ -99,6 +113,8 @@ def make_run(
                 "gradient_steps": steps // 10,
                 "seconds": steps / 100.0,
                 "env_steps_per_second": 100.0,
+                "train_return": None,
+                **({"diverged": True} if status == "diverged" and steps == max(scores) else {}),
             }
             for steps in sorted(scores)
         ],

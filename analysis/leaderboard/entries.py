@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -13,6 +12,7 @@ from analysis.leaderboard.submissions import RUNS, Submission
 from analysis.scores import table as tables
 from analysis.scores.groups import tally
 from protocols import catalog
+from protocols.records.schema import Manifest
 from protocols.records.store import Run, find_runs
 from protocols.spec import Protocol
 
@@ -96,7 +96,7 @@ def _run_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
     facts = [
         ("Origin", "recorded by this benchmark and checked"),
         ("Agent", manifests[0]["agent"] + (f" with {options}" if options else "")),
-        ("Code", tally(f"commit {manifest['commit'][:12]}" for manifest in manifests)),
+        ("Code", tally(_code(manifest) for manifest in manifests)),
         ("Simulators", tally(_simulators(manifest) for manifest in manifests)),
     ]  # fmt: skip
     if diverged:
@@ -104,7 +104,14 @@ def _run_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return facts
 
 
-def _simulators(manifest: dict[str, Any]) -> str:
+def _code(manifest: Manifest) -> str:
+    if manifest["commit"]:
+        return f"commit {manifest['commit'][:12]}"
+    source = manifest["source"]
+    return f"{source['package']} {source['version']} (files {source['sha256'][:12]})"
+
+
+def _simulators(manifest: Manifest) -> str:
     return ", ".join(
         f"{name} {manifest['packages'].get(name, 'unknown')}" for name in sorted(manifest["protocol_data"]["simulators"])
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.scores.columns import COLUMNS, two_protocols
 from dreamer_bench_base import InvalidData
 from protocols.records import store
+from protocols.records.schema import EpisodeLine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def find(root: Path) -> list[store.Run]:
     return runs
 
 
-def episodes(run: store.Run) -> list[dict[str, Any]]:
+def episodes(run: store.Run) -> list[EpisodeLine]:
     """The evaluation episodes of a run. InvalidData for a damaged line and for lines that went missing after the run ended."""
     path = run.folder / store.EPISODES
     with _damage_is_invalid():

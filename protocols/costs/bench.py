@@ -147,7 +147,7 @@ def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say
     costs = tuple(AgentCost(**program.cost) for program in programs if program.cost)
     known = {
         **machine,
-        **provenance.commit(),
+        **provenance.code(),
         "created": provenance.now(),
         "cpu": provenance.cpu(),
         "cores": len(os.sched_getaffinity(0)),

@@ -18,25 +18,43 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from dreamer_bench_base import UserError, sha256, sync_folder
-from protocols.records.store import EPISODES, REPLAY, write_json
+from protocols.records.schema import Checkpoint
+from protocols.records.store import REPLAY, write_json
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], recorded_bytes: Sequence[dict[str, int]]) -> int:
+class Recorded(TypedDict):
+    """How far one of a run's record files reached, and the hash of what it held."""
+
+    bytes: int
+    sha256: str
+
+
+def recorded(path: Path) -> Recorded:
+    """A whole file as it is now; of a missing one, nothing."""
+    size = path.stat().st_size if path.exists() else 0
+    return {"bytes": size, "sha256": _sha256_of_start(path, size)}
+
+
+def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], records: Sequence[Mapping[str, Recorded]]) -> int:
     """Writes the next generation of a cohort and returns its number.
 
-    runs            run folders, one a seed
-    write           fills existing empty folders, one a seed
-    recorded_bytes  per seed: how many bytes of each of the run's record files this generation stands on
-    Raises OSError when the disk will not take it; the generations before stay as they were.
+    runs     run folders, one a seed
+    write    fills existing empty folders, one a seed
+    records  per seed: the record files that this generation stands on, as the process that wrote them knows them
+    Raises OSError when the disk will not take it, UserError where a record is no longer what was written; the generations
+    before stay as they were.
     """
+    for run, known in zip(runs, records, strict=True):
+        check_records(run, known)
     number = 1 + max((existing for run in runs for existing in generations(run)), default=0)
     parts = [run / f"checkpoint-{number}.tmp" for run in runs]
     try:
@@ -44,8 +62,8 @@ def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], recorded
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
         write(parts)
-        for run, part, recorded in zip(runs, parts, recorded_bytes, strict=True):
-            _seal(run, part, recorded)
+        for part, known in zip(parts, records, strict=True):
+            _seal(part, known)
     except OSError:
         for part in parts:
             shutil.rmtree(part, ignore_errors=True)
@@ -105,13 +123,26 @@ def generations(run: Path) -> list[int]:
     return [int(found[1]) for entry in run.iterdir() if (found := _NAME.fullmatch(entry.name))]
 
 
-def latest(run: Path) -> Path | None:
-    """The newest generation of one run: what `evaluate`, `video` and `imagine` load a trained agent from."""
+def newest_seal(run: Path) -> Checkpoint | None:
+    """The newest generation of a run by the hash of its contents.json, which holds the hash of every file of it."""
     numbers = generations(run)
-    return run / f"checkpoint-{max(numbers)}" if numbers else None
+    if not numbers:
+        return None
+    part = run / f"checkpoint-{max(numbers)}"
+    return {"name": part.name, "sha256": sha256(part / CONTENTS)}
 
 
-def _seal(run: Path, part: Path, recorded: dict[str, int]) -> None:
+def check_records(run: Path, known: Mapping[str, Recorded]) -> None:
+    """Raises UserError where a record file was changed, cut or deleted behind the back of the process that writes it."""
+    for name, held in known.items():
+        if _sha256_of_start(run / name, held["bytes"]) != held["sha256"]:
+            raise UserError(
+                f"{run / name} was changed or deleted while the run was under way; restore it from a copy, then call again, "
+                "or begin the run again in another folder"
+            )
+
+
+def _seal(part: Path, records: Mapping[str, Recorded]) -> None:
     files = {}
     for path in sorted(part.rglob("*")):
         if path.is_file():
@@ -119,10 +150,6 @@ def _seal(run: Path, part: Path, recorded: dict[str, int]) -> None:
             files[str(path.relative_to(part))] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
         else:
             sync_folder(path)
-    records = {
-        name: {"bytes": size, "sha256": _sha256_of_start(run / name, size) if name == EPISODES else None}
-        for name, size in recorded.items()
-    }
     write_json(part / CONTENTS, {"files": files, "records": records})
 
 
@@ -130,7 +157,8 @@ def _fault(run: Path, part: Path) -> str | None:
     """What is wrong with one generation of one seed, or None."""
     try:
         contents = json.loads((part / CONTENTS).read_bytes())
-        files, records = contents["files"], contents["records"]
+        files, records = dict(contents["files"]), dict(contents["records"])
+        _ = [(known["bytes"], known["sha256"]) for known in (*files.values(), *records.values())]
     except (OSError, ValueError, KeyError, TypeError):
         return f"{part / CONTENTS} is missing or damaged"
     for name, expected in files.items():
@@ -141,9 +169,11 @@ def _fault(run: Path, part: Path) -> str | None:
             return f"{path} has {path.stat().st_size} bytes and was written with {expected['bytes']}"
         if sha256(path) != expected["sha256"]:
             return f"{path} is not what was written"
-    recorded = records[EPISODES]
-    if _sha256_of_start(run / EPISODES, recorded["bytes"]) != recorded["sha256"]:
-        return f"{run / EPISODES} is not what {part.name} stands on"
+    for name, known in records.items():
+        if known["sha256"] is None:  # schema 1 hashed episodes only
+            continue
+        if _sha256_of_start(run / name, known["bytes"]) != known["sha256"]:
+            return f"{run / name} is not what {part.name} stands on"
     return None
 
 

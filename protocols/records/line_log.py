@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from protocols.records.store import append_lines, encode_lines
-
-TIMES = frozenset({"seconds", "env_steps_per_second"})
-"""Fields that differ between two runs of the same thing."""
+from dreamer_bench_base import UserError
+from protocols.records.chain import PREVIOUS, TIMES, link
+from protocols.records.store import append_lines, finite
 
 
 class LineLog:
-    """A JSON Lines file with the place up to which this process, or the checkpoint it goes on from, vouches for it.
+    """A JSON Lines file with the place up to which this process, or the checkpoint it resumes from, vouches for it.
 
     A kill leaves lines beyond the last checkpoint. They are true, so they stay; when the resumed run comes to them again it
     finds its own lines there and passes on. Where it made others (a GPU does not repeat itself to the bit) the old ones go.
+
+    origin  what the first line carries as the hash of the line before; None where lines carry none
     """
 
-    def __init__(self, path: Path, vouched_bytes: int) -> None:
+    def __init__(self, path: Path, vouched_bytes: int, origin: str | None = None) -> None:
         self.path = path
-        self.bytes = min(vouched_bytes, path.stat().st_size) if path.exists() else 0
+        vouched = b""
+        if path.exists():
+            with path.open("rb") as file:
+                vouched = file.read(vouched_bytes)
+        self.bytes = len(vouched)
+        self._hash = hashlib.sha256(vouched)
+        self._next = origin
+        if origin is not None and vouched:
+            self._next = link(json.loads(vouched.splitlines()[-1]))
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that are vouched for."""
+        return self._hash.hexdigest()
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Makes these the next lines of the file; they are on the disk when it returns."""
-        data = encode_lines(records)
+        """Makes these the next lines of the file; they are on the disk when it returns.
+
+        Raises UserError where the file lost lines that were in it.
+        """
+        records = [self._chained(record) for record in records]
         following = self._following(len(records))
-        if following is None or not _same(following, data):
+        if following is None or not _same(following, records):
             if self.path.exists() and self.path.stat().st_size > self.bytes:
                 with self.path.open("rb+") as file:
                     file.truncate(self.bytes)
-            append_lines(self.path, records)
-            self.bytes += len(data)
-        else:
-            self.bytes += len(following)
+            following = append_lines(self.path, records)
+        self._hash.update(following)
+        self.bytes += len(following)
+
+    def _chained(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._next is None:
+            return record
+        chained = {**finite(record), PREVIOUS: self._next}
+        self._next = link(chained)
+        return chained
 
     def _following(self, count: int) -> bytes | None:
         """The next `count` whole lines that the file has already."""
-        if not self.path.exists():
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < self.bytes:
+            raise UserError(
+                f"{self.path} was cut or deleted while the run was under way: it had {self.bytes} bytes and has {size}; "
+                "restore it from a copy, then call again, or begin the run again in another folder"
+            )
+        if size == self.bytes:
             return None
         with self.path.open("rb") as file:
             file.seek(self.bytes)
@@ -47,13 +77,15 @@ class LineLog:
         return b"".join(lines) if all(line.endswith(b"\n") for line in lines) else None
 
 
-def _same(left: bytes, right: bytes) -> bool:
+def _same(lines: bytes, records: Sequence[Mapping[str, Any]]) -> bool:
     try:
-        pairs = list(zip(left.splitlines(), right.splitlines(), strict=True))
-        return all(_timeless(one) == _timeless(other) for one, other in pairs)
+        found = [json.loads(line) for line in lines.splitlines()]
     except ValueError:
         return False
+    return all(isinstance(one, dict) for one in found) and [_timeless(one) for one in found] == [
+        _timeless(json.loads(json.dumps(finite(record)))) for record in records
+    ]
 
 
-def _timeless(line: bytes) -> dict[str, Any]:
-    return {key: value for key, value in json.loads(line).items() if key not in TIMES}
+def _timeless(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key not in TIMES}

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
+import json
 import os
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from protocols.records.store import SCHEMA
+from dreamer_bench_base import UserError, sha256
+from protocols.records.schema import SCHEMA, Manifest, Origin, Origins, SessionLine, Source
 from protocols.spec import Protocol, RunSpec
 
 SOURCE = Path(__file__).resolve().parents[2]
+PROJECT = "dreamer-bench"
+ROOMS = ("agents", "analysis", "protocols", "suites")
+RELEASES: Mapping[str, str] = {}
+"""Version -> `files_hash` of this project's released wheels; `code()` gives the hash of what is installed."""
+IMPORTABLE = (
+    *(f":(top,glob){name}/**/*.py" for name in ROOMS),
+    *(":(top,glob)*.py", ":(top)pyproject.toml", ":(top)constraints.txt"),
+)
+"""What makes a checkout differ from its commit: files that can be imported, and what says which packages are installed."""
 PACKAGES = ("dreamer-bench", "torch", "numpy", "gymnasium", "dm_control", "mujoco", "ale-py")
 """Packages that can move a number; those of the protocol's `simulators` are recorded as well."""
 
@@ -31,11 +44,13 @@ def manifest(
     gpu: str | None,
     gl_renderer: str | None,
     command: str,
-    code: Mapping[str, Any],
-) -> dict[str, Any]:
+    code: Code,
+    origins: Origins,
+) -> Manifest:
     """The first file of a run: everything that decides it, and what it was made with.
 
-    code  what `commit()` said, asked once for a whole cohort
+    code     what `code()` said, asked once for a whole cohort
+    origins  the packages that brought agent, suite and protocol
     """
     return {
         "schema": SCHEMA,
@@ -53,6 +68,7 @@ def manifest(
         "limit_env_steps": spec.limit_env_steps,
         "created": now(),
         **code,
+        "origins": origins,
         "packages": packages(*protocol.simulators),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -63,8 +79,8 @@ def manifest(
     }
 
 
-def session(device: str, gpu: str | None, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
-    """One line of sessions.jsonl: which process went on with a run, with which code, where."""
+def session(device: str, gpu: str | None, command: str, code: Code) -> SessionLine:
+    """One line of sessions.jsonl: which process worked on a run, with which code, where."""
     return {
         "created": now(),
         **code,
@@ -80,13 +96,114 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def commit() -> dict[str, Any]:
-    """{"commit": hash or None, "dirty": whether tracked or new files differ from it}; None and False outside a git checkout."""
-    head = _git("rev-parse", "HEAD")
-    top = _git("rev-parse", "--show-toplevel")
-    if head is None or top is None or Path(top).resolve() != SOURCE:
-        return {"commit": None, "dirty": False}
-    return {"commit": head, "dirty": bool(_git("status", "--porcelain"))}
+class Code(TypedDict):
+    """This project's own code, as a manifest and every session record it."""
+
+    commit: str | None
+    dirty: bool
+    source: Source
+
+
+def code() -> Code:
+    """What code runs here: the commit of the checkout, or what a wheel installed; and the hash of the files in either case.
+
+    A checkout whose state cannot be told (git failed, or took too long) counts as changed.
+    """
+    source: Source = {"package": PROJECT, "version": version_of(PROJECT), "sha256": files_hash(SOURCE, own_files(SOURCE))}
+    if (SOURCE / ".git").exists():
+        head = _git(SOURCE, "rev-parse", "HEAD")
+        status = _git(SOURCE, "status", "--porcelain", "--untracked-files=all", "--", *IMPORTABLE)
+        return {"commit": head, "dirty": head is None or status is None or bool(status), "source": source}
+    return {"commit": None, "dirty": _differs_from_wheel(), "source": source}
+
+
+def own_files(root: Path) -> list[Path]:
+    """Every Python file of this project below `root`, a checkout or site-packages."""
+    return sorted(
+        [
+            *(path for name in ROOMS for path in (root / name).rglob("*.py")),
+            *root.glob("dreamer_bench*.py"),
+        ]
+    )
+
+
+def files_hash(root: Path, files: Iterable[Path]) -> str:
+    """One hash for a set of files: SHA-256 over a line "<path below root> <SHA-256 of the file>" each, in their order."""
+    lines = [f"{path.relative_to(root).as_posix()} {sha256(path)}\n" for path in files]
+    return sha256("".join(lines).encode())
+
+
+def origin(module: str) -> Origin:
+    """The package that brought a module: name, version, commit where one is known, and the hash of its Python files.
+
+    module  import path; it is looked up and not imported. Of this project's own protocols only the frozen values are hashed:
+            the loop that lies below them may be repaired while a run is under way, and every session names its commit.
+    Raises UserError where there is no such module.
+    """
+    top = module.split(".")[0]
+    found = importlib.util.find_spec(top)
+    if found is None:
+        raise UserError(f"module {module!r} is not installed; install the package that brings it")
+    folders = [Path(folder).resolve() for folder in found.submodule_search_locations or ()]
+    if folders:
+        pattern = "*.py" if top == "protocols" and folders[0] == SOURCE / "protocols" else "**/*.py"
+        root, files = folders[0].parent, sorted(path for folder in folders for path in folder.glob(pattern))
+    else:
+        files = [Path(str(found.origin)).resolve()]
+        root = files[0].parent
+    package, version, commit, dirty = _distribution(top, root, files)
+    return {
+        "module": module,
+        "package": package,
+        "version": version,
+        "commit": commit,
+        "dirty": dirty,
+        "sha256": files_hash(root, files),
+    }
+
+
+def _distribution(top: str, root: Path, files: Sequence[Path]) -> tuple[str | None, str | None, str | None, bool]:
+    """(package, version, commit, dirty) of what installed a top-level module."""
+    if root == SOURCE:
+        own = code()
+        return PROJECT, own["source"]["version"], own["commit"], own["dirty"]
+    package = next(iter(metadata.packages_distributions().get(top, ())), None)
+    version = None if package is None else version_of(package)
+    noted = None if package is None else metadata.distribution(package).read_text("direct_url.json")
+    commit = json.loads(noted).get("vcs_info", {}).get("commit_id") if noted else None
+    if commit is not None:
+        return package, version, commit, False
+    head = _git(root, "rev-parse", "HEAD")
+    if head is None or not _git(root, "ls-files", "--", str(files[0])):
+        return package, version, None, False
+    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *map(str, {path.parent for path in files}))
+    return package, version, head, status is None or bool(status)
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _differs_from_wheel() -> bool:
+    """Whether files of an installed wheel are not those that it brought; an unpacked copy claims nothing and differs from
+    nothing, and is known by the hash of its files alone."""
+    try:
+        brought = metadata.distribution(PROJECT).files or ()
+    except metadata.PackageNotFoundError:
+        return False
+    noted = {Path(str(file.locate())).resolve(): file.hash for file in brought if file.hash is not None}
+    mine = own_files(SOURCE)
+    if not any(path in noted for path in mine):
+        return False
+    return any(path not in noted or not _matches(path, str(noted[path].value)) for path in mine)
+
+
+def _matches(path: Path, expected: str) -> bool:
+    """Whether a file has the hash that RECORD notes: SHA-256, base64 for addresses, without padding."""
+    return base64.urlsafe_b64encode(bytes.fromhex(sha256(path))).rstrip(b"=").decode() == expected
 
 
 def packages(*more: str) -> dict[str, str]:
@@ -112,10 +229,10 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _git(*arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ("git", "--no-optional-locks", "-C", str(SOURCE), *arguments),
+            ("git", "--no-optional-locks", "-C", str(folder), *arguments),
             capture_output=True,
             text=True,
             timeout=20,

@@ -11,7 +11,8 @@
         last_evaluation.webp   the last evaluation's first episode, for people
         result.json            last and atomic: where it is present the run is complete (or diverged)
 
-A record on disk is the only thing that passes from running to analysing, so this file needs neither torch nor a simulator.
+What the files hold is written down field by field in protocols/records/schema.py. A record on disk is the only thing that
+passes from running to analysing, so this file needs neither torch nor a simulator.
 
 To fabricate records (tests do): `run = create_run(root, manifest)`, `append_lines(run.folder / EPISODES, lines)`, and
 `write_result(run, status="complete", ...)`; `tests/make_records.py` puts the three together.
@@ -22,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -31,13 +33,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from dreamer_bench_base import InvalidData, UserError, sha256, write_atomically
 from dreamer_bench_untrusted import parse_json, parse_lines
+from protocols.records import chain
+from protocols.records.schema import Checkpoint, EpisodeLine, Manifest, MetricsLine, Result, SessionLine, Status
+from protocols.spec import canonical_json
 
-SCHEMA = 1
 MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
     "manifest.json",
     "episodes.jsonl",
@@ -47,6 +51,10 @@ MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
     "lock",
 )
 REPLAY, VIDEO = "replay", "last_evaluation.webp"
+HASHED = (MANIFEST, EPISODES, METRICS, SESSIONS, VIDEO)
+"""Files whose hashes a result holds, where they are there."""
+OPTIONAL = (VIDEO,)
+"""Of these, the ones that a copy of the record may leave out."""
 
 PROTOCOL_FOLDER = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+")
 SEED_FOLDER = re.compile(r"seed-(\d+)")
@@ -66,8 +74,13 @@ class Run:
     folder: Path
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        return _read_json(self.folder / MANIFEST)
+    def manifest(self) -> Manifest:
+        return cast(Manifest, _read_json(self.folder / MANIFEST))
+
+    @property
+    def schema(self) -> int:
+        """Which rules the record was written under."""
+        return int(self.manifest.get("schema", 1))
 
     def state(self) -> State:
         """Complete or diverged when there is a result, else running while a living process holds the lock."""
@@ -76,19 +89,19 @@ class Run:
             return "diverged" if result["status"] == "diverged" else "done"
         return "running" if is_locked(self.folder) else "resumable"
 
-    def episodes(self) -> list[dict[str, Any]]:
+    def episodes(self) -> list[EpisodeLine]:
         """Evaluation episodes in the order they were played; a last line cut short by a kill is left out."""
-        return read_lines(self.folder / EPISODES)
+        return cast(list[EpisodeLine], read_lines(self.folder / EPISODES))
 
-    def metrics(self) -> list[dict[str, Any]]:
-        return read_lines(self.folder / METRICS)
+    def metrics(self) -> list[MetricsLine]:
+        return cast(list[MetricsLine], read_lines(self.folder / METRICS))
 
-    def sessions(self) -> list[dict[str, Any]]:
-        return read_lines(self.folder / SESSIONS)
+    def sessions(self) -> list[SessionLine]:
+        return cast(list[SessionLine], read_lines(self.folder / SESSIONS))
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> Result | None:
         path = self.folder / RESULT
-        return _read_json(path) if path.exists() else None
+        return cast(Result, _read_json(path)) if path.exists() else None
 
     @property
     def budget_env_steps(self) -> int:
@@ -189,8 +202,8 @@ def create_run(root: Path, manifest: Mapping[str, Any]) -> Run:
     return Run(folder)
 
 
-def append_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Appends whole lines and waits until they are on the disk. A line that was cut short before is dropped first.
+def append_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> bytes:
+    """Appends whole lines, waits until they are on the disk, and returns them. A line that was cut short before is dropped.
 
     When the disk is full the file is left as it was.
     """
@@ -206,33 +219,35 @@ def append_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
             with contextlib.suppress(OSError):
                 os.truncate(path, end)
             raise
+    return data
 
 
 def encode_lines(records: Iterable[Mapping[str, Any]]) -> bytes:
-    return b"".join(json.dumps(_finite(record), allow_nan=False).encode() + b"\n" for record in records)
+    return b"".join(json.dumps(finite(record), allow_nan=False).encode() + b"\n" for record in records)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes a whole file or nothing: temporary file, fsync, rename, fsync of the folder."""
-    write_atomically(path, (json.dumps(_finite(value), indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(path, (json.dumps(finite(value), indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_result(
     run: Run,
     *,
-    status: Literal["complete", "diverged"],
+    status: Status,
     env_steps: int,
     agent_steps: int,
     gradient_steps: int,
     wall_seconds: float,
     device_seconds: float,
-) -> dict[str, Any]:
-    """Writes the last file of a run: its counts, its score by the protocol's rule, and the hashes of its records."""
+    checkpoint: Checkpoint | None = None,
+) -> Result:
+    """Writes the last file of a run: its counts, its score by the protocol's rule, and the hashes of all its files."""
     episodes = run.episodes()
     score = None
     if status == "complete":
         score = score_of(run.manifest["protocol_data"]["score_rule"], episodes, run.budget_env_steps)
-    result = {
+    result: Result = {
         "status": status,
         "env_steps": env_steps,
         "agent_steps": agent_steps,
@@ -241,10 +256,20 @@ def write_result(
         "score": score,
         "device_seconds": device_seconds,
         "wall_seconds": wall_seconds,
-        "sha256": {name: sha256(run.folder / name) for name in (EPISODES, MANIFEST)},
+        "sha256": {name: sha256(run.folder / name) for name in HASHED if (run.folder / name).exists()},
     }
+    if run.schema >= 2:
+        result["chain"], _ = chain.end(run.manifest, episodes)
+        result["checkpoint"] = checkpoint
+        result["seal"] = seal(result)
     write_json(run.folder / RESULT, result)
     return result
+
+
+def seal(result: Mapping[str, Any]) -> str:
+    """Hash of a result's fields but this one."""
+    rest = {name: value for name, value in result.items() if name != "seal"}
+    return hashlib.sha256(canonical_json(finite(rest)).encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -256,7 +281,7 @@ def locked(folders: Sequence[Path]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for folder in sorted(folders):
             file = stack.enter_context((folder / LOCK).open("ab"))
-            for attempt in range(9):  # `status` looks at a lock by taking it for an instant
+            for attempt in range(10):  # `status` looks at a lock by taking it for an instant
                 if _try_lock(file.fileno(), fcntl.LOCK_EX):
                     break
                 time.sleep(0.02 * (attempt + 1))
@@ -307,12 +332,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON knows no NaN: what is not finite is written as null. NumPy scalars become Python's."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(entry) for key, entry in value.items()}
+        return {str(key): finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

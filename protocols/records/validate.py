@@ -7,6 +7,7 @@ whether the scores were earned; it can tell whether the records are whole, uncha
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from urllib.parse import unquote
 
 from protocols import catalog
 from protocols.cadence import Cadence, cadence_of, episode_seed
-from protocols.records.store import EPISODES, MANIFEST, Run, find_runs, score_of, sha256
+from protocols.records import integrity, provenance
+from protocols.records.store import Run, find_runs, score_of
 from protocols.spec import Protocol, RunSpec, canonical_json, digest, digest_of_data
 
 RULES = {
@@ -32,8 +34,9 @@ RULES = {
     "score": "returns are numbers in the range of the task, episodes no longer than the limit, the score follows from them",
     "distinct": "no two seeds hold the same episodes",
     "simulators": "the simulators have the versions of the protocol",
-    "commit": "the code was a commit without changes, in every process that worked on the run",
-    "hash": "episodes and manifest are those that the run ended with",
+    "commit": "the code was a commit without changes, or a released wheel as it came, in every process that worked on the run",
+    "origin": "the packages that brought agent, suite and protocol are named with version and hash of their files",
+    "hash": "every file of the run is what it was when the run ended, and every evaluation line follows from the one before",
 }
 """What each rule demands; the names are stable and machine-readable."""
 
@@ -108,8 +111,8 @@ def _check_run(run: Run) -> Iterator[Finding]:
         yield "record", f"expected the fields of schema 1; missing: {', '.join(missing)}"
         return
     yield from _check_provenance(run, manifest)
-    if result is not None:
-        yield from _check_hashes(run, result)
+    for fault in integrity.faults(run):
+        yield "hash", fault
     protocol = catalog.entries().get(manifest["protocol"])
     if protocol is None:
         yield "protocol", f"protocol {manifest['protocol']!r} is not published here; is its package installed?"
@@ -139,12 +142,13 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
     drift = simulator_drift(manifest)
     for package, (expected, recorded) in drift.items():
         yield "simulators", f"expected {package} {expected}, recorded under {recorded or 'none'}"
-    if not manifest["commit"]:
-        yield "commit", "no commit is recorded; run from a git checkout"
-    elif manifest["dirty"]:
-        yield "commit", f"the code differed from commit {manifest['commit'][:12]}; commit the changes and run again"
-    elif changed := [each for each in run.sessions() if each.get("dirty") or not each.get("commit")]:
-        yield "commit", f"the process that worked on it from {changed[0].get('created')} on ran code that is no commit"
+    fault = _code_fault(manifest)
+    if fault is not None:
+        yield "commit", fault
+    elif changed := [(each, fault) for each in run.sessions() if (fault := _code_fault(each)) is not None]:
+        yield "commit", f"the process that worked on it from {changed[0][0].get('created')} on: {changed[0][1]}"
+    if run.schema >= 2:
+        yield from _check_origins(manifest)
     spec = RunSpec(
         protocol=manifest["protocol"],
         digest=manifest["digest"],
@@ -160,13 +164,36 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
         yield "place", f"the manifest speaks of {'/'.join(expected_place)}, the folder is {'/'.join(place)}"
 
 
-def _check_hashes(run: Run, result: Mapping[str, Any]) -> Iterator[Finding]:
-    for name in (EPISODES, MANIFEST):
-        noted = result.get("sha256", {}).get(name)
-        if noted is None:
-            yield "hash", f"result.json holds no hash of {name}"
-        elif sha256(run.folder / name) != noted:
-            yield "hash", f"{name} was changed after the run ended"
+def _code_fault(record: Mapping[str, Any]) -> str | None:
+    """Why the code that a manifest or a session names is no code that others can have; None where it is."""
+    commit, source = record.get("commit"), record.get("source")
+    if record.get("dirty") is not False:
+        return f"the code differed from {f'commit {commit[:12]}' if commit else 'the installed wheel'}; run it unchanged"
+    if commit is not None:
+        return None if _is_hash(commit, 40) else f"{commit!r} is no commit"
+    if not isinstance(source, dict):
+        return "no commit is recorded; run from a git checkout, or install a wheel of schema 2 or later"
+    known = {provenance.code()["source"]["sha256"], *provenance.RELEASES.values()}
+    if source.get("sha256") not in known:
+        return (
+            f"{source.get('package')} {source.get('version')} with files {str(source.get('sha256'))[:12]} is no release and "
+            "not what is installed here; run from a git checkout or an unchanged release"
+        )
+    return None
+
+
+def _check_origins(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    origins = manifest.get("origins")
+    for part in ("agent", "suite", "protocol"):
+        origin = origins.get(part) if isinstance(origins, dict) else None
+        if not isinstance(origin, dict) or not _is_hash(origin.get("sha256"), 64) or not origin.get("version"):
+            yield "origin", f"the package that brought the {part} is not named with its version and the hash of its files"
+        elif origin.get("dirty") is not False:
+            yield "origin", f"the {part} of {origin.get('package')} differed from commit {str(origin.get('commit'))[:12]}"
+
+
+def _is_hash(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is not None
 
 
 def _check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from protocols.records.schema import Result
 from protocols.running.grid import WantedRun
 from protocols.running.loop import Moment
 from protocols.running.terminal import duration
@@ -144,7 +145,7 @@ def results_table(runs: Sequence[WantedRun]) -> Table:
     return table
 
 
-def _word(run: WantedRun, result: dict | None) -> str:
+def _word(run: WantedRun, result: Result | None) -> str:
     if result is None:
         return run.state
     return "diverged" if result["score"] is None else f"{result['score']:.1f}"

@@ -11,18 +11,20 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from agents import catalog as agent_catalog
 from agents.api import AgentContext
 from dreamer_bench_base import UserError
+from protocols import catalog as protocol_catalog
 from protocols.cadence import cadence_of
 from protocols.records import checkpoint, provenance
+from protocols.records.schema import Origin, Origins
 from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
 from protocols.records.validate import simulator_drift
 from protocols.running.display import Display
@@ -167,10 +169,15 @@ def _run_cohort(
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(folders))
-        code, gpu = provenance.commit(), agent_catalog.describe_device(request.device)
+        code, gpu = provenance.code(), agent_catalog.describe_device(request.device)
+        origins: Origins = {
+            "agent": provenance.origin(entry.recipe),
+            "suite": provenance.origin(suite_catalog.suite_of(request.task).module),
+            "protocol": provenance.origin(protocol_catalog.module_of(protocol)),
+        }
         for spec, folder in zip(specs, folders, strict=True):
             if (folder / MANIFEST).exists():
-                _check_same(Run(folder), options, request)
+                _check_same(Run(folder), options, request, origins)
             else:
                 create_run(
                     grid.root,
@@ -184,6 +191,7 @@ def _run_cohort(
                         gl_renderer=suite_catalog.gl_renderer() if "image" in stage.observation_space.spaces else None,
                         command=request.command,
                         code=code,
+                        origins=origins,
                     ),
                 )
         runs = tuple(Run(folder) for folder in folders)
@@ -296,7 +304,7 @@ def default_workers(asked: int | None, lanes: int) -> int:
     return min(lanes, cores - 1) if cores >= 4 and lanes > 1 else 0
 
 
-def _check_same(run: Run, options: Any, request: CohortRequest) -> None:
+def _check_same(run: Run, options: Any, request: CohortRequest, origins: Origins) -> None:
     manifest = run.manifest
     if tuple(manifest["cohort"]) != request.seeds:
         raise UserError(
@@ -321,6 +329,22 @@ def _check_same(run: Run, options: Any, request: CohortRequest) -> None:
                 f"{run.folder} was begun under {package} {recorded.get(package)}, here is {here.get(package)}: "
                 "one run is one simulator; install that version again, or give another folder with --runs"
             )
+    begun = cast(Mapping[str, Origin], manifest.get("origins", {}))
+    for part, now_here in cast(Mapping[str, Origin], origins).items():
+        if part in begun and _identity(begun[part]) != _identity(now_here):
+            raise UserError(
+                f"{run.folder} was begun with the {part} of {_named(begun[part])}, here it comes from {_named(now_here)}: "
+                "one run is one code; install that again, or give another folder with --runs"
+            )
+
+
+def _identity(origin: Origin) -> tuple[Any, ...]:
+    return origin["module"], origin["package"], origin["version"], origin["sha256"]
+
+
+def _named(origin: Origin) -> str:
+    commit = f", commit {origin['commit'][:12]}" if origin["commit"] else ""
+    return f"{origin['package'] or origin['module']} {origin['version']}{commit} (files {origin['sha256'][:12]})"
 
 
 def _watchers(request: CohortRequest, runs: Sequence[Run], stack: ExitStack) -> list[Callable[[Moment], None]]:

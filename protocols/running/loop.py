@@ -24,9 +24,9 @@ import numpy as np
 from agents.api import Agent, Carry, Progress, TimeStep
 from dreamer_bench_base import UserError
 from protocols.cadence import Cadence, Purpose, episode_seed
-from protocols.records import checkpoint
+from protocols.records import chain, checkpoint
 from protocols.records.line_log import LineLog
-from protocols.records.store import EPISODES, METRICS, Run, write_json, write_result
+from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, Run, write_json, write_result
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.running.stage import Stage
 from protocols.spec import Protocol
@@ -270,6 +270,20 @@ class Training:
     def _finish_diverged(self) -> None:
         diverged = np.asarray(self.job.agent.diverged)
         for s in np.flatnonzero(self.active & diverged):
+            seconds = self._seconds()
+            marked, elapsed = self._counted(), seconds - self.counts.marked_seconds
+            rate = (marked["env_steps"] - self.counts.marked_env_steps) / elapsed if elapsed > 0 else 0.0
+            self.metric_logs[s].write(
+                [
+                    {
+                        **marked,
+                        "seconds": round(seconds, 3),
+                        "env_steps_per_second": round(rate, 3),
+                        "train_return": None,
+                        "diverged": True,
+                    }
+                ]
+            )
             self._write_result(s, "diverged")
             self.scores[s] = None
             self.job.say(f"seed {self.job.seeds[s]} diverged: its loss was not finite; the other seeds go on")
@@ -285,10 +299,12 @@ class Training:
         self._tell()
 
     def _write_result(self, s: np.signedinteger, status: Literal["complete", "diverged"]) -> None:
-        seconds = self._seconds()
+        seconds, run = self._seconds(), self.job.runs[s]
+        checkpoint.check_records(run.folder, self._recorded(int(s)))
         write_result(
-            self.job.runs[s],
+            run,
             status=status,
+            checkpoint=checkpoint.newest_seal(run.folder) if status == "complete" else None,
             **self._counted(),
             wall_seconds=round(seconds, 3),
             device_seconds=round(seconds / len(self.job.seeds), 3),
@@ -311,14 +327,18 @@ class Training:
             return
         counts.seconds = self._seconds()
         checkpoint.save(
-            [run.folder for run in self.job.runs],
-            self._write_parts,
-            [
-                {EPISODES: episodes.bytes, METRICS: metrics.bytes}
-                for episodes, metrics in zip(self.episode_logs, self.metric_logs, strict=True)
-            ],
+            [run.folder for run in self.job.runs], self._write_parts, [self._recorded(s) for s in range(len(self.job.runs))]
         )
         self.saved_at = (counts.iteration, counts.evaluations)
+
+    def _recorded(self, s: int) -> dict[str, checkpoint.Recorded]:
+        """What this process wrote, or found when it began, of the records of one seed."""
+        episodes, metrics = self.episode_logs[s], self.metric_logs[s]
+        return {
+            **self.found[s],
+            EPISODES: {"bytes": episodes.bytes, "sha256": episodes.sha256},
+            METRICS: {"bytes": metrics.bytes, "sha256": metrics.sha256},
+        }
 
     def _write_parts(self, parts: Sequence[Path]) -> None:
         counts = self.counts
@@ -379,9 +399,17 @@ class Training:
                 with np.load(part / OPEN_EPISODES) as stored:
                     self.actions[s] = [list(stored[f"lane_{e}"]) for e in range(num_envs)]
         self.episode_logs, self.metric_logs = (
-            [LineLog(run.folder / name, known[name]) for run, known in zip(job.runs, vouched, strict=True)]
+            [
+                LineLog(
+                    run.folder / name,
+                    known[name],
+                    chain.origin(run.manifest) if name == EPISODES and run.schema >= 2 else None,
+                )
+                for run, known in zip(job.runs, vouched, strict=True)
+            ]
             for name in (EPISODES, METRICS)
         )
+        self.found = [{name: checkpoint.recorded(run.folder / name) for name in (MANIFEST, SESSIONS)} for run in job.runs]
         self.step = self._play_open_episodes_again()
         if parts is None:
             self.carry = job.agent.initial(num_envs)

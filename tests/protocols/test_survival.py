@@ -350,7 +350,7 @@ def test_a_file_size_limit_reads_as_a_full_disk(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script, str(TESTS), str(tmp_path / "runs")], capture_output=True, text=True, timeout=60
     )
-    assert done.stderr.strip().splitlines()[-1].startswith("ValueError: the disk is full (File too large")
+    assert done.stderr.strip().splitlines()[-1].startswith("dreamer_bench_base.UserError: the disk is full (File too large")
     run_cohort(request(tmp_path / "runs"))
     run_cohort(request(tmp_path / "straight"))
     assert records(tmp_path / "runs") == records(tmp_path / "straight")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.costs.commands import ValidateCommand
-from protocols.records.store import EPISODES, MANIFEST, RESULT, SESSIONS
+from protocols.records import chain
+from protocols.records.line_log import LineLog
+from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, append_lines, find_runs, seal, sha256
 from protocols.records.validate import RULES, check, simulator_drift
 from tests.make_records import make_run
 
@@ -40,17 +44,20 @@ def write_all(root, **first):
 
 
 def rewrite_lines(run, change):
-    """Edits the episode lines as somebody might who also knows how to make the hashes fit."""
+    """Edits the episode lines as somebody might who also knows how to make chain and hashes fit."""
     lines = [change(dict(line), index) for index, line in enumerate(run.episodes())]
-    (run.folder / EPISODES).write_text("".join(json.dumps(line) + "\n" for line in lines if line is not None))
+    (run.folder / EPISODES).unlink()
+    LineLog(run.folder / EPISODES, 0, chain.origin(run.manifest)).write(
+        [{name: value for name, value in line.items() if name != "previous"} for line in lines if line is not None]
+    )
     refresh_hashes(run)
 
 
 def refresh_hashes(run):
-    from protocols.records.store import sha256
-
     result = json.loads((run.folder / RESULT).read_text())
-    result["sha256"] = {name: sha256(run.folder / name) for name in (EPISODES, MANIFEST)}
+    result["sha256"] = {name: sha256(run.folder / name) for name in result["sha256"]}
+    result["chain"], _ = chain.end(run.manifest, run.episodes())
+    result["seal"] = seal(result)
     (run.folder / RESULT).write_text(json.dumps(result))
 
 
@@ -102,6 +109,8 @@ def test_a_changed_score_is_seen_by_the_hash_and_with_a_new_hash_by_the_result(t
     file.write_text(file.read_text().replace("200.0", "900.0"))
     assert broken(tmp_path) == {"hash", "score"}
     refresh_hashes(run)
+    assert broken(tmp_path) == {"hash", "score"}  # the chain is broken still
+    rewrite_lines(run, lambda line, index: line)
     assert broken(tmp_path) == {"score"}
 
 
@@ -155,15 +164,48 @@ def test_a_damaged_record_is_named_and_does_not_hide_the_others(tmp_path):
 )
 def test_code_that_went_on_with_a_run_is_held_to_the_same_rule(tmp_path, session, rules):
     run = write_all(tmp_path)
-    line = {"created": "2026-11-21T12:00:00+00:00", "commit": "c" * 40, **session}
-    clean = line | {"dirty": False, "commit": "b" * 40}
-    (run.folder / SESSIONS).write_text("".join(json.dumps(each) + "\n" for each in (clean, line)))
+    line = run.sessions()[0] | {"created": "2026-11-21T12:00:00+00:00", "commit": "c" * 40, **session}
+    append_lines(run.folder / SESSIONS, [line])
+    refresh_hashes(run)
     assert broken(tmp_path) == rules
 
 
 def test_a_reader_is_told_of_another_simulator(tmp_path):
     run = write_all(tmp_path, packages={"dm_control": "1.0.50", "mujoco": "3.18.0"})
     assert simulator_drift(run.manifest) == {"mujoco": (PROTOCOL.simulators["mujoco"], "3.18.0")}
+
+
+@pytest.mark.parametrize("name", [EPISODES, MANIFEST, METRICS, SESSIONS])
+@pytest.mark.parametrize("damage", [lambda path: os.truncate(path, path.stat().st_size // 2), lambda path: path.unlink()])
+def test_no_file_of_a_finished_run_can_be_cut_or_taken_away(tmp_path, name, damage):
+    run = write_all(tmp_path)
+    damage(run.folder / name)
+    assert broken(tmp_path) & {"hash", "record", "complete"}
+
+
+@pytest.mark.parametrize("name", [METRICS, SESSIONS, RESULT])
+def test_one_digit_changed_in_a_file_is_seen(tmp_path, name):
+    run = write_all(tmp_path)
+    text = (run.folder / name).read_text()
+    (run.folder / name).write_text(text.replace("1", "2", 1))
+    assert "hash" in broken(tmp_path)
+
+
+def test_a_line_of_a_run_under_way_cannot_be_taken_out(tmp_path):
+    run = write_all(tmp_path, status=None)
+    lines = (run.folder / EPISODES).read_text().splitlines(keepends=True)
+    (run.folder / EPISODES).write_text("".join([*lines[:1], *lines[2:]]))
+    assert "hash" in broken(tmp_path)
+    (run.folder / EPISODES).write_text("".join(lines))
+    assert "hash" not in broken(tmp_path)
+
+
+def test_a_record_written_before_the_chain_still_holds():
+    """Three runs of the random agent, written by commit fb0a2b6 under schema 1."""
+    root = Path(__file__).parent / "records_of_schema_1"
+    assert check(root) == []
+    scores = [run.result()["score"] for run in find_runs(root)]
+    assert scores == pytest.approx([151.2, 153.6, 142.1], abs=0.06)  # as the command printed them
 
 
 def test_the_command_writes_a_list_and_leaves_with_four(tmp_path, capsys):
