@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -85,10 +85,11 @@ def default_ways(device: str) -> tuple[str, ...]:
 def measure(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
     """Times one program; every timing goes on for `seconds`, or for two calls where those take longer.
 
-    An agent without a world model (no `precision` among its options) has decisions only.
+    An agent of another kind than ours (`ModelBasedAgent`) has decisions only.
     """
     device = context.device
-    known = {option.name for option in fields(options)}
+    build = partial(catalog.find(name).build, context=context)
+    plain: Any = build(options)
     updates: dict[str, float] = {}
     failures: dict[str, str] = {}
     first_calls: dict[str, float] = {}
@@ -97,13 +98,11 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
     decisions: tuple[float, float] | None = None
-    for way in ways if "precision" in known else ():
-        chosen = {option: value for option, value in WAYS[way].items() if option in known}
+    for way in ways if isinstance(plain, ModelBasedAgent) else ():
         if WAYS[way]["capture"] and not device.startswith("cuda"):
             failures[way] = "a CUDA graph needs a GPU"
             continue
-        agent = catalog.find(name).build(replace(options, **chosen), context)
-        assert isinstance(agent, ModelBasedAgent)
+        agent: Any = build(replace(options, **WAYS[way]))
         feed(agent)
         try:
             first_calls[way], times = timed(agent.update, device, seconds)
@@ -117,7 +116,8 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
             decisions = _decisions(agent, context, seconds)
         del agent
     if decisions is None:
-        decisions = _decisions(catalog.find(name).build(options, context), context, seconds)
+        decisions = _decisions(plain, context, seconds)
+    del plain
     memory = torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
     usual = "captured" if device.startswith("cuda") else "eager"
     return Speed(
@@ -187,44 +187,21 @@ def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
     """Seconds of each part of an eager update; the world model's is what the others leave of the learner's time."""
     device = agent.context.device
     spent: dict[str, list[float]] = {}
-    parts = {
-        "replay sampling": (agent, "_sample"),
-        "noise": (agent.noise, "draw"),
-        "learner": (agent.learner, "update"),
-        "behaviour": (agent.learner, "_behavior_gradients"),
-        "optimisers": (agent.learner, "_descend"),
-    }
-    with watched(parts, spent, device):
-        _, times = timed(agent.update, device, seconds)
-    number = 1 + len(times)
-    found = {name: sum(times) / number for name, times in spent.items()}
-    if "learner" in found:
-        found["world model"] = found.pop("learner") - found.get("behaviour", 0.0) - found.get("optimisers", 0.0)
-    return found
 
-
-@contextmanager
-def watched(parts: dict[str, tuple[Any, str]], spent: dict[str, list[float]], device: str) -> Iterator[None]:
-    """Times methods of objects while the context is open; `parts` is name -> (object, method)."""
-
-    def clocked(name: str, method: Callable) -> Callable:
-        def call(*inputs: Any, **named: Any) -> Any:
-            wait(device)
-            started = time.perf_counter()
-            result = method(*inputs, **named)
-            wait(device)
-            spent.setdefault(name, []).append(time.perf_counter() - started)
-            return result
-
-        return call
-
-    for name, (owner, method) in parts.items():
-        setattr(owner, method, clocked(name, getattr(owner, method)))
-    try:
+    @contextmanager
+    def clock(part: str) -> Iterator[None]:
+        wait(device)
+        started = time.perf_counter()
         yield
-    finally:
-        for owner, method in parts.values():
-            delattr(owner, method)
+        wait(device)
+        spent.setdefault(part, []).append(time.perf_counter() - started)
+
+    before, agent.learner.clock = agent.learner.clock, clock
+    _, times = timed(agent.update, device, seconds)
+    agent.learner.clock = before
+    found = {name: sum(parts) / (1 + len(times)) for name, parts in spent.items()}
+    found["world model"] = found.pop("learner") - found.get("behaviour", 0.0) - found["optimisers"]
+    return found
 
 
 def _decisions(agent: Any, context: AgentContext, seconds: float) -> tuple[float, float]:

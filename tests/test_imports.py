@@ -178,7 +178,7 @@ def test_inside_agents_the_arrows_point_from_recipes_to_models(room):
 
 def test_only_one_module_lifts_over_seeds():
     assert [m for m, path in MODULES.items() if "vmap(" in path.read_text() and within(m, "agents")] == [
-        "agents.learning.learner"
+        "agents.learning.lifting"
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from agents.api import AgentContext, Progress, TimeStep
 from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Sizes
 from agents.learning.batches import Batches, batches
 from agents.learning.learner import Learner
+from agents.learning.lifting import LoopOverSeeds, MakeLift, Vmap
 from agents.learning.memory import keep_freed_memory
 from agents.learning.noise import ACT, LEARN, REPLAY, Noise, entropy
 from agents.learning.replay import Replay, firsts
@@ -91,7 +93,7 @@ class ModelBasedAgent:
     world_model      makes the model of one seed from (action width); its parameter values are set by the learner, per seed
     model_optimizer  of the world model's group
     precision        "float32", or "bfloat16" for products and convolutions (parameters, statistics and losses stay float32)
-    lift             "loop" or "vmap" over seeds; None takes the faster one of the device
+    lift             over seeds (agents/learning/lifting.py); None takes the faster one of the device
     compile          the losses through torch.compile
     capture          on a GPU, every update and every decision as one CUDA graph
     """
@@ -105,10 +107,11 @@ class ModelBasedAgent:
         behavior: Behavior,
         schedule: Schedule,
         precision: str = "float32",
-        lift: str | None = None,
+        lift: MakeLift | None = None,
         compile: bool = False,
         capture: bool = True,
     ):
+        assert lift is None or not compile, "who names a lift says there whether it compiles"
         self.context, self.schedule, self.behavior = context, schedule, behavior
         self.device = torch.device(context.device)
         if self.device.type == "cpu":
@@ -141,7 +144,6 @@ class ModelBasedAgent:
             noise=self.noise,
             precision=PRECISIONS[precision],
             lift=lift or self._faster_lift(compile),
-            compile=compile,
             capture=capture,
             model_first=schedule.model_first,
         )
@@ -164,14 +166,16 @@ class ModelBasedAgent:
         self.next_update_env_steps: int | None = None
         self._replay_missing = False
 
-    def _faster_lift(self, compile: bool) -> str:
+    def _faster_lift(self, compile: bool) -> MakeLift:
         """Convolutions of several seeds at once are slow on a CPU; small dense layers are faster together, from three seeds on.
 
         One core, Pendulum from its vector, quick widths, 16x16 rows, Dreamer's update: 306 ms in a loop and 168 ms lifted for
         five seeds, 162 and 134 ms for three, 56 and 63 ms for one. SAC with five: 72 and 41 ms, PlaNet 67 and 26 ms.
         """
         together = "image" not in self.context.observation_space.spaces and len(self.context.seeds) >= 3
-        return "vmap" if compile or together or self.device.type != "cpu" else "loop"
+        if compile:
+            return partial(Vmap, compile=True)
+        return Vmap if together or self.device.type != "cpu" else LoopOverSeeds
 
     # -- acting ----------------------------------------------------------------------------------------------------------------
 
@@ -194,12 +198,12 @@ class ModelBasedAgent:
             self._tensor(step.is_first).float(),
         )
         if "prefill" in noise:
-            state = self.learner.apply(self._filter, *seen, noise["filter"])
+            state = self.learner.apply_captured(self._filter, *seen, noise["filter"])
             action = 2.0 * noise["prefill"] - 1.0
             if self.discrete:
                 action = one_hot(action.argmax(-1), self.action_width).float()
         else:
-            action, state = self.learner.apply(self._explore if explore else self._evaluate, *seen, noise)
+            action, state = self.learner.apply_captured(self._explore if explore else self._evaluate, *seen, noise)
             action = action.float()
         carry = Carry(state, action, carry.stream, carry.position + 1)
         return (action.argmax(-1) if self.discrete else action).cpu().numpy(), carry
@@ -256,14 +260,16 @@ class ModelBasedAgent:
 
     def update(self) -> None:
         """One gradient step of every group, from a fresh batch."""
-        self.learner.update(
-            self._sample(),
-            self.noise.draw(self.model_noise, LEARN, self.gradient_steps, 0),
-            [
-                self.noise.draw(self.loss_noise, LEARN, self.gradient_steps, 1 + repeat)
-                for repeat in range(self.behavior.repeats)
-            ],
-        )
+        clock, steps = self.learner.clock, self.gradient_steps
+        with clock("replay sampling"):
+            batch = self._sample()
+        with clock("noise"):
+            model_noise = self.noise.draw(self.model_noise, LEARN, steps, 0)
+            behavior_noise = [
+                self.noise.draw(self.loss_noise, LEARN, steps, 1 + repeat) for repeat in range(self.behavior.repeats)
+            ]
+        with clock("learner"):
+            self.learner.update(batch, model_noise, behavior_noise)
         self.gradient_steps += 1
 
     def _sample(self) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from agents.api import AgentContext
 from agents.learning import model_based
+from agents.learning.lifting import LoopOverSeeds
 from agents.recipes import dreamer_v2
 
 FOLDER = Path(__file__).parent / "oracle"
@@ -117,7 +118,7 @@ def time_major(array, sequences):
     return torch.tensor(np.ascontiguousarray(split.swapaxes(1, 2)).reshape(array.shape))
 
 
-def agent(case, *, seeds=(0,), lift="loop", **overrides):
+def agent(case, *, seeds=(0,), lift=LoopOverSeeds, **overrides):
     """Our agent at the oracle's size, its weights whatever they are."""
     profile = {"atari": "atari", "dmc": "dmc"}[case]
     channels = {"atari": 1, "dmc": 3}[case]

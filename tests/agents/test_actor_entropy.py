@@ -56,7 +56,7 @@ def test_where_tanh_is_flat_the_entropy_still_pulls_back():
 def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(arm, discrete):
     """Once more as a loop: Dreamer's weights are products of the discounts before a state, no_value has none."""
     agent = built(arm, lambda: catalog.make("probe_action", pixels=False, discrete=discrete), (0,), 1, **TINY)
-    parts, plain = agent.learner.modules[0], agent.behavior
+    parts, plain = agent.learner.lift.modules[0], agent.behavior
     generator = torch.Generator().manual_seed(0)
     batch = {
         "vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator),

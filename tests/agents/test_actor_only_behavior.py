@@ -29,7 +29,7 @@ def test_loss_and_gradient_equal_a_loop_over_imagined_steps(undiscounted, discre
         return catalog.make("probe_action", pixels=False, discrete=discrete)
 
     agent = built("no_value", make, (0,), 1, **TINY, predict_discount=ends)
-    parts, width = agent.learner.modules[0], agent.action_width
+    parts, width = agent.learner.lift.modules[0], agent.action_width
     policy = CategoricalPolicy() if discrete else TanhNormal()
     behavior = ActorOnly(policy=policy, horizon=HORIZON, undiscounted=undiscounted, hidden=6)
     generator = torch.Generator().manual_seed(0)

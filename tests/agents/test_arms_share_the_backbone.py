@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
+from agents.learning.lifting import LoopOverSeeds, Vmap
 
 ARMS = ("dreamer", "no_value", "planet", "sac")
 TINY = {
@@ -123,11 +124,11 @@ def test_every_arm_acts_in_the_space_it_is_given(name, control):
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_learns_the_same_whether_seeds_are_looped_over_or_lifted_together(name, control):
     agents = {}
-    for lift in ("loop", "vmap"):
-        agents[lift] = built(name, control)
-        agents[lift].learner.lift = lift
-        feed(agents[lift], control)
-        agents[lift].update()
+    for name_of_lift, lift in {"loop": LoopOverSeeds, "vmap": Vmap}.items():
+        agent = agents[name_of_lift] = built(name, control)
+        agent.learner.lift = lift(agent.learner.skeleton, agent.learner.groups)
+        feed(agent, control)
+        agent.update()
     for group, looped in agents["loop"].learner.groups.items():
         torch.testing.assert_close(agents["vmap"].learner.groups[group].values, looped.values, atol=1e-5, rtol=1e-3)
 

@@ -9,6 +9,7 @@ from dreamer_v2_oracle import agent, batch_of, forced, noise_of, ours, part, put
 
 from agents.behaviors import actor_critic
 from agents.behaviors.returns import cumulative_discount, lambda_return
+from agents.learning.lifting import LoopOverSeeds, Vmap
 
 TOLERANCE = 1e-9
 GROUPS = {"world_model": "model", "actor": "actor", "value": "critic"}
@@ -59,11 +60,11 @@ def check_update(learner, metrics, arrays, case, s, losses=("image", "reward", "
         near(learner.groups[group].views(learner.groups[group].values)[parameter][s], value, f"{key} afterwards")
 
 
-@pytest.mark.parametrize("lift", ["loop", "vmap"])
+@pytest.mark.parametrize("lift", [LoopOverSeeds, Vmap])
 @pytest.mark.parametrize("case", ["atari", "dmc"])
 def test_three_updates_are_the_originals(case, lift):
     arrays = read(case)
-    seeds = (0,) if lift == "loop" else (0, 1)
+    seeds = (0,) if lift is LoopOverSeeds else (0, 1)
     learner = agent(case, seeds=seeds, lift=lift).learner
     put(learner, ours(part(arrays, "init/"), case))
     for call in ("call1/", "call2/", "call3/"):
@@ -82,7 +83,7 @@ def test_what_the_model_and_the_dream_hold_is_the_originals(case):
     arrays = read(case)
     call = part(arrays, "call1/")
     made = agent(case)
-    parts, policy = made.learner.modules[0], made.behavior.policy
+    parts, policy = made.learner.lift.modules[0], made.behavior.policy
     put(made.learner, ours(part(arrays, "init/"), case))
     image = arrays["batch0/image"]
     batch = {name: value[0] for name, value in batch_of(part(arrays, "batch0/"), image, case, 1).items()}
@@ -150,7 +151,7 @@ def test_with_the_true_derivative_of_the_sampler_the_actor_learns_as_told_beside
         for key, value in unclipped(made.learner, "actor", metrics, 0).items():
             near(value, gradients[key], f"gradient of {key}")
         for key, value in ours(part(exact, "after/"), "dmc").items():
-            near(made.learner.modules[0].get_parameter(key), value, f"{key} afterwards")
+            near(made.learner.lift.modules[0].get_parameter(key), value, f"{key} afterwards")
 
 
 @pytest.mark.parametrize("case", ["atari", "dmc"])
@@ -178,7 +179,7 @@ def test_acting_is_the_originals(case, explore):
     for key, value in ours(part(arrays, "init/"), case).items():
         if key == "world_model.objective.decoder.image.layers.0.weight":
             put(made.learner, {key: value})  # left out of the file; no decision looks at it
-    parts, behavior = made.learner.modules[0], made.behavior
+    parts, behavior = made.learner.lift.modules[0], made.behavior
     state, action = parts.world_model.initial(2), torch.zeros(2, made.action_width)
     for t in range(4):
         told = part(arrays, f"act/{'train' if explore else 'eval'}/{t}/")

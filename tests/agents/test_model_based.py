@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from agents import catalog
 from agents.api import AgentContext, Progress
+from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.learning.noise import ACT
 from agents.models.latents import NoiseSpec
 from agents.per_seed import each
@@ -94,14 +95,14 @@ def test_prefill_acts_at_random_and_the_policy_takes_over():
     assert np.std(after) > 0.75  # a fresh actor of deviation 5 saturates
 
 
-@pytest.mark.parametrize("lift", ["loop", "vmap"])
+@pytest.mark.parametrize("lift", [LoopOverSeeds, Vmap])
 @pytest.mark.parametrize("make", [one_step, discrete])
 def test_prefill_asks_the_behaviour_nothing_and_leaves_the_state_a_whole_decision_would(make, lift, monkeypatch):
     """A search is long, and thrown away while actions are random; the filter must follow the episode, with the same noise."""
     driver = Driver(make, (0, 1))
     small = {"planner_candidates": 4, "planner_elites": 2, "planner_iterations": 2, "planner_horizon": 3}
     agent = planet.build(planet.Options(**BACKBONE, **small), driver.context)
-    agent.learner.lift = lift
+    agent.learner.lift = lift(agent.learner.skeleton, agent.learner.groups)
     driver.reset_all()
     first, step = agent.initial(1), driver.step
     searches, search = [], type(agent.behavior).act
@@ -114,7 +115,7 @@ def test_prefill_asks_the_behaviour_nothing_and_leaves_the_state_a_whole_decisio
     action, carry = agent.act(first, step, explore=True)
     assert not searches
 
-    apply = agent.learner.apply
+    apply = agent.learner.apply_captured
     decide = functools.partial(agent._decide, explore=True)
 
     def all_of_it(function, *inputs):  # what a decision was: filter and search on the noise of both
@@ -125,7 +126,7 @@ def test_prefill_asks_the_behaviour_nothing_and_leaves_the_state_a_whole_decisio
         }
         return apply(decide, *inputs[:-1], agent.noise.draw(specs, ACT, 0, 0))[1]
 
-    monkeypatch.setattr(agent.learner, "apply", all_of_it)
+    monkeypatch.setattr(agent.learner, "apply_captured", all_of_it)
     again, expected = agent.act(first, step, explore=True)
     assert searches
     np.testing.assert_array_equal(action, again)

@@ -50,7 +50,7 @@ def test_plain_dreamer_makes_the_same_update():
     )
     agent = dreamer.build(dreamer.Options(model_hidden=6, hidden=7, batch_length=5, batch_sequences=2, **SIZES), context)
     plain = PlainDreamer(2, hidden=6, units=7, **SIZES)
-    copy_into(plain, agent.learner.modules[0])
+    copy_into(plain, agent.learner.lift.modules[0])
     torch.manual_seed(0)
     image = torch.randint(0, 256, (5, 2, 64, 64, 3), dtype=torch.uint8)
     action, reward, is_first = torch.rand(5, 2, 2) * 2 - 1, torch.randn(5, 2), torch.zeros(5, 2)

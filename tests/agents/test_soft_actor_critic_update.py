@@ -82,7 +82,7 @@ def discrete_terms(parts, row, alpha):
 @pytest.mark.parametrize("discrete", [False, True])
 def test_losses_and_gradients_equal_a_loop_over_transitions(discrete, subset):
     agent = built("sac", maker(discrete), (0,), 1, **TINY)
-    parts, width = agent.learner.modules[0], agent.action_width
+    parts, width = agent.learner.lift.modules[0], agent.action_width
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for network in (parts.critic, parts.slow_critic, parts.actor):  # the slow critics are other ones by now

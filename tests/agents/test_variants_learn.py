@@ -9,6 +9,7 @@ from test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
+from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.models.networks import initialize
 from agents.models.reduced_bits import reduced
 
@@ -29,7 +30,7 @@ VARIANTS = {
 ARM_OF = {"categorical": "planet", "stochastic": "sac", "plain sums": "no_value"}
 
 
-@pytest.mark.parametrize("lift", ["loop", "vmap"])
+@pytest.mark.parametrize("lift", [LoopOverSeeds, Vmap])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variant_trains_and_acts(name, lift):
     entry = catalog.find(ARM_OF.get(name, "dreamer"))
@@ -48,7 +49,7 @@ def test_variant_trains_and_acts(name, lift):
             budget_env_steps=100,
         ),
     )
-    agent.learner.lift = lift
+    agent.learner.lift = lift(agent.learner.skeleton, agent.learner.groups)
     feed(agent, "continuous")
     before = agent.learner.groups["world_model"].values.clone()
     agent.update()

@@ -14,6 +14,7 @@ from agents import catalog
 from agents.api import AgentContext, TimeStep
 from agents.learning.batches import DeviceBatches, HostBatches
 from agents.learning.captured import Captured
+from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.learning.trees import leaves, mapped
 from agents.measure import drawn_actions, drawn_step, feed
 from agents.models.world_model import WorldModel
@@ -98,7 +99,9 @@ def assert_same(found, expected, *, weights, metrics=1e-4):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_lifting_by_vmap_equals_a_loop_over_seeds(arm):
-    assert_same(trained(build(arm, seeds=(3, 4), lift="vmap")), trained(build(arm, seeds=(3, 4), lift="loop")), weights=2e-5)
+    assert_same(
+        trained(build(arm, seeds=(3, 4), lift=Vmap)), trained(build(arm, seeds=(3, 4), lift=LoopOverSeeds)), weights=2e-5
+    )
 
 
 @pytest.mark.parametrize("actions", [ACTIONS, spaces.Discrete(3)], ids=["continuous", "discrete"])
@@ -148,26 +151,17 @@ def test_the_update_traces_as_one_graph_and_its_derivatives_are_the_eager_ones(a
     assert_same(trained(build(arm, compile=True, **short), 1), trained(build(arm, **short), 1), weights=2e-5)
 
 
-def test_compiling_is_refused_for_a_loop_over_seeds():
-    with pytest.raises(ValueError, match="compile needs the lift"):
-        build(compile=True, lift="loop")
-
-
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_update_reads_no_value_and_draws_nothing(arm):
     """What a CUDA graph needs: nothing goes back to Python, and every random number comes in. Tensors without values tell."""
-    agent = build(arm, seeds=(3, 4), lift="vmap")
+    agent = build(arm, seeds=(3, 4), lift=Vmap)
     inputs = [mapped(lambda tensor: tensor.to("meta"), tree) for tree in inputs_of(agent)]
     learner = agent.learner
     for group in learner.groups.values():
         for part in ("values", "gradient", "scratch", "mean", "square"):
             if hasattr(group, part):
                 setattr(group, part, getattr(group, part).to("meta"))
-    learner.stacked = {
-        f"{name}.{key}": view.detach().requires_grad_(name in learner.trained)
-        for name, group in learner.groups.items()
-        for key, view in group.views(group.values).items()
-    }
+    learner.lift = Vmap(learner.skeleton, learner.groups)
     learner.alive, learner.gradient_steps, learner.descents = (
         tensor.to("meta") for tensor in (learner.alive, learner.gradient_steps, learner.descents)
     )
@@ -246,7 +240,7 @@ def recorded(monkeypatch):
             tensor.copy_(value)
 
     def remember(agent):
-        changing.extend((tensor, tensor.clone()) for tensor in agent.learner._changing())
+        changing.extend((tensor, tensor.clone()) for tensor in agent.learner.changing)
         agent.learner.capture = True
         return agent
 
@@ -257,15 +251,15 @@ def recorded(monkeypatch):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_recorded_update_takes_every_input_and_its_warming_up_leaves_no_trace(arm, recorded):
-    again = recorded(build(arm, seeds=(3, 4), lift="vmap"))
-    assert_same(trained(again), trained(build(arm, seeds=(3, 4), lift="vmap")), weights=0.0, metrics=0.0)
+    again = recorded(build(arm, seeds=(3, 4), lift=Vmap))
+    assert_same(trained(again), trained(build(arm, seeds=(3, 4), lift=Vmap)), weights=0.0, metrics=0.0)
 
 
 @pytest.mark.parametrize("arm", ["dreamer", "planet"])
 def test_recorded_decisions_follow_the_weights_and_leave_old_carries_alone(arm, recorded):
     found = []
     for prepare in (recorded, lambda agent: agent):
-        agent = prepare(build(arm, seeds=(3, 4), lift="vmap"))
+        agent = prepare(build(arm, seeds=(3, 4), lift=Vmap))
         first, step = agent.initial(1), drawn_step(agent.context)
         action, second = agent.act(first, step, explore=True)
         kept = mapped(torch.clone, second.state)

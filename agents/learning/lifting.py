@@ -1,0 +1,127 @@
+"""A function written for one seed, carried over S seeds: a loop over them, or `vmap` over one `functional_call`.
+
+Which is faster depends on the device and was measured: docs/performance.md. A lift is handed to the learner, which asks for its
+passes and does the same in each: one pass for every seed, or a single pass for all of them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from agents.behaviors.api import Parts
+from agents.learning.optimiser import Group
+from agents.learning.trees import row, stack
+
+
+class Pass(Protocol):
+    """Some of the seeds, computed in one go."""
+
+    def take(self, tree: Any) -> Any:
+        """What belongs to this pass of tensors that lead with [S]."""
+
+    def call(self, function: Callable, *inputs: Any) -> Any:
+        """function(parts, *inputs), where inputs were taken. The function is the same object at every call."""
+
+    def leaves(self, group: str) -> list[Tensor]:
+        """The parameters of a group, in the order of its layout."""
+
+
+class Lift(Protocol):
+    @property
+    def passes(self) -> Sequence[Pass]: ...
+
+    @property
+    def plain(self) -> Lift:
+        """The same without compilation: for decisions, which are many and small."""
+
+    def join(self, results: Sequence[Any]) -> Any:
+        """The results of all passes as tensors that lead with [S]."""
+
+
+MakeLift = Callable[[Parts, Mapping[str, Group]], Lift]
+"""From networks of one seed, whose values do not matter, and the groups that hold the values of all seeds."""
+
+
+class LoopOverSeeds:
+    """One pass a seed, each with its own modules."""
+
+    def __init__(self, skeleton: Parts, groups: Mapping[str, Group]):
+        self.modules = modules(skeleton, groups)
+        self.passes = [_Single(module, s) for s, module in enumerate(self.modules)]
+
+    @property
+    def plain(self) -> Lift:
+        return self
+
+    def join(self, results: Sequence[Any]) -> Any:
+        return stack(results)
+
+
+class _Single:
+    def __init__(self, module: Parts, s: int):
+        self.module, self.s = module, s
+
+    def take(self, tree: Any) -> Any:
+        return row(tree, self.s)
+
+    def call(self, function: Callable, *inputs: Any) -> Any:
+        return function(self.module, *inputs)
+
+    def leaves(self, group: str) -> list[Tensor]:
+        return list(self.module.get_submodule(group).parameters())
+
+
+class Vmap:
+    """One pass for all seeds. compile: hand what it calls to torch.compile."""
+
+    def __init__(self, skeleton: Parts, groups: Mapping[str, Group], *, compile: bool = False):
+        self.skeleton, self.groups, self.compile = skeleton, groups, compile
+        self.stacked = {
+            f"{name}.{key}": view.detach().requires_grad_(group.trained)
+            for name, group in groups.items()
+            for key, view in group.views(group.values).items()
+        }
+        self.passes = [self]
+        self._lifted: dict[Callable, Callable] = {}
+
+    @property
+    def plain(self) -> Lift:
+        return Vmap(self.skeleton, self.groups) if self.compile else self
+
+    def join(self, results: Sequence[Any]) -> Any:
+        (result,) = results
+        return result
+
+    def take(self, tree: Any) -> Any:
+        return tree
+
+    def call(self, function: Callable, *inputs: Any) -> Any:
+        if not self.compile:
+            return self._lift(function)(self.stacked, *inputs)
+        if function not in self._lifted:
+            self._lifted[function] = torch.compile(self._lift(function), dynamic=False, fullgraph=True)
+        return self._lifted[function](self.stacked, *inputs)
+
+    def leaves(self, group: str) -> list[Tensor]:
+        return [self.stacked[f"{group}.{key}"] for key in self.groups[group].layout]
+
+    def _lift(self, function: Callable) -> Callable:
+        return vmap(lambda values, *rows: functional_call(self.skeleton, values, (function, *rows)))
+
+
+def modules(skeleton: Parts, groups: Mapping[str, Group]) -> list[Parts]:
+    """The networks of every seed as modules whose parameters are views of the groups' memory."""
+    num_seeds = len(next(iter(groups.values())).values)
+    found = [copy.deepcopy(skeleton).to("meta") for _ in range(num_seeds)]
+    for s, module in enumerate(found):
+        for name, group in groups.items():
+            for key, view in group.views(group.values[s]).items():
+                owner, _, attribute = f"{name}.{key}".rpartition(".")
+                setattr(module.get_submodule(owner), attribute, nn.Parameter(view, requires_grad=group.trained))
+    return found
