@@ -11,7 +11,6 @@ Imports none of the packages.
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 import itertools
 import math
@@ -122,7 +121,6 @@ def check(options: Any) -> None:
             raise UserError(f"option {name} must be {in_words(kind)}, got {value!r}")
 
 
-@functools.cache
 def types_of(options: type) -> dict[str, Any]:
     """Field name -> its declared type, ranges included."""
     hints = get_type_hints(options, include_extras=True)

@@ -295,7 +295,7 @@ def _quick(entry: AgentEntry) -> Any:
 
 def _short(options: Any) -> Any:
     known = {field.name for field in dataclasses.fields(options)}
-    return replace(options, **SHORT_SCHEDULE) if set(SHORT_SCHEDULE) <= known else options
+    return replace(options, **{name: value for name, value in SHORT_SCHEDULE.items() if name in known})
 
 
 def _folders(root: Path) -> list[Path]:
