@@ -23,7 +23,7 @@ from agents.learning import model_based
 from agents.models.distributions import Policy
 from agents.models.truncated_normal import TruncatedNormal
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import QUICK
+from agents.recipes.profiles import QUICK, SMALL
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -145,7 +145,7 @@ SCHEDULES: Mapping[str, Any] = {
 }
 """The first release: entropy and mix change over 2.5e6 decisions of 4 frames. Hafner et al. 2021, Table 1, last row."""
 
-SMALL = replace(
+QUICK_OPTIONS = replace(
     DMC,
     **QUICK,
     latent_classes=8,
@@ -156,13 +156,28 @@ SMALL = replace(
     slow_value_every=20,
 )
 
+SMALL_OPTIONS = replace(
+    DMC,
+    **SMALL,
+    latent_classes=8,
+    horizon=10,
+    actor_learning_rate=1e-3,
+    value_learning_rate=1e-3,
+    actor_entropy=0.01,
+    slow_value_every=20,
+    replay_capacity=0,
+    skip_short_episodes=False,
+)
+"""Episodes of the small tasks may be shorter than a sequence, and a run is far shorter than the replay."""
+
 PROFILES: Mapping[str, Options] = {
     "paper": DMC,
     "dmc": DMC,
     "discrete": ATARI,
     "atari": ATARI,
     "atari-schedules": replace(ATARI, **SCHEDULES),
-    "quick": SMALL,
+    "quick": QUICK_OPTIONS,
+    "small": SMALL_OPTIONS,
 }
 """A protocol names "paper" for control and "discrete" for Atari, as for every arm."""
 
