@@ -13,8 +13,13 @@ import pytest
 import dreamer_bench_base as base
 from dreamer_bench_base import UserError, exchange_folder, write_atomically
 
-OLD = {"index.html": b"old", "a/b.csv": b"old", "a/gone.csv": b"old", "list.json": json.dumps(["index.html", "a/b.csv", "a/gone.csv", "list.json"]).encode()}  # fmt: skip
-NEW = {"index.html": b"new", "a/b.csv": b"new", "c/d.csv": b"new", "list.json": json.dumps(["index.html", "a/b.csv", "c/d.csv", "list.json"]).encode()}  # fmt: skip
+
+def site(word: bytes, *names: str) -> dict[str, bytes]:
+    return {**dict.fromkeys(names, word), "list.json": json.dumps([*names, "list.json"]).encode()}
+
+
+OLD = site(b"old", "index.html", "a/b.csv", "a/gone.csv")
+NEW = site(b"new", "index.html", "a/b.csv", "c/d.csv")
 THEIRS = {"CNAME": b"theirs", ".git/HEAD": b"theirs", "a/notes.txt": b"theirs"}
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from dreamer_bench_base import InvalidData
+from dreamer_bench_untrusted import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,15 +23,16 @@ class LeaderboardAdd:
     """Folder of the leaderboard."""
 
     def run(self) -> int:
-        from analysis.leaderboard import submissions
+        from analysis.leaderboard import adding
 
-        print(f"added: {submissions.add(self.submission, self.to)}")
+        print(f"added: {adding.add(self.submission, self.to)}")
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardBuild:
-    """Write the static site of a leaderboard's folder; exit code 4 when a record was changed since it was added."""
+    """Write the static site of a leaderboard's folder. A submission that was changed since it was added is left out and named;
+    the exit code is then 4."""
 
     folder: tyro.conf.Positional[Path]
     """Folder that `leaderboard add` filled."""
@@ -39,9 +44,11 @@ class LeaderboardBuild:
     def run(self) -> int:
         from analysis.leaderboard import site
 
-        files = site.build(self.folder, self.out, reps=self.reps)
-        print(f"{len(files)} files; open {self.out / 'index.html'}")
-        return 0
+        built = site.build(self.folder, self.out, reps=self.reps)
+        for name, line in built.left_out.items():
+            print(f"left out: {name}: {printable(' '.join(line.split()))}", file=sys.stderr)
+        print(f"{len(built.files)} files; open {self.out / 'index.html'}")
+        return InvalidData.exit_code if built.left_out else 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analysis.leaderboard import submissions
-from analysis.leaderboard.submissions import RUNS, Submission
+from analysis.leaderboard.evidence import RUNS
+from analysis.leaderboard.submissions import Submission
 from analysis.scores import table as tables
 from analysis.scores.groups import tally
 from protocols import catalog

@@ -11,8 +11,11 @@ Methods are ranked inside one protocol only, by IQM; where intervals cannot tell
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypedDict
 
 import jinja2
 
@@ -21,48 +24,123 @@ from analysis.leaderboard import submissions
 from analysis.leaderboard.board import board_of
 from analysis.leaderboard.entries import Entry, entries_of
 from analysis.leaderboard.submissions import Submission
-from dreamer_bench_base import UserError, write_atomically
+from dreamer_bench_base import InvalidData, UserError, exchange_folder
+from dreamer_bench_untrusted import check_shape, parse_json, read_regular
 
 SITE = "site.json"
+CHECK_REPS = 100
+"""Resamples when a submission is only tried: enough to draw everything once."""
 
 
-def build(root: Path, out: Path, *, reps: int = 20_000) -> list[str]:
-    """Writes the site of a leaderboard folder and returns the names of its files.
+class Listing(TypedDict):
+    """site.json: the files of the site."""
 
-    Raises InvalidData for a changed record; nothing of the old site is touched before the new one is rendered.
+    files: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What was written, and which submissions were left out and why: folder name -> line."""
+
+    files: list[str]
+    left_out: dict[str, str]
+
+
+def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
+    """Writes the site of a leaderboard folder. A submission that is not as it was added is left out, and the others are shown.
+
+    Raises InvalidData where none is left. The site is exchanged as a whole: nothing of the old one is touched before.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a folder for the site")
-    entries = [entry for submission in submissions.read_leaderboard(root) for entry in entries_of(submission)]
-    by_protocol: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_protocol.setdefault(entry.protocol.id, []).append(entry)
+    found, left_out = submissions.read_leaderboard(root)
+    shown = _without_clashes(found, left_out)
+    if not shown:
+        raise InvalidData(f"{root} holds no submission that can be shown: {'; '.join(left_out.values())}")
     environment = _environment()
     files: dict[str, bytes] = {}
     boards = []
-    for _, members in sorted(by_protocol.items()):
+    for members in _by_protocol(shown):
         board, made = board_of(members, reps)
         boards.append(board)
         files |= made
         files[f"{board['anchor']}.html"] = environment.get_template("leaderboard_protocol.html.j2").render(board=board).encode()
-    for submission in {entry.submission.slug: entry.submission for entry in entries}.values():
+    for submission in {entry.submission.slug: entry.submission for entry in shown}.values():
         files |= _records(submission, environment)
-    page = environment.get_template("leaderboard.html.j2").render(
-        boards=boards,
-        budgets=sorted({board["budget_env_steps"] for board in boards}),
-        inputs=sorted({entry.submission.input for entry in entries}),
-        short_count=short_count,
+    files["index.html"] = (
+        environment.get_template("leaderboard.html.j2")
+        .render(
+            boards=boards,
+            budgets=sorted({board["budget_env_steps"] for board in boards}),
+            inputs=sorted({entry.submission.input for entry in shown}),
+            short_count=short_count,
+            left_out=sorted(left_out),
+        )
+        .encode()
     )
-    _write(out, files, page.encode())
-    return sorted([*files, "index.html", SITE])
+    names = sorted([*files, SITE])
+    files[SITE] = (json.dumps({"files": names}, indent=1) + "\n").encode()
+    exchange_folder(out, files, listed)
+    return Built(files=names, left_out=left_out)
+
+
+def check_shown(submission: Submission, root: Path) -> None:
+    """Raises UserError where `build` could not show a submission beside those of the leaderboard `root`."""
+    entries = entries_of(submission)
+    for members in _by_protocol(entries):
+        board_of(members, CHECK_REPS)
+    if root.is_dir():
+        others, _ = submissions.read_leaderboard(root) if any(root.iterdir()) else ([], {})
+        left_out: dict[str, str] = {}
+        _without_clashes([*others, submission], left_out)
+        if submission.slug in left_out:
+            raise UserError(left_out[submission.slug])
+
+
+def listed(folder: Path) -> list[str] | None:
+    """The files of the site in a folder; None where it holds none."""
+    path = folder / SITE
+    try:
+        listing = parse_json(read_regular(path), path)
+        check_shape(listing, Listing, path)
+    except (FileNotFoundError, InvalidData):
+        return None
+    return list(listing["files"])
+
+
+def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.protocol.id, []).append(entry)
+    return [members for _, members in sorted(found.items())]
+
+
+def _without_clashes(found: Sequence[Submission], left_out: dict[str, str]) -> list[Entry]:
+    """The rows of the submissions; one whose row has the name of another's is left out, with a line."""
+    shown: list[Entry] = []
+    for submission in found:
+        try:
+            entries = entries_of(submission)
+        except UserError as error:
+            left_out[submission.slug] = str(error)
+            continue
+        names = {(entry.protocol.id, entry.method): entry.submission.slug for entry in shown}
+        double = next((entry for entry in entries if (entry.protocol.id, entry.method) in names), None)
+        if double is None:
+            shown += entries
+        else:
+            left_out[submission.slug] = (
+                f"two entries of {double.protocol.id} are named {double.method!r}, that of {submission.slug!r} and that of "
+                f"{names[double.protocol.id, double.method]!r}; change the name on one card"
+            )
+    return shown
 
 
 def _records(submission: Submission, environment: jinja2.Environment) -> dict[str, bytes]:
     """The evidence as it was submitted, and a page that lists it with its hashes."""
     base = f"records/{submission.slug}"
-    hashes = submission.hashes()
-    files = {f"{base}/{name}": (submission.folder / name).read_bytes() for name in hashes}
-    page = environment.get_template("leaderboard_records.html.j2").render(submission=submission, hashes=hashes)
+    files = {f"{base}/{name}": data for name, data in submission.files.items()}
+    page = environment.get_template("leaderboard_records.html.j2").render(submission=submission, hashes=submission.hashes())
     return {**files, f"{base}/index.html": page.encode()}
 
 
@@ -82,21 +160,3 @@ def _environment() -> jinja2.Environment:
     shared = (resources.files("analysis") / "page.css").read_text(encoding="utf-8")
     environment.globals.update(css=shared + load("leaderboard.css"), script=load("leaderboard.js"))
     return environment
-
-
-def _write(out: Path, files: dict[str, bytes], page: bytes) -> None:
-    """Writes the site, its first page last, and takes away what an earlier build wrote and this one does not."""
-    names = sorted([*files, "index.html", SITE])
-    old: list[str] = []
-    if (out / SITE).is_file():
-        old = json.loads((out / SITE).read_text(encoding="utf-8"))["files"]
-    elif out.is_dir() and any(out.iterdir()):
-        raise UserError(f"--out {str(out)!r} is not empty and no site of an earlier build; give a new folder")
-    for name, content in files.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / name, content)
-    write_atomically(out / SITE, (json.dumps({"files": names}, indent=1) + "\n").encode())
-    write_atomically(out / "index.html", page)
-    for name in set(old) - set(names):
-        if ".." not in Path(name).parts and not Path(name).is_absolute():
-            (out / name).unlink(missing_ok=True)

@@ -1,47 +1,42 @@
 """A submission to the leaderboard: a folder with a card and either records of this project or imported scores.
 
-    <submission>/card.json      who and what: CARD_FIELDS
+    <submission>/card.json      who and what: `card.CARD_FIELDS`
     <submission>/runs/          a runs folder, held to `protocols.records.validate`                  (recorded here)
     <submission>/scores/*       score files, where the card says `imported`                  (published elsewhere)
 
-`add` checks it and copies it to <leaderboard>/<slug>/ with `submission.json`, the hashes of every file: a record that is
-changed afterwards is found. Only what is evidence is copied: no checkpoints, no replay.
+`adding.add` reads it once without following a link, checks those bytes, draws the board with them, and writes them to
+<leaderboard>/<slug>/ with `submission.json`, the hashes of every file: a record that is changed afterwards is found. Only what
+is evidence is copied: no checkpoints, no replay.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
+from analysis.leaderboard import evidence
+from analysis.leaderboard.card import read_card, slug_of
+from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
 from analysis.scores import table as tables
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, sha256
+from dreamer_bench_untrusted import check_shape, parse_json, read_regular
 from protocols import catalog
 from protocols.records import validate
-from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, find_runs, sha256
+from protocols.records.store import find_runs
 from protocols.spec import Protocol
 
-CARD, SEAL, RUNS, SCORES = "card.json", "submission.json", "runs", "scores"
-INPUTS = ("pixels", "state")
-CARD_FIELDS: Mapping[str, str] = {
-    "name": "the method's name in the table",
-    "authors": "a list of names",
-    "input": "what the agent observes: pixels or state",
-    "paper": "https address, or null",
-    "code": "https address, or null",
-    "note": "a sentence for the reader; optional",
-    "imported": "for scores published elsewhere: an object with protocol, source, licence and method; absent otherwise",
-}
-IMPORTED_FIELDS = ("protocol", "source", "licence", "method")
-RECORD_FILES = (MANIFEST, EPISODES, METRICS, SESSIONS, RESULT)
-MOST_PRINTED = 20
+SEAL = "submission.json"
+
+
+class Seal(TypedDict):
+    """submission.json: what `add` read."""
+
+    schema: int
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +45,7 @@ class Submission:
 
     slug      folder name on the leaderboard, made of the card's name
     imported  None for records of this project, else protocol, source, licence and method of the published scores
+    files     every file that is evidence: name below the folder -> content
     """
 
     folder: Path
@@ -61,33 +57,17 @@ class Submission:
     code: str | None
     note: str
     imported: Mapping[str, str] | None
-
-    def files(self) -> list[Path]:
-        """Every file that is evidence: the card, and records or score files, in a fixed order."""
-        if self.imported is not None:
-            evidence = [path for path in (self.folder / SCORES).rglob("*") if path.is_file()]
-        else:
-            evidence = [run.folder / name for run in find_runs(self.folder / RUNS) for name in RECORD_FILES]
-        return sorted([self.folder / CARD, *(path for path in evidence if path.is_file())])
+    files: Mapping[str, bytes]
 
     def hashes(self) -> dict[str, str]:
-        return {path.relative_to(self.folder).as_posix(): sha256(path) for path in self.files()}
+        return {name: sha256(data) for name, data in sorted(self.files.items())}
 
 
-def read(folder: Path) -> Submission:
-    """The submission in a folder; ValueError where there is none, InvalidData where its card is not one."""
-    path = folder / CARD
-    if not path.is_file():
-        raise UserError(f"{str(folder)!r} is not a submission: it has no {CARD} (fields: {', '.join(CARD_FIELDS)})")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidData(f"{path} is not JSON ({error}); write an object with {', '.join(CARD_FIELDS)}") from None
-    _check_card(path, card)
-    imported = card.get("imported")
-    wanted = SCORES if imported else RUNS
-    if not (folder / wanted).is_dir():
-        raise InvalidData(f"{folder} has no folder {wanted!r}; {'scores' if imported else 'records'} go there")
+def of_files(folder: Path, files: Mapping[str, bytes]) -> Submission:
+    """The submission that these files make; they lie below `folder`, too."""
+    if CARD not in files:
+        raise InvalidData(f"{folder} has no {CARD}; remove it and add the submission again")
+    card = read_card(files[CARD], folder / CARD)
     return Submission(
         folder=folder,
         slug=slug_of(card["name"]),
@@ -97,39 +77,9 @@ def read(folder: Path) -> Submission:
         paper=card["paper"],
         code=card["code"],
         note=card.get("note", ""),
-        imported=imported,
+        imported=card.get("imported"),
+        files=files,
     )
-
-
-def slug_of(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _check_card(path: Path, card: Any) -> None:
-    if not isinstance(card, dict):
-        raise InvalidData(f"{path} must hold an object with {', '.join(CARD_FIELDS)}")
-    unknown = sorted(set(card) - set(CARD_FIELDS))
-    if unknown:
-        raise InvalidData(f"{path}: field {unknown[0]!r} is not known; a card has {', '.join(CARD_FIELDS)}")
-    for name in ("name", "authors", "input", "paper", "code"):
-        if name not in card:
-            raise InvalidData(f"{path}: field {name!r} is missing ({CARD_FIELDS[name]})")
-    if not isinstance(card["name"], str) or not slug_of(card["name"]):
-        raise InvalidData(f"{path}: name must be text with a letter or digit, not {card['name']!r}")
-    authors = card["authors"]
-    if not isinstance(authors, list) or not authors or not all(isinstance(author, str) and author for author in authors):
-        raise InvalidData(f"{path}: authors must be a list of at least one name, not {authors!r}")
-    if card["input"] not in INPUTS:
-        raise InvalidData(f"{path}: input must be one of {', '.join(INPUTS)}, not {card['input']!r}")
-    for name in ("paper", "code"):
-        # a link of another scheme could carry a script into the site
-        if card[name] is not None and not re.fullmatch(r"https?://[^\s\"'<>]+", str(card[name])):
-            raise InvalidData(f"{path}: {name} must be an http(s) address or null, not {card[name]!r}")
-    if not isinstance(card.get("note", ""), str):
-        raise InvalidData(f"{path}: note must be text, not {card['note']!r}")
-    imported = card.get("imported")
-    if imported is not None and (not isinstance(imported, dict) or set(imported) != set(IMPORTED_FIELDS)):
-        raise InvalidData(f"{path}: imported must be an object with exactly {', '.join(IMPORTED_FIELDS)}")
 
 
 # ---------------------------------------------------------------- checking
@@ -153,8 +103,7 @@ def imported_protocol(submission: Submission) -> Protocol:
 def imported_table(submission: Submission) -> pd.DataFrame:
     """The imported points of the card's method on the protocol's tasks, filed under the protocol."""
     assert submission.imported is not None
-    files = sorted(path for path in (submission.folder / SCORES).rglob("*") if path.is_file())
-    table = tables.read(files)
+    table = tables.read([submission.folder / SCORES / SCORE_FILE])
     method = submission.imported["method"]
     mine = table[table["method"] == method]
     if mine.empty:
@@ -196,60 +145,26 @@ def imported_selection(table: pd.DataFrame, protocol: Protocol) -> tables.Select
     return tables.select(table, at=protocol.env_steps, window=window, short="drop")
 
 
-# ---------------------------------------------------------------- adding
-
-
-def add(folder: Path, to: Path) -> Path:
-    """Checks a submission and copies it to the leaderboard. Adding the same one again changes nothing.
-
-    Raises InvalidData naming the violations; ValueError where another submission has its name. Nothing is left behind.
-    """
-    submission = read(folder)
-    found = violations(submission)
-    if found:
-        more = f" (and {len(found) - MOST_PRINTED} more)" if len(found) > MOST_PRINTED else ""
-        raise InvalidData(
-            f"{folder} has {len(found)} violation{'s' if len(found) != 1 else ''}, nothing was added: "
-            f"{'; '.join(found[:MOST_PRINTED])}{more}"
-        )
-    target = to / submission.slug
-    hashes = submission.hashes()
-    if target.exists():
-        if (target / SEAL).is_file() and sealed(target)["sha256"] == hashes:
-            return target
-        raise UserError(f"{target} holds another submission of that name; change the card's name or remove the folder")
-    to.mkdir(parents=True, exist_ok=True)
-    beside = to / f".{submission.slug}.{os.getpid()}.part"
-    try:
-        for name in hashes:
-            (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, beside / name)
-        seal = {"schema": 1, "sha256": hashes}
-        (beside / SEAL).write_text(json.dumps(seal, indent=1) + "\n", encoding="utf-8")
-        os.replace(beside, target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return target
+# ---------------------------------------------------------------- reading the leaderboard
 
 
 def sealed(folder: Path) -> dict[str, Any]:
-    """What `add` wrote beside a submission; ValueError where it did not pass through `add`."""
+    """What `add` wrote beside a submission; UserError where it did not pass through `add`."""
     path = folder / SEAL
     if not path.is_file():
         raise UserError(f"{folder} was not added with `leaderboard add`; nothing enters the leaderboard unchecked")
     try:
-        seal = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        seal = None
-    if not isinstance(seal, dict) or not isinstance(seal.get("sha256"), dict):
-        raise InvalidData(f"{path} is damaged; remove {folder} and add the submission again")
+        seal: dict[str, Any] = parse_json(read_regular(path), path)
+        check_shape(seal, Seal, path)
+    except InvalidData as error:
+        raise InvalidData(f"{error}; remove {folder} and add the submission again") from None
     return seal
 
 
-def read_leaderboard(root: Path) -> list[Submission]:
-    """Every submission of a leaderboard folder, by name, checked again.
+def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
+    """Every submission of a leaderboard folder that is as it was added, checked again; and of the others name -> why not.
 
-    Raises InvalidData naming the first file that is not as it was when it was added.
+    Raises UserError where the folder is no leaderboard or holds nothing.
     """
     if not root.is_dir():
         raise UserError(f"leaderboard folder {str(root)!r} does not exist; `leaderboard add SUBMISSION --to {root}` makes it")
@@ -258,17 +173,29 @@ def read_leaderboard(root: Path) -> list[Submission]:
         raise UserError(
             f"leaderboard folder {str(root)!r} holds no submission; add one with `leaderboard add SUBMISSION --to {root}`"
         )
-    found = []
+    found, refused = [], {}
     for folder in folders:
-        recorded = sealed(folder)["sha256"]
-        submission = read(folder)
-        now = submission.hashes()
-        for name in sorted(set(recorded) | set(now)):
-            if recorded.get(name) != now.get(name):
-                what = "is missing" if name not in now else "is new" if name not in recorded else "was changed"
-                raise InvalidData(f"{folder / name} {what} since it was added; restore it, or remove {folder} and add it again")
-        problems = violations(submission)
-        if problems:
-            raise InvalidData(f"{folder} does not pass the checks of this version: {'; '.join(problems[:3])}")
-        found.append(submission)
-    return found
+        try:
+            found.append(_read_sealed(folder))
+        except UserError as error:
+            refused[folder.name] = str(error)
+    return found, refused
+
+
+def _read_sealed(folder: Path) -> Submission:
+    recorded = sealed(folder)["sha256"]
+    files = evidence.of_entry(folder, seal=SEAL)
+    now = {name: sha256(data) for name, data in files.items()}
+    for name in sorted(set(recorded) | set(now)):
+        if recorded.get(name) != now.get(name):
+            what = "is missing" if name not in now else "is new" if name not in recorded else "was changed"
+            raise InvalidData(f"{folder / name} {what} since it was added; restore it, or remove {folder} and add it again")
+    submission = of_files(folder, files)
+    if submission.slug != folder.name:
+        raise InvalidData(
+            f"{folder} holds the submission {submission.slug!r}; rename the folder, or remove it and add it again"
+        )
+    problems = violations(submission)
+    if problems:
+        raise InvalidData(f"{folder} does not pass the checks of this version: {'; '.join(problems[:3])}")
+    return submission

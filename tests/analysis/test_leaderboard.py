@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from analysis.leaderboard import adding, evidence, submissions
 from analysis.leaderboard import site as site_builder
-from analysis.leaderboard import submissions
+from analysis.leaderboard.card import slug_of
+from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.records.store import EPISODES
@@ -54,8 +56,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("board")
     for name, end, spread, card in (("Ahead", 800, 10, {}), ("Close one", 500, 90, {"input": "state"}),
                                     ("Close <b>two</b>", 510, 90, {"note": "<script>alert(1)</script>"})):  # fmt: skip
-        folder = base / "in" / submissions.slug_of(name)
-        submissions.add(make_submission(folder, end, spread=spread, name=name, **card), base / "kept")
+        folder = base / "in" / slug_of(name)
+        adding.add(make_submission(folder, end, spread=spread, name=name, **card), base / "kept")
     return base / "kept"
 
 
@@ -135,7 +137,8 @@ def change_score_and_hash(kept: Path) -> None:
     """Somebody who also mends the seal is found by the record's own hashes."""
     change_a_score(kept)
     seal = kept / "submission.json"
-    seal.write_text(json.dumps({"schema": 1, "sha256": submissions.read(kept).hashes()}))
+    files = evidence.of_entry(kept, seal=seal.name)
+    seal.write_text(json.dumps({"schema": 2, "sha256": submissions.of_files(kept, files).hashes()}))
 
 
 def take_a_file_away(kept: Path) -> None:
@@ -150,14 +153,27 @@ def unseal(kept: Path) -> None:
     (change_a_score, "was changed"), (change_score_and_hash, "hash"),
     (take_a_file_away, "is missing"), (unseal, "leaderboard add"),
 ])  # fmt: skip
-def test_a_changed_record_stops_the_build_and_leaves_the_site_alone(change, says, board, tmp_path):
+def test_a_changed_record_is_left_out_with_a_line_and_the_others_are_shown(change, says, board, tmp_path):
     kept = tmp_path / "kept"
     shutil.copytree(board, kept)
     change(kept / "ahead")
-    with pytest.raises(ValueError, match=says) as raised:
+    built = site_builder.build(kept, tmp_path / "site", reps=REPS)
+    assert [name for name, line in built.left_out.items() if re.search(says, line) and "\n" not in line] == ["ahead"]
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert rows_of(page) == [("1–2", "Close &lt;b&gt;two&lt;/b&gt;"), ("1–2", "Close one")]
+    assert "do not pass the checks of this version: ahead." in page
+    assert not (tmp_path / "site" / "records" / "ahead").exists()
+
+
+def test_where_nothing_is_left_to_show_the_old_site_stays(board, tmp_path):
+    kept = tmp_path / "kept"
+    shutil.copytree(board / "ahead", kept / "ahead")
+    site_builder.build(kept, tmp_path / "site", reps=REPS)
+    before = (tmp_path / "site" / "index.html").read_bytes()
+    change_a_score(kept / "ahead")
+    with pytest.raises(InvalidData, match=r"no submission that can be shown: .*was changed"):
         site_builder.build(kept, tmp_path / "site", reps=REPS)
-    assert "\n" not in str(raised.value)
-    assert not (tmp_path / "site").exists()
+    assert (tmp_path / "site" / "index.html").read_bytes() == before
 
 
 def cut_short(folder: Path) -> None:
@@ -183,17 +199,17 @@ def test_nothing_enters_unchecked_and_a_refusal_leaves_nothing_behind(spoil, say
     folder = make_submission(tmp_path / "entry", 500)
     spoil(folder)
     with pytest.raises(ValueError, match=says) as raised:
-        submissions.add(folder, tmp_path / "kept")
+        adding.add(folder, tmp_path / "kept")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "kept").exists()
 
 
 def test_adding_again_changes_nothing_and_another_one_of_that_name_is_refused(tmp_path):
-    first = submissions.add(make_submission(tmp_path / "one", 500, name="Same"), tmp_path / "kept")
+    first = adding.add(make_submission(tmp_path / "one", 500, name="Same"), tmp_path / "kept")
     (tmp_path / "one" / "runs" / "quick@1" / "dreamer" / TASK / "seed-0" / "checkpoint-3").mkdir()
-    assert submissions.add(tmp_path / "one", tmp_path / "kept") == first
+    assert adding.add(tmp_path / "one", tmp_path / "kept") == first
     with pytest.raises(ValueError, match="holds another submission"):
-        submissions.add(make_submission(tmp_path / "two", 600, name="Same"), tmp_path / "kept")
+        adding.add(make_submission(tmp_path / "two", 600, name="Same"), tmp_path / "kept")
     assert not list(first.rglob("checkpoint*"))
 
 
@@ -209,7 +225,7 @@ def test_a_diverged_run_enters_and_is_said_in_the_ranking(tmp_path):
         scores={0: [7.0] * QUICK.evaluate_episodes},
         status="diverged",
     )
-    submissions.add(folder, tmp_path / "kept")
+    adding.add(folder, tmp_path / "kept")
     site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
     assert "1 diverged" in (tmp_path / "site" / "index.html").read_text()
 
@@ -247,7 +263,7 @@ def test_published_methods_enter_marked_as_imported_and_are_ranked(tmp_path):
     if not REFERENCE.exists():
         pytest.skip("published curves are not beside this checkout (../shared/reference)")
     for method in ("curl", "sac_pixels"):
-        submissions.add(import_published(tmp_path / method, method, every=10), tmp_path / "kept")
+        adding.add(import_published(tmp_path / method, method, every=10), tmp_path / "kept")
     site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
     page = (tmp_path / "site" / "dmc-1m-1.html").read_text()
     assert rows_of(page) == [("1", "curl"), ("2", "sac_pixels")]
