@@ -54,8 +54,8 @@ def bench(python, folder, *arguments):
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_an_example_has_fewer_than_eighty_lines(name):
-    assert len((EXAMPLES / name / f"{name}.py").read_text().splitlines()) < 80
+def test_an_example_has_fewer_than_ninety_lines(name):
+    assert len((EXAMPLES / name / f"{name}.py").read_text().splitlines()) < 90
 
 
 def test_what_they_bring_is_listed_with_its_origin(environment, tmp_path):

@@ -91,8 +91,12 @@ def test_asked_to_stop_before_the_start_it_says_so_and_writes_nothing(tmp_path, 
 def test_ctrl_c_while_any_other_command_works_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dreamer-bench", "list"])
     monkeypatch.setattr(dreamer_bench.ListCommand, "run", lambda self: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(SystemExit) as left:
-        dreamer_bench.main()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        with pytest.raises(SystemExit) as left:
+            dreamer_bench.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (left.value.code, capsys.readouterr().err) == (130, "interrupted\n")
 
 
