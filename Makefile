@@ -7,7 +7,7 @@ REPORT ?= report
 BASE ?= origin/main
 ARGS ?=
 
-.PHONY: slim quick test site setup lint bench compare egl browser
+.PHONY: slim quick test site setup lint docs bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
@@ -44,12 +44,16 @@ slim:
 	! .venv-slim/bin/python -c "import torch" 2>/dev/null
 	DREAMER_BENCH=.venv-slim/bin/dreamer-bench examples/ci/known_verdicts.sh .venv-slim/known
 
+# The site, into build/site; a broken link, anchor or reference fails.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the packages of constraints.txt into .venv: about 2 minutes and 2.5 GB with the CPU build of torch."
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt --editable ".[all,dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt --editable ".[all,dev,docs]"
 	touch $@
 
 # MuJoCo renders without a display through EGL; the library comes with the system, not with pip.

@@ -218,7 +218,7 @@ class DoctorCommand:
 class BenchCommand:
     """Measure this machine: updates, decisions, planning, replay, frames, the whole loop, memory, for every arm and S.
 
-    Prints the tables of docs/performance.md; the JSON is what `plan --measured` reads.
+    Prints the tables of docs/log.md; the JSON is what `plan --measured` reads.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -295,7 +295,7 @@ def commands() -> dict[str, Any]:
 
 def main() -> None:
     # Threads of torch that wait for each other spin for long by default: where the machine has anything else to do, an update
-    # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/performance.md.
+    # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/log.md.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     if sys.argv[1:] == ["--version"]:
         print(f"dreamer-bench {metadata.version('dreamer-bench')}")

@@ -1,7 +1,7 @@
 """Keeps freed memory in the process: on a CPU much of an update's time goes into getting the same pages back from the system.
 
 Activations of hundreds of MB are allocated and freed in every update. glibc returns such blocks at once, and every page of the
-next ones faults in anew and is zeroed. Measured in docs/performance.md. A C library without `mallopt` is left as it is.
+next ones faults in anew and is zeroed. Measured in docs/log.md. A C library without `mallopt` is left as it is.
 """
 
 from __future__ import annotations

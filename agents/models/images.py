@@ -3,7 +3,7 @@
 Inside the model an image is a grid of 2x2 blocks, [..., 32, 32, 4 C], float32, x/255 - 0.5 (§4). The first convolution
 (kernel 4, stride 2) is then one of kernel 2 and stride 1, and the last transposed one (kernel 6, stride 2) a plain one of
 kernel 3: the same sums in a layout that is faster. The parameters keep the shapes of the original layers. Gain:
-docs/performance.md.
+docs/log.md.
 """
 
 from __future__ import annotations

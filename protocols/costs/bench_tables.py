@@ -1,4 +1,4 @@
-"""The record of `dreamer-bench bench` as Markdown tables, for docs/performance.md. Pure text."""
+"""The record of `dreamer-bench bench` as Markdown tables, for docs/log.md. Pure text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The yardstick of docs/performance.md: Dreamer's update written the plain way in PyTorch, for one seed.
+"""The yardstick of docs/log.md: Dreamer's update written the plain way in PyTorch, for one seed.
 
 The same equations and sizes as agents.recipes.dreamer (docs/algorithms/dreamer.md §2-§8), with the modules at hand: nn.Conv2d,
 nn.GRUCell, nn.ConvTranspose2d, torch.distributions, torch.optim.Adam. The encoder stands outside the loop over time; no other

@@ -45,7 +45,7 @@ def test_needs_of_the_paper_are_those_measured(tmp_path, no_simulator):
     (needs,) = preflight.check([paper(tmp_path)])
     assert needs.kept_bytes / 1e6 == pytest.approx(75.6, rel=0.02)
     assert needs.running_bytes / 1e9 == pytest.approx(31.2, rel=0.02)
-    # docs/performance.md: 2.92 GiB of Dreamer's process; and the ceiling on what is mapped of replay
+    # docs/log.md: 2.92 GiB of Dreamer's process; and the ceiling on what is mapped of replay
     assert needs.memory_bytes == pytest.approx(2.92 * 2**30 + REPLAY_RESIDENT_BYTES, rel=0.1)
     on_a_gpu = preflight.check([paper(tmp_path, device="cuda")])[0]
     assert on_a_gpu.memory_bytes < 1.3e9 < needs.memory_bytes
