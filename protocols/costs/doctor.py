@@ -122,12 +122,21 @@ def shadowing() -> Finding:
         for owner in sorted(set(owners.get(name, ())))
         if re.sub(r"[-_.]+", "-", owner).lower() != "dreamer-bench"
     ]
+    here = Path.cwd()
+    beside = [f"{here / name} would be imported by `python -m` and pytest here" for name in PACKAGES if (here / name).is_dir()]
     if astray or others:
         return Finding(
             check="import names",
             state="bad" if astray else "note",
             found="; ".join(astray + others),
             cure="use an environment of its own: make setup (or uninstall the other package)",
+        )
+    if beside and here.resolve() != ROOT:
+        return Finding(
+            check="import names",
+            state="note",
+            found="; ".join(beside),
+            cure="call the command `dreamer-bench`, or work in a folder without a folder of that name",
         )
     return Finding(check="import names", state="ok", found="agents, suites, protocols, analysis are ours")
 

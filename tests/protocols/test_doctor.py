@@ -40,6 +40,14 @@ def test_a_package_that_shadows_ours_is_found(tmp_path):
     assert done.stdout.startswith("bad `import agents` finds"), done.stdout
 
 
+def test_a_folder_of_one_of_our_names_in_the_current_folder_is_a_note(tmp_path, monkeypatch):
+    (tmp_path / "agents").mkdir()
+    monkeypatch.chdir(tmp_path)
+    finding = doctor.shadowing()
+    assert finding.state == "note"
+    assert str(tmp_path / "agents") in finding.found
+
+
 def test_too_little_memory_or_disk_keeps_a_run_from_starting(tmp_path, monkeypatch):
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    1000000 kB\n")
     assert doctor.memory(tmp_path / "meminfo").state == "bad"
