@@ -80,6 +80,11 @@ BUILT_IN = (
     AgentEntry(
         name="sac", summary="soft actor-critic on the same model's features, real rewards (ours)", recipe="agents.recipes.sac"
     ),
+    AgentEntry(
+        name="world_models",
+        summary="a linear controller evolved in imagination (Ha & Schmidhuber)",
+        recipe="agents.recipes.world_models",
+    ),
     AgentEntry(name="random", summary="uniform random actions", recipe="agents.recipes.random"),
 )
 

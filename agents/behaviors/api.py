@@ -143,3 +143,20 @@ class Behavior(Protocol):
                         "is_terminal", all float32, and the observation's own keys
         gradient_steps  scalar float tensor: model updates so far (for weights that change over time)
         """
+
+
+class Searched(Behavior, Protocol):
+    """A behaviour with a group that a search finds and no gradient changes (agents/learning/evolution.py)."""
+
+    @property
+    def searched(self) -> str:
+        """The group's name; `optimizers` lacks it."""
+
+    def fitness_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        """Noise of ONE generation on a batch [T=length, B=sequences]: every candidate gets the same."""
+
+    def fitness(self, parts: Parts, batch: Mapping[str, Tensor], candidates: Mapping[str, Tensor], noise: Noise) -> Tensor:
+        """What the search makes large, [K] float32.
+
+        candidates  the group's parameters by name, each [K, ...] instead of its own shape
+        """

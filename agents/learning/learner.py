@@ -8,7 +8,7 @@ To stay capturable in a CUDA graph: static shapes, no `.item()`, no branch on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -38,6 +38,7 @@ class Learner:
     clock     a context around each part of an update, by its name: for whoever measures
     capture   on a GPU, replay every update and every decision as one CUDA graph
     model_first  the model descends before the behaviour learns from it (DreamerV2); else both see the weights from before
+    searched  the behaviour's groups that no gradient changes: a search does (agents/learning/evolution.py)
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Learner:
         lift: MakeLift = LoopOverSeeds,
         capture: bool = False,
         model_first: bool = False,
+        searched: Collection[str] = (),
     ):
         self.behavior, self.seeds, self.device = behavior, noise.seeds, noise.device
         self.model_first, self.precision, self.capture = model_first, precision, capture and self.device.type == "cuda"
@@ -62,9 +64,9 @@ class Learner:
         self.groups = {
             name: Group(module, len(self.seeds), self.device, self.trained.get(name)) for name, module in parts.named_children()
         }
-        if self.groups.keys() != self.trained.keys() | copies.keys():
+        if self.groups.keys() != self.trained.keys() | copies.keys() | set(searched):
             raise UserError(
-                f"the behaviour trains {sorted(self.trained)} and copies to {sorted(copies)}, "
+                f"the behaviour trains {sorted(self.trained.keys() | set(searched))} and copies to {sorted(copies)}, "
                 f"but its networks are {sorted(self.groups)}"
             )
         for number, seed in enumerate(self.seeds):
@@ -128,7 +130,7 @@ class Learner:
         else:
             rounds = self._update(*inputs)
         for metrics in rounds:
-            self._note(metrics)
+            self.note(metrics)
 
     @property
     def changing(self) -> list[Tensor]:
@@ -209,7 +211,7 @@ class Learner:
                 self.groups[name].values.lerp_(self.groups[target.source].values, target.step(self.descents))
         return metrics
 
-    def _note(self, metrics: Mapping[str, Tensor]) -> None:
+    def note(self, metrics: Mapping[str, Tensor]) -> None:
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
             self._counts[name] = self._counts.get(name, 0) + 1

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from agents.api import AgentContext, Progress, TimeStep
-from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Sizes
+from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Searched, Sizes
 from agents.learning.batches import Batches, batches
+from agents.learning.evolution import Evolution, EvolutionSettings
 from agents.learning.learner import Learner
 from agents.learning.lifting import LoopOverSeeds, MakeLift, Vmap
 from agents.learning.memory import keep_freed_memory
@@ -92,6 +93,7 @@ class ModelBasedAgent:
 
     world_model      makes the model of one seed from (action width); its parameter values are set by the learner, per seed
     model_optimizer  of the world model's group
+    evolution        how the group of a `Searched` behaviour is found; None where gradients train everything
     precision        "float32", or "bfloat16" for products and convolutions (parameters, statistics and losses stay float32)
     lift             over seeds (agents/learning/lifting.py); None takes the faster one of the device
     compile          the losses through torch.compile
@@ -106,6 +108,7 @@ class ModelBasedAgent:
         model_optimizer: OptimizerSettings,
         behavior: Behavior,
         schedule: Schedule,
+        evolution: EvolutionSettings | None = None,
         precision: str = "float32",
         lift: MakeLift | None = None,
         compile: bool = False,
@@ -146,7 +149,13 @@ class ModelBasedAgent:
             lift=lift or self._faster_lift(compile),
             capture=capture,
             model_first=schedule.model_first,
+            searched=[] if evolution is None else [cast(Searched, behavior).searched],
         )
+        self.evolution: Evolution | None = None
+        if evolution is not None:
+            searching = cast(Searched, behavior)
+            specs = searching.fitness_noise(self.sizes, schedule.batch_length, schedule.batch_sequences)
+            self.evolution = Evolution(evolution, searching, self.learner, self.noise, specs)
         folders: Sequence[Path | None] = context.replay_folders or [None] * len(context.seeds)
         observation = {key: (shape(space), np.dtype(space.dtype)) for key, space in context.observation_space.spaces.items()}
         shortest = schedule.batch_length + 1 if schedule.skip_short_episodes else 1
@@ -259,7 +268,7 @@ class ModelBasedAgent:
         return updates
 
     def update(self) -> None:
-        """One gradient step of every group, from a fresh batch."""
+        """One gradient step of every group, from a fresh batch, and the generations of a search that are due after it."""
         clock, steps = self.learner.clock, self.gradient_steps
         with clock("replay sampling"):
             batch = self._sample()
@@ -271,6 +280,10 @@ class ModelBasedAgent:
         with clock("learner"):
             self.learner.update(batch, model_noise, behavior_noise)
         self.gradient_steps += 1
+        if self.evolution is not None:
+            with clock("search"):
+                for _ in range(self.evolution.due(self.gradient_steps, self.schedule.updates)):
+                    self.learner.note(self.evolution.generation(batch))
 
     def _sample(self) -> dict[str, Tensor]:
         if self._batches is None:  # only an agent that learns takes the memory
@@ -309,6 +322,7 @@ class ModelBasedAgent:
             kept = {
                 "learner": self.learner.state(s),
                 "gradient_steps": self.gradient_steps,
+                "evolution": None if self.evolution is None else self.evolution.state(s),
                 "replay": replay.state(),
                 "replay_apart": self.context.replay_folders is not None,
                 "next_update_env_steps": self.next_update_env_steps,
@@ -334,6 +348,8 @@ class ModelBasedAgent:
             kept = torch.load(path, map_location="cpu", weights_only=True)
             self.learner.restore(s, kept["learner"])
             self.gradient_steps, self.next_update_env_steps = kept["gradient_steps"], kept["next_update_env_steps"]
+            if self.evolution is not None:
+                self.evolution.restore(s, kept["evolution"])
             carries.append(kept["carry"])
             self._load_replay(s, Path(folder), kept)
         self._batches = None

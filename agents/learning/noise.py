@@ -15,8 +15,8 @@ from torch import Tensor
 
 from agents.models.latents import NoiseSpec
 
-INITIAL, ACT, LEARN, REPLAY = range(4)
-"""Purposes: initial values, acting, learning, choosing sequences."""
+INITIAL, ACT, LEARN, REPLAY, SEARCH = range(5)
+"""Purposes: initial values, acting, learning, choosing sequences, searching without gradients."""
 
 
 def entropy(seed: int, purpose: int, *counters: int) -> np.random.SeedSequence:

@@ -31,6 +31,10 @@ class Categorical:
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
         return straight_through(statistics["logits"], noise).flatten(-2)
 
+    def heated(self, statistics: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """logits / temperature. Source: Ha & Schmidhuber 2018 (docs/algorithms/world_models.md §3)."""
+        return {**statistics, "logits": statistics["logits"] / temperature}
+
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
         """Sum over the groups."""
         return categorical_kl(posterior["logits"], prior["logits"]).sum(-1)

@@ -32,6 +32,10 @@ class MeanOnly:
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
         return statistics["mean"]
 
+    def heated(self, statistics: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """Unchanged: nothing is drawn that a temperature could make more random."""
+        return statistics
+
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
         return self.gaussian.divergence(posterior, prior)
 

@@ -42,6 +42,9 @@ class Latent(Protocol):
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
         """A reparameterised draw [..., size]; noise [..., *noise.shape]."""
 
+    def heated(self, statistics: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """The statistics of the same latent, more random above a temperature of 1 and less below."""
+
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
         """KL(posterior || prior) [...]."""
 
@@ -67,6 +70,10 @@ class Gaussian:
 
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
         return torch.addcmul(statistics["mean"], statistics["std"], noise)
+
+    def heated(self, statistics: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
+        """std · √temperature. Source: Ha & Schmidhuber 2018 (docs/algorithms/world_models.md §3)."""
+        return {**statistics, "std": statistics["std"] * temperature**0.5}
 
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
         """KL = Σ log(s₂/s₁) + (s₁² + (m₁-m₂)²) / (2 s₂²) - ½."""

@@ -113,9 +113,13 @@ class WorldModel(nn.Module):
         posterior, prior = self.dynamics.observe(embed, batch["action"], batch["is_first"], noise)
         return Observed(posterior, prior, self.features(posterior), embed)
 
-    def step(self, state: State, action: Tensor, noise: Tensor) -> State:
-        """One prior step: planning."""
-        return self.dynamics.step(state, action, noise)
+    def step(self, state: State, action: Tensor, noise: Tensor, temperature: float = 1.0) -> State:
+        """One prior step: planning. Above a temperature of 1 the latent is drawn more randomly than the model believes."""
+        state = self.dynamics.step(state, action, noise)
+        if temperature == 1.0:
+            return state
+        latent = self.dynamics.latent
+        return {**state, "stoch": latent.sample(latent.heated(state, temperature), noise)}
 
     def starts(self, posterior: State) -> State:
         """States to imagine from: [T, B, ...] -> [N, ...]; with a discount head without the last row, which may be terminal.

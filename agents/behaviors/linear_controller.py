@@ -1,0 +1,151 @@
+"""A linear controller on the features, found by evolution in imagination (World Models): no gradient, no value.
+
+This file says what a controller is and how good one is in a dream; which controllers are tried is the search's business
+(agents/learning/evolution.py). Source: Ha & Schmidhuber 2018; docs/algorithms/world_models.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
+from agents.behaviors.exploration import Exploration
+from agents.models.categorical import argmax_onehot
+from agents.models.rssm import State
+from agents.models.world_model import Observed, WorldModel
+
+CONTROLLER = "controller"
+
+
+class Control(Protocol):
+    """From the scores of a linear map to actions, both [..., A]."""
+
+    def action(self, scores: Tensor) -> Tensor: ...
+
+
+class TanhControl:
+    """Numbers in [-1, 1]: tanh, as in the original's car racing."""
+
+    def action(self, scores: Tensor) -> Tensor:
+        return torch.tanh(scores)
+
+
+class ArgmaxControl:
+    """The choice with the largest score. Ours: the original's discrete task cuts one score at ±1/3."""
+
+    def action(self, scores: Tensor) -> Tensor:
+        return argmax_onehot(scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitnessSettings:
+    """What a candidate is judged by.
+
+    starts       imagined episodes per candidate; their mean return counts
+    horizon      imagined steps of each
+    temperature  of every imagined latent: above 1 the dream is less predictable than the model believes
+    discounted   weigh each reward by the predicted discounts before it, so that nothing counts after an end
+    """
+
+    starts: int = 16
+    horizon: int = 50
+    temperature: float = 1.0
+    discounted: bool = False
+
+
+def imagined_returns(
+    world_model: WorldModel,
+    control: Control,
+    start: State,
+    candidates: Mapping[str, Tensor],
+    latent_noise: Tensor,
+    settings: FitnessSettings,
+) -> Tensor:
+    """Mean return of every candidate over the same starts, each with the same noise for all candidates.
+
+    start         leaves [N, ...]
+    candidates    "weight" [K, A, F] and "bias" [K, A] of the linear maps
+    latent_noise  [H, N, ...]
+    returns       [K]: Σ over H of the mean rewards, averaged over the N starts
+    """
+    weight, bias = candidates["weight"], candidates["bias"]
+    population, starts = weight.shape[0], latent_noise.shape[1]
+
+    def for_all(tensor: Tensor) -> Tensor:
+        """[N, ...] -> [K·N, ...], the same for every candidate."""
+        return tensor.expand(population, *tensor.shape).flatten(0, 1)
+
+    state = {name: for_all(leaf) for name, leaf in start.items()}
+    features = world_model.features(state)
+    total = torch.zeros_like(features[:, 0], dtype=torch.float32)
+    counts = torch.ones_like(total)
+    for noise in latent_noise.unbind():
+        scores = torch.baddbmm(bias.unsqueeze(1), features.unflatten(0, (population, starts)), weight.transpose(1, 2))
+        state = world_model.step(state, control.action(scores).flatten(0, 1), for_all(noise), settings.temperature)
+        features = world_model.features(state)
+        total = total + counts * world_model.reward(features)
+        if settings.discounted:
+            counts = counts * world_model.discount(features)
+    return total.unflatten(0, (population, starts)).mean(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearController:
+    """action = control(W · features + b), where W and b are the mean of a search's distribution."""
+
+    settings: FitnessSettings
+    control: Control
+    exploration: Exploration
+    repeats: int = 1
+    decides_together: bool = True  # the candidates of all seeds are one batch in every model step
+    searched: str = CONTROLLER
+    optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
+    targets: Mapping[str, SlowCopy] = field(default_factory=dict)
+
+    def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
+        return {CONTROLLER: nn.Linear(sizes.features, sizes.action)}
+
+    def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
+        return self.exploration.noise(sizes.action, num_envs) if explore else {}
+
+    def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
+        action = self.control.action(parts.controller(parts.world_model.features(state)))
+        return self.exploration.explore(action, noise, gradient_steps) if explore else action
+
+    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        return {}
+
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
+        return {}, {}
+
+    def fitness_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        starts = self.settings.starts
+        return {
+            "posterior": sizes.latent.over(length, min(starts, sequences)),
+            "start": NoiseSpec("uniform", (starts,)),
+            "latent": sizes.latent.over(self.settings.horizon, starts),
+        }
+
+    def fitness(self, parts: Parts, batch: Mapping[str, Tensor], candidates: Mapping[str, Tensor], noise: Noise) -> Tensor:
+        """[K]: starts are posterior states of the batch [T, B, ...], one of a random row of each sequence, and round again."""
+        model = parts.world_model
+        sequences = noise["posterior"].shape[1]
+        posterior = model.observe({key: value[:, :sequences] for key, value in batch.items()}, noise["posterior"]).posterior
+        rows = self._rows(model, posterior, sequences)
+        row = (noise["start"] * rows).long().clamp_max(rows - 1)
+        sequence = torch.arange(self.settings.starts, device=row.device) % sequences
+        place = row * sequences + sequence
+        start = {name: leaf.index_select(0, place) for name, leaf in model.starts(posterior).items()}
+        return imagined_returns(model, self.control, start, candidates, noise["latent"], self.settings)
+
+    @staticmethod
+    def _rows(model: WorldModel, posterior: State, sequences: int) -> int:
+        """Rows of a sequence that one may start from."""
+        return next(iter(model.starts(posterior).values())).shape[0] // sequences

@@ -1,0 +1,201 @@
+"""Search without gradients: CMA-ES over the weights of one group, for S seeds, in the imagination of their world models.
+
+The strategy is the `cma` package's; everything random about it comes from the project's streams: a generation's draws are a
+function of (seed, purpose, number of the generation). The package is kept from its habits: it seeds no global generator,
+writes no file and prints nothing. Its state goes into checkpoints as plain numbers, never as a pickle: a checkpoint is data.
+
+Source: Ha & Schmidhuber 2018; Hansen, cma 4.5.0; docs/algorithms/world_models.md.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.behaviors.api import Searched
+from agents.learning.learner import Learner
+from agents.learning.noise import SEARCH, Noise, entropy
+from agents.models.latents import NoiseSpec
+from dreamer_bench_base import UserError
+
+CANDIDATES, DREAMS = range(2)
+"""What the draws of a generation are for."""
+
+STATE = (
+    "sigma", "mean", "mean_old", "pc", "pc2", "countiter", "countevals",
+    "adapt_sigma.ps", "adapt_sigma.delta", "sm.C", "sm.B", "sm.D", "sm.last_update", "sm.count_tell", "sm.count_eigen",
+    "sigma_vec.scaling", "sigma_vec.is_identity", "fit.median_previous", "fit.median_got_worse",
+)  # fmt: skip
+"""What of `cma.CMAEvolutionStrategy` the next generation depends on, by the names of its attributes. A diagonal search has its
+variances in `sigma_vec` and lacks the axes `sm.B`, `sm.D`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolutionSettings:
+    """CMA-ES as in World Models; everything else is the package's default.
+
+    population   candidates of a generation
+    sigma        first step size; the first mean is 0
+    generations  per training call of `updates` model updates, spread evenly over them
+    diagonal     adapt a variance for every weight instead of a covariance: for thousands of weights (not the original)
+    """
+
+    population: int = 64
+    sigma: float = 0.1
+    generations: int = 10
+    diagonal: bool = False
+
+
+class Strategy:
+    """CMA-ES of one seed."""
+
+    def __init__(self, seed: int, size: int, settings: EvolutionSettings):
+        import cma  # here, because no other arm needs it
+
+        self.seed, self.size = seed, size
+        self.generation = 0
+        self._generator: np.random.Generator | None = None
+        options = {
+            "popsize": settings.population,
+            "CMA_diagonal": settings.diagonal,
+            "randn": self._normal,
+            "seed": np.nan,  # "do nothing": any number would seed NumPy's global generator
+            "verbose": -9,
+            "verb_log": 0,
+            "verb_disp": 0,
+            "conditioncov_alleviate": False,  # would move covariance into a transformation of the coordinates
+        }
+        self.search = cma.CMAEvolutionStrategy(np.zeros(size), settings.sigma, options)
+
+    def _normal(self, *shape: int) -> np.ndarray:
+        assert self._generator is not None, "drawn outside a generation"
+        return self._generator.standard_normal(shape)
+
+    def ask(self) -> np.ndarray:
+        """The candidates of the next generation, [K, P] float64."""
+        self._generator = np.random.default_rng(entropy(self.seed, SEARCH, self.generation, CANDIDATES))
+        return np.stack(self.search.ask())
+
+    def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
+        """Ends the generation: `returns` [K] are to be made large; the package makes costs small."""
+        self.search.tell(list(candidates), (-returns).tolist())
+        self.skip()
+
+    def skip(self) -> None:
+        """Ends the generation without learning from it: of a seed that learns no more."""
+        self._generator = None
+        self.generation += 1
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.search.mean
+
+    @property
+    def sigma(self) -> float:
+        return float(self.search.sigma)
+
+    def state(self) -> dict[str, Any]:
+        """Between two generations, as numbers and tensors."""
+        kept: dict[str, Any] = {"generation": self.generation}
+        for path in STATE:
+            try:
+                value = functools.reduce(getattr, path.split("."), self.search)
+            except AttributeError:
+                continue
+            kept[path] = torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else _number(value)
+        return kept
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Takes back `state`; raises UserError where it is another search's."""
+        own = self.state()
+        for path in own.keys() - {"generation"}:
+            before, value = own[path], kept.get(path)
+            if isinstance(before, Tensor) != isinstance(value, Tensor) or (
+                isinstance(before, Tensor) and path != "sigma_vec.scaling" and before.shape != value.shape
+            ):
+                raise UserError(
+                    f"the checkpoint's search has another {path} than this agent's; use the options it was written with"
+                )
+        self.generation = int(kept["generation"])
+        for path in STATE:
+            if path not in kept:
+                continue
+            owner, _, name = path.rpartition(".")
+            value = kept[path]
+            target = functools.reduce(getattr, owner.split("."), self.search) if owner else self.search
+            setattr(target, name, value.numpy().copy() if isinstance(value, Tensor) else value)
+        self.search._updateBDfromSM(self.search.sm)  # copies that the package keeps
+
+
+def _number(value: Any) -> bool | int | float | None:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class Evolution:
+    """The searches of S seeds, and where their means are written: the group `behavior.searched` of the learner."""
+
+    def __init__(
+        self,
+        settings: EvolutionSettings,
+        behavior: Searched,
+        learner: Learner,
+        noise: Noise,
+        specs: Mapping[str, NoiseSpec],
+    ):
+        self.settings, self.behavior, self.learner, self.noise, self.specs = settings, behavior, learner, noise, specs
+        self.layout = {name: shape for name, (_, shape) in learner.groups[behavior.searched].layout.items()}
+        size = sum(shape.numel() for shape in self.layout.values())
+        self.strategies = [Strategy(seed, size, settings) for seed in noise.seeds]
+        self._write_means()
+
+    def due(self, gradient_steps: int, updates: int) -> int:
+        """Generations after the update that makes it `gradient_steps`, at `updates` a training call."""
+        generations = self.settings.generations
+        return gradient_steps * generations // updates - (gradient_steps - 1) * generations // updates
+
+    def generation(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One generation of every seed that is alive, on a batch [S, T, B, ...]; metrics [S].
+
+        A return that is not finite ends the seed's learning, like a loss.
+        """
+        alive = self.learner.alive.cpu().numpy()
+        number = self.strategies[0].generation
+        asked = np.stack([strategy.ask() for strategy in self.strategies])
+        noise = self.noise.draw(self.specs, SEARCH, number, DREAMS)
+        returns = self.learner.apply(self.behavior.fitness, batch, self._candidates(asked), noise).double().cpu().numpy()
+        alive = alive & np.isfinite(returns).all(1)
+        for strategy, candidates, found, lives in zip(self.strategies, asked, returns, alive):
+            if lives:
+                strategy.tell(candidates, found)
+            else:
+                strategy.skip()
+        self.learner.alive.copy_(torch.from_numpy(alive))
+        self._write_means()
+        sigma = np.array([strategy.sigma for strategy in self.strategies])
+        metrics = {"imagined_return": returns.mean(1), "best_imagined_return": returns.max(1), "search_sigma": sigma}
+        return {name: torch.from_numpy(value).float().to(self.learner.device) for name, value in metrics.items()}
+
+    def _candidates(self, asked: np.ndarray) -> dict[str, Tensor]:
+        """[S, K, P] -> the group's parameters, each [S, K, ...]."""
+        flat = torch.from_numpy(asked).float().to(self.learner.device)
+        parts = flat.split([shape.numel() for shape in self.layout.values()], -1)
+        return {name: part.unflatten(-1, shape) if shape else part for (name, shape), part in zip(self.layout.items(), parts)}
+
+    def _write_means(self) -> None:
+        means = self._candidates(np.stack([strategy.mean for strategy in self.strategies]))
+        group = self.learner.groups[self.behavior.searched]
+        for name, view in group.views(group.values).items():
+            view.copy_(means[name])
+
+    def state(self, s: int) -> dict[str, Any]:
+        return self.strategies[s].state()
+
+    def restore(self, s: int, kept: Mapping[str, Any]) -> None:
+        self.strategies[s].restore(kept)
+        self._write_means()
