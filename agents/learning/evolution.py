@@ -33,7 +33,7 @@ STATE = (
     "sigma_vec.scaling", "sigma_vec.is_identity", "fit.median_previous", "fit.median_got_worse",
 )  # fmt: skip
 """What of `cma.CMAEvolutionStrategy` the next generation depends on, by the names of its attributes. A diagonal search has its
-variances in `sigma_vec` and lacks the axes `sm.B`, `sm.D`."""
+variances in `sigma_vec` and lacks `sm.C` and its axes `sm.B`, `sm.D`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +114,13 @@ class Strategy:
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Takes back `state`; raises UserError where it is another search's."""
         own = self.state()
-        for path in own.keys() - {"generation"}:
-            before, value = own[path], kept.get(path)
-            if isinstance(before, Tensor) != isinstance(value, Tensor) or (
-                isinstance(before, Tensor) and path != "sigma_vec.scaling" and before.shape != value.shape
-            ):
-                raise UserError(
-                    f"the checkpoint's search has another {path} than this agent's; use the options it was written with"
-                )
+        if own["mean"].shape != kept["mean"].shape or ("sm.C" in own) != ("sm.C" in kept):
+            raise UserError(
+                f"the checkpoint holds a search over {_words(kept)}, this agent searches over {_words(own)}; "
+                "use the options and the task it was written with"
+            )
+        if kept["countiter"]:  # a first generation of any kind makes the attributes that the package creates late
+            self.tell(self.ask(), np.arange(float(self.search.popsize)))
         self.generation = int(kept["generation"])
         for path in STATE:
             if path not in kept:
@@ -129,8 +128,13 @@ class Strategy:
             owner, _, name = path.rpartition(".")
             value = kept[path]
             target = functools.reduce(getattr, owner.split("."), self.search) if owner else self.search
-            setattr(target, name, value.numpy().copy() if isinstance(value, Tensor) else value)
+            # Copied as it lies in memory: the order of rows and columns decides how products are rounded.
+            setattr(target, name, np.array(value.numpy(), order="K") if isinstance(value, Tensor) else value)
         self.search._updateBDfromSM(self.search.sm)  # copies that the package keeps
+
+
+def _words(kept: Mapping[str, Any]) -> str:
+    return f"{len(kept['mean'])} weights with {'covariances' if 'sm.C' in kept else 'variances alone'}"
 
 
 def _number(value: Any) -> bool | int | float | None:
