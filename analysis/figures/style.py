@@ -58,6 +58,7 @@ KNOWN = {
     "planet": Style(color="#009e73", marker="^"),
     "planet_icml": Style(color="#005f45", marker="v", line="--"),
     "sac": Style(color="#c4490c", marker="D"),
+    "world_models": Style(color="#7f7f00", marker="p"),
     "random": Style(color="#404040", marker="X", line="--"),
     "d4pg": Style(color="#cc79a7", marker="v"),
     "a3c": Style(color="#56b4e9", marker="P"),

@@ -9,7 +9,7 @@ from probe_training import score, taught
 
 from suites import catalog
 
-ARMS = ("dreamer", "no_value", "planet", "sac")
+ARMS = ("dreamer", "no_value", "planet", "sac", "world_models")
 SETTINGS = {
     "prefill_env_steps": 200,
     "batch_length": 8,
@@ -18,8 +18,18 @@ SETTINGS = {
     "actor_learning_rate": 2e-3,
     "exploration": 0.5,
     "planner_horizon": 3,
+    "search_horizon": 3,
+    "search_generations": 1,
 }
-TERMINATING = {**SETTINGS, "batch_length": 12, "planner_horizon": 5, "predict_discount": True, "planner_discounted": True}
+TERMINATING = {
+    **SETTINGS,
+    "batch_length": 12,
+    "planner_horizon": 5,
+    "search_horizon": 5,
+    "predict_discount": True,
+    "planner_discounted": True,
+    "search_discounted": True,
+}
 
 HORIZON, DELAY = 5, 13
 

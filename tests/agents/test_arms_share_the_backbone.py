@@ -11,7 +11,7 @@ from agents import catalog
 from agents.api import AgentContext, TimeStep
 from agents.learning.lifting import LoopOverSeeds, Vmap
 
-ARMS = ("dreamer", "no_value", "planet", "sac")
+ARMS = ("dreamer", "no_value", "planet", "sac", "world_models")
 TINY = {
     "stoch": 3,
     "deter": 8,
@@ -31,7 +31,17 @@ def built(name, control, seeds=(5,)):
     entry = catalog.find(name)
     options = entry.options(PROFILES[control])
     shared = {field.name for field in dataclasses.fields(options)}
-    small = {"planner_candidates": 4, "planner_elites": 2, "planner_iterations": 1, "planner_horizon": 2, "horizon": 3}
+    small = {
+        "planner_candidates": 4,
+        "planner_elites": 2,
+        "planner_iterations": 1,
+        "planner_horizon": 2,
+        "horizon": 3,
+        "search_population": 4,
+        "search_starts": 2,
+        "search_horizon": 2,
+        "search_generations": 100,  # one after every update
+    }
     options = dataclasses.replace(options, **TINY, **{key: value for key, value in small.items() if key in shared})
     context = AgentContext(
         observation_space=OBSERVATION,
@@ -102,6 +112,7 @@ def test_what_an_arm_adds_to_the_world_model(control):
         "no_value": ["actor"],
         "planet": [],
         "sac": ["actor", "critic", "slow_critic", "temperature"],
+        "world_models": ["controller"],
     }
 
 

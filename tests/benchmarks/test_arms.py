@@ -12,7 +12,7 @@ from agents.api import AgentContext, TimeStep
 
 pytestmark = pytest.mark.benchmark_suite
 
-ARMS = ("dreamer", "no_value", "planet", "sac")
+ARMS = ("dreamer", "no_value", "planet", "sac", "world_models")
 OBSERVATION = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
 ACTION = spaces.Box(-1.0, 1.0, (1,), np.float32)
 
