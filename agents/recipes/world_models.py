@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from gymnasium import spaces
 
@@ -17,30 +18,31 @@ from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, L
 from agents.learning import model_based
 from agents.learning.evolution import EvolutionSettings
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL
+from dreamer_bench_options import Above, AtLeast
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
     """The search of Ha & Schmidhuber 2018, and what it takes to run it beside the model's updates."""
 
-    search_population: int = 64
+    search_population: Annotated[int, AtLeast(4)] = 64
     """Candidates of a generation (§2)."""
-    search_sigma: float = 0.1
+    search_sigma: Annotated[float, Above(0)] = 0.1
     """First step size; the first mean is 0 (§2)."""
-    search_starts: int = 16
+    search_starts: Annotated[int, AtLeast(1)] = 16
     """Imagined episodes per candidate, the same for all of a generation (§2)."""
-    search_horizon: int = 50
+    search_horizon: Annotated[int, AtLeast(1)] = 50
     """Imagined steps of each; the original's Doom dreams up to 2,100 (§3)."""
-    search_temperature: float = 1.0
+    search_temperature: Annotated[float, Above(0)] = 1.0
     """Of the imagined latents; the paper's table has 0.1 to 1.3, its best 1.15 (§3)."""
-    search_generations: int = 10
+    search_generations: Annotated[int, AtLeast(1)] = 10
     """Generations per training call of `updates` model updates, spread evenly (§4)."""
     search_discounted: bool = False
     """Weigh imagined rewards by the predicted discounts, so that nothing counts after an end (§3)."""
     search_diagonal: bool = False
     """A variance for every weight instead of a covariance, for thousands of weights; not the original (§2)."""
-    exploration: float = 0.3
+    exploration: Annotated[float, AtLeast(0)] = 0.3
     """Standard deviation of the noise on training actions, continuous, as in the other arms."""
 
 
@@ -48,6 +50,7 @@ PROFILES: Mapping[str, Options] = {
     "paper": Options(),
     "discrete": Options(**DISCRETE, search_discounted=True),
     "quick": Options(**QUICK, search_starts=8, search_horizon=15, search_generations=4),
+    "small": Options(**SMALL, search_starts=8, search_horizon=15, search_generations=8, search_discounted=True),
 }
 
 

@@ -46,7 +46,7 @@ def drawn(*shape, seed=0):
 def test_a_candidates_return_is_the_mean_over_the_starts_of_its_own_dreams(control, discounted):
     """By a loop over candidates and starts, one dream each."""
     agent = build(control, predict_discount=True)
-    model, width, features = agent.learner.modules[0].world_model, agent.action_width, agent.sizes.features
+    model, width, features = agent.learner.lift.passes[0].module.world_model, agent.action_width, agent.sizes.features
     population, starts, horizon = 4, 3, 5
     weight, bias = drawn(population, width, features, seed=1), drawn(population, width, seed=2)
     start = {"deter": drawn(starts, 8, seed=3), "stoch": drawn(starts, 4, seed=4)}
@@ -98,7 +98,7 @@ def test_heat_widens_a_gaussian_by_its_root_and_flattens_classes_by_itself():
 
 
 def test_a_hot_step_draws_the_latent_further_from_the_same_mean_and_keeps_the_deterministic_state():
-    model = build().learner.modules[0].world_model
+    model = build().learner.lift.passes[0].module.world_model
     state, action, noise = model.initial(2), drawn(2, 2), drawn(2, 4, seed=1)
     with torch.no_grad():
         cold, hot = model.step(state, action, noise), model.step(state, action, noise, 4.0)
