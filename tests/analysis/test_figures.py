@@ -300,3 +300,12 @@ def test_a_method_without_some_games_has_no_aggregate_over_all(tmp_path):
         "whole", "DreamerV2 (published)", "IQN (published)", "Rainbow (published)",
     }  # fmt: skip
     assert "over the same 2 games; without part" in drawn.caption
+
+
+def test_a_folder_of_submissions_and_studies_stands_for_the_runs_in_it(tmp_path):
+    quick = protocols.find("quick@1")
+    for place, agent in (("leaderboard/one", "dreamer"), ("leaderboard/two", "planet"), ("studies/three", "sac")):
+        make_run(tmp_path / place / "runs", quick, agent=agent, task=quick.tasks[0], seed=0, scores={0: [1.0]}, final=[2.0])
+    assert gather([tmp_path], reps=REPS).methods == ["dreamer", "planet", "sac"]
+    assert gather([tmp_path / "leaderboard"], reps=REPS).methods == ["dreamer", "planet"]
+    assert gather([tmp_path / "leaderboard/one/runs"], reps=REPS).methods == ["dreamer"]
