@@ -229,7 +229,9 @@ class Backbone(CheckedOptions):
         scale = self.kl_scale * variants.DYNAMICS[self.dynamics].kl
         divergence: Divergence = FreeNats(scale=scale, free_nats=self.free_nats, per_position=self.free_nats_per_position)
         if self.kl_balance:
-            divergence = BalancedKL(scale=scale, balance=self.kl_balance, free_nats=self.free_nats)
+            divergence = BalancedKL(
+                scale=scale, balance=self.kl_balance, free_nats=self.free_nats, per_position=self.free_nats_per_position
+            )
         if self.overshooting_distance:
             divergence = Overshooting(base=divergence, distance=self.overshooting_distance)
         if self.global_prior_scale:
