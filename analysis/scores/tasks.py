@@ -1,81 +1,232 @@
-"""The names of tasks in published score files, brought to the names of the suite catalog. Knows names only, no simulator."""
+"""The one table of task names: every usual spelling of a task in score files, and the catalog name that it stands for.
+
+A name that is not in the table is refused, unless it is declared as one of the user's own (`--own-tasks`).
+Knows names only, no simulator.
+"""
 
 from __future__ import annotations
 
 import csv
-import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
-from dreamer_bench_base import InvalidData, UserError
-
-_DMC = (
-    "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "
-    "cartpole_swingup_sparse cartpole_three_poles cartpole_two_poles cheetah_run cup_catch dog_fetch dog_run "
-    "dog_stand dog_trot dog_walk finger_spin finger_turn_easy finger_turn_hard fish_swim fish_upright hopper_hop "
-    "hopper_stand humanoid_cmu_run humanoid_cmu_stand humanoid_cmu_walk humanoid_run humanoid_run_pure_state "
-    "humanoid_stand humanoid_walk lqr_lqr_2_1 lqr_lqr_6_2 manipulator_bring_ball manipulator_bring_peg "
-    "manipulator_insert_ball manipulator_insert_peg pendulum_swingup point_mass_easy point_mass_hard quadruped_escape "
-    "quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard stacker_stack_2 "
-    "stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk "
-)
-DMC = tuple(_DMC.split())
-"""Tasks of dm_control 1.0.50's suite, and its manipulation task reach_duplo as DrQ-v2 names it."""
-
-ALIASES = {"ball_in_cup_catch": "cup_catch"}
-"""dm_control's own spelling -> the one of the Dreamer papers, which the catalog uses."""
-
-DOMAINS = tuple({"point_mass_" if task.startswith("point_mass") else task.split("_")[0] + "_" for task in DMC})
-"""How a task of dm_control without its suite begins."""
-
-OWN_SUITES = ("dmc", "atari")
+from dreamer_bench_base import InvalidData, UserError, suggestion
 
 REFERENCES = Path(__file__).with_name("references")
 
+DMC = tuple(
+    (
+        "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "
+        "cartpole_swingup_sparse cartpole_three_poles cartpole_two_poles cheetah_run cup_catch dog_fetch dog_run "
+        "dog_stand dog_trot dog_walk finger_spin finger_turn_easy finger_turn_hard fish_swim fish_upright hopper_hop "
+        "hopper_stand humanoid_cmu_run humanoid_cmu_stand humanoid_cmu_walk humanoid_run humanoid_run_pure_state "
+        "humanoid_stand humanoid_walk lqr_lqr_2_1 lqr_lqr_6_2 manipulator_bring_ball manipulator_bring_peg "
+        "manipulator_insert_ball manipulator_insert_peg pendulum_swingup point_mass_easy point_mass_hard quadruped_escape "
+        "quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard stacker_stack_2 "
+        "stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk "
+    ).split()
+)
+"""Tasks of dm_control 1.0.50's suite, and its manipulation task reach_duplo as DrQ-v2 names it."""
+
+MUJOCO = tuple(
+    (
+        "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher Swimmer Walker2d"
+    ).split()
+)
+"""Gymnasium's MuJoCo environments, registered as -v1 to -v5. A version is another task: rewards and limits differ."""
+
+OTHER_GYM = {
+    "Acrobot": "1",
+    "BipedalWalker": "3",
+    "BipedalWalkerHardcore": "3",
+    "CarRacing": "0 1 2 3",
+    "CartPole": "0 1",
+    "LunarLander": "2 3",
+    "LunarLanderContinuous": "2 3",
+    "MountainCar": "0",
+    "MountainCarContinuous": "0",
+    "Pendulum": "0 1",
+    "Blackjack": "1",
+    "CliffWalking": "0 1",
+    "FrozenLake": "1",
+    "Taxi": "3",
+}
+"""Gymnasium's other environments and the versions that were registered."""
+
+PROCGEN = tuple(
+    "bigfish bossfight caveflyer chaser climber coinrun dodgeball fruitbot heist jumper leaper maze miner ninja plunder "
+    "starpilot".split()
+)
+"""Cobbe et al. 2020, "Leveraging Procedural Generation to Benchmark Reinforcement Learning", 16 games."""
+
+META_WORLD = tuple(
+    "assembly basketball bin_picking box_close button_press button_press_topdown button_press_topdown_wall button_press_wall "
+    "coffee_button coffee_pull coffee_push dial_turn disassemble door_close door_lock door_open door_unlock drawer_close "
+    "drawer_open faucet_close faucet_open hammer hand_insert handle_press handle_press_side handle_pull handle_pull_side "
+    "lever_pull peg_insert_side peg_unplug_side pick_out_of_hole pick_place pick_place_wall plate_slide plate_slide_back "
+    "plate_slide_back_side plate_slide_side push push_back push_wall reach reach_wall shelf_place soccer stick_pull "
+    "stick_push sweep sweep_into window_close window_open".split()
+)
+"""Yu et al. 2020, "Meta-World", the 50 tasks of MT50."""
+
+PROBES = tuple("one_step two_step action terminal beyond count".split())
+"""This project's own tiny environments."""
+
+SAME = {
+    "dmc": {"ball_in_cup_catch": "cup_catch"},  # dm_control's own spelling -> the one of the Dreamer papers
+    "atari": {"yar_revenge": "yars_revenge"},
+    "dmlab": {
+        "rooms_collect_good_objects": "rooms_collect_good_objects_train",
+        "collect": "rooms_collect_good_objects_train",
+    },
+}
+"""Other spellings of a task that differ in more than case and separators."""
+
+PREFIXES = {
+    "dmc_vision": "dmc",
+    "dm_control": "dmc",
+    "dmcontrol": "dmc",
+    "dmc": "dmc",
+    "atari100k": "atari",
+    "atari": "atari",
+    "ale": "atari",
+    "procgen": "procgen",
+    "metaworld": "metaworld",
+    "meta_world": "metaworld",
+    "mw": "metaworld",
+    "crafter": "crafter",
+    "minecraft": "minecraft",
+    "dmlab": "dmlab",
+    "probe": "probe",
+}
+"""How a suite is named before a task -> how it is filed here."""
+
+WITHOUT_SUITE = ("dmc", "atari", "procgen", "dmlab")
+"""Suites whose tasks are known without their suite's name: no two of them share a task."""
+
+_ENDINGS = re.compile(r"(?:noframeskip|deterministic)?-v[045]$")
+"""How Gym's ids of Atari games end; frame skip and sticky actions are part of a protocol, not of a task's name."""
+
 
 @cache
-def known() -> dict[str, str]:
-    """Spelling without suite and without separators -> catalog name, of every task this project has heard of."""
-    names = [f"dmc_{task}" for task in DMC]
+def table() -> dict[str, dict[str, str]]:
+    """Suite -> the bare spelling of a task (small letters, no separators) -> its catalog name."""
     with (REFERENCES / "atari_human_random_record.csv").open(newline="") as file:
-        names += [row["task"] for row in csv.DictReader(file)]
-    names += [f"atari_{game}" for game in ("air_raid", "carnival", "elevator_action", "journey_escape", "pooyan")]
-    return {_bare(name.split("_", 1)[1]): name for name in names}
+        games = [row["task"].removeprefix("atari_") for row in csv.DictReader(file)]
+    games += ["air_raid", "carnival", "elevator_action", "journey_escape", "pooyan"]
+    tasks = {
+        "dmc": DMC,
+        "atari": games,
+        "procgen": PROCGEN,
+        "metaworld": META_WORLD,
+        "crafter": ("reward", "noreward"),
+        "minecraft": ("diamond",),
+        "dmlab": ("rooms_collect_good_objects_train",),
+        "probe": PROBES,
+    }
+    found = {suite: {_bare(task): f"{suite}_{task}" for task in known} for suite, known in tasks.items()}
+    for suite, others in SAME.items():
+        found[suite] |= {_bare(other): f"{suite}_{task}" for other, task in others.items()}
+    versions = {**dict.fromkeys(MUJOCO, "1 2 3 4 5"), **OTHER_GYM}
+    found["gym"] = {
+        f"{name.lower()}-v{version}": f"gym:{name}-v{version}" for name, every in versions.items() for version in every.split()
+    }
+    return found
 
 
-def canonical(name: str, *, suite: str | None = None) -> str:
-    """The catalog name of a task: "walker-walk", "dmc_walker_walk", "ball_in_cup_catch", "airraid", "ALE/Pong-v5".
+def canonical(name: str, *, suite: str | None = None, own: Collection[str] = ()) -> str:
+    """The catalog name of a task: "walker-walk", "ball_in_cup_catch", "ALE/Pong-v5", "PongNoFrameskip-v4", "Hopper-v4".
 
-    suite: for tasks of other packages: their catalog name is suite_name. Raises InvalidData with the nearest name.
+    suite  the suite of another package that the file's tasks belong to: their catalog name is suite_name
+    own    patterns ("minigrid_*") of names that the user declares as tasks of their own: those are taken as they are
+    Raises InvalidData with the nearest name.
     """
     name = name.strip()
-    if ":" in name or name.startswith(("dmlab_", "probe_")):
-        return name  # "gym:Pendulum-v1" and the like are the catalog's own spelling
-    plain = name.lower().removeprefix("ale/").removesuffix("-v5").replace("-", "_").replace(" ", "_").replace("/", "_")
-    if suite is not None and suite not in OWN_SUITES:
-        return plain if plain.startswith(f"{suite}_") else f"{suite}_{plain}"
-    prefix, _, rest = plain.partition("_")
-    own = prefix in OWN_SUITES and bool(rest)
-    body = ALIASES.get(rest, rest) if own else ALIASES.get(plain, plain)
-    found = known().get(_bare(body))
-    if found is not None and (not own or found.startswith(prefix)):
+    plain = name.lower().replace(" ", "_")
+    if suite is not None and suite not in ("dmc", "atari"):
+        return _own_name(plain, suite)
+    if ":" in name:
+        return name  # "gym:Pendulum-v1", "dmlab:tests/demo_map": the catalog's own spelling of a suite that takes any name
+    found = _known(plain)
+    if found is not None:
         return found
-    if name in _protocol_tasks():
+    if name in _protocol_tasks() or any(name.startswith(f"{installed}_") for installed in _installed_suites()):
         return name
-    near = difflib.get_close_matches(_bare(body), known(), n=1, cutoff=0.8)
-    if rest and not own and not near and not plain.startswith(DOMAINS):
-        return name  # suite_task of another package
-    hint = f"; did you mean {known()[near[0]]!r}?" if near else "; a task of another package is imported with --suite NAME"
-    raise InvalidData(f"task {name!r} is not known{hint}")
+    if any(fnmatchcase(name, pattern) for pattern in own):
+        return name
+    everything = {spelling: task for tasks in table().values() for spelling, task in tasks.items()}
+    near = suggestion(_bare(_without_suite(plain)[1]), everything, cutoff=0.8)
+    if near:
+        raise InvalidData(f"task {name!r} is not known; did you mean {everything[near.split(chr(39))[1]]!r}?")
+    raise InvalidData(f"task {name!r} is not known; if it is a task of your own, say so with --own-tasks {name!r}")
 
 
-def named(names: Sequence[str]) -> tuple[str, ...]:
-    """Catalog names of the tasks a person asked for; a wrong one is a usage error."""
+def declared(name: str) -> bool:
+    """Whether a name is in a table only because somebody declared it as a task of their own."""
     try:
-        return tuple(canonical(name) for name in names)
-    except InvalidData as error:
-        raise UserError(f"--tasks: {error}") from None
+        canonical(name)
+    except InvalidData:
+        return True
+    return False
+
+
+def suite_of(task: str) -> str:
+    """The suite in a catalog name: "dmc" of "dmc_walker_walk", "gym" of "gym:Pendulum-v1"."""
+    return re.split("[_:]", task, maxsplit=1)[0]
+
+
+def is_gym_mujoco(task: str) -> bool:
+    """Whether a catalog name is one of Gymnasium's MuJoCo environments, or of a suite that calls itself mujoco."""
+    return task.startswith("mujoco_") or task.removeprefix("gym:").split("-")[0] in MUJOCO
+
+
+def named(names: Sequence[str], there: Collection[str] = ()) -> tuple[str, ...]:
+    """Catalog names of the tasks a person asked for, patterns ("dmc_*") spelled out; a wrong one is a usage error.
+
+    there  the tasks to choose from: each of them may be asked for as it is spelled there
+    """
+    found: list[str] = []
+    for name in names:
+        try:
+            if any(sign in name for sign in "*?["):
+                matching = sorted(task for task in there if fnmatchcase(task, name))
+                if not matching:
+                    raise InvalidData(f"no task is like {name!r}; there are {', '.join(sorted(there)[:6]) or 'none'}")
+                found += matching
+            else:
+                found.append(name if name in there else canonical(name))
+        except InvalidData as error:
+            raise UserError(f"--tasks: {str(error).split('; if it is')[0]}") from None
+    return tuple(dict.fromkeys(found))
+
+
+def _known(plain: str) -> str | None:
+    """The catalog name of a spelling in the table, None where it is in no suite."""
+    found = table()["gym"].get(plain)
+    if found is not None:
+        return found
+    suite, rest = _without_suite(plain)
+    spelling = _bare(_ENDINGS.sub("", rest))
+    if suite is not None:
+        return table()[suite].get(spelling)
+    return next((table()[suite][spelling] for suite in WITHOUT_SUITE if spelling in table()[suite]), None)
+
+
+def _without_suite(plain: str) -> tuple[str | None, str]:
+    for prefix, suite in PREFIXES.items():
+        for separator in "_-/":
+            if plain.startswith(prefix + separator):
+                return suite, plain[len(prefix) + 1 :]
+    return None, plain
+
+
+def _own_name(plain: str, suite: str) -> str:
+    plain = re.sub("[-/]", "_", plain)
+    return plain if plain.startswith(f"{suite}_") else f"{suite}_{plain}"
 
 
 @cache
@@ -85,5 +236,11 @@ def _protocol_tasks() -> frozenset[str]:
     return frozenset(task for protocol in catalog.entries().values() for task in protocol.tasks)
 
 
+@cache
+def _installed_suites() -> frozenset[str]:
+    """Names of the suites that other packages bring; asked without importing one."""
+    return frozenset(point.name for point in metadata.entry_points(group="dreamer_bench.suites"))
+
+
 def _bare(name: str) -> str:
-    return name.replace("_", "")
+    return re.sub("[-_/ ]", "", name)
