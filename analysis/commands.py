@@ -26,28 +26,47 @@ Short = Literal["fail", "drop", "carry"]
 class ImportCommand:
     """Turn score files of other projects into one tidy CSV (method,task,seed,env_step,score, and what else is known).
 
-    Task names are resolved, agent steps converted, repeated and missing points named. Nothing is written unless all files
-    are good.
+    Task names are resolved, steps converted, repeated and missing points named, assumptions noted. Nothing is written unless
+    all files are good. The formats, with a command each: docs/importing.md.
     """
 
-    format: tyro.conf.Positional[Literal["auto", "danijar", "tidy", "tdmpc2", "drqv2", "slac", "dopamine", "marl-eval"]]
+    format: tyro.conf.Positional[
+        Literal[
+            "auto", "tidy", "danijar", "marl-eval", "dopamine", "atari-100k", "tdmpc2", "drqv2", "slac", "csv-log",
+            "json-lines", "monitor", "evaluations", "wandb", "tensorboard", "rliable",
+        ]
+    ]  # fmt: skip
     """Format of the files; "auto" recognises each by its content."""
     files: tyro.conf.Positional[tuple[Path, ...]]
-    """Score files, gzip or plain."""
+    """Score files, gzip or plain; with --pattern also folders."""
     out: Path
     """File to write, for example scores.csv.gz."""
     method: str | None = None
     """Method name to use instead of the file's own."""
     task: str | None = None
-    """Task to use instead of the file's own (TD-MPC2 and Dopamine name it in the file name)."""
+    """Task to use instead of the file's own."""
+    seed: str | None = None
+    """Seed to use instead of the file's own."""
+    pattern: str | None = None
+    """Where the paths say method, task and seed, for example "{method}/{task}/seed-{seed}/*.csv"."""
     protocol: str | None = None
     """Protocol id to file the points under; only where they really followed it."""
     unit: Literal["env_steps", "frames", "agent_steps"] | None = None
-    """What the step column counts, where its name does not say; frames are simulator steps."""
+    """What the step column counts, whatever its name says; frames are simulator steps."""
     action_repeat: int | None = None
     """Simulator steps per agent step, to convert agent steps."""
+    iteration_steps: int | None = None
+    """Steps per iteration, for files that count iterations (Dopamine)."""
+    at: int | None = None
+    """Simulator steps at which the scores were reached, for files without steps (Atari-100k, rliable)."""
+    score: str | None = None
+    """Column, key or tag of the returns, where it has no usual name."""
+    step: str | None = None
+    """Column or key of the steps, where it has no usual name."""
     suite: str | None = None
     """Prefix of the tasks of another package."""
+    own_tasks: tuple[str, ...] = ()
+    """Names or patterns ("minigrid_*") of tasks that are your own; any other unknown name is refused."""
     nulls: Literal["fail", "drop"] = "fail"
     """Points without a score: name the first one, or leave them out and say how many."""
 
@@ -78,6 +97,8 @@ class ExportCommand:
     """rliable: what to do with runs that stop short of the budget."""
     normalize: Normalization = "none"
     """rliable: normalise the scores."""
+    own_tasks: tuple[str, ...] = ()
+    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
 
     def run(self) -> int:
         from analysis.scores.exchange import export_scores
@@ -119,6 +140,8 @@ class AggregateCommand:
     """Also the IQM along env_steps."""
     json: bool = False
     """Print JSON with all digits instead of a table."""
+    own_tasks: tuple[str, ...] = ()
+    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
 
     def run(self) -> int:
         from analysis.statistics.aggregate_table import aggregate_scores
@@ -175,6 +198,8 @@ class VerifyCommand:
     """Print the per-task table, too; it never decides."""
     look: int | None = None
     """Number of this look, where verdict.json is not kept between them."""
+    own_tasks: tuple[str, ...] = ()
+    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
 
     def run(self) -> int:
         from analysis.verify.procedure import verify_scores

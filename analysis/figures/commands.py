@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,8 @@ class FigureCommand:
     """Normalisation of the aggregates; the one that fits the tasks by default."""
     reps: int = 50_000
     """Bootstrap resamples."""
+    own_tasks: tuple[str, ...] = ()
+    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
 
     def run(self) -> int:
         from analysis.figures import catalog, drawing
@@ -54,12 +57,15 @@ class FigureCommand:
         subject = gather(
             self.scores, several_protocols=self.name == "fig12", protocol=self.protocol, methods=self.methods, tasks=self.tasks,
             at=self.at, window=self.window, short=self.short, normalization=self.normalize, reps=self.reps,
+            own_tasks=self.own_tasks,
         )  # fmt: skip
         drawn = catalog.draw(self.name, subject, reference_names=self.references)
         for path in drawing.save(drawn, self.out):
             print(path)
         for row in subject.selection.left_out.itertuples():
             print(f"left out: {row.method}, {row.task}, seed {row.seed} stops at {row.env_steps:,} env steps")
+        for note in subject.notes:
+            print(f"note: {note}", file=sys.stderr)
         print(drawn.caption)
         return 0
 

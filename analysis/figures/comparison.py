@@ -32,6 +32,7 @@ class Comparison:
     own_options    method -> all options, of the methods where nothing was set by hand
     published      rows of `references.appendix_g` for the tasks at hand; empty where there are none
     reps           bootstrap resamples
+    notes          what was assumed and left out when the scores were read
     """
 
     title: str
@@ -42,6 +43,7 @@ class Comparison:
     own_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published: pd.DataFrame
     reps: int
+    notes: tuple[str, ...] = ()
 
     @property
     def methods(self) -> list[str]:
@@ -193,6 +195,7 @@ def assemble(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     own_options: Mapping[str, Mapping[str, Any]] | None = None,
     reps: int = 50_000,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     tasks = sorted(table["task"].unique())
     return Comparison(
@@ -204,4 +207,5 @@ def assemble(
         own_options=own_options or {},
         published=published_for(tasks),
         reps=reps,
+        notes=tuple(notes),
     )

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 
 from analysis.figures import comparison
 from analysis.report.page import Section
 from analysis.report.section import file_section, repeat_section, run_section
-from analysis.scores import groups
+from analysis.scores import from_runs, groups
 from analysis.scores import table as tables
+from analysis.scores.columns import refuse_clashes
 from analysis.statistics import aggregate
 from dreamer_bench_base import UserError, write_atomically
 from protocols.records.store import PROTOCOL_FOLDER
@@ -32,7 +32,9 @@ from protocols.records.store import PROTOCOL_FOLDER
 KIND, SCHEMA = "dreamer-bench report", 1
 
 
-def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS) -> dict[str, Any]:
+def build(
+    paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS, own_tasks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Writes the report of runs folders and score files and returns its summary (also in out/summary.json).
 
     Raises ValueError where a path is neither or holds nothing to report, and `table.InvalidData` for unusable records.
@@ -40,7 +42,8 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     _check_out(out)
     folders, files = comparison.split_paths(paths)
     runs = comparison.runs_of(folders)
-    from_files = tables.read(files) if files else None
+    notes: list[str] = []
+    from_files = tables.read(files, own_tasks=own_tasks, notes=notes) if files else None
     if not runs and from_files is None:
         raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
     found = groups.groups(runs)
@@ -51,11 +54,12 @@ def build(paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS)
     for group in found:
         same = sum(other.protocol == group.protocol for other in found) > 1
         beside = next((part for name, part in extra if name == group.protocol), None)
-        table = tables.read(folders, protocol=group.protocol) if group.evaluated else pd.DataFrame(columns=list(tables.COLUMNS))
+        table = from_runs.read_runs([cell.run for cell in group.cells if not cell.limited])
+        refuse_clashes(table)
         sections.append(run_section(group, table, beside, several=several, same=same, reps=reps))
     for name, part in extra:
         if name not in named:
-            sections.append(file_section(str(name), part, several=several, reps=reps))
+            sections.append(file_section(str(name), part, several=several, reps=reps, notes=notes))
     if len(family := groups.repeats(found)) > 1:
         sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps))
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")

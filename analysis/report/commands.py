@@ -19,11 +19,13 @@ class ReportCommand:
     """Folder of the report."""
     reps: int = 50_000
     """Bootstrap resamples."""
+    own_tasks: tuple[str, ...] = ()
+    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
 
     def run(self) -> int:
         from analysis.report import build
 
-        summary = build.build(self.scores, self.out, reps=self.reps)
+        summary = build.build(self.scores, self.out, reps=self.reps, own_tasks=self.own_tasks)
         _print_summary(summary)
         print(f"report: {self.out / 'index.html'}")
         return 0

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from dreamer_bench_base import InvalidData
+from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
     *("protocol", "method", "task", "seed", "env_steps", "episode", "score", "source", "final", "device_seconds"),
-    "place",
+    *("budget_env_steps", "score_rule", "finished", "place"),
 )
 """Columns of a table.
 
-protocol        str    protocol id; "" for a score file that names none and for runs with a cut budget (`run --limit`)
+protocol        str    protocol id; "" for a score file that names none
 method          str    agent label or the file's method name
 task            str    catalog name, aliases resolved: "dmc_walker_walk", "atari_pong"
 seed            str    label of the run inside (method, task)
@@ -25,10 +28,35 @@ score           float  undiscounted, unnormalised return
 source          str    file or run folder
 final           bool   belongs to the separate final evaluation
 device_seconds  float  this run's share of its cohort's training time until env_steps; NaN where no record says it
+budget_env_steps int64 the protocol's budget, from the run's own manifest; 0 where no protocol is known
+score_rule      str    the protocol's score rule, likewise: "window 100000", "last 0", "final 0"; "" where none is known
+finished        bool   False for a run of this benchmark that has no result yet
 place           str    where it is written: "scores.csv:12", "scores.json, entry 3, point 7", "…/seed-0/episodes.jsonl:3"
 """
 
+DEFAULTS: Mapping[str, Any] = {
+    "protocol": "",
+    "episode": 0,
+    "final": False,
+    "device_seconds": math.nan,
+    "budget_env_steps": 0,
+    "score_rule": "",
+    "finished": True,
+}
+"""What a score file that does not say it is taken to say."""
+
 RUN = ["method", "task", "seed"]
+
+
+def rule_text(rule: ScoreRule) -> str:
+    """A score rule as a table has it."""
+    return f"{rule.kind} {rule.window_env_steps}"
+
+
+def rule_of(text: str) -> ScoreRule:
+    """The score rule of that text."""
+    kind, _, window = text.partition(" ")
+    return ScoreRule(kind=kind, window_env_steps=int(window))  # type: ignore[arg-type]
 
 
 def where(row: pd.Series) -> str:

@@ -14,7 +14,10 @@ import numpy as np
 from analysis.scores import formats, normalize, table
 from analysis.scores.columns import refuse_clashes
 from analysis.scores.formats import danijar, marl_eval
+from analysis.scores.formats.archives import with_comment
+from analysis.scores.formats.naming import expand
 from analysis.scores.formats.raw import Options
+from analysis.scores.tasks import declared
 from dreamer_bench_base import InvalidData, UserError, write_atomically
 
 if TYPE_CHECKING:
@@ -29,11 +32,22 @@ def import_files(command: Any) -> int:
         method=command.method,
         task=command.task,
         protocol=command.protocol,
+        seed=command.seed,
+        pattern=command.pattern,
         unit=command.unit,
         action_repeat=command.action_repeat,
+        iteration_steps=command.iteration_steps,
+        at=command.at,
+        score=command.score,
+        step=command.step,
         suite=command.suite,
+        own_tasks=command.own_tasks,
         nulls=command.nulls,
     )
+    for name in ("action_repeat", "iteration_steps", "at"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
     check_target(command.out)
     if command.protocol is not None:
         from protocols import catalog
@@ -42,7 +56,7 @@ def import_files(command: Any) -> int:
     if not command.files:
         raise UserError("no files to import; name at least one")
     frames, notes = [], []
-    for path in command.files:
+    for path in expand(command.files, command.pattern):
         frame, remarks = formats.read_file(path, options, None if command.format == "auto" else command.format)
         frames.append(frame)
         notes += remarks
@@ -57,9 +71,10 @@ def import_files(command: Any) -> int:
 
 
 def export_scores(command: Any) -> int:
-    """Writes the scores of an `ExportCommand` in one of four formats."""
+    """Writes the scores of an `ExportCommand` in one of four formats; remarks go to standard error."""
     check_target(command.out)
-    points = table.read(command.scores, protocol=command.protocol)
+    notes: list[str] = []
+    points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
     if command.format == "rliable":
         data = rliable_npz(points, at=command.at, window=command.window, short=command.short, normalization=command.normalize)
     else:
@@ -70,6 +85,8 @@ def export_scores(command: Any) -> int:
         texts = {"tidy": tidy, "danijar": danijar.dump, "marl-eval": marl_eval.dump}
         data = compressed(command.out, texts[command.format](points))
     write_atomically(command.out, data)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     print(f"{command.out}: {describe(points)}")
     return 0
 
@@ -77,11 +94,14 @@ def export_scores(command: Any) -> int:
 def tidy(points: pd.DataFrame) -> str:
     """A table as tidy CSV: the five columns of the format, and those of ours that say something."""
     columns = ["method", "task", "seed", "env_steps", "score"]
+    own = [name for name in points["task"].unique() if declared(name)]
+    points = points.assign(own_task=points["task"].isin(own))
     for name, says_something in (
         ("episode", points["episode"].any()),
         ("protocol", (points["protocol"] != "").any()),
         ("final", points["final"].any()),
         ("device_seconds", points["device_seconds"].notna().any()),
+        ("own_task", bool(own)),
         ("source", True),
     ):
         columns += [name] if says_something else []
@@ -90,28 +110,43 @@ def tidy(points: pd.DataFrame) -> str:
 
 
 def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: table.Short, normalization: str) -> bytes:
-    """An npz archive: per method an array [runs, tasks], and `tasks`, their names. Raises InvalidData where it is not
-    rectangular."""
+    """An npz archive: per method an array [runs, tasks], and `tasks`, their names; budget, rule and units in its comment.
+
+    Raises InvalidData where it is not rectangular.
+    """
     selection = table.select(points, at=at, window=window, short=short)
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
-    scores = normalize.normalize(selection.scores, normalization)
+    arrays = rectangles(normalize.normalize(selection.scores, normalization))
+    for name in ("tasks", "file"):  # the archive's own array, and what NumPy calls the archive
+        if name in arrays:
+            raise InvalidData(f"an rliable archive cannot hold a method named {name!r}; import it under another --method")
+    tasks = sorted(selection.scores["task"].unique())
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, tasks=np.array(tasks), **arrays)  # type: ignore[arg-type]
+    about = {
+        "budget_env_steps": selection.budget_env_steps,
+        "score_rule": selection.rule,
+        "normalization": normalize.find(normalization).id,
+    }
+    return with_comment(buffer.getvalue(), about)
+
+
+def rectangles(scores: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Method -> scores [runs, tasks], tasks sorted: what rliable takes. Raises InvalidData where a method is no rectangle."""
     tasks = sorted(scores["task"].unique())
-    arrays: dict[str, np.ndarray] = {"tasks": np.array(tasks)}
+    arrays: dict[str, np.ndarray] = {}
     for method in sorted(scores["method"].unique()):
         by_task = table.cells(scores, method)
         sizes = {task: len(by_task.get(task, [])) for task in tasks}
         if len(set(sizes.values())) > 1:
             fewest = min(sizes, key=lambda task: sizes[task])
             raise InvalidData(
-                f"{method} has {sizes[fewest]} runs on {fewest} and {max(sizes.values())} elsewhere; rliable takes "
-                "rectangles only, "
-                "so leave runs out, or use `dreamer-bench aggregate`, which does not need them"
+                f"{method} has {sizes[fewest]} runs on {fewest} and {max(sizes.values())} elsewhere; rliable takes rectangles "
+                "only, so leave runs out, or use `dreamer-bench aggregate`, which does not need them"
             )
         arrays[method] = np.array([by_task[task] for task in tasks]).T
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
+    return arrays
 
 
 def compressed(path: Path, text: str) -> bytes:

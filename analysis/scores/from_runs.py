@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.scores.columns import COLUMNS, two_protocols
+from analysis.scores.columns import COLUMNS, rule_text
 from dreamer_bench_base import InvalidData
 from protocols.records import store
 from protocols.records.schema import EpisodeLine
+from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,57 +57,55 @@ def episodes(run: store.Run) -> list[EpisodeLine]:
     return lines
 
 
-def protocols(root: Path) -> set[str]:
-    """The protocol ids of a runs folder."""
-    return {str(run.manifest["protocol"]) for run in find(root)}
-
-
-def read_runs(root: Path, protocol: str | None) -> pd.DataFrame:
-    """The evaluation episodes of a runs folder as a table (COLUMNS).
-
-    protocol: only its records, without runs of a cut budget. Raises InvalidData for a score that is no number and for two
-    protocols under one name.
-    """
+def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
+    """The evaluation episodes of these runs as a table (COLUMNS). Raises InvalidData for a score that is no number."""
+    import numpy as np
     import pandas as pd
 
-    digests: dict[str, tuple[str, Path]] = {}
     frames = []
-    for run in find(root):
-        manifest, lines = run.manifest, episodes(run)
-        id, digest = str(manifest["protocol"]), str(manifest["digest"])
-        if protocol not in (None, id):
+    for run in runs:
+        lines = episodes(run)
+        if not lines:
             continue
-        other, folder = digests.setdefault(id, (digest, run.folder))
-        if other != digest:
-            raise two_protocols(run.folder / store.MANIFEST, folder / store.MANIFEST, id)
-        cut = manifest["limit_env_steps"] is not None
-        if not lines or (cut and protocol is not None):
-            continue
-        frame = pd.DataFrame(lines)
-        bad = frame[pd.to_numeric(frame["score"], errors="coerce").isna()]
-        if len(bad):
+        scores = [line["score"] for line in lines]
+        bad = next((n for n, score in enumerate(scores) if not isinstance(score, (int, float)) or score != score), None)
+        if bad is not None:
             raise InvalidData(
-                f"{run.folder / store.EPISODES}:{bad.index[0] + 1}: the score is {bad['score'].iloc[0]}, no finite number; "
+                f"{run.folder / store.EPISODES}:{bad + 1}: the score is {scores[bad]}, no finite number; "
                 "leave the run out of the comparison or train it again"
             )
+        manifest, data = run.manifest, run.manifest["protocol_data"]
+        env_steps = np.array([line["env_steps"] for line in lines], dtype="int64")
+        path = str(run.folder / store.EPISODES)
         frames.append(
-            pd.DataFrame(
-                {
-                    "protocol": "" if cut else id,
-                    "method": str(manifest["label"]),
-                    "task": str(manifest["task"]),
-                    "seed": str(manifest["seed"]),
-                    "env_steps": frame["env_steps"].astype("int64"),
-                    "episode": frame["episode"].astype("int64"),
-                    "score": frame["score"].astype(float),
-                    "source": str(run.folder),
-                    "final": frame["final"].astype(bool),
-                    "device_seconds": _device_seconds(run, frame["env_steps"].to_numpy()),
-                    "place": [f"{run.folder / store.EPISODES}:{number}" for number in range(1, len(frame) + 1)],
-                }
-            )
+            {
+                "protocol": str(manifest["protocol"]),
+                "method": str(manifest["label"]),
+                "task": str(manifest["task"]),
+                "seed": str(manifest["seed"]),
+                "env_steps": env_steps,
+                "episode": [int(line["episode"]) for line in lines],
+                "score": [float(score) for score in scores],
+                "source": str(run.folder),
+                "final": [bool(line["final"]) for line in lines],
+                "device_seconds": _device_seconds(run, env_steps),
+                "budget_env_steps": int(data["env_steps"]),
+                "score_rule": rule_text(ScoreRule(**data["score_rule"])),
+                "finished": run.result() is not None,
+                "place": [f"{path}:{number}" for number in range(1, len(lines) + 1)],
+            }
         )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS))
+    lengths = [len(frame["env_steps"]) for frame in frames]
+    joined: dict[str, Any] = {}
+    for name in COLUMNS:
+        values = [frame[name] for frame in frames]
+        if isinstance(values[0], (str, int)):
+            joined[name] = np.repeat(np.array(values, dtype=object if isinstance(values[0], str) else None), lengths)
+        else:
+            joined[name] = np.concatenate(values) if name != "place" else [place for each in values for place in each]
+    return pd.DataFrame(joined)
 
 
 def _device_seconds(run: store.Run, env_steps: Any) -> Any:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from analysis.scores import from_runs
 from protocols import catalog
 from protocols.records.store import Run
 from protocols.records.validate import simulator_drift
-from protocols.spec import PROSE, canonical_json
+from protocols.spec import PROSE, Protocol, ScoreRule, canonical_json
 from protocols.spec import digest as digest_of
 
 REASONS = {
@@ -43,6 +42,16 @@ class Cell:
     why: str
     foreign: tuple[str, ...]
 
+    @property
+    def limited(self) -> bool:
+        """Whether its budget was cut with `--limit`."""
+        return self.run.manifest["limit_env_steps"] is not None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the run may yet count: it is under way, and can be compared with others where it has been."""
+        return self.why == REASONS["unfinished"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
@@ -52,11 +61,6 @@ class Group:
     digest: str
     data: Mapping[str, Any]
     cells: tuple[Cell, ...]
-
-    @property
-    def evaluated(self) -> bool:
-        """Whether any run of the protocol's own budget has played an evaluation episode."""
-        return any(from_runs.episodes(cell.run) for cell in self.cells if cell.run.manifest["limit_env_steps"] is None)
 
     @property
     def counted(self) -> list[Cell]:
@@ -123,7 +127,7 @@ def repeats(found: Sequence[Group]) -> list[Group]:
 def missing(group: Group) -> list[tuple[str, str, int]]:
     """Cells of the protocol's grid without a finished run: (method, task, seed) for every method that was begun."""
     have = {(cell.method, cell.task, cell.seed) for cell in group.cells if cell.state in ("done", "diverged")}
-    methods = sorted({cell.method for cell in group.cells if cell.run.manifest["limit_env_steps"] is None})
+    methods = sorted({cell.method for cell in group.cells if not cell.limited})
     return [
         (method, task, seed)
         for method in methods
@@ -149,3 +153,10 @@ def tally(values: Iterable[str]) -> str:
     if len(found) == 1:
         return next(iter(found))
     return "; ".join(f"{value} ({number} runs)" for value, number in sorted(found.items()))
+
+
+def protocol_of(data: Mapping[str, Any]) -> Protocol:
+    """The protocol that a manifest keeps as `protocol_data`; fields that a later version added are left out."""
+    known = {entry.name for entry in fields(Protocol)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
+    return Protocol(**{**values, "score_rule": ScoreRule(**data["score_rule"])})

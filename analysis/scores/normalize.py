@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.scores.tasks import suite_of
 from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def for_tasks(tasks: Iterable[str]) -> str:
     chosen = set(tasks)
     if chosen and chosen <= _small_control_tasks():
         return "small-control"
-    suites = {task.partition("_")[0] for task in chosen}
+    suites = {suite_of(task) for task in chosen}
     return {"dmc": "dmc", "atari": "atari-human"}.get(suites.pop(), "none") if len(suites) == 1 else "none"
 
 
@@ -168,6 +169,29 @@ def _small_control_tasks() -> set[str]:
     from analysis.scores import references
 
     return set(references.small_control()["task"])
+
+
+def one_scale(tasks: Iterable[str], name: str) -> bool:
+    """Whether scores of these tasks in these units may be averaged over tasks: normalised, all of dm_control, or one task."""
+    names = set(tasks)
+    return find(name).name != "none" or len(names) == 1 or {suite_of(task) for task in names} == {"dmc"}
+
+
+def refuse_mixed_scales(tasks: Iterable[str], name: str) -> None:
+    """Raises InvalidData where a mean over these tasks would add up returns of different scales."""
+    names = sorted(set(tasks))
+    if one_scale(names, name):
+        return
+    suites = sorted({suite_of(task) for task in names})
+    if len(suites) > 1:
+        raise InvalidData(
+            f"the tasks are of the suites {' and '.join(suites)}, and no normalisation covers them together, so nothing can be "
+            f"averaged or ranked over them; compare one suite at a time, for example --tasks '{suites[0]}_*'"
+        )
+    raise InvalidData(
+        f"the returns of {len(names)} tasks of {suites[0]} are raw and have no common scale, so nothing can be averaged or "
+        f"ranked over them; name one task with --tasks, for example --tasks {names[0]!r}, or choose another --normalize"
+    )
 
 
 def _constants(entry: Normalization, tasks: list[str]) -> tuple[dict[str, float], dict[str, float]]:

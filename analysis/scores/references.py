@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -113,6 +114,7 @@ def load(
     rule: ScoreRule | None = None,
     short: Short = "fail",
     protocol: str | None = None,
+    own_tasks: Sequence[str] = (),
 ) -> Reference:
     """A shipped reference by name, or a score file or runs folder as a raw reference.
 
@@ -128,7 +130,7 @@ def load(
         raise UserError(
             f"reference {str(path)!r} is neither a file nor one of {', '.join(NAMES)}; give a score file or a known name"
         )
-    table = read([path], protocol=protocol)
+    table = read([path], protocol=protocol, own_tasks=own_tasks)
     methods = sorted(table["method"].unique())
     if method is None and len(methods) > 1:
         raise UserError(f"{path} holds the methods {', '.join(methods)}; choose one with --reference-method")

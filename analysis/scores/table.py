@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.scores.columns import COLUMNS, RUN, refuse_clashes
+from analysis.scores import from_runs, groups
+from analysis.scores.columns import COLUMNS, RUN, refuse_clashes, rule_of, rule_text, two_protocols
 from analysis.scores.tasks import named
 from dreamer_bench_base import InvalidData, UserError
-from protocols.spec import ScoreRule
+from protocols.records.store import MANIFEST
+from protocols.spec import Protocol, ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,51 +31,105 @@ __all__ = ["COLUMNS", "RUN", "InvalidData", "Selection", "Short", "cells", "chos
 Short = Literal["drop", "carry", "fail"]
 
 
-def read(paths: Sequence[str | Path], *, protocol: str | None = None) -> pd.DataFrame:
+def read(
+    paths: Sequence[str | Path],
+    *,
+    protocol: str | None = None,
+    own_tasks: Sequence[str] = (),
+    notes: list[str] | None = None,
+) -> pd.DataFrame:
     """Long table (COLUMNS) of runs folders and score files, side by side, sorted by protocol, method, task, seed,
     env_steps, episode.
 
-    A folder is a runs folder; a file is recognised by its content (`analysis.scores.formats`), gzip included.
-    protocol: keep only records of this protocol id (score files that name none are kept, runs with a cut budget are not).
+    A folder is a runs folder, of which runs that never count (cut short with --limit, diverged) are left out; a file is
+    recognised by its content (`analysis.scores.formats`), gzip included.
+    protocol   keep only records of this protocol id, and score files that name none
+    own_tasks  patterns of task names in score files that are the user's own
+    notes      gets a line for what was assumed and for what was left out
 
-    Raises ValueError (one line) for a path that is neither, InvalidData for holes (NaN, a repeated point) and for one
-    method name under two protocols.
+    Raises UserError for a path that is neither, InvalidData for holes (NaN, a repeated point) and for one method name under
+    two protocols.
     """
     import pandas as pd
 
-    from analysis.scores import formats, from_runs
+    from analysis.scores import formats
+    from analysis.scores.formats.raw import Options
 
     if not paths:
         raise UserError("no scores given; name runs folders or score files")
-    frames = []
+    remarks: list[str] = []
+    frames, left_out = [], 0
     for path in map(Path, paths):
         if path.is_dir():
-            frame = from_runs.read_runs(path, protocol)
+            frame, more = _of_folder(path, protocol, remarks)
+            left_out += more
         else:
-            frame, _ = formats.read_file(path)
+            frame, said = formats.read_file(path, Options(own_tasks=tuple(own_tasks)))
+            remarks += said
         if protocol is not None:
             frame = frame[frame["protocol"].isin(["", protocol])]
         frames.append(frame)
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    if notes is not None:
+        notes += remarks
     if table.empty:
         where = ", ".join(map(str, paths))
-        raise InvalidData(
-            f"{where}: no evaluation episode {f'of {protocol} ' if protocol else ''}is recorded yet; let a run reach its "
-            "first evaluation"
-        )
+        of = f"of {protocol} " if protocol else ""
+        if left_out:
+            raise InvalidData(f"{where}: no run {of}counts: {'; '.join(remarks)}")
+        raise InvalidData(f"{where}: no evaluation episode {of}is recorded yet; let a run reach its first evaluation")
     refuse_clashes(table)
-    return table.sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
+    return _defined(table).sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
 
 
-def protocols_of(paths: Sequence[str | Path]) -> list[str]:
-    """The protocol ids recorded in these runs folders (score files are not opened), sorted."""
-    from analysis.scores import from_runs
+def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.DataFrame, int]:
+    """The rows of a runs folder's runs that count or may yet count, and how many runs never will."""
+    found = groups.groups(from_runs.find(root))
+    if protocol is not None:
+        found = [group for group in found if group.protocol == protocol]
+    seen: dict[str, groups.Group] = {}
+    for group in found:
+        other = seen.setdefault(group.protocol, group)
+        if other is not group:
+            first, second = (each.cells[0].run.folder / MANIFEST for each in (other, group))
+            raise two_protocols(second, first, group.protocol)
+    cells = [cell for group in found for cell in group.cells]
+    kept = [cell for cell in cells if cell.counts or cell.unfinished]
+    for why in dict.fromkeys(cell.why for cell in cells if cell not in kept):
+        alike = [cell for cell in cells if cell.why == why]
+        first = alike[0]
+        more = f" and {len(alike) - 1} more" if alike[1:] else ""
+        notes.append(f"{first.method}, {first.task}, seed {first.seed}{more} left out: {why}")
+    return from_runs.read_runs([cell.run for cell in kept]), len(cells) - len(kept)
 
-    found: set[str] = set()
+
+def _defined(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table with budget and score rule of every protocol that is known: from a run's manifest, else the catalog."""
+    from protocols import catalog
+
+    open_ids = set(table.loc[(table["budget_env_steps"] == 0) & (table["protocol"] != ""), "protocol"])
+    for id in sorted(open_ids):
+        rows = table["protocol"] == id
+        told = table[rows & (table["budget_env_steps"] > 0)]
+        known = catalog.entries().get(id)
+        if len(told):
+            budget, rule = told["budget_env_steps"].iloc[0], told["score_rule"].iloc[0]
+        elif known is not None:
+            budget, rule = known.env_steps, rule_text(known.score_rule)
+        else:
+            continue
+        table.loc[rows, "budget_env_steps"], table.loc[rows, "score_rule"] = budget, rule
+    return table
+
+
+def protocols_of(paths: Sequence[str | Path]) -> dict[str, Protocol]:
+    """The protocols of these runs folders by id, as the runs' manifests have them (score files are not opened)."""
+    found: dict[str, Protocol] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            found |= from_runs.protocols(path)
-    return sorted(found)
+            for group in groups.groups(from_runs.find(path)):
+                found.setdefault(group.protocol, groups.protocol_of(group.data))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +159,14 @@ def select(
 ) -> Selection:
     """One score per (method, task, seed) by a score rule at a budget.
 
-    rule    None: the protocol's own where the table is of one known protocol and neither `at` nor `window` is given,
-            else "window" where window > 0, else "last"
+    rule    None: the protocol's own, as the runs' manifests have it, where the table is of one protocol, `at` is its budget
+            or not given, and no window is; else "window" where window > 0, else "last"
     at      budget in env steps; None: the protocol's budget, or else the largest env_steps that every method reaches
     window  mean of the points with at - window < env_steps <= at; 0: the last evaluation at or before `at`
     short   runs that stop before the budget: "drop" leaves them out (listed in left_out), "carry" uses their last
-            points (marked), "fail" raises InvalidData naming them. A run is short when its last point lies more than one
-            of its own evaluation intervals before the budget.
+            points (marked), "fail" raises InvalidData naming them; the other runs are scored alike under all three. A run is
+            short when its last point lies more than one of its own evaluation intervals before the budget, or when it was
+            to be scored at its protocol's own budget and has no result yet.
 
     The separate final evaluation enters the score under the rule "final" only.
     """
@@ -121,27 +178,32 @@ def select(
         raise InvalidData(
             f"no point lies at or before {at:,} env_steps under the rule {rule.kind!r}"
             + (
-                "; these records have no final evaluation, so compare with --at"
+                "; these records have no final evaluation, so compare with --window"
                 if rule.kind == "final"
                 else "; give a larger --at"
             )
         )
-    reached = table.groupby(RUN)["env_steps"].agg(last="max", tolerance=_interval)
+    by_run = table.groupby(RUN)
+    reached = by_run["env_steps"].agg(last="max", tolerance=_interval)
     reached["short"] = reached["last"] < at - reached["tolerance"].clip(lower=at // 100)
+    own_budget = by_run["budget_env_steps"].max()
+    reached["short"] |= ~by_run["finished"].all() & (own_budget > 0) & (own_budget <= at)
     if rule.kind == "final":  # a run that was stopped before its final evaluation came to the budget but has no score
-        reached["short"] |= ~table.groupby(RUN)["final"].any()
+        reached["short"] |= ~by_run["final"].any()
     late = reached[reached["short"]]
     if len(late) and short == "fail":
         (method, task, seed), row = late.index[0], late.iloc[0]
         more = f" and {len(late) - 1} more runs stop" if len(late) > 1 else " stops"
-        where = "it ends" if row["last"] < at else "it has no final evaluation, and ends"
+        ended = "final evaluation" if rule.kind == "final" else "result"
+        where = "it ends" if row["last"] < at else f"it has no {ended}, and ends"
+        cure = "compare by the evaluations of training with --window" if ended[0] == "f" else "compare earlier with --at"
         raise InvalidData(
             f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps ({where} at {int(row['last']):,}); "
-            "compare earlier with --at, or say --short drop or --short carry"
+            f"{cure}, or say --short drop or --short carry"
         )
     if short == "drop":
         points = points.set_index(RUN)[~_lookup(reached["short"], points)].reset_index()
-    end = at if short != "carry" else _lookup(reached["last"].clip(upper=at), points)
+    end = _lookup(reached["last"].clip(upper=at).where(reached["short"], at), points)
     if rule.kind == "window":
         used = points[points["env_steps"] > end - rule.window_env_steps]
     else:
@@ -166,7 +228,7 @@ def select(
 
 def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of these methods and tasks, all where none is named. ValueError with the nearest name of an unknown one."""
-    for column, wanted in (("method", tuple(methods)), ("task", named(tasks))):
+    for column, wanted in (("method", tuple(methods)), ("task", named(tasks, set(points["task"])))):
         there = sorted(points[column].unique())
         for name in wanted:
             if name not in there:
@@ -191,23 +253,38 @@ def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None
         raise UserError(f"--at must be a number of env_steps above 0, not {at}")
     if window < 0:
         raise UserError(f"--window must be a number of env_steps, 0 or more, not {window}")
-    spec = _protocol_of(table)
+    own = _own_rule(table, needed=at is None)
+    if rule is None and own is not None and window == 0 and at in (None, own[1]):
+        rule = own[0]
     if rule is None:
-        if spec is not None and at is None and window == 0:
-            rule = spec.score_rule
-        else:
-            rule = ScoreRule(kind="window", window_env_steps=window) if window else ScoreRule(kind="last")
+        rule = ScoreRule(kind="window", window_env_steps=window) if window else ScoreRule(kind="last")
     if at is None:
-        at = spec.env_steps if spec is not None else int(table.groupby("method")["env_steps"].max().min())
+        at = own[1] if own is not None else int(table.groupby("method")["env_steps"].max().min())
     return rule, at
 
 
-def _protocol_of(table: pd.DataFrame) -> Any:
-    """The one known protocol of a table, or None."""
-    from protocols import catalog
+def _own_rule(table: pd.DataFrame, *, needed: bool) -> tuple[ScoreRule, int] | None:
+    """The score rule and budget of the table's protocol; None where it names none.
 
-    ids = set(table["protocol"]) - {""}
-    return catalog.entries().get(ids.pop()) if len(ids) == 1 else None
+    needed  whether nothing else says what to compare: several protocols, or one that nobody here knows, are refused then
+    """
+    named = table.loc[table["protocol"] != "", ["protocol", "score_rule", "budget_env_steps"]].drop_duplicates()
+    unknown = named[named["budget_env_steps"] == 0]["protocol"].tolist()
+    if unknown and needed:
+        raise UserError(
+            f"protocol {unknown[0]!r} is not installed, and no run here tells its budget and score rule; install the package "
+            "that brings it, or say what to compare with --at and --window"
+        )
+    rules = set(named[["score_rule", "budget_env_steps"]].itertuples(index=False, name=None))
+    if len(rules) > 1 and needed:
+        raise UserError(
+            f"the scores are of the protocols {', '.join(sorted(named['protocol']))}, with rules or budgets of their own; "
+            "choose one with --protocol, or compare with --at ENV_STEPS"
+        )
+    if len(rules) != 1 or unknown:
+        return None
+    text, budget = rules.pop()
+    return rule_of(text), int(budget)
 
 
 def _interval(env_steps: pd.Series) -> float:

@@ -16,26 +16,27 @@ from pathlib import Path
 
 from dreamer_bench_base import InvalidData, UserError, suggestion
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 REFERENCES = Path(__file__).with_name("references")
 
-DMC = tuple(
-    (
-        "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "
-        "cartpole_swingup_sparse cartpole_three_poles cartpole_two_poles cheetah_run cup_catch dog_fetch dog_run "
-        "dog_stand dog_trot dog_walk finger_spin finger_turn_easy finger_turn_hard fish_swim fish_upright hopper_hop "
-        "hopper_stand humanoid_cmu_run humanoid_cmu_stand humanoid_cmu_walk humanoid_run humanoid_run_pure_state "
-        "humanoid_stand humanoid_walk lqr_lqr_2_1 lqr_lqr_6_2 manipulator_bring_ball manipulator_bring_peg "
-        "manipulator_insert_ball manipulator_insert_peg pendulum_swingup point_mass_easy point_mass_hard quadruped_escape "
-        "quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard stacker_stack_2 "
-        "stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk "
-    ).split()
+DMC = _words(
+    "acrobot_swingup acrobot_swingup_sparse cartpole_balance cartpole_balance_sparse cartpole_swingup "
+    "cartpole_swingup_sparse cartpole_three_poles cartpole_two_poles cheetah_run cup_catch dog_fetch dog_run "
+    "dog_stand dog_trot dog_walk finger_spin finger_turn_easy finger_turn_hard fish_swim fish_upright hopper_hop "
+    "hopper_stand humanoid_cmu_run humanoid_cmu_stand humanoid_cmu_walk humanoid_run humanoid_run_pure_state "
+    "humanoid_stand humanoid_walk lqr_lqr_2_1 lqr_lqr_6_2 manipulator_bring_ball manipulator_bring_peg "
+    "manipulator_insert_ball manipulator_insert_peg pendulum_swingup point_mass_easy point_mass_hard quadruped_escape "
+    "quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard stacker_stack_2 "
+    "stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk"
 )
 """Tasks of dm_control 1.0.50's suite, and its manipulation task reach_duplo as DrQ-v2 names it."""
 
-MUJOCO = tuple(
-    (
-        "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher Swimmer Walker2d"
-    ).split()
+MUJOCO = _words(
+    "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher Swimmer Walker2d"
 )
 """Gymnasium's MuJoCo environments, registered as -v1 to -v5. A version is another task: rewards and limits differ."""
 
@@ -53,27 +54,27 @@ OTHER_GYM = {
     "Blackjack": "1",
     "CliffWalking": "0 1",
     "FrozenLake": "1",
-    "Taxi": "3",
+    "Taxi": "3 4",
 }
 """Gymnasium's other environments and the versions that were registered."""
 
-PROCGEN = tuple(
-    "bigfish bossfight caveflyer chaser climber coinrun dodgeball fruitbot heist jumper leaper maze miner ninja plunder "
-    "starpilot".split()
+PROCGEN = _words(
+    "bigfish bossfight caveflyer chaser climber coinrun dodgeball fruitbot heist jumper leaper maze miner ninja "
+    "plunder starpilot"
 )
 """Cobbe et al. 2020, "Leveraging Procedural Generation to Benchmark Reinforcement Learning", 16 games."""
 
-META_WORLD = tuple(
-    "assembly basketball bin_picking box_close button_press button_press_topdown button_press_topdown_wall button_press_wall "
-    "coffee_button coffee_pull coffee_push dial_turn disassemble door_close door_lock door_open door_unlock drawer_close "
-    "drawer_open faucet_close faucet_open hammer hand_insert handle_press handle_press_side handle_pull handle_pull_side "
-    "lever_pull peg_insert_side peg_unplug_side pick_out_of_hole pick_place pick_place_wall plate_slide plate_slide_back "
-    "plate_slide_back_side plate_slide_side push push_back push_wall reach reach_wall shelf_place soccer stick_pull "
-    "stick_push sweep sweep_into window_close window_open".split()
+META_WORLD = _words(
+    "assembly basketball bin_picking box_close button_press button_press_topdown button_press_topdown_wall "
+    "button_press_wall coffee_button coffee_pull coffee_push dial_turn disassemble door_close door_lock door_open "
+    "door_unlock drawer_close drawer_open faucet_close faucet_open hammer hand_insert handle_press handle_press_side "
+    "handle_pull handle_pull_side lever_pull peg_insert_side peg_unplug_side pick_out_of_hole pick_place "
+    "pick_place_wall plate_slide plate_slide_back plate_slide_back_side plate_slide_side push push_back push_wall "
+    "reach reach_wall shelf_place soccer stick_pull stick_push sweep sweep_into window_close window_open"
 )
 """Yu et al. 2020, "Meta-World", the 50 tasks of MT50."""
 
-PROBES = tuple("one_step two_step action terminal beyond count".split())
+PROBES = ("one_step", "two_step", "action", "terminal", "beyond", "count")
 """This project's own tiny environments."""
 
 SAME = {

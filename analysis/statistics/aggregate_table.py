@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.scores import normalize, table
 from analysis.statistics import aggregate, curves
+from dreamer_bench_base import UserError
 
 CURVE_POINTS = 20
 
@@ -20,17 +21,22 @@ def aggregate_scores(command: Any) -> int:
 
     What was left out, and how far the intervals can be trusted, goes to standard error.
     """
-    points = table.chosen(table.read(command.scores, protocol=command.protocol), command.methods, command.tasks)
+    notes: list[str] = []
+    points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
+    points = table.chosen(points, command.methods, command.tasks)
     selection = table.select(points, at=command.at, window=command.window, short=command.short)
     name = normalize.for_tasks(selection.scores["task"].unique()) if command.normalize == "auto" else command.normalize
     scores = normalize.normalize(selection.scores, name)
     if command.common:
         scores = aggregate.common_tasks(scores)
-    found = aggregate.estimates(scores, metrics=command.metrics, reps=command.reps)
+    metrics = _metrics(command, name, sorted(scores["task"].unique()), notes)
+    found = aggregate.estimates(scores, metrics=metrics, reps=command.reps)
     methods = sorted(scores["method"].unique())
     if command.improvement:
+        if len(methods) < 2:
+            raise UserError(f"--improvement compares methods two by two, and the scores hold only {', '.join(methods)}")
         found += [aggregate.improvement(scores, a, b, reps=command.reps) for a, b in combinations(methods, 2)]
-    notes = [
+    notes += [
         f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
         for row in selection.left_out.itertuples()
     ]
@@ -57,7 +63,8 @@ def aggregate_scores(command: Any) -> int:
     if command.json:
         print(json.dumps(result, indent=1, allow_nan=False))
         return 0
-    print(f"{selection.rule}; {normalize.find(name).id}; {len(result['tasks'])} tasks; {command.reps:,} resamples")
+    count = len(result["tasks"])
+    print(f"{selection.rule}; {normalize.find(name).id}; {count} task{'s' if count != 1 else ''}; {command.reps:,} resamples")
     print(_text(found))
     for title in ("profiles", "efficiency"):
         if title in result:
@@ -65,6 +72,22 @@ def aggregate_scores(command: Any) -> int:
     for remark in notes:
         print(f"note: {remark}", file=sys.stderr)
     return 0
+
+
+def _metrics(command: Any, name: str, tasks: list[str], notes: list[str]) -> list[str]:
+    """The metrics that these units allow. Raises InvalidData where they allow nothing of what was asked for."""
+    if not normalize.one_scale(tasks, name):
+        if not command.improvement or command.profiles or command.efficiency:
+            normalize.refuse_mixed_scales(tasks, name)
+        notes.append("raw returns of several tasks have no common scale: only the probability of improvement is given")
+        return []
+    if normalize.find(name).name == "none" and "optimality-gap" in command.metrics:
+        notes.append("no optimality gap: it is the distance to a normalised score of 1, and these are raw returns")
+        allowed = [metric for metric in command.metrics if metric != "optimality-gap"]
+        if not allowed:
+            raise UserError("the optimality gap needs normalised scores; choose another --normalize")
+        return allowed
+    return list(command.metrics)
 
 
 def _text(found: Sequence[aggregate.Estimate]) -> str:

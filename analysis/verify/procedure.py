@@ -48,7 +48,7 @@ def verify_scores(command: Any) -> int:
 def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     """The verdict, and what identifies its question. ValueError for a question that cannot be put."""
     folders = [path for path in command.scores if path.is_dir()]
-    tasks = named(command.tasks)
+    tasks = tuple(command.tasks) if command.own_tasks else named(command.tasks)
     mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
     question = Question(
         method=command.method or "",
@@ -65,9 +65,13 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     try:
         protocol = _protocol(command, folders)
         question = replace(question, protocol=protocol.id if protocol else "")
-        points = _ours(command, protocol, tasks)
+        method = command.method or validity.only_label(folders, protocol)
+        causes, notes = validity.record_causes(folders, method, protocol, tasks)
+        points = _ours(command, protocol, tasks, notes)
         question = _in_units(command, question, protocol, points)
-        causes, notes = validity.record_causes(folders, question.method, protocol, tasks)
+        if question.method != method:
+            causes, more = validity.record_causes(folders, question.method, protocol, tasks)
+            notes += more
         causes += validity.copies(points)
         rule, at = _rule(command, protocol)
         selection = _score(points, rule, at, command.window)
@@ -115,8 +119,8 @@ def _in_units(command: Any, question: Question, protocol: Protocol | None, point
     )
 
 
-def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd.DataFrame:
-    points = table.read(command.scores, protocol=protocol.id if protocol else None)
+def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...], notes: list[str]) -> pd.DataFrame:
+    points = table.read(command.scores, protocol=protocol.id if protocol else None, own_tasks=command.own_tasks, notes=notes)
     points = table.chosen(points, (command.method,) if command.method else ())
     if tasks:
         points = points[points["task"].isin(tasks)]
@@ -129,21 +133,24 @@ def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...]) -> pd
 
 
 def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
-    """The protocol asked for, else the one of the runs; None for score files without."""
+    """The protocol asked for, else the one of the runs, as it is installed or else as their manifests have it; None for score
+    files without."""
     from protocols import catalog
 
     if command.protocol is not None:
         return catalog.find(command.protocol)
     recorded = table.protocols_of(folders)
     if len(recorded) > 1:
-        raise UserError(f"the runs belong to the protocols {', '.join(recorded)}; choose one with --protocol")
-    return catalog.entries().get(recorded[0]) if recorded else None
+        raise UserError(f"the runs belong to the protocols {', '.join(sorted(recorded))}; choose one with --protocol")
+    return next((catalog.entries().get(id, known) for id, known in recorded.items()), None)
 
 
 def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
-    """The protocol's rule and budget where nothing else is asked for."""
-    if command.at is not None or command.window or protocol is None:
-        return None, command.at or (protocol.env_steps if protocol else None)
+    """The protocol's rule and budget where nothing else is asked for; its budget by another name is still its own."""
+    if protocol is None:
+        return None, command.at
+    if command.window or command.at not in (None, protocol.env_steps):
+        return None, protocol.env_steps if command.at is None else command.at
     return protocol.score_rule, protocol.env_steps
 
 
@@ -156,6 +163,7 @@ def _reference(command: Any, selection: table.Selection, rule: ScoreRule | None,
         window=window,
         rule=rule,
         short=command.reference_short,
+        own_tasks=command.own_tasks,
     )
     if tasks:
         kept = reference.scores[reference.scores["task"].isin(tasks)].reset_index(drop=True)

@@ -67,7 +67,7 @@ def test_holes_are_refused_unless_the_common_tasks_are_asked_for(tmp_path: Path,
 
 def test_runs_folders_and_files_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(tmp_path / "scores.csv", curve(task=TASK.removeprefix("dmc_"), seeds=3, end=END, step=1_000))
-    found, _ = call(record(tmp_path / "runs"), path, capsys=capsys, at=END, metrics=("iqm",), reps=200)
+    found, _ = call(record(tmp_path / "runs"), path, capsys=capsys, at=END, window=1_000, metrics=("iqm",), reps=200)
     assert [each["method"] for each in found["estimates"]] == ["dreamer", "random", "theirs"]
 
 

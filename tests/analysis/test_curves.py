@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis.scores.table import COLUMNS
+from analysis.scores.columns import COLUMNS, DEFAULTS
 from analysis.statistics import curves
 from dreamer_bench_base import InvalidData
 from tests.analysis.scores import TASKS, needs_reference
@@ -15,11 +15,14 @@ from tests.analysis.scores import TASKS, needs_reference
 
 def table_of(runs: dict[tuple[str, str, str], list[tuple[int, float]]], seconds_per_step: float | None = None) -> pd.DataFrame:
     rows = [
-        ("", method, task, seed, x, 0, y, "made up", False, x * seconds_per_step if seconds_per_step else np.nan, "")
+        (method, task, seed, x, y, "made up", x * seconds_per_step if seconds_per_step else np.nan, "")
         for (method, task, seed), points in runs.items()
         for x, y in points
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    names = ["method", "task", "seed", "env_steps", "score", "source", "device_seconds", "place"]
+    return pd.DataFrame(rows, columns=names).assign(**{**DEFAULTS, "device_seconds": lambda frame: frame["device_seconds"]})[
+        list(COLUMNS)
+    ]
 
 
 def random_table(methods: str = "ab", tasks: int = 3, seeds: int = 4, points: int = 10, **options: float) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis.scores.table import COLUMNS
+from analysis.scores.columns import COLUMNS, DEFAULTS
 from analysis.statistics import aggregate, curves
 
 pytestmark = pytest.mark.benchmark_suite
@@ -93,9 +93,7 @@ def test_iqm_curve_of_100_points_at_50000_resamples(benchmark: Any, cube: np.nda
         pd.DataFrame({"task": f"dmc_task_{t:02}", "seed": str(s), "env_steps": steps, "score": cube[0, s, t]})
         for s in range(SEEDS) for t in range(TASKS)
     ])  # fmt: skip
-    table = frame.assign(protocol="", method="a", episode=0, source="made up", final=False, device_seconds=np.nan, place="")[
-        list(COLUMNS)
-    ]
+    table = frame.assign(**DEFAULTS, method="a", source="made up", place="")[list(COLUMNS)]
 
     def iqm_curve(x: np.ndarray) -> np.ndarray:
         return np.array([metrics.aggregate_iqm(x[..., point]) for point in range(x.shape[-1])])

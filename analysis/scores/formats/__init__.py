@@ -1,69 +1,135 @@
-"""Score files of other projects, each read by a module of its own, and the formats that this project writes.
+"""Score files of other projects, each format read by a function of its own, and the formats that this project writes.
 
-A reader turns bytes into raw points (`Raw`) and knows one format; `raw.finish` is where names, units, holes and repeats
-are checked,
-once for all of them. `read_file` recognises a file by its content.
+A reader turns a file into raw points (`Raw`) and knows one format; `raw.finish` is where names, units, holes and repeats
+are checked, once for all of them. `read_file` recognises a file by its content. The formats with a command each:
+docs/importing.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis.scores.formats import columns, danijar, dopamine, marl_eval
-from analysis.scores.formats.raw import Options, Raw, content, finish, problem
-from dreamer_bench_base import UserError
+from analysis.scores.formats import archives, columns, danijar, dopamine, events, final_scores, marl_eval, run_logs
+from analysis.scores.formats.raw import Options, Raw, finish
+from analysis.scores.formats.source import Source, problem, read
+from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Reader = Callable[[str, Path, Options], Raw]
+Reader = Callable[[Source, Options], Raw]
 
 READERS: Mapping[str, Reader] = {
-    "danijar": danijar.parse,
     "tidy": columns.parse_tidy,
+    "danijar": danijar.parse,
+    "marl-eval": marl_eval.parse,
+    "dopamine": dopamine.parse,
+    "atari-100k": final_scores.parse,
     "tdmpc2": columns.parse_tdmpc2,
     "drqv2": columns.parse_drqv2,
     "slac": columns.parse_slac,
-    "dopamine": dopamine.parse,
-    "marl-eval": marl_eval.parse,
+    "csv-log": columns.parse_log,
+    "json-lines": run_logs.parse_json_lines,
+    "monitor": run_logs.parse_monitor,
+    "evaluations": run_logs.parse_evaluations,
+    "wandb": run_logs.parse_wandb,
+    "tensorboard": events.parse,
+    "rliable": archives.parse_rliable,
 }
 
 
 def read_file(path: Path, options: Options | None = None, format: str | None = None) -> tuple[pd.DataFrame, list[str]]:
-    """The points of one score file as a table, and notes on what was left out.
+    """The points of one score file as a table, and notes on what was assumed and what was left out.
 
-    format None: recognised by content. Raises InvalidData (one line: file, line, cure) or ValueError for what is not a
+    format None: recognised by content. Raises InvalidData (one line: file, line, cure) or UserError for what is not a
     score file.
     """
     options = options or Options()
-    text = content(path)
+    source = read(path)
     if format is not None and format not in READERS:
         raise UserError(f"format {format!r} is not known; choose from {', '.join(READERS)}")
-    raw = READERS[format or recognize(text, path)](text, path, options)
+    raw = READERS[format or recognize(source, options)](source, options)
     return finish(raw, path, options)
 
 
-def recognize(text: str, path: Path) -> str:
-    """The name of the format a text is in."""
-    start = text.lstrip()[:1]
-    if start == "[":
-        return "dopamine" if '"Iteration"' in text[:2_000] else "danijar"
-    if start == "{":
-        return "marl-eval"
-    header = set(columns.header_of(text))
+def recognize(source: Source, options: Options | None = None) -> str:
+    """The name of the format a file is in. InvalidData that lists the formats where it is in none of them."""
+    if source.is_archive:
+        names = archives.names_of(source)
+        found = "evaluations" if {"timesteps", "results"} <= names else "rliable" if "tasks" in names else None
+    elif source.is_event_file:
+        found = "tensorboard"
+    else:
+        start = source.text.lstrip()[:1]
+        found = (
+            _of_lines(source)
+            if start == "{"
+            else _of_list(source.json)
+            if start == "["
+            else _of_table(source.text, options or Options())
+        )
+    if found is None:
+        raise problem(
+            source.path,
+            1,
+            "is no score file known here",
+            f"expected one of {', '.join(READERS)} (docs/importing.md); a tidy CSV starts with method,task,seed,env_step,score",
+        )
+    return found
+
+
+def _of_lines(source: Source) -> str | None:
+    """What starts with an object: one JSON value, or a value a line."""
+    first, _, rest = source.text.strip().partition("\n")
+    lines = _is_object(first)
+    if lines and (rest.strip() or any(isinstance(value, (int, float)) for value in _object(first).values())):
+        return "json-lines"
+    value = source.json
+    if final_scores.is_this(value):
+        return "atari-100k"
+    return "marl-eval" if value and all(isinstance(entry, dict) for entry in value.values()) else None
+
+
+def _of_list(value: Any) -> str | None:
+    entry = value[0] if isinstance(value, list) and value else None
+    if not isinstance(entry, dict):
+        return None
+    if "Iteration" in entry:
+        return "dopamine"
+    return "danijar" if {"xs", "ys", "task", "method"} & entry.keys() else None
+
+
+def _of_table(text: str, options: Options) -> str | None:
+    if text.lstrip().startswith("#{"):
+        return "monitor"
+    names = columns.header_of(text)
+    header = set(names)
+    if run_logs.wandb_runs(names):
+        return "wandb"
     if {"method", "task", "seed"} <= header:
         return "tidy"
     if "OriginalEnvironmentSteps" in header:
         return "slac"
-    if {"seed", "episode_reward"} <= header:
+    if {"seed", "episode_reward"} <= header and header & {"agent", "Agent"}:
         return "drqv2"
-    if {"seed", "step"} <= header and header & {"reward", "return"}:
+    if {"seed", "step"} <= header and header & {"reward", "return"} and not header & {"task", "env"}:
         return "tdmpc2"
-    raise problem(
-        path,
-        1,
-        "is no score file known here",
-        f"expected one of {', '.join(READERS)}; a tidy CSV starts with method,task,seed,env_step,score",
-    )
+    return "csv-log" if columns.is_log(names, options) else None
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(_object(line), dict)
+    except ValueError:
+        return False
+
+
+def _object(line: str) -> Any:
+    import json
+
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise InvalidData("nested too deeply") from None

@@ -1,4 +1,4 @@
-"""Score files that are CSV: tidy ones, TD-MPC(2)'s one file per task, DrQ's and DrQ-v2's curves, SLAC's."""
+"""Score files that are CSV: tidy ones, TD-MPC(2)'s one file per task, DrQ's and DrQ-v2's curves, SLAC's, logs of one run."""
 
 from __future__ import annotations
 
@@ -9,70 +9,109 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.scores.formats.raw import Options, Raw, Unit, problem
+from analysis.scores.formats import log_names
+from analysis.scores.formats.log_names import STEPS
+from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.source import Source, problem
 
 if TYPE_CHECKING:
     import pandas as pd
-
-STEPS: Mapping[str, Unit | None] = {
-    "env_step": "env_steps",
-    "env_steps": "env_steps",
-    "frame": "frames",
-    "frames": "frames",
-    "OriginalEnvironmentSteps": "env_steps",
-    "agent_step": "agent_steps",
-    "agent_steps": "agent_steps",
-    "step": None,
-    "steps": None,
-}
-"""Step columns and what their names say they count; None: the name does not say."""
 
 EMPTY = ("", "nan", "NaN", "null", "None", "NA")
 
 
 def header_of(text: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([text.split("\n", 1)[0].strip()]))]
+    return [name.strip() for name in next(csv.reader([text.lstrip().split("\n", 1)[0].strip()]), [])]
 
 
-def parse_tidy(text: str, path: Path, options: Options) -> Raw:
-    """method, task, seed, a step column, score; optional episode, protocol, final, device_seconds, source, unit."""
-    return _parse(text, path, {"method": "method", "task": "task", "seed": "seed", "score": "score"})
+def parse_tidy(source: Source, options: Options) -> Raw:
+    """method, task, seed, a step column, score; optional episode, protocol, final, device_seconds, source, unit, own_task."""
+    names = {"method": "method", "task": "task", "seed": "seed", "score": options.score or "score"}
+    return _parse(source, names, options)
 
 
-def parse_tdmpc2(text: str, path: Path, options: Options) -> Raw:
+def parse_tdmpc2(source: Source, options: Options) -> Raw:
     """step, reward (or return), seed; the task is the file's name ("walker-walk.csv"), the method "tdmpc2" unless given."""
-    score = "return" if "return" in header_of(text) else "reward"
-    task = options.task or re.sub(r"\.csv(\.gz)?$", "", path.name)
-    return _parse(text, path, {"seed": "seed", "score": score}, {"method": options.method or "tdmpc2", "task": task})
+    score = options.score or ("return" if "return" in header_of(source.text) else "reward")
+    return _parse(source, {"seed": "seed", "score": score}, options, assumed={"method": "tdmpc2", "task": source.stem})
 
 
-def parse_drqv2(text: str, path: Path, options: Options) -> Raw:
+def parse_drqv2(source: Source, options: Options) -> Raw:
     """agent, task (or env), seed, frame (or step), episode_reward; `hour` where present becomes device_seconds."""
-    names = header_of(text)
-    task = "task" if "task" in names else "env"
-    method = "agent" if "agent" in names else "Agent"
-    return _parse(text, path, {"method": method, "task": task, "seed": "seed", "score": "episode_reward"})
+    header = header_of(source.text)
+    return _parse(source, {"seed": "seed", "score": options.score or "episode_reward", **_columns(header)}, options)
 
 
-def parse_slac(text: str, path: Path, options: Options) -> Raw:
+def parse_slac(source: Source, options: Options) -> Raw:
     """domain_name, task_name, trial_id, AverageReturnEvalPolicy, OriginalEnvironmentSteps; a method per decoder variance."""
-    raw = _parse(
-        text, path, {"seed": "trial_id", "score": "AverageReturnEvalPolicy", "task": "task_name", "domain": "domain_name"}
-    )
+    names = {"seed": "trial_id", "score": "AverageReturnEvalPolicy", "task": "task_name", "domain": "domain_name"}
+    raw = _parse(source, names, options)
     raw.frame["task"] = raw.frame["domain"] + "_" + raw.frame["task"]
     variance = raw.frame.get("decoder_var")
     raw.frame["method"] = "slac" if variance is None else "slac_decvar_" + variance.astype(str)
     return raw
 
 
-def _parse(text: str, path: Path, names: Mapping[str, str], fixed: Mapping[str, str] | None = None) -> Raw:
-    """Reads a CSV as text and converts its numbers, so that a bad one can be named with its line."""
+def parse_log(source: Source, options: Options) -> Raw:
+    """The log of one run (eval.csv, progress.csv): a step column and a return, by the names that training programs use."""
+    header = header_of(source.text)
+    score = options.score or log_names.first(log_names.SCORES, header)
+    if score is None:
+        raise problem(source.path, 1, "has no column of returns known here", "name it with --score COLUMN")
+    seed = {"seed": "seed"} if "seed" in header else {}
+    return _parse(source, {"score": score, **seed, **_columns(header)}, options, is_log=True)
+
+
+def is_log(header: list[str], options: Options) -> bool:
+    score = options.score or log_names.first(log_names.SCORES, header)
+    return score in header and (options.step or log_names.first(STEPS, header)) in header
+
+
+def _columns(header: list[str]) -> dict[str, str]:
+    """Columns that hold the method and the task, where there are any."""
+    found = {"method": log_names.first(log_names.METHODS, header), "task": log_names.first(log_names.TASKS, header)}
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def table_of(source: Source) -> pd.DataFrame:
+    """A CSV as text, a column `place` with the line of each row; blank lines are left out."""
     import pandas as pd
 
-    header = header_of(text)
+    header = header_of(source.text)
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
-        raise problem(path, 1, f"has two columns {repeated[0]!r}", "remove one")
+        raise problem(source.path, 1, f"has two columns {repeated[0]!r}", "remove one")
+    try:
+        frame = pd.read_csv(
+            io.StringIO(source.text), dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True
+        )
+    except pd.errors.ParserError as error:
+        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if found:
+            raise problem(
+                source.path, int(found[2]), f"has {found[3]} fields instead of {found[1]}", "correct that line"
+            ) from None
+        what = f"is no readable CSV ({str(error).strip().splitlines()[-1]})"
+        raise problem(source.path, "", what, "export it again") from None
+    frame.columns = frame.columns.str.strip()
+    frame["place"] = range(2, len(frame) + 2)
+    frame = frame.fillna("")
+    blank = (frame[[name for name in header if name in frame]] == "").all(axis=1)
+    return frame[~blank].reset_index(drop=True)
+
+
+def _parse(
+    source: Source,
+    names: Mapping[str, str],
+    options: Options,
+    *,
+    assumed: Mapping[str, str] | None = None,
+    is_log: bool = False,
+) -> Raw:
+    """Converts the columns of a CSV one by one, so that a bad number can be named with its line."""
+    import pandas as pd
+
+    path, header = source.path, header_of(source.text)
     for wanted in names.values():
         if wanted not in header:
             raise problem(
@@ -81,19 +120,8 @@ def _parse(text: str, path: Path, names: Mapping[str, str], fixed: Mapping[str, 
                 f"has no column {wanted!r}, only {', '.join(filter(None, header))}",
                 "rename the column or choose another format",
             )
-    step = _step_column(header, path)
-    try:
-        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True)
-    except pd.errors.ParserError as error:
-        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if found:
-            raise problem(path, int(found[2]), f"has {found[3]} fields instead of {found[1]}", "mend that line") from None
-        raise problem(path, "", f"is no readable CSV ({str(error).strip().splitlines()[-1]})", "export it again") from None
-    frame.columns = frame.columns.str.strip()
-    frame["place"] = range(2, len(frame) + 2)
-    frame = frame.fillna("")
-    blank = (frame[[name for name in header if name in frame]] == "").all(axis=1)
-    frame = frame[~blank].reset_index(drop=True)
+    step = _step_column(header, path, options)
+    frame = table_of(source)
     units = sorted(set(frame["unit"])) if "unit" in frame else []
     if len(units) > 1:
         raise problem(
@@ -104,42 +132,66 @@ def _parse(text: str, path: Path, names: Mapping[str, str], fixed: Mapping[str, 
         )
     if units and units[0] not in ("env_steps", "frames", "agent_steps"):
         raise problem(path, 2, f"has the unit {units[0]!r}", "it must be env_steps, frames or agent_steps")
-    result = pd.DataFrame({"place": frame["place"], "step": _number(frame, step, path)})
+    result = pd.DataFrame({"place": frame["place"]})
+    result["step"] = float(options.at or 0) if step is None else number_of(frame, step, path)
     for name, column in names.items():
-        result[name] = _number(frame, column, path) if name == "score" else frame[column]
-    for name, value in (fixed or {}).items():
-        result[name] = value
-    for name in ("episode", "device_seconds", "hour"):
-        if name in frame and not (name == "episode" and "episode_reward" in frame):  # DrQ's `episode` counts training episodes
-            result[name] = _number(frame, name, path)
-    if "hour" in result:
-        result["device_seconds"] = result.pop("hour") * 3_600.0
+        result[name] = number_of(frame, column, path) if name == "score" else frame[column]
+    if "score" in frame.columns and "method" in names:  # elsewhere `episode` counts the episodes of training
+        for name in ("episode",):
+            if name in frame:
+                result[name] = number_of(frame, name, path)
+    if "device_seconds" in frame:
+        result["device_seconds"] = number_of(frame, "device_seconds", path)
+    if "hour" in frame:
+        result["device_seconds"] = number_of(frame, "hour", path) * 3_600.0
     if "episode" in result:
         bad = result[result["episode"].isna()]
         if len(bad):
             raise problem(
                 path, int(bad["place"].iloc[0]), "has no episode number", "number the episodes of an evaluation from 0"
             )
-    if "final" in frame:
-        result["final"] = frame["final"].str.lower().isin(["true", "1"])
+    for name in ("final", "own_task"):
+        if name in frame:
+            result[name] = frame[name].str.lower().isin(["true", "1"])
     for name in ("protocol", "source", "decoder_var"):
         if name in frame:
             result[name] = frame[name]
-    unit = STEPS[step] or (units[0] if units else None)
-    return Raw(frame=result, unit=unit)  # type: ignore[arg-type]
+    notes = (f"scores are the column {names['score']!r}",) if is_log and options.score is None else ()
+    if is_log:
+        result = result[result["score"].notna() & result["step"].notna()].reset_index(drop=True)  # other rows log other things
+        left = len(frame) - len(result)
+        notes += (f"{left} rows without {names['score']!r} left out",) if left else ()
+    unit = "given" if step is None else STEPS.get(step) or (units[0] if units else None)
+    return Raw(
+        frame=result,
+        unit=unit,  # type: ignore[arg-type]
+        steps=step or "--at",
+        assumed=assumed or {},
+        is_log=is_log,
+        notes=notes,
+    )
 
 
-def _step_column(header: list[str], path: Path) -> str:
+def _step_column(header: list[str], path: Path, options: Options) -> str | None:
+    """The column of steps; None where there is none and --at says where the scores belong."""
+    if options.step is not None:
+        if options.step not in header:
+            raise problem(path, 1, f"has no column {options.step!r}", "name one of the file with --step")
+        return options.step
     found = [name for name in STEPS if name in header]
-    counted = {"agent_steps" if STEPS[name] == "agent_steps" else "env_steps" for name in found}
+    counted = {"agent_steps" if STEPS[name] == "agent_steps" else "env_steps" for name in found if STEPS[name]}
     if not found:
-        raise problem(path, 1, "has no column of steps", f"name one of {', '.join(STEPS)}")
+        if options.at is not None:
+            return None
+        known = ", ".join(name for name, unit in STEPS.items() if unit)
+        raise problem(path, 1, "has no column of steps", f"call it one of {known}, name it with --step, or give --at")
     if len(counted) > 1:
         raise problem(path, 1, f"mixes units: the columns {' and '.join(found)} count different steps", "keep one of them")
     return found[0]
 
 
-def _number(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
+def number_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
+    """A column as numbers, NaN where it is empty. InvalidData names the line of what is neither."""
     import pandas as pd
 
     value = pd.to_numeric(frame[name], errors="coerce")

@@ -1,14 +1,13 @@
-"""The JSON of danijar/dreamer, dreamerv2 and dreamerv3: a list of runs {task, method, seed, xs, ys}; steps are simulator
-steps."""
+"""The JSON of danijar/dreamer, dreamerv2 and dreamerv3: a list of runs {task, method, seed, xs, ys}, in simulator steps."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.scores.formats.raw import Options, Raw, problem
+from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.source import Source, is_number, problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,21 +16,18 @@ PSEUDO_TASK = "stats_"
 """Some of these files also hold aggregates under this prefix (dmc-vision-dreamerv2.json: stats_normalized_mean): not runs."""
 
 
-def load_json(text: str, path: Path) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise problem(path, error.lineno, f"is no JSON ({error.msg})", "export the file again") from None
-
-
-def parse(text: str, path: Path, options: Options) -> Raw:
+def parse(source: Source, options: Options) -> Raw:
+    """`reward` is taken where `ys` is missing (Crafter's runs), and that is noted."""
     import pandas as pd
 
-    runs = load_json(text, path)
+    path, runs = source.path, source.json
     rows: list[tuple[Any, ...]] = []
-    pseudo = 0
+    pseudo = rewards = 0
     for number, run in enumerate(runs if isinstance(runs, list) else [None], start=1):
         place = f"entry {number}"
+        if isinstance(run, dict) and "ys" not in run and "reward" in run:
+            run = {**run, "ys": run["reward"]}
+            rewards += 1
         missing = [key for key in ("task", "method", "seed", "xs", "ys") if not isinstance(run, dict) or key not in run]
         if missing:
             raise problem(path, place, f"lacks {', '.join(missing)}", "expected a list of {task, method, seed, xs, ys}")
@@ -42,7 +38,7 @@ def parse(text: str, path: Path, options: Options) -> Raw:
             pseudo += 1
             continue
         for point, (x, y) in enumerate(zip(xs, ys, strict=True), start=1):
-            if not _is_number(x) or not (y is None or _is_number(y)):
+            if not is_number(x) or not (y is None or is_number(y)):
                 raise problem(path, f"{place}, point {point}", f"is ({x!r}, {y!r})", "a point is two numbers; y may be null")
             rows.append(
                 (
@@ -54,10 +50,13 @@ def parse(text: str, path: Path, options: Options) -> Raw:
                     float("nan") if y is None else float(y),
                 )
             )
-    notes = (f"{path}: {pseudo} aggregates under {PSEUDO_TASK}* left out: they are not runs",) if pseudo else ()
-    return Raw(
-        frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"]), unit="env_steps", notes=notes
-    )
+    notes = []
+    if pseudo:
+        notes.append(f"{pseudo} aggregates under {PSEUDO_TASK}* left out: they are not runs")
+    if rewards:
+        notes.append(f"scores are 'reward' in {rewards} runs, which have no 'ys'")
+    frame = pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"])
+    return Raw(frame=frame, unit="env_steps", steps="xs", notes=tuple(notes))
 
 
 def dump(table: pd.DataFrame) -> str:
@@ -71,7 +70,3 @@ def dump(table: pd.DataFrame) -> str:
 
 def _plain(values: Iterable[Any]) -> list[Any]:
     return [value.item() if hasattr(value, "item") else value for value in values]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from pathlib import Path
 
-from analysis.scores.formats.danijar import load_json
-from analysis.scores.formats.raw import Options, Raw, problem
-
-FRAMES_PER_ITERATION = 1_000_000
-"""250,000 agent steps at action repeat 4: dopamine's baselines/README; point `Iteration` is the mean over it, so filed at
-its end."""
+from analysis.scores import tasks
+from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.source import Source, is_number, problem
+from dreamer_bench_base import InvalidData
 
 
-def parse(text: str, path: Path, options: Options) -> Raw:
-    """The game is the file's name; a run has no label, so the seed is its order in the file."""
+def parse(source: Source, options: Options) -> Raw:
+    """The game is in the file's name; a run has no label, so the seed is its order in the file.
+
+    A point is the mean over its iteration, so it is filed at the iteration's end.
+    """
     import pandas as pd
 
-    game = options.task or re.sub(r"\.json(\.gz)?$", "", path.name)
-    seen: Counter[tuple[str, int]] = Counter()
+    path = source.path
+    seen: Counter[tuple[str, float]] = Counter()
     rows = []
-    points = load_json(text, path)
+    points = source.json
     for number, point in enumerate(points if isinstance(points, list) else [None], start=1):
         place = f"entry {number}"
         if not isinstance(point, dict) or not {"Iteration", "Value", "Agent"} <= point.keys():
             raise problem(path, place, "lacks Iteration, Value or Agent", "expected Dopamine's baseline JSON")
-        if not isinstance(point["Iteration"], (int, float)) or not isinstance(point["Value"], (int, float, type(None))):
+        if not is_number(point["Iteration"]) or not (point["Value"] is None or is_number(point["Value"])):
             raise problem(path, place, "Iteration or Value is no number", "expected Dopamine's baseline JSON")
-        agent, iteration = str(point["Agent"]), int(point["Iteration"])
+        agent, iteration = str(point["Agent"]), float(point["Iteration"])
         seed = seen[agent, iteration]
         seen[agent, iteration] += 1
         value = float("nan") if point["Value"] is None else float(point["Value"])
-        rows.append((place, agent, game, seed, (iteration + 1) * FRAMES_PER_ITERATION, value))
-    return Raw(frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"]), unit="frames")
+        rows.append((place, agent, seed, iteration + 1, value))
+    frame = pd.DataFrame(rows, columns=["place", "method", "seed", "step", "score"])
+    return Raw(
+        frame=frame,
+        unit="iterations",
+        steps="Iteration",
+        assumed={"task": _game(source.stem, options)},
+        notes=("the seed is the order of the runs in the file",),
+    )
+
+
+def _game(stem: str, options: Options) -> str:
+    """The task in a file's name: all of it, or what comes before "_Agent"; the name itself where it is no known task."""
+    parts = stem.split("_")
+    for end in range(len(parts), 0, -1):
+        name = "_".join(parts[:end])
+        try:
+            return tasks.canonical(name, suite=options.suite if end == len(parts) else None, own=options.own_tasks)
+        except InvalidData:
+            continue
+    return stem

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores import tasks
-from analysis.scores.formats.danijar import load_json
-from analysis.scores.formats.raw import Options, Raw, problem
+from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.source import Source, is_number, problem
 from dreamer_bench_base import InvalidData
 
 if TYPE_CHECKING:
@@ -21,15 +21,16 @@ METRICS = ("return", "episode_return", "mean_episode_return", "score")
 evaluation."""
 
 
-def parse(text: str, path: Path, options: Options) -> Raw:
+def parse(source: Source, options: Options) -> Raw:
     """Absolute metrics become the final evaluation, at the run's last step."""
     import pandas as pd
 
+    path = source.path
     rows = []
-    for environment, task, method, run, steps in _runs(load_json(text, path), path):
+    for environment, task, method, run, steps in _runs(source.json, path):
         place = f"{environment}/{task}/{method}/{run}"
         name = _task(environment, task, options)
-        last = 0
+        last = 0.0
         for step, entry in sorted(steps.items(), key=lambda item: item[0] == ABSOLUTE):
             if not isinstance(entry, dict):
                 raise problem(path, f"{place}/{step}", "is no object", "expected {step_count, metric: [values]}")
@@ -38,13 +39,13 @@ def parse(text: str, path: Path, options: Options) -> Raw:
                 raise problem(
                     path, f"{place}/{step}", f"holds none of {', '.join(METRICS)}", "rename the metric that is the return"
                 )
-            if step != ABSOLUTE and not isinstance(entry.get("step_count"), (int, float)):
+            if step != ABSOLUTE and not is_number(entry.get("step_count")):
                 raise problem(path, f"{place}/{step}", "has no step_count", "add the number of simulator steps")
-            count = last if step == ABSOLUTE else int(entry["step_count"])
+            count = last if step == ABSOLUTE else float(entry["step_count"])
             last = max(last, count)
             values = entry[metric] if isinstance(entry[metric], list) else [entry[metric]]
             for episode, value in enumerate(values):
-                if not isinstance(value, (int, float, type(None))):
+                if value is not None and not is_number(value):
                     raise problem(path, f"{place}/{step}", f"{metric} holds {value!r}", "it must be a number or null")
                 score = float("nan") if value is None else float(value)
                 rows.append(
@@ -59,14 +60,16 @@ def parse(text: str, path: Path, options: Options) -> Raw:
                         step == ABSOLUTE,
                     )
                 )
-    return Raw(frame=pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "episode", "score", "final"]))
+    frame = pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "episode", "score", "final"])
+    return Raw(frame=frame, steps="step_count")
 
 
 def dump(table: pd.DataFrame) -> str:
     """The table as that JSON, the suite as environment; final episodes as absolute metrics."""
     tree: dict[str, Any] = {}
     for (task, method, seed), group in table.groupby(["task", "method", "seed"], sort=True):
-        suite, _, name = str(task).partition("_")
+        suite = tasks.suite_of(str(task))
+        name = str(task)[len(suite) + 1 :]
         run = tree.setdefault(suite, {}).setdefault(name, {}).setdefault(method, {}).setdefault(f"seed_{seed}", {})
         regular = group[~group["final"]]
         for number, (env_steps, points) in enumerate(regular.groupby("env_steps")):
@@ -97,7 +100,7 @@ def _task(environment: str, task: str, options: Options) -> str:
     """`dmc` + `walker_walk`, or the task's name alone where the environment is no suite of ours."""
     for name in (f"{environment}_{task}", task):
         try:
-            return tasks.canonical(name, suite=options.suite)
+            return tasks.canonical(name, suite=options.suite, own=options.own_tasks)
         except InvalidData:
             continue
-    return task
+    return f"{environment}_{task}"

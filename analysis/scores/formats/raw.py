@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from analysis.scores import tasks
-from analysis.scores.columns import COLUMNS
+from analysis.scores.columns import COLUMNS, DEFAULTS
+from analysis.scores.formats.naming import from_path
+from analysis.scores.formats.source import MOST_ROWS, address, problem
 from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
@@ -20,25 +20,46 @@ if TYPE_CHECKING:
 
 Unit = Literal["env_steps", "frames", "agent_steps"]
 
+NAMES = ("method", "task", "seed")
+
+MOST_STEPS = 10**15
+"""Of any unit; more is a mistake, and no product of it fits an integer."""
+
+ITERATIONS = {"atari": 1_000_000, "mujoco": 1_000}
+"""Simulator steps per iteration of Dopamine's baselines: 250,000 agent steps of 4 frames on Atari, 1,000 steps on MuJoCo
+(dopamine's baselines/README and the gin files of its agents)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a file does not say itself.
 
-    method, task   names to use instead of the file's own
-    protocol       protocol id to file the points under
-    unit           what the step column counts; None: what its name says, else simulator steps
-    action_repeat  simulator steps per agent step, needed for agent steps
-    suite          prefix of the tasks of another package
-    nulls          points without a score: "fail" names the first one, "drop" leaves them out and says how many
+    method, task, seed   names to use instead of the file's own
+    pattern         where the file's path says them: "{method}/{task}/seed-{seed}/*.csv"
+    protocol        protocol id to file the points under
+    unit            what the step column counts; None: what its name says, else simulator steps, and that is noted
+    action_repeat   simulator steps per agent step, needed for agent steps
+    iteration_steps steps per iteration, for files that count iterations
+    at              env_steps at which scores without steps were reached
+    score, step     column or key of the returns and of the steps, instead of the usual ones
+    suite           prefix of the tasks of another package
+    own_tasks       patterns of task names that are the user's own
+    nulls           points without a score: "fail" names the first one, "drop" leaves them out and says how many
     """
 
     method: str | None = None
     task: str | None = None
+    seed: str | None = None
+    pattern: str | None = None
     protocol: str | None = None
     unit: Unit | None = None
     action_repeat: int | None = None
+    iteration_steps: int | None = None
+    at: int | None = None
+    score: str | None = None
+    step: str | None = None
     suite: str | None = None
+    own_tasks: tuple[str, ...] = ()
     nulls: Literal["fail", "drop"] = "fail"
 
 
@@ -46,76 +67,38 @@ class Options:
 class Raw:
     """Points as the file has them.
 
-    frame  place (line number or "entry 3, point 7"), method, task, seed, step, score; optional episode, protocol, final,
-           device_seconds, source
-    unit   what the file says its steps count; None where it says nothing
-    notes  what the reader left out
+    frame    place (line number or "entry 3, point 7"), step, score; optional method, task, seed, episode, protocol, final,
+             device_seconds, source, and label: the name of the run that a pattern is matched with instead of the path
+    unit     what the file says its steps count; "iterations"; "given" where the steps are --at; None: it says nothing
+    steps    the name of the step column or key, for messages
+    assumed  method, task or seed that the format implies, used where nothing else says it, and noted
+    is_log   a log of training: several points at one step are episodes, rows without a score are no points
+    notes    what the reader left out or chose
     """
 
     frame: pd.DataFrame
-    unit: Unit | None = None
+    unit: Unit | Literal["iterations", "given"] | None = None
+    steps: str = "step"
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    is_log: bool = False
     notes: tuple[str, ...] = ()
-
-
-def problem(path: Path, place: object, what: str, cure: str) -> InvalidData:
-    """One line that names file, line and cure."""
-    return InvalidData(f"{_address(path, place)}: {what}; {cure}")
-
-
-def _address(path: Path, place: object) -> str:
-    return f"{path}:{place}" if isinstance(place, (int, np.integer)) else f"{path}, {place}" if place else str(path)
-
-
-def content(path: Path) -> str:
-    """The text of a file, decompressed where it is gzip."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give a score file or a runs folder") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give a score file or a runs folder") from None
-    if data[:2] == b"\x1f\x8b":
-        data = _unzipped(data, path)
-    if data[:4] == b"PK\x03\x04":
-        raise UserError(f"{path} is a zip or npz archive; unpack it, or import the score file it was made from")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise problem(path, line, "is not UTF-8 text", "give a CSV or JSON score file, gzip or plain") from None
-    if not text.strip():
-        raise InvalidData(f"{path}: the file is empty; export the scores again")
-    return text
-
-
-def _unzipped(data: bytes, path: Path) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        line, stream = 1, zlib.decompressobj(wbits=31)
-        with contextlib.suppress(zlib.error):  # in pieces, since a damaged piece gives nothing
-            for start in range(0, len(data), 1_024):
-                line += stream.decompress(data[start : start + 1_024]).count(b"\n")
-        raise problem(path, line, "the gzip stream is cut short or damaged here", "copy or download the file again") from None
 
 
 def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[str]]:
     """A table (COLUMNS) of raw points, sorted, and notes. Raises InvalidData naming the first bad point."""
-    frame, notes = raw.frame.copy(), list(raw.notes)
+    frame, notes = raw.frame.copy(), [f"{path}: {note}" for note in raw.notes]
     if frame.empty:
         raise InvalidData(f"{path}: holds no points; export the scores again")
-    if options.method is not None:
-        frame["method"] = options.method
-    if options.task is not None:
-        frame["task"] = options.task
-    _named(frame, path)
+    if len(frame) > MOST_ROWS:
+        raise InvalidData(f"{path}: holds {len(frame):,} points, more than {MOST_ROWS:,}; split the file, or thin it out")
+    notes += _name(frame, raw, path, options)
     frame["task"] = _tasks(frame, path, options)
     _finite(frame, "step", path)
-    frame["env_steps"] = _env_steps(frame, raw.unit, path, options)
+    frame["env_steps"] = _env_steps(frame, raw, path, options, notes)
     empty = ~np.isfinite(frame["score"].to_numpy(float))
     if empty.any():
         first = frame[empty].iloc[0]
-        if options.nulls == "fail":
+        if options.nulls == "fail" and not raw.is_log:
             raise problem(
                 path,
                 first["place"],
@@ -124,12 +107,16 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
             )
         notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_cell(first)}")
         frame = frame[~empty]
-    for name, default in {"protocol": "", "episode": 0, "final": False, "device_seconds": np.nan, "source": str(path)}.items():
+        if frame.empty:
+            raise InvalidData(f"{path}: no point has a score; export the scores again, or name the column with --score")
+    for name, default in {**DEFAULTS, "source": str(path)}.items():
         if name not in frame:
             frame[name] = default
     if options.protocol is not None:
         frame["protocol"] = options.protocol
     keys = ["protocol", "method", "task", "seed", "env_steps", "episode", "final"]
+    if raw.is_log:
+        frame["episode"] = frame.groupby(["method", "task", "seed", "env_steps"]).cumcount()
     repeated = frame[frame.duplicated(keys)]
     if len(repeated):
         again = repeated.iloc[0]
@@ -142,62 +129,124 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
     frame = frame.astype(
         {"env_steps": "int64", "episode": "int64", "score": float, "final": bool, "device_seconds": float, "seed": str}
     )
-    frame["place"] = [_address(path, place) for place in frame["place"]]
+    frame["place"] = [address(path, place) for place in frame["place"]]
     return frame[list(COLUMNS)].sort_values(keys, ignore_index=True), notes
 
 
-def _named(frame: pd.DataFrame, path: Path) -> None:
-    for name in ("method", "task", "seed"):
+def _name(frame: pd.DataFrame, raw: Raw, path: Path, options: Options) -> list[str]:
+    """Fills method, task and seed: from options, else the path, else the file, else what its format implies. Returns notes."""
+    notes, missing = [], []
+    by_label = {}
+    if options.pattern is not None:
+        labels = frame["label"].unique() if "label" in frame else [str(path)]
+        by_label = {label: from_path(label, options.pattern) for label in labels}
+    for name in NAMES:
+        given = getattr(options, name)
+        if given is not None:
+            frame[name] = given
+        elif by_label and all(name in found for found in by_label.values()):
+            frame[name] = (
+                frame["label"].map(lambda label, name=name: by_label[label][name])
+                if "label" in frame
+                else (by_label[str(path)][name])
+            )
+        elif name not in frame and name in raw.assumed:
+            frame[name] = raw.assumed[name]
+            notes.append(f"{path}: {name} {raw.assumed[name]!r} assumed; say otherwise with --{name}")
+        elif name not in frame:
+            missing.append(name)
+    if missing:
+        raise problem(
+            path,
+            "",
+            f"does not say its {' or '.join(missing)}",
+            f"give {' and '.join(f'--{name}' for name in missing)}, or read them off the path, for example "
+            '--pattern "{method}/{task}/seed-{seed}/*.csv"',
+        )
+    for name in NAMES:
         frame[name] = frame[name].astype(str).str.strip()
         empty = frame[frame[name].isin(["", "nan", "None"])]
         if len(empty):
-            raise problem(
-                path, empty.iloc[0]["place"], f"has no {name}", f"fill it in{f', or give --{name}' if name != 'seed' else ''}"
-            )
+            raise problem(path, empty.iloc[0]["place"], f"has no {name}", f"fill it in, or give --{name}")
+    return notes
 
 
 def _tasks(frame: pd.DataFrame, path: Path, options: Options) -> pd.Series:
     names = {}
     for name in frame["task"].unique():
+        rows = frame["task"] == name
+        own = (name,) if "own_task" in frame and frame.loc[rows, "own_task"].all() else ()
         try:
-            names[name] = tasks.canonical(name, suite=options.suite)
+            names[name] = tasks.canonical(name, suite=options.suite, own=(*options.own_tasks, *own))
         except InvalidData as error:
             what, _, cure = str(error).partition("; ")
-            raise problem(path, frame.loc[frame["task"] == name, "place"].iloc[0], what, cure) from None
+            raise problem(path, frame.loc[rows, "place"].iloc[0], what, f"{cure} (--task names it for a whole file)") from None
     return frame["task"].map(names)
 
 
 def _finite(frame: pd.DataFrame, name: str, path: Path) -> None:
     value = frame[name].to_numpy(float)
-    bad = frame[~np.isfinite(value) | (value < 0)]
+    bad = frame[~np.isfinite(value) | (value < 0) | (value > MOST_STEPS)]
     if len(bad):
         raise problem(path, bad.iloc[0]["place"], f"{name} is {bad.iloc[0][name]}", "it must be a count of 0 or more")
 
 
-def _env_steps(frame: pd.DataFrame, unit: Unit | None, path: Path, options: Options) -> pd.Series:
-    """Simulator steps, action repeat included; frames are simulator steps."""
-    stated, given = ("agent_steps" if kind == "agent_steps" else "env_steps" if kind else None for kind in (unit, options.unit))
-    if stated and given and stated != given:
-        raise problem(
-            path,
-            frame["place"].iloc[0],
-            f"the steps are {unit} by their column's name, not {options.unit}",
-            "leave --unit out, or rename the column",
+def _env_steps(frame: pd.DataFrame, raw: Raw, path: Path, options: Options, notes: list[str]) -> pd.Series:
+    """Simulator steps, action repeat included; frames are simulator steps. What was assumed or overruled is noted."""
+    first = frame["place"].iloc[0]
+    steps = frame["step"]
+    stated: str | None = raw.unit
+    if raw.unit == "iterations":
+        steps = steps * _iteration_steps(frame, path, options, notes)
+        stated = "frames"
+    elif options.iteration_steps is not None:
+        raise UserError(f"{path} counts no iterations, so --iteration-steps has nothing to convert; leave it out")
+    if raw.unit == "given":
+        return steps.astype("int64")
+    if options.unit is not None and stated is not None and _kind(options.unit) != _kind(stated):
+        notes.append(f"{path}: {raw.steps!r} counts {stated} by its name, and is read as {options.unit}, as --unit says")
+    if options.unit is None and stated is None and options.action_repeat is None:
+        notes.append(
+            f"{path}: {raw.steps!r} is read as simulator steps, since the file does not say what it counts; if it counts "
+            "agent steps, say --unit agent_steps --action-repeat N"
         )
-    if (stated or given) == "agent_steps":
+    if _kind(options.unit or stated) == "agent_steps":
         if options.action_repeat is None:
             raise problem(
-                path,
-                frame["place"].iloc[0],
-                "the steps are agent steps",
-                "say how many simulator steps one is with `import --action-repeat N`",
+                path, first, "the steps are agent steps", "say how many simulator steps one is with `import --action-repeat N`"
             )
-        return (frame["step"] * options.action_repeat).round().astype("int64")
+        return (steps * options.action_repeat).round().astype("int64")
     if options.action_repeat is not None:
         raise UserError(
             f"{path} counts simulator steps, so --action-repeat has nothing to convert; leave it out or add --unit agent_steps"
         )
-    return frame["step"].round().astype("int64")
+    return steps.round().astype("int64")
+
+
+def _kind(unit: str | None) -> str | None:
+    return None if unit is None else "agent_steps" if unit == "agent_steps" else "env_steps"
+
+
+def _iteration_steps(frame: pd.DataFrame, path: Path, options: Options, notes: list[str]) -> pd.Series:
+    """Simulator steps of one iteration, row by row: as given, else as Dopamine's baselines have them for that family."""
+    if options.iteration_steps is not None:
+        return frame["step"] * 0 + options.iteration_steps
+    found = {}
+    for task in frame["task"].unique():
+        family = "mujoco" if tasks.is_gym_mujoco(task) else tasks.suite_of(task)
+        if family not in ITERATIONS:
+            raise problem(
+                path,
+                frame.loc[frame["task"] == task, "place"].iloc[0],
+                f"counts iterations, whose length on {task} is not known",
+                "say how many simulator steps one has with --iteration-steps N",
+            )
+        found[task] = ITERATIONS[family]
+        notes.append(
+            f"{path}: an iteration on {task} is read as {ITERATIONS[family]:,} simulator steps, as in Dopamine's baselines; "
+            "say otherwise with --iteration-steps"
+        )
+    return frame["task"].map(found)
 
 
 def _cell(row: pd.Series) -> str:
