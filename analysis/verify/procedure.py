@@ -65,13 +65,11 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     try:
         protocol = _protocol(command, folders)
         question = replace(question, protocol=protocol.id if protocol else "")
-        method = command.method or validity.only_label(folders, protocol)
-        causes, notes = validity.record_causes(folders, method, protocol, tasks)
+        notes: list[str] = []
         points = _ours(command, protocol, tasks, notes)
         question = _in_units(command, question, protocol, points)
-        if question.method != method:
-            causes, more = validity.record_causes(folders, question.method, protocol, tasks)
-            notes += more
+        causes, more = validity.record_causes(folders, question.method, protocol, tasks)
+        notes += more
         causes += validity.copies(points)
         rule, at = _rule(command, protocol)
         selection = _score(points, rule, at, command.window)

@@ -70,17 +70,6 @@ def record_causes(
     return [*_first(unfinished), *_first(foreign), *_first(repeats)], notes
 
 
-def only_label(folders: Sequence[Path], protocol: Protocol | None) -> str:
-    """The one label of the uncut runs of a protocol, "" where there is none or are several."""
-    labels = {
-        str(run.manifest["label"])
-        for folder in folders
-        for run in from_runs.find(folder)
-        if run.manifest["limit_env_steps"] is None and (protocol is None or run.manifest["protocol"] == protocol.id)
-    }
-    return labels.pop() if len(labels) == 1 else ""
-
-
 def copies(table: pd.DataFrame) -> list[str]:
     """Causes for runs of one task whose records are identical though they vary: the same run under two seed labels."""
     found = []

@@ -271,7 +271,11 @@ def test_unfinished_runs_and_foreign_protocols_are_invalid(tmp_path: Path) -> No
     assert verdict["status"] == "invalid"
     assert sum("is resumable, not complete" in cause for cause in verdict["causes"]) == 5
     diverged = record(tmp_path / "diverged", status="diverged")
-    assert "diverged and has no score" in run(tmp_path, diverged, theirs)[1]["causes"][0]
+    assert "no run of quick@1 counts: " in run(tmp_path, diverged, theirs)[1]["causes"][0]
+    mixed = record(tmp_path / "mixed")
+    folder = next(iter(mixed.glob("*/*/*/seed-4")))
+    (folder / "result.json").write_text((folder / "result.json").read_text().replace('"complete"', '"diverged"'))
+    assert "seed-4 diverged and has no score" in run(tmp_path, mixed, theirs)[1]["causes"][0]
     protocol = catalog.find("quick@1")
     other = tmp_path / "other"
     for seed in range(3):
