@@ -88,7 +88,7 @@ def of_record(manifest: Mapping[str, Any]) -> Protocol:
     """
     known = entries().get(manifest["protocol"])
     if known is None:
-        return own.from_record(manifest)
+        return own.from_data(manifest["protocol_data"])
     if manifest["digest"] != digest(known):
         raise UserError(
             f"the run was made under another {known.id} (digest {manifest['digest'][:12]}, here {digest(known)[:12]}); "

@@ -14,7 +14,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -82,9 +82,9 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
     return own
 
 
-def from_record(manifest: Mapping[str, Any]) -> Protocol:
-    """The protocol that a manifest keeps whole. Raises UserError where this version does not know one of its fields."""
-    data = dict(manifest["protocol_data"])
+def from_data(kept: Mapping[str, Any]) -> Protocol:
+    """The protocol that a manifest keeps as `protocol_data`. Raises UserError where one of its fields is not known here."""
+    data = dict(kept)
     known = {field.name for field in fields(Protocol)}
     if unknown := sorted(set(data) - known):
         raise UserError(f"protocol {data.get('id')!r} has a field {unknown[0]!r} that is not known here; use a newer version")
@@ -92,9 +92,7 @@ def from_record(manifest: Mapping[str, Any]) -> Protocol:
         data[name] = tuple(data[name])
     data["score_rule"] = ScoreRule(**data["score_rule"])
     data["score_range"] = None if data["score_range"] is None else tuple(data["score_range"])
-    protocol = Protocol(**data)
-    assert asdict(protocol).keys() == known
-    return protocol
+    return Protocol(**data)
 
 
 def _whole(least: int) -> Callable[[Any], int]:

@@ -96,7 +96,9 @@ def test_running_knows_the_catalogs_and_the_contract_only_and_records_know_neith
 
 
 def test_analysis_reads_records_through_the_protocol_package_only():
-    assert violations("analysis", ("analysis", "protocols.spec", "protocols.catalog", "protocols.records")) == []
+    assert (
+        violations("analysis", ("analysis", "protocols.spec", "protocols.catalog", "protocols.own", "protocols.records")) == []
+    )
 
 
 WINGS = {

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from protocols import catalog
 from protocols.records.store import Run
 from protocols.records.validate import simulator_drift
-from protocols.spec import PROSE, Protocol, ScoreRule, canonical_json
+from protocols.spec import PROSE, canonical_json
 from protocols.spec import digest as digest_of
 
 REASONS = {
@@ -153,10 +153,3 @@ def tally(values: Iterable[str]) -> str:
     if len(found) == 1:
         return next(iter(found))
     return "; ".join(f"{value} ({number} runs)" for value, number in sorted(found.items()))
-
-
-def protocol_of(data: Mapping[str, Any]) -> Protocol:
-    """The protocol that a manifest keeps as `protocol_data`; fields that a later version added are left out."""
-    known = {entry.name for entry in fields(Protocol)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
-    return Protocol(**{**values, "score_rule": ScoreRule(**data["score_rule"])})

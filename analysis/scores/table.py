@@ -20,6 +20,7 @@ from analysis.scores import from_runs, groups
 from analysis.scores.columns import COLUMNS, RUN, refuse_clashes, rule_of, rule_text, two_protocols
 from analysis.scores.tasks import named
 from dreamer_bench_base import InvalidData, UserError
+from protocols import own
 from protocols.records.store import MANIFEST
 from protocols.spec import Protocol, ScoreRule
 
@@ -97,9 +98,9 @@ def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.D
     kept = [cell for cell in cells if cell.counts or cell.unfinished]
     for why in dict.fromkeys(cell.why for cell in cells if cell not in kept):
         alike = [cell for cell in cells if cell.why == why]
-        first = alike[0]
+        one = alike[0]
         more = f" and {len(alike) - 1} more" if alike[1:] else ""
-        notes.append(f"{first.method}, {first.task}, seed {first.seed}{more} left out: {why}")
+        notes.append(f"{one.method}, {one.task}, seed {one.seed}{more} left out: {why}")
     return from_runs.read_runs([cell.run for cell in kept]), len(cells) - len(kept)
 
 
@@ -128,7 +129,7 @@ def protocols_of(paths: Sequence[str | Path]) -> dict[str, Protocol]:
     for path in map(Path, paths):
         if path.is_dir():
             for group in groups.groups(from_runs.find(path)):
-                found.setdefault(group.protocol, groups.protocol_of(group.data))
+                found.setdefault(group.protocol, own.from_data(group.data))
     return found
 
 

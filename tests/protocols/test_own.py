@@ -82,14 +82,14 @@ def test_a_record_gives_every_protocol_back_whole(name):
     except UserError:
         pytest.skip(f"{name} is not published in this version")
     kept = json.loads(json.dumps(asdict(protocol)))
-    assert digest(own.from_record({"protocol_data": kept})) == digest(protocol)
-    assert own.from_record({"protocol_data": kept}).tasks == protocol.tasks
+    assert digest(own.from_data(kept)) == digest(protocol)
+    assert own.from_data(kept).tasks == protocol.tasks
 
 
 def test_a_record_with_a_field_of_a_newer_version_is_refused():
     data = {**asdict(catalog.find("quick@1")), "new_rule": 1}
     with pytest.raises(UserError, match="'new_rule' that is not known here"):
-        own.from_record({"protocol_data": data})
+        own.from_data(data)
 
 
 def test_a_study_runs_under_another_protocol_unless_it_compares_protocols(tmp_path):

@@ -156,7 +156,7 @@ def _parse(
     for name in ("protocol", "source", "decoder_var"):
         if name in frame:
             result[name] = frame[name]
-    notes = (f"scores are the column {names['score']!r}",) if is_log and options.score is None else ()
+    notes: tuple[str, ...] = (f"scores are the column {names['score']!r}",) if is_log and options.score is None else ()
     if is_log:
         result = result[result["score"].notna() & result["step"].notna()].reset_index(drop=True)  # other rows log other things
         left = len(frame) - len(result)

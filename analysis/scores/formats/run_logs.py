@@ -42,7 +42,7 @@ def parse_json_lines(source: Source, options: Options) -> Raw:
             if not is_number(entry[key]):
                 raise problem(source.path, number, f"{key!r} is {entry[key]!r}", "it must be a number")
         rows.append((number, float(entry[step]), float(entry[score])))
-    notes = (f"scores are the key {score!r}",) if options.score is None else ()
+    notes: tuple[str, ...] = (f"scores are the key {score!r}",) if options.score is None else ()
     if len(rows) < len(lines):
         notes += (f"{len(lines) - len(rows)} lines without {score!r} left out",)
     frame = pd.DataFrame(rows, columns=["place", "step", "score"])
