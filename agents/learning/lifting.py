@@ -1,6 +1,6 @@
 """A function written for one seed, carried over S seeds: a loop over them, or `vmap` over one `functional_call`.
 
-Which is faster depends on the device and was measured: docs/performance.md. A lift is handed to the learner, which asks for its
+Which is faster depends on the device and was measured: docs/log.md. A lift is handed to the learner, which asks for its
 passes and does the same in each: one pass for every seed, or a single pass for all of them.
 """
 
