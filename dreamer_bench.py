@@ -81,12 +81,12 @@ class ListCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionsCommand:
-    """Show every option of an agent or a suite: its value, its range, and what it means. `run --set` takes those of agents."""
+    """List the options of an agent or a suite, with value, range and meaning. Set those of agents with `run --set`."""
 
     name: tyro.conf.Positional[str]
     """Name of an agent (see `list agents`) or of a suite, for example dmc."""
     profile: str = "paper"
-    """Whose values to show, for an agent: paper, quick, discrete, ..."""
+    """Profile of the agent whose values to show: paper, quick, discrete, ..."""
 
     def run(self) -> int:
         from rich.console import Console
@@ -108,12 +108,12 @@ class OptionsCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckAgentCommand:
-    """Hold an agent, built in or from another package, to the contract of agents/api.py."""
+    """Test that an agent follows the interface in agents/api.py."""
 
     name: tyro.conf.Positional[str]
     """Name of the agent, as in `list agents`."""
     probes: bool = False
-    """Also train it on the probe environments and print the return it reached beside the known optimum (minutes)."""
+    """Also train it on the probe environments and print its return beside the known optimum (takes minutes)."""
 
     def run(self) -> int:
         from agents import catalog
@@ -128,23 +128,23 @@ class CheckAgentCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagineCommand:
-    """Figure 5: what the world model of a run predicts. It sees the first images of held-out episodes, then only the actions.
+    """Predict video with the world model of a run (Figure 5): it sees the first images of an episode, then only the actions.
 
-    Writes a strip (truth, prediction, error) as PNG, an animation as GIF, and the error of every step as CSV.
+    Writes truth, prediction and error as a PNG strip and a GIF, and the error of every step as CSV.
     """
 
     run_folder: tyro.conf.Positional[Path]
-    """One seed's folder: runs/<protocol>/<agent>/<task>/seed-<n>, of any agent that has the world model."""
+    """Folder of one seed: runs/<protocol>/<agent>/<task>/seed-<n>, of any agent that has the world model."""
     out: Path | None = None
-    """Where to write; the run's own folder `imagine`, which the report shows, when left out."""
+    """Folder to write to (default: `imagine` in the run's folder, which the report shows)."""
     context: int = 5
-    """Images the model sees."""
+    """Images to show to the model."""
     steps: int = 45
-    """Steps it then predicts, in decisions of the agent."""
+    """Steps to predict after them, in decisions."""
     episodes: int = 2
-    """Held-out episodes: played by the agent, with environment seeds that training never uses."""
+    """Held-out episodes to predict; the agent plays them with environment seeds that training never uses."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device to compute on: auto, cpu or cuda."""
 
     def run(self) -> int:
         from agents import imagination
@@ -189,10 +189,12 @@ class ImagineCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorCommand:
-    """Check this machine: Python, packages, GPU, rendering, ROMs, disk, memory. Exit code 1 when a run could not start."""
+    """Check this machine and say how to fix what is missing: packages, GPU, rendering, ROMs, disk, memory.
+
+    Exit code 1: a run could not start."""
 
     runs: Path = Path("runs")
-    """Where runs would be kept; its disk is looked at."""
+    """Folder for the runs; its disk is checked."""
 
     def run(self) -> int:
         from rich.console import Console
@@ -208,37 +210,37 @@ class DoctorCommand:
                 Text(f"{finding.state:<5}", style=colours[finding.state]), f"{finding.check:<14}{finding.found}", markup=False
             )
             if finding.cure:
-                console.print(f"     {'':<14}mend: {finding.cure}", markup=False)
+                console.print(f"     {'':<14}fix: {finding.cure}", markup=False)
         bad = sum(finding.state == "bad" for finding in findings)
-        console.print(f"{bad} of {len(findings)} checks keep a run from starting" if bad else "a run can start", markup=False)
+        console.print(f"{bad} of {len(findings)} checks failed: a run cannot start" if bad else "a run can start", markup=False)
         return 1 if bad else 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchCommand:
-    """Measure this machine: updates, decisions, planning, replay, frames, the whole loop, memory, for every arm and S.
+    """Measure this machine: updates, decisions, planning, replay, frames, the whole loop and memory, for every agent.
 
-    Prints the tables of docs/log.md; the JSON is what `plan --measured` reads.
+    Prints tables; `plan --measured` reads the JSON.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one."""
+    """Device to measure; auto takes a GPU if there is one."""
     agents: tuple[str, ...] = ("dreamer", "no_value", "planet", "sac")
-    """Arms to measure."""
+    """Agents to measure."""
     seeds_per_program: tuple[int, ...] = (1, 3, 5, 10)
-    """Seeds trained as one program (S)."""
+    """Seeds trained together as one program; each number is measured."""
     profile: Literal["paper", "quick"] = "paper"
-    """Sizes, task and environment of dmc-5m@1, or of quick@1."""
+    """Measure the sizes and tasks of dmc-5m@1 (paper) or of quick@1 (quick)."""
     tasks: tuple[str, ...] = ()
-    """Tasks whose environments are timed; programs are measured on the first. Default: dmc_walker_walk, or quick@1's."""
+    """Tasks to time (default: dmc_walker_walk, or quick@1's); agents are measured on the first."""
     workers: tuple[int, ...] = (1, 4, 16)
-    """Worker processes, one environment each, whose frames are counted; 0 is one environment in this process."""
+    """Numbers of worker processes to time, one environment each; 0 is one environment in this process."""
     ways: tuple[Literal["eager", "compiled", "captured", "compiled and captured"], ...] = ()
-    """Ways of running an update; by default eager on a CPU (compiling takes minutes there) and all of them on a GPU."""
+    """Ways to run an update (default: eager on a CPU, where compiling takes minutes; all of them on a GPU)."""
     seconds: float = 5.0
-    """Length of every single measurement; two calls are always made to their end."""
+    """Length of a measurement; at least two calls are made."""
     most_seconds: float | None = None
-    """An agent whose update took longer than this is not measured with more seeds per program."""
+    """Do not measure more seeds per program once an update took longer than this."""
     json: Path | None = None
     """Write the record to this file."""
     markdown: Path | None = None

@@ -113,7 +113,7 @@ class Agent(Protocol):
 
     @property
     def diverged(self) -> np.ndarray:
-        """[S] bool: learners whose loss was not finite. They learn no more; the other seeds go on undisturbed.
+        """[S] bool: learners whose loss was not finite. They learn no more; the other seeds continue undisturbed.
 
         Read after every `learn` that made updates: the run of such a seed ends there.
         """

@@ -26,8 +26,8 @@ Short = Literal["fail", "drop", "carry"]
 class ImportCommand:
     """Turn score files of other projects into one tidy CSV (method,task,seed,env_step,score, and what else is known).
 
-    Task names are resolved, steps converted, repeated and missing points named, assumptions noted. Nothing is written unless
-    all files are good. The formats, with a command each: docs/importing.md.
+    Resolves task names, converts steps, and reports repeated points, missing points and assumptions. Writes nothing unless all
+    files are good. docs/importing.md has a command for each format.
     """
 
     format: tyro.conf.Positional[
@@ -36,7 +36,7 @@ class ImportCommand:
             "json-lines", "monitor", "evaluations", "wandb", "tensorboard", "rliable",
         ]
     ]  # fmt: skip
-    """Format of the files; "auto" recognises each by its content."""
+    """Format of the files; auto recognises each by its content."""
     files: tyro.conf.Positional[tuple[Path, ...]]
     """Score files, gzip or plain; with --pattern also folders."""
     out: Path
@@ -44,15 +44,15 @@ class ImportCommand:
     method: str | None = None
     """Method name to use instead of the file's own."""
     task: str | None = None
-    """Task to use instead of the file's own."""
+    """Task name to use instead of the file's own."""
     seed: str | None = None
     """Seed to use instead of the file's own."""
     pattern: str | None = None
-    """Where the paths say method, task and seed, for example "{method}/{task}/seed-{seed}/*.csv"."""
+    """Read method, task and seed from the paths, for example "{method}/{task}/seed-{seed}/*.csv"."""
     protocol: str | None = None
-    """Protocol id to file the points under; only where they really followed it."""
+    """Protocol to file the scores under, if they really followed it."""
     unit: Literal["env_steps", "frames", "agent_steps"] | None = None
-    """What the step column counts, whatever its name says; frames are simulator steps."""
+    """What the step column counts, whatever its name says. Frames are simulator steps."""
     action_repeat: int | None = None
     """Simulator steps per agent step, to convert agent steps."""
     iteration_steps: int | None = None
@@ -60,15 +60,15 @@ class ImportCommand:
     at: int | None = None
     """Simulator steps at which the scores were reached, for files without steps (Atari-100k, rliable)."""
     score: str | None = None
-    """Column, key or tag of the returns, where it has no usual name."""
+    """Column, key or tag of the returns, if it has no usual name."""
     step: str | None = None
-    """Column or key of the steps, where it has no usual name."""
+    """Column or key of the steps, if it has no usual name."""
     suite: str | None = None
     """Prefix of the tasks of another package."""
     own_tasks: tuple[str, ...] = ()
-    """Names or patterns ("minigrid_*") of tasks that are your own; any other unknown name is refused."""
+    """Names or patterns ("minigrid_*") of your own tasks; other unknown names are refused."""
     nulls: Literal["fail", "drop"] = "fail"
-    """Points without a score: name the first one, or leave them out and say how many."""
+    """Points without a score: fail at the first one, or drop them and say how many."""
 
     def run(self) -> int:
         from analysis.scores.exchange import import_files
@@ -88,17 +88,17 @@ class ExportCommand:
     out: Path
     """File to write."""
     protocol: str | None = None
-    """Only records of this protocol."""
+    """Read only records of this protocol."""
     at: int | None = None
     """rliable: budget in env_steps at which each run becomes one score."""
     window: int = 0
     """rliable: mean of the scores in the last env_steps before the budget; 0: the last evaluation."""
     short: Short = "fail"
-    """rliable: what to do with runs that stop short of the budget."""
+    """rliable: runs that end before the budget: fail, drop them, or carry their last score forward."""
     normalize: Normalization = "none"
     """rliable: normalise the scores."""
     own_tasks: tuple[str, ...] = ()
-    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
+    """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
         from analysis.scores.exchange import export_scores
@@ -108,40 +108,40 @@ class ExportCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class AggregateCommand:
-    """IQM, median, mean and optimality gap per method with stratified-bootstrap intervals."""
+    """Print IQM, median, mean and optimality gap per method, with stratified bootstrap intervals."""
 
     scores: tyro.conf.Positional[tuple[Path, ...]]
-    """Runs folders and score files, side by side."""
+    """Runs folders and score files to compare."""
     metrics: tuple[Literal["iqm", "median", "mean", "optimality-gap"], ...] = ("iqm", "median", "mean", "optimality-gap")
     """Aggregates to print."""
     protocol: str | None = None
-    """Only records of this protocol."""
+    """Read only records of this protocol."""
     methods: tuple[str, ...] = ()
-    """Only these methods; all where none is named."""
+    """Methods to compare (default: all)."""
     tasks: tuple[str, ...] = ()
-    """Only these tasks; all where none is named."""
+    """Tasks to compare on (default: all)."""
     common: bool = False
-    """Compare on the tasks that every method has instead of refusing holes."""
+    """Compare on the tasks that every method has (default: refuse if one is missing)."""
     at: int | None = None
-    """Budget in env_steps to compare at; the protocol's where there is one."""
+    """Budget in env_steps to compare at (default: the protocol's)."""
     window: int = 0
-    """Mean of the scores in the last env_steps before the budget; 0: the last evaluation."""
+    """Average the scores of this many env_steps before the budget; 0 takes the last evaluation."""
     short: Short = "fail"
-    """Runs that stop short of the budget: refuse, leave out (listed), or carry their last scores forward."""
+    """Runs that end before the budget: fail, drop them (and list them), or carry their last scores forward."""
     normalize: Normalization = "auto"
-    """Units; "auto" takes the one of the tasks' suite."""
+    """Units; auto takes those of the tasks' suite."""
     reps: int = 50_000
     """Bootstrap resamples."""
     improvement: bool = False
-    """Also the probability of improvement of every pair of methods."""
+    """Also print the probability of improvement for every pair of methods."""
     profiles: bool = False
-    """Also performance profiles: the share of runs above each score."""
+    """Also print performance profiles: the share of runs above each score."""
     efficiency: bool = False
-    """Also the IQM along env_steps."""
+    """Also print the IQM against env_steps."""
     json: bool = False
     """Print JSON with all digits instead of a table."""
     own_tasks: tuple[str, ...] = ()
-    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
+    """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
         from analysis.statistics.aggregate_table import aggregate_scores
@@ -151,55 +151,54 @@ class AggregateCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyCommand:
-    """Does a set of runs reproduce a reference? Equivalence of suite means by two one-sided t-tests, with a check of the
-    profile.
+    """Test whether runs reproduce a reference: equivalence of suite means by two one-sided t-tests, and a check of the profile.
 
-    Exit codes: 0 reproduced, 1 not, 2 usage, 3 inconclusive, 4 invalid or incomplete data, 5 internal. verdict.json is
-    always written.
+    Exit codes: 0 reproduced, 1 not, 2 wrong use, 3 inconclusive, 4 invalid or incomplete data, 5 a bug. Writes verdict.json
+    for every verdict, exit code 4 included.
     """
 
     scores: tyro.conf.Positional[tuple[Path, ...]]
-    """Runs folders and score files of the method in question."""
+    """Runs folders and score files of the method to test."""
     reference: str
-    """A name that ships (dreamer-2020-appendix-g), a score file, or a runs folder."""
+    """Reference: a built-in name (dreamer-2020-appendix-g), a score file, or a runs folder."""
     method: str | None = None
-    """Method in question, where the scores hold several."""
+    """Method to test, if the scores hold several."""
     reference_method: str | None = None
-    """Method of the reference, where it holds several."""
+    """Method of the reference, if it holds several."""
     protocol: str | None = None
-    """Protocol that fixes budget, score rule, units and margin; that of the runs where they have one."""
+    """Protocol that sets budget, score rule, units and margin (default: that of the runs)."""
     tasks: tuple[str, ...] = ()
-    """Only these tasks, on both sides."""
+    """Tasks to compare on (default: all)."""
     at: int | None = None
-    """Budget in env_steps to compare at, instead of the protocol's."""
+    """Budget in env_steps to compare at (default: the protocol's)."""
     window: int = 0
-    """Mean of the scores in the last env_steps before the budget; 0: the last evaluation."""
+    """Average the scores of this many env_steps before the budget; 0 takes the last evaluation."""
     normalize: Normalization = "auto"
-    """Units; "auto" takes the protocol's, else the one of the tasks' suite."""
+    """Units; auto takes the protocol's, or those of the tasks' suite."""
     margin: float | None = None
-    """Equivalence margin in normalised units instead of the protocol's; recorded as chosen by hand."""
+    """Equivalence margin in normalised units (default: the protocol's). Recorded as set by hand."""
     reference_short: Short = "fail"
-    """Reference runs that stop short of the budget."""
+    """Reference runs that end before the budget: fail, drop them, or carry their last score forward."""
     json: Path = Path("verdict.json")
-    """Where the verdict goes; the looks at one question are counted in it."""
+    """File for the verdict; it also counts the interim analyses."""
     junit: Path | None = None
-    """Also a JUnit XML file."""
+    """Also write a JUnit XML file."""
     inconclusive: Literal["fail", "pass"] = "fail"
-    """Exit code of an inconclusive verdict: 3, or 0."""
+    """Exit code of an inconclusive verdict: 3 (fail) or 0 (pass)."""
     non_inferior: bool = False
-    """Ask only whether the method is not worse than the reference by more than the margin."""
+    """Test non-inferiority: the method is not worse than the reference by more than the margin."""
     improves: bool = False
-    """Ask whether a run of the method beats a run of the reference more often than not."""
+    """Test superiority: a run of the method beats a run of the reference more often than not."""
     allow_better: bool = False
-    """Let a method above the reference pass."""
+    """Accept a method that is better than the reference."""
     profile: Literal["fail", "warn"] = "fail"
-    """Tasks that differ in opposite directions while the means agree: not reproduced, or a remark."""
+    """If the means agree but single tasks differ in opposite directions: fail, or warn."""
     per_task: bool = False
-    """Print the per-task table, too; it never decides."""
+    """Also print the table per task; it does not decide."""
     look: int | None = None
     """Number of this look, where verdict.json is not kept between them."""
     own_tasks: tuple[str, ...] = ()
-    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
+    """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
         from analysis.verify.procedure import verify_scores

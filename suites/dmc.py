@@ -165,7 +165,7 @@ def unavailable(task: str) -> str | None:
     _choose_renderer()
     library = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}.get(os.environ.get("MUJOCO_GL", "").lower())
     if library is not None and sys.platform == "linux" and not _loads(library):
-        return f"MUJOCO_GL={os.environ['MUJOCO_GL']} needs {library}, which this system has not: {INSTALL_EGL}"
+        return f"MUJOCO_GL={os.environ['MUJOCO_GL']} needs {library}, which is not installed: {INSTALL_EGL}"
     return None
 
 

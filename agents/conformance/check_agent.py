@@ -181,7 +181,7 @@ def _goes_on_after_loading(lab: _Laboratory) -> str:
         loaded.carry = loaded.agent.load(saved)
         fault = fault or together(stream, [follower, loaded], DECISIONS)
         if fault:
-            return f"saved and loaded, it does not go on as before: {fault}"
+            return f"after saving and loading it does not continue as before: {fault}"
         single = lab.build(seeds=SEEDS[1:])
         single.load(saved[1:])
         action, _ = single.act(single.initial(1, stream=1), lab.stream(seeds=SEEDS[1:]).step, explore=False)
@@ -209,7 +209,7 @@ CLAIMS: dict[str, Callable[[_Laboratory], str]] = {
     "another seed gives another run": _seeds_matter,
     "a seed does the same alone and in company": _seeds_keep_apart,
     "metrics and divergence are told per seed": _metrics_are_per_seed,
-    "it goes on after loading, and one seed loads alone": _goes_on_after_loading,
+    "it continues after loading, and one seed loads alone": _goes_on_after_loading,
     "an empty folder is refused": _refuses_what_it_did_not_save,
 }
 

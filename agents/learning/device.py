@@ -14,7 +14,7 @@ def resolve(name: str) -> str:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         build = "this torch was built without CUDA" if torch.version.cuda is None else "torch sees no GPU"
-        raise UserError(f"device 'cuda' was asked for, but {build}; run with --device cpu, or see `dreamer-bench doctor`")
+        raise UserError(f"device 'cuda' is not available: {build}; run with --device cpu, or see `dreamer-bench doctor`")
     return "cuda" if name == "cuda" or (name == "auto" and available) else "cpu"
 
 

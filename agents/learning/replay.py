@@ -38,7 +38,7 @@ FAULT_AROUND_BYTES = 2**16
 class Lane:
     """The rows of one environment, in the order they arrived: rows first, first + 1, ..., rows - 1 are there.
 
-    resident_bytes  ceiling on what is mapped into the process's resident set at a time; of no meaning without a folder.
+    resident_bytes  ceiling on what is mapped into the process's resident set at a time; ignored without a folder.
                     Below a row and its surroundings (some 150 kB with images) it cannot be kept
     """
 

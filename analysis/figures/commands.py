@@ -17,34 +17,34 @@ FigureName = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class FigureCommand:
-    """Draw one figure: SVG, PNG and the CSV it plots."""
+    """Draw one figure as SVG and PNG, with the CSV it plots."""
 
     name: tyro.conf.Positional[FigureName]
-    """Which figure: those of the Dreamer paper by number, or by what they show."""
+    """Figure: by its number in the Dreamer paper, or by what it shows."""
     scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
-    """Runs folders and score files, side by side."""
+    """Runs folders and score files to compare."""
     references: tuple[str, ...] = ()
-    """Whose final scores are drawn as lines (curves, fig7, fig9, fig10): dreamer-2020-appendix-g, or a score file,
+    """Final scores to draw as lines (curves, fig7, fig9, fig10): dreamer-2020-appendix-g, or a score file,
     FILE:method,method for some of it."""
     out: Path = Path("figures")
-    """Folder of the three files."""
+    """Folder to write to."""
     protocol: str | None = None
-    """Which protocol's runs, where the folders hold several."""
+    """Protocol whose runs to draw, if the folders hold several."""
     methods: tuple[str, ...] = ()
-    """Only these methods."""
+    """Methods to draw (default: all)."""
     tasks: tuple[str, ...] = ()
-    """Only these tasks."""
+    """Tasks to draw (default: all)."""
     at: int | None = None
-    """Budget in env steps to compare at; the protocol's by default."""
+    """Budget in env_steps to compare at (default: the protocol's)."""
     window: int = 0
-    """Mean of the scores in the last so many env steps before the budget."""
+    """Average the scores of this many env_steps before the budget; 0 takes the last evaluation."""
     short: Literal["drop", "carry", "fail"] = "drop"
-    """Runs that stop before the budget: leave them out and say so, carry their last score forward, or refuse."""
+    """Runs that end before the budget: drop them and say so, carry their last score forward, or fail."""
     normalize: Literal[
         "none", "dmc", "atari-human", "atari-record", "atari-gamer", "atari-gamer-record", "atari-gamer-clipped",
         "small-control",
     ] | None = None  # fmt: skip
-    """Normalisation of the aggregates; the one that fits the tasks by default."""
+    """Units of the aggregates (default: those of the tasks' suite)."""
     reps: int = 50_000
     """Bootstrap resamples."""
     own_tasks: tuple[str, ...] = ()

@@ -15,10 +15,10 @@ from dreamer_bench_untrusted import printable
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardAdd:
-    """Check a submission and copy it to the leaderboard's folder; exit code 4 when it does not pass."""
+    """Check a submission and copy it to the leaderboard's folder. Exit code 4: it did not pass."""
 
     submission: tyro.conf.Positional[Path]
-    """Folder with card.json and runs/ (or scores/, for published scores)."""
+    """Folder with card.json and runs/ (for published scores: scores/)."""
     to: Path
     """Folder of the leaderboard."""
 
@@ -37,7 +37,7 @@ class LeaderboardBuild:
     folder: tyro.conf.Positional[Path]
     """Folder that `leaderboard add` filled."""
     out: Path = Path("site")
-    """Folder of the site."""
+    """Folder to write the site to."""
     reps: int = 20_000
     """Bootstrap resamples."""
 

@@ -277,7 +277,7 @@ def _ends(row: Any, digits: int = 1) -> str:
 
 
 def _verdict(gap: Any) -> str:
-    return "above" if gap.low > 0 else "below" if gap.high < 0 else "not told apart"
+    return "above" if gap.low > 0 else "below" if gap.high < 0 else "not distinguishable"
 
 
 def _color(subject: Comparison, method: str) -> str:

@@ -11,12 +11,12 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCommand:
-    """Write the report of runs: one self-contained HTML page, its figures as SVG and PNG, and the data behind them."""
+    """Write a report: one self-contained HTML page, its figures as SVG and PNG, and the data behind them."""
 
     scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
-    """Runs folders and score files, side by side."""
+    """Runs folders and score files to compare."""
     out: Path = Path("report")
-    """Folder of the report."""
+    """Folder to write to."""
     reps: int = 50_000
     """Bootstrap resamples."""
     own_tasks: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ class Cells:
         bad = rows[~np.isfinite(rows["score"].to_numpy(float))]
         if len(bad):
             cell = bad.iloc[0]
-            raise InvalidData(f"{method}, {cell['task']}, seed {cell['seed']} has no finite score; mend or remove that run")
+            raise InvalidData(f"{method}, {cell['task']}, seed {cell['seed']} has no finite score; fix or remove that run")
         repeated = rows[rows.duplicated(["task", "seed"])]
         if len(repeated):
             cell = repeated.iloc[0]

@@ -138,7 +138,7 @@ def _score_causes(scores: pd.DataFrame, reference: Reference, budget_env_steps: 
         if len(bad):
             row = bad.iloc[0]
             causes.append(
-                f"{name}{row['method']}, {row['task']}, seed {row['seed']} has no finite score; mend or remove that run"
+                f"{name}{row['method']}, {row['task']}, seed {row['seed']} has no finite score; fix or remove that run"
             )
     sizes = scores.groupby("task").size()
     few = sizes[sizes < verdict.MIN_SEEDS]

@@ -41,7 +41,7 @@ def record_causes(
                     f"{run.folder} diverged and has no score; a verdict without it would flatter, so none is given"
                 )
             elif state != "done":
-                unfinished.append(f"{run.folder} is {state}, not complete; go on with `run`, or leave the task out")
+                unfinished.append(f"{run.folder} is {state}, not complete; resume it with `run`, or leave the task out")
             if expected is not None and manifest["digest"] != expected:
                 foreign.append(
                     f"{run.folder} was made under another {manifest['protocol']} (digest {manifest['digest'][:12]}, not "

@@ -198,10 +198,7 @@ def _options(kind: type, profiles: Mapping[str, Any]) -> list[str]:
 
 def files_of_a_run() -> str:
     """Every TypedDict of protocols/records/schema.py, in its order."""
-    try:
-        from protocols.records import schema  # type: ignore[attr-defined]
-    except ImportError:  # lands with the records that it describes
-        return "# Files of a run\n\nGenerated from `protocols/records/schema.py`.\n"
+    from protocols.records import schema
 
     lines = [
         "# Files of a run",

@@ -1,4 +1,4 @@
-"""The commands that look at rules: `validate` (were they kept?) and `plan` (what do they cost?)."""
+"""The commands `validate` (does a record keep the rules?) and `plan` (what does a protocol cost?)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from dreamer_bench_base import UserError, write_atomically
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateCommand:
-    """Check a runs folder as a submission: digests, completeness, seeds, cadence, scores, simulator versions, commit, hashes.
+    """Check whether a runs folder can be submitted: digests, completeness, seeds, cadence, scores, versions, commit, hashes.
 
-    Exit code 0 when every rule holds, 4 when one does not, 2 when it is no runs folder.
+    Exit code 0: every rule holds. 4: one does not. 2: this is not a runs folder.
     """
 
     runs: tyro.conf.Positional[Path] = Path("runs")
-    """The folder that `run --runs` wrote."""
+    """Folder that `run --runs` wrote."""
     json: Path | None = None
-    """Write the violations as JSON to this file ("-": to the standard output, instead of the text)."""
+    """Write the violations as JSON to this file ("-" prints them instead of the text)."""
 
     def run(self) -> int:
         from protocols.records.store import find_runs
@@ -52,31 +52,31 @@ class ValidateCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanCommand:
-    """Say what a protocol or a study will cost here: wall time, device hours, disk and memory, by agent.
+    """Estimate what a protocol or a study costs on this machine: wall time, device hours, disk and memory, by agent.
 
-    Measures single steps on this machine first (under a minute per agent), or takes measurements from a file.
+    Measures single steps first (under a minute per agent), or reads measurements from a file.
     """
 
     protocol: tyro.conf.Positional[str]
-    """A protocol (`list protocols`), a study (`list studies`), or a file of your own."""
+    """Protocol (see `list protocols`), study (see `list studies`), or a file of your own."""
     under: Annotated[str | None, tyro.conf.arg(name="protocol")] = None
-    """Plan the rows of a study under this protocol or protocol file, on its tasks."""
+    """Plan a study under this protocol or protocol file, on its tasks."""
     agents: tuple[str, ...] = ()
-    """Agents to plan for; by default those that `run` would train."""
+    """Agents to plan for (default: those that `run` would train)."""
     tasks: tuple[str, ...] = ()
-    """Tasks to plan for; by default all of the protocol."""
+    """Tasks to plan for (default: all tasks of the protocol)."""
     measured: Path | None = None
-    """Take the costs of single steps from this file instead of measuring them (its schema: docs/cluster.md)."""
+    """Read the costs of single steps from this file instead of measuring them (schema: docs/cluster.md)."""
     save: Path | None = None
-    """Keep what was measured in this file, for `--measured` here or on the machine that plans."""
+    """Save the measurements to this file, for `--measured` here or elsewhere."""
     seeds_per_program: int | None = None
-    """Seeds trained as one program; all seeds of the protocol by default, as in `run`."""
+    """Seeds to train together as one program (default: all seeds of the protocol, as in `run`)."""
     devices: int = 1
-    """Devices of the measured kind that work at the same time."""
+    """Devices that work at the same time."""
     device: str = "auto"
-    """auto, cpu or cuda: what is measured."""
+    """Device to measure: auto, cpu or cuda."""
     json: Path | None = None
-    """Write the plan as JSON to this file ("-": to the standard output, instead of the table)."""
+    """Write the plan as JSON to this file ("-" prints it instead of the table)."""
 
     def run(self) -> int:
         from protocols.costs import plan

@@ -1,4 +1,4 @@
-"""Can this machine run the benchmark? Each check says what it found and, where something is wrong, the line that mends it."""
+"""Can this machine run the benchmark? Each check says what it found and, if something is wrong, how to fix it."""
 
 from __future__ import annotations
 

@@ -293,5 +293,5 @@ def _environment(protocol: Protocol, task: str, measured: Measured, notes: list[
     siblings = [cost for cost in measured.environments if cost.task.split("_")[0] == task.split("_")[0]]
     if not siblings:
         raise UserError(f"task {task!r} was not measured, nor another of its suite")
-    notes.append(f"{task} was not measured; the slowest measured task of its suite stands in")
+    notes.append(f"{task} was not measured; counted as the slowest measured task of its suite")
     return max(siblings, key=lambda cost: cost.agent_step_seconds)

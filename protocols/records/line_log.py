@@ -1,4 +1,4 @@
-"""Record files that a resumed run goes on writing: what is there beyond its checkpoint stays until it is made again."""
+"""Record files that a resumed run continues: lines beyond its checkpoint stay until they are made again."""
 
 from __future__ import annotations
 

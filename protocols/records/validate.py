@@ -133,7 +133,7 @@ def _check_run(run: Run) -> Iterator[Finding]:
         return
     yield from _check_lines(protocol, manifest, lines)
     if result is None:
-        yield "complete", f"the run has not ended ({run.state()}); `dreamer-bench run {protocol.id}` goes on with it"
+        yield "complete", f"the run has not ended ({run.state()}); to resume it: `dreamer-bench run {protocol.id}`"
     elif result["status"] == "complete":
         yield from _check_completed(protocol, manifest, lines, result)
 

@@ -1,4 +1,4 @@
-"""The commands that make records: `run` and `status`. Beside them those that look at rules (protocols/costs/commands.py)."""
+"""The commands `run` and `status`; those about rules and costs are in protocols/costs/commands.py."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from protocols.costs.commands import COMMANDS as RULES
 
 @dataclass(frozen=True, kw_only=True)
 class RunCommand:
-    """Train and evaluate agents under a protocol. What is there already is left alone; what was interrupted goes on.
+    """Train and evaluate agents under a protocol. Skips finished runs and resumes interrupted ones.
 
-    Exit code 0 when every run is complete, 130 or 143 after Ctrl-C or SIGTERM (a checkpoint is written first).
+    Exit code 0: every run is complete. 130 or 143: stopped by Ctrl-C or SIGTERM, after a checkpoint.
     """
 
     protocol: tyro.conf.Positional[str]
-    """Which protocol, for example quick@1 (see `list protocols`); which study (see `list studies`); or a file of your own,
+    """Protocol, for example quick@1 (see `list protocols`), study (see `list studies`), or a file of your own,
     for example mine.toml (docs/own-protocols.md)."""
     under: Annotated[str | None, tyro.conf.arg(name="protocol")] = None
-    """Run the rows of a study under this protocol or protocol file, on its tasks."""
+    """Run a study under this protocol or protocol file, on its tasks."""
     agents: tuple[str, ...] = ()
-    """Which agents; those of the protocol's table when left out."""
+    """Agents to train (default: all agents of the protocol)."""
     tasks: tuple[str, ...] = ()
-    """Which of the protocol's tasks; all when left out."""
+    """Tasks to train on (default: all tasks of the protocol)."""
     seeds: tuple[int, ...] = ()
-    """Which seeds; the protocol's own when left out."""
+    """Seeds to train (default: the protocol's)."""
     runs: Path = Path("runs")
-    """Where records are kept."""
+    """Folder to keep the records in."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """What agents compute on."""
+    """Device to compute on; auto takes a GPU if there is one."""
     set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """name=value ...: another value of one of the agent's options (see `options AGENT`); may be given several times."""
+    """Set options of the agent: name=value ... (see `options AGENT`). Can be repeated."""
     limit: int | None = None
-    """Cut the budget to this many env_steps; such a run is marked and never counts as one of the protocol."""
+    """Stop after this many env_steps. For trials only: reports and figures leave these runs out."""
     executor: Literal["inline", "ray"] = "inline"
-    """Programs one after the other in this process, or as Ray tasks (extra `cluster`)."""
+    """Run programs one after the other in this process (inline), or as Ray tasks (extra `cluster`)."""
     address: str | None = None
-    """Address of a Ray cluster; one is started on this machine when left out."""
+    """Address of a Ray cluster (default: start one on this machine)."""
     cpus_per_program: float = 1.0
-    """What a Ray task takes of its node's processors."""
+    """CPU cores per Ray task."""
     gpus_per_program: float = 1.0
-    """What a Ray task takes of a GPU; 0.25 lets four programs share one."""
+    """GPUs per Ray task; with 0.25, four programs share one GPU."""
     workers: int | None = None
-    """Processes that step environments; 0: none. Chosen from the number of processors when left out."""
+    """Processes that step environments; 0 steps them in this one (default: chosen from the number of cores)."""
     seeds_per_program: int | None = None
-    """How many seeds train together; all of a task when left out."""
+    """Seeds to train together as one program (default: all seeds of a task)."""
     tensorboard: bool = False
-    """Write event files for TensorBoard as well (extra `tensorboard`)."""
+    """Also write event files for TensorBoard (extra `tensorboard`)."""
     wandb: bool = False
-    """Log to Weights & Biases as well (extra `wandb`; WANDB_MODE=offline keeps it here)."""
+    """Also log to Weights & Biases (extra `wandb`; set WANDB_MODE=offline to keep the logs here)."""
     film: bool = True
-    """Keep a video of the last evaluation's first episode."""
+    """Save a video of the last evaluation's first episode."""
 
     def run(self) -> int:
         from protocols.records import checkpoint
@@ -200,17 +200,17 @@ class RunCommand:
                         lambda at_once, here: preflight.check_room(requests, needs, at_once=at_once, memory=here),
                     )
         if stop.signum is not None:
-            print(f"interrupted, {'checkpoint written' if begun else 'nothing was begun'}; to go on: {again}", file=sys.stderr)
+            print(f"interrupted, {'checkpoint written' if begun else 'nothing was begun'}; to resume: {again}", file=sys.stderr)
             return 128 + stop.signum
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StatusCommand:
-    """Show every cell of the grids in a runs folder: done, running, resumable, diverged, missing."""
+    """Show the state of every run in a folder: done, running, resumable, diverged or missing."""
 
     runs: tyro.conf.Positional[Path] = Path("runs")
-    """The folder that `run --runs` wrote."""
+    """Folder that `run --runs` wrote."""
 
     def run(self) -> int:
         from protocols.running.status import standings, table

@@ -81,7 +81,7 @@ class Grid:
     def cohorts(self, runs: Sequence[WantedRun], seeds_per_program: int | None) -> list[Cohort]:
         """The programs that complete these runs.
 
-        An interrupted cohort goes on with the seeds it was begun with, whichever of them are asked for; seeds without a
+        An interrupted cohort is resumed with the seeds it began with, whichever of them are asked for; seeds without a
         record are grouped, at most `seeds_per_program` of them (all of a task where None).
         """
         programs: list[Cohort] = []
@@ -119,7 +119,7 @@ def grid(
             raise UserError(f"{kind} {twice!r} is given twice; give each {kind} once")
     negative = next((seed for seed in chosen_seeds if seed < 0), None)
     if negative is not None:
-        raise UserError(f"seed {negative} is negative; expected a whole number from 0 on")
+        raise UserError(f"seed {negative} is negative; must be 0 or greater")
     if limit_env_steps is not None and not 0 < limit_env_steps < protocol.env_steps:
         raise UserError(
             f"--limit {limit_env_steps} is no cut of {protocol.id}, whose budget is {protocol.env_steps} "

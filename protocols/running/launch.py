@@ -37,7 +37,7 @@ from suites import catalog as suite_catalog
 from suites.workers import Lanes
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-STOPPING = b"\nstopping when the updates now running have ended; once more stops at once\n"
+STOPPING = b"\nStopping after the current update. Press Ctrl-C again to stop now.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class CohortRequest:
     film         keep a video of the last evaluation
     tensorboard  write event files beside the records
     wandb        log to Weights & Biases beside the records
-    command      the command line that goes on with it
+    command      the command line that resumes it
     cpus, gpus   what one Ray task takes of a node; gpus may be a fraction, so that several programs share a device
     """
 
@@ -130,7 +130,7 @@ def run_cohort(
 ) -> CohortOutcome:
     """Trains one cohort from where its records stand.
 
-    Raises ValueError, in one line, when it may not start or go on: another process works on it, its records or checkpoints
+    Raises ValueError, in one line, when it may not start or be resumed: another process works on it, its records or checkpoints
     are damaged or cannot be read, the disk is full. What is recorded stays, and the run can be called again.
     """
     stop = stop or Stop()
@@ -141,7 +141,7 @@ def run_cohort(
             raise
         if error.errno not in DISK_FULL:
             raise UserError(
-                f"{error.filename} cannot be used ({error.strerror}); what was recorded is kept: mend that, "
+                f"{error.filename} cannot be used ({error.strerror}); what was recorded is kept: fix that, "
                 f"then call again: {request.command}"
             ) from error
         free = shutil.disk_usage(request.grid.root).free
@@ -320,7 +320,7 @@ def _check_same(run: Run, options: Any, request: CohortRequest, origins: Origins
         )
         raise UserError(
             f"{run.folder} was begun with other options of {request.agent} ({', '.join(changed)} changed since); "
-            "go on with the code of that commit, or give another folder with --runs"
+            "resume with the code of that commit, or give another folder with --runs"
         )
     recorded, here = manifest["packages"], provenance.packages(*request.protocol.simulators)
     for package in request.protocol.simulators:

@@ -7,7 +7,7 @@ A cohort is S seeds of one (agent, task), trained as one program. All its seeds 
 env_steps = agent_steps x action repeat, per seed. A reset counts nothing; an episode that ends inside a repeat counts the
 whole repeat (the field's convention). Evaluations come between two iterations and leave no trace in training.
 Everything random is a function of seeds and counters, so a checkpoint holds counters, the agent, and the actions of the
-episodes that were open: those are played again from their seeds, and the run goes on as if it had not been interrupted.
+episodes that were open: those are played again from their seeds, and the run continues as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ class Training:
             )
             self._write_result(s, "diverged")
             self.scores[s] = None
-            self.job.say(f"seed {self.job.seeds[s]} diverged: its loss was not finite; the other seeds go on")
+            self.job.say(f"seed {self.job.seeds[s]} diverged: its loss was not finite; the other seeds continue")
         self.active &= ~diverged
 
     def _finish(self) -> None:
@@ -371,7 +371,7 @@ class Training:
         self.job.agent.save([part / AGENT for part in parts], self.carry)
 
     def _restore(self) -> None:
-        """Begins, or goes on from the newest good checkpoint."""
+        """Begins, or resumes from the newest good checkpoint."""
         job, (num_seeds, num_envs) = self.job, self.stage.shape
         parts = checkpoint.newest([run.folder for run in job.runs], job.say)
         self.actions = [[[] for _ in range(num_envs)] for _ in range(num_seeds)]

@@ -13,16 +13,16 @@ from dreamer_bench_base import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
-    """Play evaluation episodes with the newest checkpoint of a run. Prints scores; the run's records stay as they are."""
+    """Play evaluation episodes with the newest checkpoint of a run. Prints the scores and changes no record."""
 
     run_folder: tyro.conf.Positional[Path]
-    """One seed's folder: runs/<protocol>/<agent>/<task>/seed-<n>."""
+    """Folder of one seed: runs/<protocol>/<agent>/<task>/seed-<n>."""
     episodes: int = 10
-    """How many. The first are those of the protocol's final evaluation, played with the same environment seeds."""
+    """Episodes to play. The first ones are those of the protocol's final evaluation, with the same environment seeds."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device to compute on: auto, cpu or cuda."""
     json: Path | None = None
-    """Also write the scores there."""
+    """Also write the scores as JSON to this file."""
 
     def run(self) -> int:
         from agents.catalog import resolve_device
@@ -64,16 +64,16 @@ class EvaluateCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoCommand:
-    """Film evaluation episodes of the newest checkpoint of a run, as the agent sees them."""
+    """Film evaluation episodes played with the newest checkpoint of a run, as the agent sees them."""
 
     run_folder: tyro.conf.Positional[Path]
-    """One seed's folder: runs/<protocol>/<agent>/<task>/seed-<n>."""
+    """Folder of one seed: runs/<protocol>/<agent>/<task>/seed-<n>."""
     out: Path = Path("video.webp")
-    """Animated WebP, or GIF by its ending. Several episodes are numbered: video-0.webp, video-1.webp."""
+    """File to write, .webp or .gif. Several episodes are numbered: video-0.webp, video-1.webp."""
     episodes: int = 1
-    """How many."""
+    """Episodes to film."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Device to compute on: auto, cpu or cuda."""
 
     def run(self) -> int:
         from agents.catalog import resolve_device

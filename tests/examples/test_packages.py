@@ -69,7 +69,7 @@ def test_the_agent_passes_the_check(environment, tmp_path):
     done = bench(environment, tmp_path, "check-agent", "hill_climber")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout
-    assert done.stdout.count("it goes on after loading") == 4
+    assert done.stdout.count("it continues after loading") == 4
 
 
 def test_the_suite_passes_the_check(environment, tmp_path):

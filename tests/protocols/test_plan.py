@@ -109,7 +109,7 @@ def test_what_was_not_measured_is_said_or_refused():
     with pytest.raises(ValueError, match="agent 'planet' was not measured with profile 'paper'; the measurements hold dreamer"):
         plan.estimate(other, MEASURED, seeds_per_program=1, devices=1)
     slow = plan.estimate(CELL, replace(MEASURED, environments=(ENVIRONMENT,)), seeds_per_program=1, devices=1)
-    assert slow.notes == ("toy_b was not measured; the slowest measured task of its suite stands in",)
+    assert slow.notes == ("toy_b was not measured; counted as the slowest measured task of its suite",)
     with pytest.raises(ValueError, match="not measured, nor another of its suite"):
         plan.estimate(CELL, replace(MEASURED, environments=()), seeds_per_program=1, devices=1)
 

@@ -69,7 +69,7 @@ def test_asked_to_stop_it_writes_a_checkpoint_and_says_how_to_go_on(tmp_path, si
     process.send_signal(signum)
     out, error = process.communicate(timeout=60)
     assert process.returncode == code, (out, error)
-    assert "to go on: dreamer-bench run probe@1" in error
+    assert "to resume: dreamer-bench run probe@1" in error
     assert "Traceback" not in error
     again = command(tmp_path, "--tasks", "probe_count")
     assert again.communicate(timeout=60)[1] == ""
@@ -84,7 +84,7 @@ def test_asked_to_stop_before_the_start_it_says_so_and_writes_nothing(tmp_path, 
     monkeypatch.setattr(sys, "argv", ["dreamer-bench", "run", "probe@1"])
     monkeypatch.setattr(preflight, "check", lambda *given: signal.raise_signal(signum) or check(*given))
     assert RunCommand(protocol="probe@1", agents=("tally",), runs=tmp_path, device="cpu").run() == code
-    assert capsys.readouterr().err == "interrupted, nothing was begun; to go on: dreamer-bench run probe@1\n"
+    assert capsys.readouterr().err == "interrupted, nothing was begun; to resume: dreamer-bench run probe@1\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -103,7 +103,7 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
                 path,
                 first["place"],
                 f"{_cell(first)} has no finite score",
-                "mend it, or leave such points out with `import --nulls drop`",
+                "fix it, or leave such points out with `import --nulls drop`",
             )
         notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_cell(first)}")
         frame = frame[~empty]

@@ -1,7 +1,7 @@
 """One Ray task per program: on this machine, or on a cluster whose nodes share the runs folder (extra `cluster`).
 
 A task is `launch.run_cohort` and nothing else, so its records are those of the inline executor. When a worker or a node dies,
-Ray starts the task again, and the records and checkpoints in the shared folder say where to go on. What the driver shows
+Ray starts the task again, and the records and checkpoints in the shared folder say where to resume. What the driver shows
 comes through one small actor on its own node; a program does not need it to go on.
 """
 
@@ -145,7 +145,7 @@ class _Driver:
             raise
         except (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError) as error:
             again = self.tasks[task].command
-            return ValueError(f"lost more than {MAX_RETRIES} times ({type(error).__name__}); call again to go on: {again}")
+            return ValueError(f"lost more than {MAX_RETRIES} times ({type(error).__name__}); to resume: {again}")
         return None
 
 
