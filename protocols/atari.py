@@ -89,6 +89,7 @@ ATARI_200M_2 = replace(
     ),
     suite_options={"colour": False, "full_action_set": True, "sticky_probability": 0.25, "noop_max": 30, "noop_min": 1},
     evaluate_every_env_steps=100_000,
+    final_environments=10,
     score_rule=ScoreRule(kind="window", window_env_steps=1_000_000),
     normalization="atari-gamer",
 )

@@ -189,6 +189,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "evaluate_every_env_steps": _whole(1),
     "evaluate_episodes": _whole(1),
     "final_episodes": _whole(0),
+    "final_environments": _whole(1),
     "score_rule": _score_rule,
     "score_range": _range,
     "normalization": _one_of(get_args(get_type_hints(Protocol)["normalization"])),

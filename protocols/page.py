@@ -68,7 +68,8 @@ def _section(protocol: Protocol) -> str:
         f"an episode is cut after {protocol.time_limit_env_steps:,}",
         "seeds": ", ".join(map(str, protocol.seeds)),
         "cadence": f"every {protocol.evaluate_every_env_steps:,} env_steps, {_episodes(protocol.evaluate_episodes)}"
-        + (f"; {_episodes(protocol.final_episodes)} at the end" if protocol.final_episodes else ""),
+        + (f"; {_episodes(protocol.final_episodes)} at the end" if protocol.final_episodes else "")
+        + (f", {protocol.final_environments} at a time" if protocol.final_environments else ""),
         "score": f"{score_rule_in_words(protocol)}; returns {ranges}",
         "normalised": {
             "dmc": "score / 1,000",

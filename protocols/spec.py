@@ -15,6 +15,9 @@ Scalar = str | int | float | bool | None
 PROSE = ("title", "purpose", "source", "choices")
 """Fields that explain and do not decide: they are not part of the digest."""
 
+LATER: Mapping[str, Any] = {"final_environments": None}
+"""Fields that came after versions were published, with what those do: at this value they are not part of the digest."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRule:
@@ -45,6 +48,8 @@ class Protocol:
     evaluate_every_env_steps  cadence; the first evaluation is at 0 env steps, the last at the budget
     evaluate_episodes         episodes per evaluation
     final_episodes            episodes of the separate final evaluation at the budget; 0: none
+    final_environments        environments in which a seed plays its final evaluation side by side; None: as many as in a
+                              regular one. It decides which acting noise an episode meets
     score_range               possible episode returns, for the submission checker; None where unbounded
     normalization             "dmc" (score / 1000), "atari-human", "atari-gamer" (DreamerV2's constants),
                               "small-control" (random 0, optimum 1), "none"
@@ -69,6 +74,7 @@ class Protocol:
     evaluate_every_env_steps: int
     evaluate_episodes: int
     final_episodes: int = 0
+    final_environments: int | None = None
     score_rule: ScoreRule
     score_range: tuple[float, float] | None = None
     normalization: Literal["dmc", "atari-human", "atari-gamer", "small-control", "none"]
@@ -99,7 +105,7 @@ def digest(protocol: Protocol) -> str:
 
 def digest_of_data(data: Mapping[str, Any]) -> str:
     """The same digest, of a protocol as a manifest keeps it (`protocol_data`)."""
-    decided = {key: value for key, value in data.items() if key not in PROSE}
+    decided = {key: value for key, value in data.items() if key not in PROSE and (key, value) not in LATER.items()}
     return hashlib.sha256(canonical_json(decided).encode()).hexdigest()
 
 

@@ -75,7 +75,7 @@ class ActorCritic:
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         steps, starts = self.scored.steps(self.horizon), self.scored.count(sizes, length, sequences)
         return {
-            "latent": sizes.latent.over(steps, starts),
+            "latent": sizes.latent.over_time(steps, starts),
             "policy": self.policy.sample_noise(sizes.action).over(steps, starts),
         }
 
@@ -88,7 +88,7 @@ class ActorCritic:
         actions   a1   a2   …   a[H-1]           chosen in the state above
         """
         model, scored = parts.world_model, self.scored
-        start = scored.starts(model, observed)
+        start = scored.starts(model, observed, batch)
         with nullcontext() if self.gradient.through_dream else torch.no_grad():
             dream = model.imagine(
                 start,

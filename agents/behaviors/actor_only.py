@@ -74,7 +74,7 @@ class ActorOnly:
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         starts = sizes.starts(length, sequences)
         return {
-            "latent": sizes.latent.over(self.horizon, starts),
+            "latent": sizes.latent.over_time(self.horizon, starts),
             "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts),
         }
 
@@ -87,7 +87,7 @@ class ActorOnly:
         """
         model = parts.world_model
         dream = model.imagine(
-            model.starts(observed.posterior),
+            model.starts(observed.posterior, batch["is_terminal"]),
             lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
             noise["latent"],
             noise["policy"],

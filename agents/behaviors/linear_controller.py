@@ -138,14 +138,10 @@ class LinearController:
         model = parts.world_model
         sequences = noise["posterior"].shape[1]
         posterior = model.observe({key: value[:, :sequences] for key, value in batch.items()}, noise["posterior"]).posterior
-        rows = self._rows(model, posterior, sequences)
+        states = model.starts(posterior, batch["is_terminal"][:, :sequences])
+        rows = len(next(iter(states.values()))) // sequences  # of a sequence that one may start from
         row = (noise["start"] * rows).long().clamp_max(rows - 1)
         sequence = torch.arange(self.settings.starts, device=row.device) % sequences
         place = row * sequences + sequence
-        start = {name: leaf.index_select(0, place) for name, leaf in model.starts(posterior).items()}
+        start = {name: leaf.index_select(0, place) for name, leaf in states.items()}
         return imagined_returns(model, self.control, start, candidates, noise["latent"], self.settings)
-
-    @staticmethod
-    def _rows(model: WorldModel, posterior: State, sequences: int) -> int:
-        """Rows of a sequence that one may start from."""
-        return next(iter(model.starts(posterior).values())).shape[0] // sequences

@@ -30,7 +30,7 @@ class ScoredStates(Protocol):
     def steps(self, horizon: int) -> int:
         """Imagined steps K of a dream with `horizon` scored states H."""
 
-    def starts(self, model: WorldModel, observed: Observed) -> State:
+    def starts(self, model: WorldModel, observed: Observed, batch: Mapping[str, Tensor]) -> State:
         """States to imagine from [N, ...]."""
 
     def features(self, model: WorldModel, start: State, dream: Dream) -> Tensor:
@@ -53,8 +53,8 @@ class AfterStart:
     def steps(self, horizon: int) -> int:
         return horizon
 
-    def starts(self, model: WorldModel, observed: Observed) -> State:
-        return model.starts(observed.posterior)
+    def starts(self, model: WorldModel, observed: Observed, batch: Mapping[str, Tensor]) -> State:
+        return model.starts(observed.posterior, batch["is_terminal"])
 
     def features(self, model: WorldModel, start: State, dream: Dream) -> Tensor:
         return dream.features
@@ -80,8 +80,8 @@ class FromStart:
     def steps(self, horizon: int) -> int:
         return horizon - 1
 
-    def starts(self, model: WorldModel, observed: Observed) -> State:
-        return model.starts(observed.posterior)
+    def starts(self, model: WorldModel, observed: Observed, batch: Mapping[str, Tensor]) -> State:
+        return model.starts(observed.posterior, batch["is_terminal"])
 
     def features(self, model: WorldModel, start: State, dream: Dream) -> Tensor:
         return torch.cat([model.features(start)[None], dream.features])
@@ -103,7 +103,7 @@ class FromEveryRow(FromStart):
     def count(self, sizes: Sizes, length: int, sequences: int) -> int:
         return length * sequences
 
-    def starts(self, model: WorldModel, observed: Observed) -> State:
+    def starts(self, model: WorldModel, observed: Observed, batch: Mapping[str, Tensor]) -> State:
         return {name: tensor.flatten(0, 1) for name, tensor in observed.posterior.items()}
 
     def discount(self, model: WorldModel, predicted: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

@@ -96,11 +96,14 @@ class TanhNormal:
         return {"mode": NoiseSpec("normal", (self.mode_samples, num_envs, action))}
 
     def evaluate(self, raw: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """The likeliest of `mode_samples` draws, row by row: [..., A]; noise["mode"] [samples, ..., A]."""
-        mean, std = self.statistics(raw)
-        draws = torch.addcmul(mean, std, noise["mode"])
-        best = tanh_normal_log_prob(mean, std, draws).argmax(0)
-        return torch.tanh(draws.gather(0, best[None, ..., None].expand(1, *draws.shape[1:])).squeeze(0))
+        """The likeliest of `mode_samples` draws, row by row: [..., A]; noise["mode"] [samples, ..., A].
+
+        Ranked as the original ranks: by the probability of the action, so that draws beyond what tanh resolves tie, and the
+        first of them is taken.
+        """
+        draws = self.sample(raw, noise["mode"])
+        best = self.log_prob(raw, draws).argmax(0)
+        return draws.gather(0, best[None, ..., None].expand(1, *draws.shape[1:])).squeeze(0)
 
 
 def tanh_normal_log_prob(mean: Tensor, std: Tensor, before_tanh: Tensor) -> Tensor:

@@ -14,14 +14,22 @@ from torch.nn.functional import softplus
 
 
 class NoiseSpec(NamedTuple):
-    """One random tensor to be drawn, without the seed axis. kind "normal" (mean 0, deviation 1) or "uniform" (in [0, 1))."""
+    """One random tensor to be drawn, without the seed axis. kind "normal" (mean 0, deviation 1) or "uniform" (in [0, 1)).
+
+    shared  in a batch over time, one draw a step for all of its members
+    """
 
     kind: str
     shape: tuple[int, ...]
+    shared: bool = False
 
     def over(self, *leading: int) -> NoiseSpec:
         """The same draw for every position of some leading axes."""
         return NoiseSpec(self.kind, (*leading, *self.shape))
+
+    def over_time(self, steps: int, batch: int) -> NoiseSpec:
+        """For every step of a batch over time, [steps, batch, ...]; where shared [steps, 1, ...], which broadcasts."""
+        return self.over(steps, 1 if self.shared else batch)
 
 
 class Latent(Protocol):

@@ -121,13 +121,17 @@ class WorldModel(nn.Module):
         latent = self.dynamics.latent
         return {**state, "stoch": latent.sample(latent.heated(state, temperature), noise)}
 
-    def starts(self, posterior: State) -> State:
-        """States to imagine from: [T, B, ...] -> [N, ...]; with a discount head without the last row, which may be terminal.
+    def starts(self, posterior: State, is_terminal: Tensor) -> State:
+        """States to imagine from: [T, B, ...] -> [N, ...], none of them terminal where the model predicts ends.
 
+        is_terminal [T, B]. With a discount head the last row starts nothing, and in place of a terminal row, which a sequence
+        that runs on from a short episode has in its middle, the row after it does: the first of the next episode.
         Of every `start_every` rows the last one: its state has seen most of the sequence.
         """
-        end = -1 if self.discount_head is not None else None
-        rows = slice(self.start_every - 1, end, self.start_every)
+        if self.discount_head is not None:
+            over = is_terminal[:-1, :, None] > 0.0
+            posterior = {name: torch.where(over, tensor[1:], tensor[:-1]) for name, tensor in posterior.items()}
+        rows = slice(self.start_every - 1, None, self.start_every)
         return {name: tensor[rows].flatten(0, 1) for name, tensor in posterior.items()}
 
     def imagine(
@@ -166,7 +170,7 @@ class WorldModel(nn.Module):
     def noise(self, length: int, sequences: int) -> dict[str, NoiseSpec]:
         """What `loss` needs drawn for a batch [length, sequences]."""
         latent = self.dynamics.latent
-        return {"latent": latent.noise.over(length, sequences), **self.divergence.noise(latent, length, sequences)}
+        return {"latent": latent.noise.over_time(length, sequences), **self.divergence.noise(latent, length, sequences)}
 
     def loss(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Observed, Metrics]:
         """Scalar loss of sequences [T, B], and what was observed on the way, with gradient. docs/algorithms/dreamer.md §4."""

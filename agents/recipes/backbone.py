@@ -119,6 +119,8 @@ class Backbone(CheckedOptions):
     """Of the convolutions: relu (§2), or elu as in DreamerV2."""
     cell: Annotated[str, OneOf(variants.CELLS)] = "keras"
     """The dynamics' recurrent unit: keras (§3), or layer_norm, DreamerV2's."""
+    shared_latent_noise: bool = False
+    """One latent draw a step for a whole batch, and for all dreams, as TF2 has it; GR and PlaNet draw apart (§12 row 20)."""
     latent_std: Annotated[str, OneOf(variants.DEVIATIONS)] = "softplus"
     """A Gaussian latent's deviation: softplus (§3), or double_sigmoid as in DreamerV2's code."""
     image_bits: Annotated[int, Between(1, 8)] = 8
@@ -191,6 +193,7 @@ class Backbone(CheckedOptions):
         def build(action: int) -> WorldModel:
             seeing = Encoder(space, depth=self.depth, hidden=self.hidden, activation=seen_through)
             latent = variant.latent(self.stoch, self.latent_classes, self.min_std, variants.DEVIATIONS[self.latent_std])
+            latent.noise = latent.noise._replace(shared=self.shared_latent_noise)
             dynamics = variant.cls(
                 action=action,
                 embed=seeing.size,

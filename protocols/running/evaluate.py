@@ -11,6 +11,7 @@ import numpy as np
 from agents.api import Agent
 from protocols.cadence import Purpose, episode_seed
 from protocols.running.stage import Stage
+from protocols.spec import Protocol
 
 MAX_LANES_PER_SEED = 10
 """Environments that one seed's evaluation keeps open; more episodes than that are played in rounds."""
@@ -36,9 +37,11 @@ class Episode:
     frames: list[np.ndarray] = field(default_factory=list)
 
 
-def lanes_per_seed(episodes: int) -> int:
-    """How many environments a seed needs for that many episodes per evaluation."""
-    return max(1, min(episodes, MAX_LANES_PER_SEED))
+def lanes_per_seed(protocol: Protocol, purpose: Purpose) -> int:
+    """How many environments a seed plays an evaluation in."""
+    if purpose == "final" and protocol.final_environments is not None:
+        return protocol.final_environments
+    return max(1, min(protocol.evaluate_episodes, MAX_LANES_PER_SEED))
 
 
 def play(

@@ -44,7 +44,7 @@ class Revived:
         """Evaluation episodes, without exploration. "final" ones from index 0 are those of the protocol's final evaluation."""
         seed = int(self.run.manifest["seed"])
         # As many environments as the run's own evaluations: acting noise is drawn for all of them together.
-        lanes = lanes_per_seed(self.protocol.evaluate_episodes)
+        lanes = lanes_per_seed(self.protocol, purpose)
         stage = Stage(Lanes(self.make, lanes), 1, lanes)
         try:
             return play(

@@ -122,7 +122,7 @@ class Training:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.stage = job.open_stage(job.cadence.num_envs)
-        self.evaluation_stage: Stage | None = None
+        self.evaluation_stages: dict[int, Stage] = {}  # by environments per seed
         self.active = np.array([run.result() is None for run in job.runs])
         self.scores: list[float | None] = [None] * len(job.seeds)
         self.saved_at: tuple[int, int] | None = None
@@ -211,11 +211,12 @@ class Training:
 
     def _play(self, purpose: Purpose, episodes: int, first_index: int, stream: int) -> list[list[Episode]]:
         job = self.job
-        if self.evaluation_stage is None:
-            self.evaluation_stage = job.open_stage(lanes_per_seed(job.protocol.evaluate_episodes))
+        lanes = lanes_per_seed(job.protocol, purpose)
+        if lanes not in self.evaluation_stages:
+            self.evaluation_stages[lanes] = job.open_stage(lanes)
         return play(
             job.agent,
-            self.evaluation_stage,
+            self.evaluation_stages[lanes],
             run_seeds=job.seeds,
             purpose=purpose,
             first_index=first_index,
@@ -470,8 +471,8 @@ class Training:
 
     def close(self) -> None:
         self.stage.close()
-        if self.evaluation_stage is not None:
-            self.evaluation_stage.close()
+        for stage in self.evaluation_stages.values():
+            stage.close()
 
 
 class _Stop(Exception):

@@ -61,6 +61,7 @@ def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(a
     batch = {
         "vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator),
         "is_first": torch.zeros(LENGTH, SEQUENCES),
+        "is_terminal": torch.zeros(LENGTH, SEQUENCES),
         "action": torch.rand(LENGTH, SEQUENCES, agent.action_width, generator=generator),
     }
     with torch.no_grad():
@@ -73,7 +74,7 @@ def test_the_loss_holds_the_weighted_entropy_of_the_states_whose_returns_count(a
     found = replace(plain, entropy=0.7).losses(parts, observed, batch, noise, torch.zeros(()))[0]["actor"] - without
 
     model, policy = parts.world_model, plain.policy
-    state, terms, weight = model.starts(observed.posterior), [], 1.0
+    state, terms, weight = model.starts(observed.posterior, batch["is_terminal"]), [], 1.0
     for k in range(HORIZON):
         raw = parts.actor(model.features(state).detach())
         if k > 0:

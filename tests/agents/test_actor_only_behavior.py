@@ -36,6 +36,7 @@ def test_loss_and_gradient_equal_a_loop_over_imagined_steps(undiscounted, discre
     batch = {
         "vector": torch.randn(LENGTH, SEQUENCES, 2, generator=generator),
         "is_first": torch.zeros(LENGTH, SEQUENCES),
+        "is_terminal": torch.zeros(LENGTH, SEQUENCES),
         "action": torch.rand(LENGTH, SEQUENCES, width, generator=generator),
     }
     with torch.no_grad():

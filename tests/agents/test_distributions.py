@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import distributions as td
 
@@ -38,7 +39,7 @@ def test_a_fresh_actor_has_deviation_five_and_bounded_mean():
 
 
 def test_mode_is_the_likeliest_draw_of_each_row_by_itself():
-    policy, raw = TanhNormal(mode_samples=9), torch.randn(4, 6)
+    policy, raw = TanhNormal(mode_samples=9, init_std=0.5), torch.randn(4, 6)
     noise = torch.randn(9, 4, 3)
     mean, std = policy.statistics(raw)
     found = policy.evaluate(raw, {"mode": noise})
@@ -67,3 +68,18 @@ def test_gaussian_divergence_is_torchs():
 def test_gaussian_deviation_has_its_floor():
     statistics = Gaussian(2).statistics(torch.tensor([0.0, 0.0, -50.0, 0.0]))
     torch.testing.assert_close(statistics["std"], torch.tensor([0.1, math.log(2) + 0.1]))
+
+
+def test_the_evaluation_action_is_ranked_as_the_original_ranks_it():
+    """By NumPy, in float32: log p of the action through atanh, clipped at 0.99999997; the first of equals wins."""
+    generator = torch.Generator().manual_seed(3)
+    policy, raw = TanhNormal(), torch.randn(40, 4, generator=generator)  # fresh actors: std about 5
+    noise = torch.randn(policy.mode_samples, 40, 2, generator=generator)
+    mean, std = (value.numpy() for value in policy.statistics(raw))
+    action = torch.tanh(torch.from_numpy(mean + std * noise.numpy())).numpy()
+    u = np.arctanh(np.clip(action, np.float32(-0.99999997), np.float32(0.99999997)))
+    log_prob = -0.5 * ((u - mean) / std) ** 2 - np.log(std) - 2.0 * (np.log(2.0) - u - np.logaddexp(0.0, -2.0 * u))
+    best = log_prob.astype(np.float32).sum(-1).argmax(0)
+    found = policy.evaluate(raw, {"mode": noise}).numpy()
+    np.testing.assert_allclose(found, action[best, np.arange(40)], atol=2e-6)
+    assert (np.abs(mean + std * noise.numpy()) > 8.8).any(-1).mean() > 0.05  # there are draws that tie

@@ -187,7 +187,7 @@ def test_what_the_losses_are_made_of_is_the_originals(case):
         near(model.reconstruct(features)["image"][..., ::16, ::16, :], told["recon"], "image")
         near(model.reward(features), told["reward_pred"], "reward")
         dream = model.imagine(
-            model.starts(observed.posterior),
+            model.starts(observed.posterior, batch["is_terminal"]),
             lambda seen, draw: behavior.policy.sample(parts.actor(seen), draw),
             noise["latent"],
             noise["policy"],

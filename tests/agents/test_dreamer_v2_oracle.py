@@ -109,7 +109,7 @@ def test_what_the_model_and_the_dream_hold_is_the_originals(case):
         if case == "atari":
             near(model.discount(sequences["features"]), call["model/discount_prob"], "discount")
         put(made.learner, {name: value for name, value in ours(part(call, "after/"), case).items() if "world_model" in name})
-        start = model.starts(observed.posterior)
+        start = model.starts(observed.posterior, batch["is_terminal"])
         dream = model.imagine(
             start,
             lambda features, draw: policy.sample(parts.actor(features), draw),

@@ -226,3 +226,35 @@ def test_imagination_steps_the_prior_and_leaves_the_start_out():
         state = model.step(state, action, latent[k])
         torch.testing.assert_close(dream.action[k], action)
         torch.testing.assert_close(dream.features[k], model.features(state))
+
+
+@pytest.mark.parametrize("dynamics", ["rssm", "stochastic", "categorical"])
+def test_shared_latent_noise_is_one_draw_a_step_for_every_member_of_the_batch(dynamics):
+    """Equal to drawing apart where every member is handed the same draw; off by default."""
+    space = spaces.Dict({"vector": spaces.Box(-1, 1, (3,), np.float32)})
+    sizes = {"stoch": 2, "deter": 3, "model_hidden": 4, "hidden": 4, "latent_classes": 3, "dynamics": dynamics}
+    assert not dreamer.Options().shared_latent_noise
+    shared, apart = (dreamer.Options(**sizes, shared_latent_noise=on).world_model(space)(2) for on in (True, False))
+    initialize(apart, torch.Generator().manual_seed(0))
+    shared.load_state_dict(apart.state_dict())
+    generator = torch.Generator().manual_seed(1)
+    batch = {
+        "vector": torch.randn(4, 5, 3, generator=generator),
+        "action": torch.randn(4, 5, 2, generator=generator),
+        "reward": torch.zeros(4, 5),
+        "is_first": torch.zeros(4, 5),
+        "is_terminal": torch.zeros(4, 5),
+    }
+    kind, shape, _ = shared.noise(4, 5)["latent"]
+    assert shape[:2] == (4, 1)
+    assert apart.noise(4, 5)["latent"].shape == (4, 5, *shape[2:])
+    draw = (torch.randn if kind == "normal" else torch.rand)(shape, generator=generator)
+    seen = [model.observe(batch, draw.expand(4, size, *shape[2:])).posterior for model, size in ((shared, 1), (apart, 5))]
+    assert torch.equal(*(posterior["stoch"] for posterior in seen))
+    start = {name: value.flatten(0, 1) for name, value in seen[0].items()}
+    policy_noise = torch.randn(4, 20, 2, generator=generator)
+    dreams = [
+        model.imagine(start, lambda features, noise: noise, noise, policy_noise).features
+        for model, noise in ((shared, draw), (apart, draw.expand(4, 20, *shape[2:])))
+    ]
+    assert torch.equal(*dreams)

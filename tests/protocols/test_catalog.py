@@ -31,6 +31,7 @@ def test_a_digest_sees_numbers_and_not_prose():
     protocol = catalog.find("dmc-5m@1")
     assert digest(replace(protocol, purpose="other words")) == digest(protocol)
     assert digest(replace(protocol, evaluate_episodes=2)) != digest(protocol)
+    assert digest(replace(protocol, final_environments=10)) != digest(protocol)
     assert digest(replace(protocol, simulators={**protocol.simulators, "mujoco": "3.18.0"})) != digest(protocol)
 
 

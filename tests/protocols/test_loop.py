@@ -131,6 +131,22 @@ def test_more_evaluation_episodes_than_lanes_are_played_in_rounds(tmp_path):
         assert seeds == [episode_seed(run.manifest["seed"], "evaluate", 23 + n) for n in range(23)]
 
 
+def test_final_episodes_are_played_side_by_side_in_as_many_environments_as_the_protocol_says(tmp_path, monkeypatch):
+    widths = []
+    initial = Tally.initial
+
+    def note(self, num_envs, *, stream=0):
+        widths.append(num_envs)
+        return initial(self, num_envs, stream=stream)
+
+    monkeypatch.setattr(Tally, "initial", note)
+    run_cohort(request(tmp_path, protocol=replace(PROBE, final_episodes=7, final_environments=5)))
+    assert widths == [PROBE.num_envs, *[PROBE.evaluate_episodes] * 5, 5]
+    for run in find_runs(tmp_path):
+        seeds = [line["env_seed"] for line in run.episodes() if line["final"]]
+        assert seeds == [episode_seed(run.manifest["seed"], "final", index) for index in range(7)]
+
+
 def test_two_runs_of_one_cohort_write_the_same_lines(tmp_path):
     for name in ("one", "other"):
         run_cohort(request(tmp_path / name, task="probe_terminal"))
