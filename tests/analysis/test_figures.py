@@ -309,3 +309,19 @@ def test_a_folder_of_submissions_and_studies_stands_for_the_runs_in_it(tmp_path)
     assert gather([tmp_path], reps=REPS).methods == ["dreamer", "planet", "sac"]
     assert gather([tmp_path / "leaderboard"], reps=REPS).methods == ["dreamer", "planet"]
     assert gather([tmp_path / "leaderboard/one/runs"], reps=REPS).methods == ["dreamer"]
+
+
+def test_the_figure_of_55_games_is_drawn_from_records_of_its_protocol(tmp_path):
+    """A run's score is the mean over the last 1e6 frames, a game's the mean over seeds: Pong at the gamer's own 14.6."""
+    atari = protocols.find("atari-200m@2")
+    times = {0: [0.0], **{step: [0.0] for step in range(10_000_000, atari.env_steps, 10_000_000)}}
+    for seed, score in enumerate((10.6, 18.6)):
+        make_run(tmp_path, atari, agent="dreamer_v2", task="atari_pong", seed=seed, final=[0.0],
+                 scores=times | {atari.env_steps - 100_000: [score - 1], atari.env_steps: [score + 1]})  # fmt: skip
+    drawn = catalog.draw("atari55", gather([tmp_path], reps=REPS))
+    ours = drawn.data[drawn.data["method"] == "dreamer_v2"].set_index("panel")
+    assert ours.loc["atari_pong", "score"] == pytest.approx(14.6)
+    assert ours["value"].to_dict() == pytest.approx(
+        {"atari_pong": 1.0, "gamer median": 1.0, "gamer mean": 1.0}
+        | dict.fromkeys(("record mean", "clipped record mean"), 35.3 / 41.7)
+    )
