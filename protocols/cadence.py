@@ -16,16 +16,19 @@ _PURPOSES: dict[Purpose, int] = {"train": 0, "evaluate": 1, "final": 2}
 _RANDOM_BITS = 29  # the purpose takes the two bits above: purposes never meet, and a seed stays below 2**31 (ALE's limit)
 
 
-def episode_seed(run_seed: int, purpose: Purpose, index: int) -> int:
+def episode_seed(run_seed: int, purpose: Purpose, index: int, tasks: int = 1) -> int:
     """The environment's seed of the index-th episode of a purpose: a function of its arguments alone, in [0, 2**31).
 
     index of "train"     n-th episode of environment e of E: n * E + e
     index of "evaluate"  evaluation * evaluate_episodes + episode
     index of "final"     episode
+    tasks                how many the episodes play in turn: the seed's remainder is the index's (suites/joined.py)
     """
     purpose_bits = _PURPOSES[purpose]
     drawn = int(np.random.SeedSequence((run_seed, purpose_bits, index)).generate_state(1, np.uint32)[0])
-    return (purpose_bits << _RANDOM_BITS) | (drawn >> (32 - _RANDOM_BITS))
+    seed = (purpose_bits << _RANDOM_BITS) | (drawn >> (32 - _RANDOM_BITS))
+    raised = seed + (index - seed) % tasks
+    return raised if raised >> _RANDOM_BITS == purpose_bits else raised - tasks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamer_bench_base import UserError
-from protocols import atari, dmc, dmlab, own, planet_six, quick, small, studies
+from protocols import atari, dmc, dmlab, joined, own, planet_six, quick, small, studies
 from protocols.spec import Protocol, digest
 
 ENTRY_POINT_GROUP = "dreamer_bench.protocols"
@@ -24,6 +24,7 @@ PUBLISHED: tuple[Protocol, ...] = (
     *small.PROTOCOLS,
     *dmc.PROTOCOLS,
     *planet_six.PROTOCOLS,
+    *joined.PROTOCOLS,
     *atari.PROTOCOLS,
     *dmlab.PROTOCOLS,
 )
@@ -33,7 +34,7 @@ BUILT_IN = PUBLISHED
 """What `find` knows besides other packages; tests may add to it."""
 
 _ARMS = ("dreamer", "no_value", "planet", "sac", "random")
-_ROWS = {"planet-6@1": ("planet-icml", *_ARMS), "atari-200m@2": ("dreamer_v2", *_ARMS)}
+_ROWS = {"planet-6@1": ("planet-icml", *_ARMS), "planet-all@1": ("planet-icml", *_ARMS), "atari-200m@2": ("dreamer_v2", *_ARMS)}
 """Rows of a protocol's table, where they are not the arms of the shared backbone beside random actions."""
 
 

@@ -90,6 +90,7 @@ def from_data(kept: Mapping[str, Any]) -> Protocol:
         raise UserError(f"protocol {data.get('id')!r} has a field {unknown[0]!r} that is not known here; use a newer version")
     for name in ("choices", "tasks", "seeds"):
         data[name] = tuple(data[name])
+    data["joined"] = {task: tuple(parts) for task, parts in data.get("joined", {}).items()}
     data["score_rule"] = ScoreRule(**data["score_rule"])
     data["score_range"] = None if data["score_range"] is None else tuple(data["score_range"])
     return Protocol(**data)

@@ -62,6 +62,7 @@ def _section(protocol: Protocol) -> str:
     facts = {
         "source": protocol.source,
         "tasks": _tasks(protocol),
+        **({"joined": _joined(protocol)} if protocol.joined else {}),
         "look and options": _options(protocol.suite_options) or "the suite's own",
         "action repeat": _repeats(protocol),
         "budget": f"{protocol.env_steps:,} env_steps a run in {environments}; "
@@ -123,6 +124,10 @@ def _study(study: studies.Study) -> str:
 
 def _tasks(protocol: Protocol) -> str:
     return f"{len(protocol.tasks)}: " + ", ".join(f"`{task}`" for task in protocol.tasks)
+
+
+def _joined(protocol: Protocol) -> str:
+    return "; ".join(f"`{task}` plays {', '.join(f'`{part}`' for part in parts)}" for task, parts in protocol.joined.items())
 
 
 def _repeats(protocol: Protocol) -> str:

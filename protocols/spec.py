@@ -15,7 +15,7 @@ Scalar = str | int | float | bool | None
 PROSE = ("title", "purpose", "source", "choices")
 """Fields that explain and do not decide: they are not part of the digest."""
 
-LATER: Mapping[str, Any] = {"final_environments": None}
+LATER: Mapping[str, Any] = {"final_environments": None, "joined": {}}
 """Fields that came after versions were published, with what those do: at this value they are not part of the digest."""
 
 
@@ -55,6 +55,8 @@ class Protocol:
                               "small-control" (random 0, optimum 1), "none"
     margin                    equivalence margin of `verify`, in normalised units
     agent_profile             profile of every agent's options
+    joined                    of a task that joins others ("joined:..."): those, as "task*action_repeat", in the order in which
+                              its episodes play them; an env step is then one repeat's worth of the task's own
     simulators                package -> version that the numbers belong to
     """
 
@@ -81,13 +83,25 @@ class Protocol:
     margin: float
     agent_profile: str = "paper"
     simulators: Mapping[str, str]
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, parts in self.joined.items():
+            for name, episodes in (("evaluate_episodes", self.evaluate_episodes), ("final_episodes", self.final_episodes)):
+                if episodes % len(parts):
+                    raise UserError(f"{name} must be a multiple of the {len(parts)} tasks that {task} joins, not {episodes}")
 
     def options_of(self, task: str) -> dict[str, Scalar]:
         """Every option of `suites.catalog.make` for one task of this protocol."""
         if task not in self.tasks:
             raise UserError(f"task {task!r} is not in {self.id}; it has {len(self.tasks)} tasks, for example {self.tasks[0]!r}")
         shared = {"action_repeat": self.action_repeat, "time_limit_env_steps": self.time_limit_env_steps}
-        return {**shared, **self.suite_options, **self.task_options.get(task, {})}
+        parts = {"tasks": "+".join(self.joined[task])} if task in self.joined else {}
+        return {**shared, **parts, **self.suite_options, **self.task_options.get(task, {})}
+
+    def played(self, task: str) -> tuple[str, ...]:
+        """The tasks that the episodes of a run play in turn: the run's own, or those that it joins."""
+        return tuple(part.partition("*")[0] for part in self.joined.get(task, (task,)))
 
     def action_repeat_of(self, task: str) -> int:
         return int(self.options_of(task)["action_repeat"])  # type: ignore[arg-type]

@@ -58,6 +58,7 @@ BUILT_IN = (
     Suite(name="atari", module="suites.atari"),
     Suite(name="dmlab", module="suites.dmlab"),
     Suite(name="gym", module="suites.gym"),
+    Suite(name="joined", module="suites.joined"),
     Suite(name="probe", module="suites.probes"),
 )
 

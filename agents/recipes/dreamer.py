@@ -18,7 +18,7 @@ from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.learning import model_based
 from agents.models.distributions import Policy, TanhNormal
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR
+from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR, with_joined
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -49,12 +49,14 @@ class Options(Backbone):
 PAPER = Options()
 QUICK_OPTIONS = Options(**QUICK, **QUICK_ACTOR, value_learning_rate=1e-3)
 
-PROFILES: Mapping[str, Options] = {
-    "paper": PAPER,
-    "discrete": Options(**DISCRETE, horizon=10),
-    "quick": QUICK_OPTIONS,
-    "small": Options(**SMALL, **SMALL_ACTOR, value_learning_rate=1e-3),
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": PAPER,
+        "discrete": Options(**DISCRETE, horizon=10),
+        "quick": QUICK_OPTIONS,
+        "small": Options(**SMALL, **SMALL_ACTOR, value_learning_rate=1e-3),
+    }
+)
 
 
 def policy(options: Options, action_space: spaces.Space) -> Policy:

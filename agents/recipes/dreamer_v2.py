@@ -23,7 +23,7 @@ from agents.learning import model_based
 from agents.models.distributions import Policy
 from agents.models.truncated_normal import TruncatedNormal
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import QUICK, SMALL
+from agents.recipes.profiles import QUICK, SMALL, with_joined
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -170,15 +170,17 @@ SMALL_OPTIONS = replace(
 )
 """Episodes of the small tasks may be shorter than a sequence, and a run is far shorter than the replay."""
 
-PROFILES: Mapping[str, Options] = {
-    "paper": DMC,
-    "dmc": DMC,
-    "discrete": ATARI,
-    "atari": ATARI,
-    "atari-schedules": replace(ATARI, **SCHEDULES),
-    "quick": QUICK_OPTIONS,
-    "small": SMALL_OPTIONS,
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": DMC,
+        "dmc": DMC,
+        "discrete": ATARI,
+        "atari": ATARI,
+        "atari-schedules": replace(ATARI, **SCHEDULES),
+        "quick": QUICK_OPTIONS,
+        "small": SMALL_OPTIONS,
+    }
+)
 """A protocol names "paper" for control and "discrete" for Atari, as for every arm."""
 
 

@@ -18,7 +18,7 @@ from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.learning import model_based
 from agents.models.distributions import Policy, TanhNormal
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR
+from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR, with_joined
 from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast
 
@@ -48,12 +48,14 @@ class Options(Backbone):
             raise UserError(f"option horizon must be at least 2 where actor_entropy is above 0, got {self.horizon}")
 
 
-PROFILES: Mapping[str, Options] = {
-    "paper": Options(),
-    "discrete": Options(**DISCRETE, horizon=10),
-    "quick": Options(**QUICK, **QUICK_ACTOR),
-    "small": Options(**SMALL, **SMALL_ACTOR),
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": Options(),
+        "discrete": Options(**DISCRETE, horizon=10),
+        "quick": Options(**QUICK, **QUICK_ACTOR),
+        "small": Options(**SMALL, **SMALL_ACTOR),
+    }
+)
 
 
 def policy(options: Options, action_space: spaces.Space) -> Policy:

@@ -17,7 +17,7 @@ from agents.behaviors.cem import CategoricalSearch, CEMPlanner, GaussianSearch, 
 from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, SMALL
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
 from dreamer_bench_base import UserError
 from dreamer_bench_options import AtLeast
 
@@ -48,14 +48,21 @@ class Options(Backbone):
             )
 
 
-PROFILES: Mapping[str, Options] = {
-    "paper": Options(),
-    "discrete": Options(**DISCRETE, planner_discounted=True),
-    "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
-    "small": Options(
-        **SMALL, planner_horizon=10, planner_iterations=4, planner_candidates=100, planner_elites=10, planner_discounted=True
-    ),
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": Options(),
+        "discrete": Options(**DISCRETE, planner_discounted=True),
+        "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
+        "small": Options(
+            **SMALL,
+            planner_horizon=10,
+            planner_iterations=4,
+            planner_candidates=100,
+            planner_elites=10,
+            planner_discounted=True,
+        ),
+    }
+)
 
 
 def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:

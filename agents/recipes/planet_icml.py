@@ -21,7 +21,7 @@ from agents.behaviors.exploration import GaussianNoise
 from agents.learning import model_based
 from agents.recipes import variants
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import QUICK
+from agents.recipes.profiles import QUICK, with_joined
 from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
@@ -66,11 +66,13 @@ class Options(Backbone):
             )
 
 
-PROFILES: Mapping[str, Options] = {
-    "paper": Options(),
-    "discrete": Options(),  # so that a protocol of discrete actions hears from `refuses` why not
-    "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": Options(),
+        "discrete": Options(),  # so that a protocol of discrete actions hears from `refuses` why not
+        "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
+    }
+)
 
 
 def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:

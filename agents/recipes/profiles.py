@@ -6,7 +6,8 @@ A behaviour's own settings stand in its recipe.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 QUICK: Mapping[str, Any] = {
     "stoch": 16,
@@ -59,3 +60,19 @@ SMALL_ACTOR: Mapping[str, Any] = {"horizon": 10, "actor_learning_rate": 1e-3, "i
 
 DISCRETE: Mapping[str, Any] = {"kl_scale": 0.1, "clip_rewards": True, "predict_discount": True, "balance_ends": True}
 """Discrete control (Hafner et al. 2020, appendix A; docs/algorithms/dreamer.md §11): Atari and DMLab."""
+
+JOINED: Mapping[str, Any] = {"prefill_env_steps": 9_375, "update_every_env_steps": 1_875, "updates": 600}
+"""PlaNet's six tasks in one: five random episodes of each, then 600 updates after every round of 1,875 decisions
+(google-research/planet; docs/algorithms/planet.md §7)."""
+
+SMALL_JOINED: Mapping[str, Any] = {"prefill_env_steps": 1_200, "pretrain_updates": 150}
+"""Three small tasks in one: as many random actions and first updates per task as `SMALL` has."""
+
+Options = TypeVar("Options")
+
+
+def with_joined(profiles: Mapping[str, Options]) -> dict[str, Options]:
+    """The profiles of a recipe, and those for joined tasks, "joined" and "small-joined"."""
+    added = {"joined": ("paper", JOINED), "small-joined": ("small", SMALL_JOINED)}
+    found = {name: replace(profiles[base], **changes) for name, (base, changes) in added.items() if base in profiles}  # type: ignore[type-var]
+    return {**profiles, **found}

@@ -23,7 +23,14 @@ class Options(CheckedOptions):
     """Nothing to choose."""
 
 
-PROFILES: Mapping[str, Options] = {"paper": Options(), "quick": Options(), "discrete": Options(), "small": Options()}
+PROFILES: Mapping[str, Options] = {
+    "paper": Options(),
+    "quick": Options(),
+    "discrete": Options(),
+    "small": Options(),
+    "joined": Options(),
+    "small-joined": Options(),
+}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from agents.api import AgentContext
 from agents.behaviors.soft_actor_critic import ContinuousControl, Control, DiscreteControl, SoftActorCritic
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, SMALL
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
 from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
@@ -54,13 +54,15 @@ class Options(Backbone):
             )
 
 
-PROFILES: Mapping[str, Options] = {
-    "paper": Options(),
-    "matched": Options(update_ratio="matched"),
-    "discrete": Options(**DISCRETE),
-    "quick": Options(**QUICK, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
-    "small": Options(**SMALL, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": Options(),
+        "matched": Options(update_ratio="matched"),
+        "discrete": Options(**DISCRETE),
+        "quick": Options(**QUICK, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
+        "small": Options(**SMALL, burn_in=2, sac_learning_rate=1e-3, tau=0.02, update_ratio="matched"),
+    }
+)
 
 
 def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:

@@ -18,7 +18,7 @@ from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, L
 from agents.learning import model_based
 from agents.learning.evolution import EvolutionSettings
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, SMALL
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
 from dreamer_bench_options import Above, AtLeast
 
 
@@ -46,12 +46,14 @@ class Options(Backbone):
     """Standard deviation of the noise on training actions, continuous, as in the other arms."""
 
 
-PROFILES: Mapping[str, Options] = {
-    "paper": Options(),
-    "discrete": Options(**DISCRETE, search_discounted=True),
-    "quick": Options(**QUICK, search_starts=8, search_horizon=15, search_generations=4),
-    "small": Options(**SMALL, search_starts=8, search_horizon=15, search_generations=8, search_discounted=True),
-}
+PROFILES: Mapping[str, Options] = with_joined(
+    {
+        "paper": Options(),
+        "discrete": Options(**DISCRETE, search_discounted=True),
+        "quick": Options(**QUICK, search_starts=8, search_horizon=15, search_generations=4),
+        "small": Options(**SMALL, search_starts=8, search_horizon=15, search_generations=8, search_discounted=True),
+    }
+)
 
 
 def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:

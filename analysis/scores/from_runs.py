@@ -81,7 +81,7 @@ def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
             {
                 "protocol": str(manifest["protocol"]),
                 "method": str(manifest["label"]),
-                "task": str(manifest["task"]),
+                "task": np.array([str(line.get("task", manifest["task"])) for line in lines], dtype=object),
                 "seed": str(manifest["seed"]),
                 "env_steps": env_steps,
                 "episode": [int(line["episode"]) for line in lines],

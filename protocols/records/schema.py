@@ -114,6 +114,8 @@ class EpisodeLine(TypedDict):
     """Number of the evaluation, from 0."""
     episode: int
     """Number inside the evaluation, from 0."""
+    task: NotRequired[str]
+    """Which of its tasks the episode played, of a run on joined ones."""
     env_seed: int
     score: float
     """Sum of raw rewards."""
@@ -174,7 +176,9 @@ class Result(TypedDict):
     episodes: int
     """Lines of episodes.jsonl."""
     score: float | None
-    """By the protocol's score rule; None for a diverged run."""
+    """By the protocol's score rule; None for a diverged run. Of joined tasks: the mean of `task_scores`."""
+    task_scores: NotRequired[dict[str, float] | None]
+    """The score of every task, of a run on joined ones."""
     device_seconds: float
     """Wall time divided among the seeds of the cohort."""
     wall_seconds: float

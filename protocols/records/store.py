@@ -159,6 +159,14 @@ def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], bud
     return math.fsum(line["score"] for line in counted) / len(counted)
 
 
+def task_scores(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> dict[str, float]:
+    """`score_of` for each task of a run on joined ones, in the order in which they are played."""
+    apart: dict[str, list[Mapping[str, Any]]] = {}
+    for line in episodes:
+        apart.setdefault(line["task"], []).append(line)
+    return {task: score_of(rule, lines, budget_env_steps) for task, lines in apart.items()}
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON Lines file, [] where it is missing. The last line may be cut short; other damage is an error."""
     if not path.exists():
@@ -258,6 +266,9 @@ def write_result(
         "wall_seconds": wall_seconds,
         "sha256": {name: sha256(run.folder / name) for name in HASHED if (run.folder / name).exists()},
     }
+    if any("task" in line for line in episodes):
+        rule = run.manifest["protocol_data"]["score_rule"]
+        result["task_scores"] = task_scores(rule, episodes, run.budget_env_steps) if status == "complete" else None
     if run.schema >= 2:
         result["chain"], _ = chain.end(run.manifest, episodes)
         result["checkpoint"] = checkpoint

@@ -206,7 +206,12 @@ def _check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequenc
     for name in ("env_steps", "gradient_steps", "checkpoint"):
         if any(after[name] < before[name] for before, after in pairwise(lines)):
             yield "counts", f"{name} goes back between two episodes"
-    off_seed = [line for line in lines if line["env_seed"] != _own_seed(protocol, manifest["seed"], line)]
+    tasks = protocol.played(manifest["task"])
+    if manifest["task"] in protocol.joined:
+        strange = [line for line in lines if line.get("task") != tasks[line["episode"] % len(tasks)]]
+        if strange:
+            yield "episode_seed", f"{len(strange)} episodes of a task that is not theirs, first {_at(strange[0])}"
+    off_seed = [line for line in lines if line["env_seed"] != _own_seed(protocol, manifest["seed"], line, len(tasks))]
     if off_seed:
         yield "episode_seed", f"{len(off_seed)} episodes with a seed that is not theirs, first {_at(off_seed[0])}"
     for problem, bad in (
@@ -282,10 +287,10 @@ def _check_table(protocol_id: str, runs: Sequence[Run]) -> Iterator[Finding]:
         seen.setdefault(key, run)
 
 
-def _own_seed(protocol: Protocol, run_seed: int, line: Mapping[str, Any]) -> int:
+def _own_seed(protocol: Protocol, run_seed: int, line: Mapping[str, Any], tasks: int) -> int:
     if line["final"]:
-        return episode_seed(run_seed, "final", line["episode"])
-    return episode_seed(run_seed, "evaluate", line["checkpoint"] * protocol.evaluate_episodes + line["episode"])
+        return episode_seed(run_seed, "final", line["episode"], tasks)
+    return episode_seed(run_seed, "evaluate", line["checkpoint"] * protocol.evaluate_episodes + line["episode"], tasks)
 
 
 def _is_number(score: Any) -> bool:

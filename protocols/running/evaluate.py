@@ -50,6 +50,7 @@ def play(
     *,
     run_seeds: tuple[int, ...],
     purpose: Purpose,
+    tasks: int = 1,
     first_index: int,
     episodes: int,
     stream: int,
@@ -59,6 +60,7 @@ def play(
 ) -> list[list[Episode]]:
     """The episodes of one evaluation, [S][episodes]; [] for a seed that is not `active` [S].
 
+    tasks        how many the episodes play in turn; a multiple of them fits into `episodes`
     first_index  index of the first episode among those of its purpose
     stream       names the acting noise (see `Agent.initial`); rounds of one evaluation share its carry
     film         keep the images of each seed's first episode
@@ -71,7 +73,10 @@ def play(
         width = min(num_lanes, episodes - begin)
         started = time.monotonic()
         seeds = np.array(
-            [[episode_seed(seed, purpose, first_index + begin + lane) for lane in range(num_lanes)] for seed in run_seeds]
+            [
+                [episode_seed(seed, purpose, first_index + begin + lane, tasks) for lane in range(num_lanes)]
+                for seed in run_seeds
+            ]
         )
         going = np.zeros(stage.shape, bool)
         going[:, :width] = active[:, None]

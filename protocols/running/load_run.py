@@ -52,6 +52,7 @@ class Revived:
                 stage,
                 run_seeds=(seed,),
                 purpose=purpose,
+                tasks=len(self.protocol.played(self.run.manifest["task"])),
                 first_index=first_index,
                 episodes=episodes,
                 stream=FINAL_STREAM,

@@ -121,6 +121,8 @@ class Training:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        task = job.runs[0].manifest["task"]
+        self.tasks, self.names_tasks = job.protocol.played(task), task in job.protocol.joined
         self.stage = job.open_stage(job.cadence.num_envs)
         self.evaluation_stages: dict[int, Stage] = {}  # by environments per seed
         self.active = np.array([run.result() is None for run in job.runs])
@@ -193,7 +195,7 @@ class Training:
         num_envs = self.stage.shape[1]
         return np.array(
             [
-                [episode_seed(seed, "train", finished * num_envs + e) for e, finished in enumerate(row)]
+                [episode_seed(seed, "train", finished * num_envs + e, len(self.tasks)) for e, finished in enumerate(row)]
                 for seed, row in zip(self.job.seeds, self.counts.finished, strict=True)
             ]
         )
@@ -219,6 +221,7 @@ class Training:
             self.evaluation_stages[lanes],
             run_seeds=job.seeds,
             purpose=purpose,
+            tasks=len(self.tasks),
             first_index=first_index,
             episodes=episodes,
             stream=stream,
@@ -235,6 +238,7 @@ class Training:
                         **self._counted(),
                         "checkpoint": index,
                         "episode": number,
+                        **({"task": self.tasks[number % len(self.tasks)]} if self.names_tasks else {}),
                         "env_seed": episode.env_seed,
                         "score": episode.score,
                         "length": episode.length,

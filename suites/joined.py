@@ -1,0 +1,189 @@
+"""Several tasks as one environment that never says which one it plays: "one agent, all tasks" (PlaNet's paper, appendix C).
+
+    catalog.make("joined:dmc_cartpole_swingup*8+dmc_walker_walk*2", observation="state")
+
+`task*repeat`, joined by `+`, in the order of play: the k-th episode plays task k mod n, with its own action repeat and length.
+A seed decides its episode alone, task included: seed mod n. Actions are as wide as the widest task's; each task takes the first
+of them and ignores the rest, which whoever records them keeps as they were chosen. One env step of this environment is one
+repeat's worth of the task's own: `action_repeat` and the time limit multiply and count those.
+Source: Hafner et al. 2019, appendix C and google-research/planet; docs/algorithms/planet.md §7.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from dreamer_bench_base import UserError
+from dreamer_bench_options import AtLeast, CheckedOptions
+
+PREFIX = "joined:"
+
+TASKS = ("joined:dmc_cartpole_swingup*8+dmc_reacher_easy*4",)
+"""An example; any tasks of the catalog with continuous actions join."""
+
+ALIASES: dict[str, str] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CheckedOptions):
+    """How the tasks are joined, and what is shown of them."""
+
+    tasks: str = ""
+    """"task*repeat+task*repeat", where the environment's name is a name and no such list itself."""
+    action_repeat: Annotated[int, AtLeast(1)] = 1
+    """Times every task's own action repeat."""
+    time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
+    """Truncation, in repeats of the task's own; None: each task's own length."""
+    observation: Literal["pixels", "state"] = "pixels"
+    """pixels: "image" alone; state: the union of the tasks' vectors by name, as wide as the widest, with zeros for the rest."""
+    look: Literal["reference", "fast"] | None = None
+    """Of the tasks that are drawn, where they have the choice (DeepMind Control); None: their own."""
+
+    def unavailable(self, task: str) -> str | None:
+        from suites import catalog
+
+        for part in parts_of(task, self):
+            reason = getattr(_options_of(part, self), "unavailable", lambda name: catalog.unavailable(name))(part.task)
+            if reason is not None:
+                return f"{part.task}: {reason}"
+        return None
+
+
+class Part(NamedTuple):
+    task: str
+    repeat: int
+
+
+def parts_of(task: str, options: Options) -> tuple[Part, ...]:
+    """The tasks in the order of play. Raises UserError where the list cannot be read or names fewer than one."""
+    from suites import catalog
+
+    text = options.tasks or task.removeprefix(PREFIX)
+    found = []
+    for entry in text.split("+"):
+        name, star, repeat = entry.partition("*")
+        if star and not (repeat.isascii() and repeat.isdigit() and int(repeat) >= 1):
+            raise UserError(f"joined tasks are written task*repeat+task*repeat, not {entry!r}; give a whole number after *")
+        if name.startswith(PREFIX):
+            raise UserError(f"{entry!r} joins what is joined already; list its tasks instead")
+        found.append(Part(catalog.resolve(name), int(repeat) if star else 1))
+    if len(set(found)) < len(found):
+        raise UserError(f"a task is joined once, but {text!r} names one twice")
+    return tuple(found)
+
+
+def _options_of(part: Part, options: Options) -> Any:
+    from suites import catalog
+
+    kind = catalog.options_type(part.task)
+    known = {field.name for field in dataclasses.fields(kind)}
+    limit = options.time_limit_env_steps
+    given = {
+        "action_repeat": part.repeat * options.action_repeat,
+        "time_limit_env_steps": None if limit is None else limit * part.repeat,
+        "observation": options.observation,
+        "look": options.look,
+    }
+    return kind(**{name: value for name, value in given.items() if name in known and value is not None})
+
+
+class JoinedTasks(gymnasium.Env):
+    """The tasks in turn; `tasks` are their names, `playing` is the number of the present one."""
+
+    def __init__(self, task: str, options: Options) -> None:
+        from suites import catalog
+
+        self.options, self.parts = options, parts_of(task, options)
+        self.tasks = tuple(part.task for part in self.parts)
+        self.inner = [
+            catalog.make(part.task, **{f.name: getattr(chosen, f.name) for f in dataclasses.fields(chosen)})
+            for part in self.parts
+            for chosen in [_options_of(part, options)]
+        ]
+        self.playing, self.env_steps = len(self.parts) - 1, 0
+        self.action_space = _widest_action(self.tasks, [inner.action_space for inner in self.inner])
+        self.observation_space = _union(self.tasks, [inner.observation_space for inner in self.inner], options.observation)
+        self.metadata = {"render_modes": ["rgb_array"]}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
+        """A new episode: of task seed mod n, or of the next one where there is no seed."""
+        super().reset(seed=seed)
+        self.playing = (self.playing + 1 if seed is None else seed) % len(self.parts)
+        observation, info = self.inner[self.playing].reset(seed=seed, options=options)
+        self.env_steps = 0
+        return self._observation(observation), {**info, "env_steps": 0, "task": self.tasks[self.playing]}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        inner, part = self.inner[self.playing], self.parts[self.playing]
+        assert isinstance(inner.action_space, spaces.Box)
+        observation, reward, terminated, truncated, info = inner.step(action[: inner.action_space.shape[0]])
+        played = -(-int(info["env_steps"]) // part.repeat)
+        self.env_steps += played
+        return (
+            self._observation(observation),
+            float(reward),
+            bool(terminated),
+            bool(truncated),
+            {**info, "env_steps": played, "task": part.task},
+        )
+
+    def render(self) -> Any:
+        return self.inner[self.playing].render()
+
+    def close(self) -> None:
+        for inner in self.inner:
+            inner.close()
+
+    def _observation(self, observation: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        shown = {}
+        for key, space in self.observation_space.spaces.items():  # type: ignore[attr-defined]
+            if key == "image":
+                shown[key] = observation[key]
+                continue
+            shown[key] = np.zeros(space.shape, space.dtype)
+            if key in observation:
+                shown[key][: len(observation[key])] = observation[key]
+        return shown
+
+
+def unavailable(task: str) -> str | None:
+    """Of a name that lists its tasks; another name's tasks are an option, which is asked when the environment is made."""
+    return Options().unavailable(task) if "*" in task or "+" in task else None
+
+
+def make(task: str, options: Options) -> JoinedTasks:
+    return JoinedTasks(task, options)
+
+
+def _widest_action(tasks: tuple[str, ...], found: list[spaces.Space]) -> spaces.Box:
+    """[-1, 1] in as many numbers as the widest task takes: the lowest low and the highest high of every number."""
+    for task, space in zip(tasks, found):
+        if not isinstance(space, spaces.Box):
+            raise UserError(f"joined tasks have continuous actions, but {task!r} takes {space}; leave it out")
+    return spaces.Box(-1.0, 1.0, (max(space.shape[0] for space in found),), np.float32)  # type: ignore[index]
+
+
+def _union(tasks: tuple[str, ...], found: list[spaces.Space], observation: str) -> spaces.Dict:
+    shown: dict[str, spaces.Space] = {}
+    for task, space in zip(tasks, found):
+        assert isinstance(space, spaces.Dict)
+        image = space.spaces.get("image")
+        if observation == "pixels":
+            if image is None or image.shape != shown.get("image", image).shape:
+                raise UserError(f"joined tasks show images of one kind, but {task!r} shows {image}; try observation=state")
+            shown["image"] = image
+            continue
+        for key, part in space.spaces.items():
+            if key != "image":
+                width = max(part.shape[0], *(shown[key].shape or ()) if key in shown else (0,))  # type: ignore[index]
+                shown[key] = spaces.Box(-np.inf, np.inf, (width,), np.float32)
+    if not shown:
+        raise UserError(f"none of the joined tasks {', '.join(tasks)} shows a vector; use observation=pixels")
+    return spaces.Dict(shown)
