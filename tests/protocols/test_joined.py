@@ -84,7 +84,7 @@ def test_a_line_under_another_tasks_name_is_found(tmp_path):
 
 def test_the_table_of_scores_has_the_tasks_apart(tmp_path):
     run_cohort(request(tmp_path, protocol=JOINED))
-    table = from_runs.read_runs(tmp_path, JOINED.id)
+    table = from_runs.read_runs(find_runs(tmp_path))
     assert sorted(table["task"].unique()) == sorted(PARTS)
     assert set(table.groupby("task").size()) == {2 * (3 * 2 + 1)}  # two seeds, two of each at three evaluations, one at the end
 
