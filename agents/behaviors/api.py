@@ -6,7 +6,7 @@ needs, and gets it. It never protects someone else's parameters: the learner dif
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -91,7 +91,7 @@ class Parts(nn.Module):
         for name, network in networks.items():
             self.add_module(name, network)
 
-    def forward(self, function, *args):
+    def forward(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(self, *args)
 
     if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from agents.learning.noise import ACT, LEARN, REPLAY, Noise, entropy
 from agents.learning.replay import Replay, firsts
 from agents.models.latents import NoiseSpec
 from agents.models.networks import refuses_observation, shape
+from agents.models.rssm import State
 from agents.models.world_model import WorldModel
 from dreamer_bench_base import UserError
 
@@ -217,16 +218,26 @@ class ModelBasedAgent:
         carry = Carry(state, action, carry.stream, carry.position + 1)
         return (action.argmax(-1) if self.discrete else action).cpu().numpy(), carry
 
-    def _filter(self, parts: Parts, *inputs) -> dict[str, Tensor]:
+    def _filter(self, parts: Parts, *inputs: Any) -> dict[str, Tensor]:
         return parts.world_model.filter(*inputs)
 
-    def _explore(self, parts: Parts, *inputs) -> tuple[Tensor, dict[str, Tensor]]:
+    def _explore(self, parts: Parts, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
         return self._decide(parts, *inputs, explore=True)
 
-    def _evaluate(self, parts: Parts, *inputs) -> tuple[Tensor, dict[str, Tensor]]:
+    def _evaluate(self, parts: Parts, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
         return self._decide(parts, *inputs, explore=False)
 
-    def _decide(self, parts, state, action, observation, is_first, noise, *, explore):
+    def _decide(
+        self,
+        parts: Parts,
+        state: State,
+        action: Tensor,
+        observation: Mapping[str, Tensor],
+        is_first: Tensor,
+        noise: Mapping[str, Tensor],
+        *,
+        explore: bool,
+    ) -> tuple[Tensor, State]:
         state = self._filter(parts, state, action, observation, is_first, noise["filter"])
         return self.behavior.act(parts, state, noise, self.learner.gradient_steps, explore=explore), state
 

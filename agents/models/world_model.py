@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from agents.models.latents import NoiseSpec
-from agents.models.objectives import unit_normal_loss
+from agents.models.objectives import Divergence, unit_normal_loss
 from agents.models.rssm import State
 
 Batch = Mapping[str, Tensor]
@@ -81,7 +81,7 @@ class WorldModel(nn.Module):
         encoder: nn.Module,
         dynamics: nn.Module,
         objective: nn.Module,
-        divergence,
+        divergence: Divergence,
         reward: nn.Module,
         discount: nn.Module | None = None,
         gamma: float = 0.99,

@@ -72,7 +72,7 @@ def test_the_manifest_says_what_was_run_on_what(call, tmp_path):
     assert manifest["packages"]["numpy"]
     assert manifest["hardware"]["cores"] >= 1
     assert manifest["hardware"]["memory_bytes"] > 2**28
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert json.loads(json.dumps(manifest["protocol_data"]))["tasks"] == list(PROBE.tasks)
     assert run.result()["env_steps"] == 400
 
@@ -125,7 +125,7 @@ def test_cuda_without_a_gpu_is_refused(call, tmp_path):
         pytest.skip("this machine has a GPU")
     code, _, error = call("run", "probe@1", "--agents", "tally", "--device", "cuda")
     assert code == 2
-    assert error.startswith("error: device 'cuda' was asked for, but")
+    assert error.startswith("error: device 'cuda' is not available:")
     assert list(tmp_path.iterdir()) == []
 
 
