@@ -7,6 +7,7 @@ those that need several packages at once. Exit codes: 0 done, 1 no (a verdict, a
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Literal, Union
 
 import tyro
 
-from dreamer_bench_base import Exits, UserError
+from dreamer_bench_base import Exits, UserError, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +272,7 @@ class BenchCommand:
         write_json_report(record, self.json)
         text = bench_tables.tables(record)
         if self.markdown is not None:
-            self.markdown.write_text(text)
+            write_atomically(self.markdown, text.encode())
         print(text, end="")
         return 0
 
@@ -295,6 +296,17 @@ def commands() -> dict[str, Any]:
     }
 
 
+def refuse_empty(command: Any, arguments: list[str]) -> None:
+    """Raises UserError for a list option that was named with nothing behind it: that is not the same as leaving it out."""
+    named = {each.partition("=")[0].replace("_", "-") for each in arguments if each.startswith("--")}
+    for field in dataclasses.fields(command):
+        value, option = getattr(command, field.name), "--" + field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            refuse_empty(value, arguments)
+        elif value == () and option in named:
+            raise UserError(f"{option} has no value; give at least one, or leave it out")
+
+
 def main() -> None:
     # Threads of torch that wait for each other spin for long by default: where the machine has anything else to do, an update
     # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/log.md.
@@ -311,6 +323,7 @@ def main() -> None:
         config=(tyro.conf.OmitArgPrefixes,),
     )
     with Exits():
+        refuse_empty(command, sys.argv[1:])
         code = command.run()
     raise SystemExit(code)
 

@@ -64,7 +64,7 @@ class Exits:
         if error is None or isinstance(error, SystemExit):
             return
         if isinstance(error, UserError):
-            self._leave(f"error: {' '.join(str(error).split())}", error.exit_code)
+            self._leave(f"error: {' '.join(str(error).split())}", error.exit_code)  # one line, whatever the input held
         if isinstance(error, KeyboardInterrupt):
             self._leave("interrupted", EXIT_INTERRUPTED)
         if isinstance(error, BrokenPipeError):
@@ -78,6 +78,8 @@ class Exits:
         raise SystemExit(EXIT_BUG)
 
     def _leave(self, line: str, code: int) -> None:
+        """Prints the line with what would move a cursor or turn text around written as its number."""
+        line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "replace").decode() for sign in line)
         with contextlib.suppress(OSError):  # a closed terminal must not change the exit code
             print(line, file=sys.stderr)
         raise SystemExit(code)

@@ -154,7 +154,7 @@ class VerifyCommand:
     """Test whether runs reproduce a reference: equivalence of suite means by two one-sided t-tests, and a check of the profile.
 
     Exit codes: 0 reproduced, 1 not, 2 wrong use, 3 inconclusive, 4 invalid or incomplete data, 5 a bug. Writes verdict.json
-    for every verdict, exit code 4 included.
+    with 0, 1, 3 and 4; with 2 and 5 there is no verdict, and the file stays as it was.
     """
 
     scores: tyro.conf.Positional[tuple[Path, ...]]

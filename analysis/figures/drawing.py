@@ -19,6 +19,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.figures.style import RC
+from analysis.scores.columns import as_cells
 from dreamer_bench_base import write_atomically
 
 PNG_DOTS_PER_INCH = 200
@@ -81,7 +82,7 @@ def png_bytes(drawing: Drawing) -> bytes:
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    return as_cells(table).to_csv(index=False, float_format="%.10g", lineterminator="\n")
 
 
 def save(drawing: Drawing, folder: Path, *, svg: str | None = None) -> list[Path]:

@@ -35,6 +35,7 @@ RC: dict[str, Any] = {
     "hatch.linewidth": 0.6,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # a "$" in a method's name is a dollar sign
     "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
     "figure.constrained_layout.use": True,
 }

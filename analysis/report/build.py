@@ -4,8 +4,8 @@
     out/summary.json    every number on the page
     out/<figure>.svg .png .csv    (one folder per protocol where there are several)
 
-Rendered completely before the first file is written, and `index.html` is replaced last: there is no half report. The
-same records give the same bytes: the page carries the time of its newest record, not of its making.
+Rendered completely before the first file is written, and exchanged as a whole: there is no half report. The same
+records give the same bytes: the page carries the time of its newest record, not of its making.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import jinja2
 
@@ -26,10 +26,19 @@ from analysis.scores import from_runs, groups
 from analysis.scores import table as tables
 from analysis.scores.columns import refuse_clashes
 from analysis.statistics import aggregate
-from dreamer_bench_base import UserError, write_atomically
+from dreamer_bench_base import InvalidData, UserError, exchange_folder
+from dreamer_bench_untrusted import MOST_FILE_BYTES, check_shape, parse_json, read_regular
 from protocols.records.store import PROTOCOL_FOLDER
 
 KIND, SCHEMA = "dreamer-bench report", 1
+SUMMARY = "summary.json"
+
+
+class Summary(TypedDict):
+    """What marks a folder as a report of ours."""
+
+    kind: Literal["dreamer-bench report"]
+    files: list[str]
 
 
 def build(
@@ -100,14 +109,20 @@ def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -
         "files": sorted([*files, "index.html", "summary.json"]),
     }
     clean = json.loads(json.dumps(summary, default=_plain), parse_constant=lambda _: None)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    write_atomically(out / "summary.json", (json.dumps(clean, indent=1, allow_nan=False) + "\n").encode())
-    write_atomically(out / "index.html", page.encode())
+    files[SUMMARY] = (json.dumps(clean, indent=1, allow_nan=False) + "\n").encode()
+    exchange_folder(out, {**files, "index.html": page.encode()}, listed)
     return clean
+
+
+def listed(folder: Path) -> list[str] | None:
+    """The files of the report in a folder; None where it holds none."""
+    path = folder / SUMMARY
+    try:
+        summary = parse_json(read_regular(path), path, most_bytes=MOST_FILE_BYTES)
+        check_shape(summary, Summary, path)
+    except (FileNotFoundError, InvalidData):
+        return None
+    return list(summary["files"])
 
 
 def _plain(value: Any) -> Any:

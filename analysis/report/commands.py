@@ -35,12 +35,13 @@ def _print_summary(summary: dict[str, Any]) -> None:
     """The result as a table on the terminal."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from analysis.figures.style import number
 
     console = Console()
     for section in summary["sections"]:
-        table = Table(title=section["title"], title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(title=Text(section["title"]), title_justify="left", title_style="bold", box=None, pad_edge=False)
         for name, justify in (("method", "left"), ("mean score", "right"), ("95% interval", "right"), ("to random", "right"),
                               ("95% interval", "right"), ("runs", "right")):  # fmt: skip
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -48,7 +49,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
         for row in sorted(section.get("means", []), key=lambda row: -row["point"]):
             gap = gaps.get(row["method"])
             table.add_row(
-                section["labels"][row["method"]], number(row["point"]), _ends(row), number(gap["point"]) if gap else "",
+                Text(section["labels"][row["method"]]), number(row["point"]), _ends(row), number(gap["point"]) if gap else "",
                 _ends(gap) if gap else "", str(row["runs"]),
             )  # fmt: skip
         if table.row_count:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import base64
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from dreamer_bench_base import InvalidData
+from dreamer_bench_untrusted import read_regular
 from protocols.records.store import VIDEO, Run
 
 MOST_BYTES = 12_000_000
 """A page stays small enough to be mailed; what does not fit is named instead."""
 
+STARTS = {
+    ".png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    ".webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    ".gif": re.compile(rb"GIF8[79]a"),
+}
+"""What a file of that kind begins with. The page says the type, so nothing else may go by it."""
 TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
 
 
@@ -20,8 +30,9 @@ def pictures(runs: Iterable[Run]) -> list[dict[str, str]]:
     seen: set[tuple[str, str, str]] = set()
     for run in runs:
         where = (run.manifest["label"], run.manifest["task"])
-        files = [run.folder / VIDEO, *sorted((run.folder / "imagine").glob("*.png"))]
-        for path in (path for path in files if path.is_file()):
+        imagined = run.folder / "imagine"
+        strips = [] if imagined.is_symlink() else sorted(imagined.glob("*.png"))
+        for path in (path for path in (run.folder / VIDEO, *strips) if os.path.lexists(path)):
             key = (*where, path.name)
             if key in seen:
                 continue
@@ -32,14 +43,22 @@ def pictures(runs: Iterable[Run]) -> list[dict[str, str]]:
                 else f"imagined sequence ({path.stem.replace('_', ' ')}): truth, prediction, error"
             )
             words = f"{where[0]}, {where[1]}, seed {run.manifest['seed']}: {what}"
-            size = path.stat().st_size
-            if spent + size > MOST_BYTES:
+            if spent + path.lstat().st_size > MOST_BYTES:
                 found.append({"data": "", "alt": f"{words}; too large for this page, see {path.name} in the run folder"})
                 continue
-            spent += size
-            found.append({"data": data_uri(path), "alt": words})
+            data = picture_bytes(path)
+            if data is None:
+                found.append({"data": "", "alt": f"{words}; {path.name} is no picture of that kind"})
+                continue
+            spent += len(data)
+            found.append({"data": f"data:{TYPES[path.suffix]};base64,{base64.b64encode(data).decode()}", "alt": words})
     return found
 
 
-def data_uri(path: Path) -> str:
-    return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def picture_bytes(path: Path) -> bytes | None:
+    """What a picture's file holds; None for a link, and for a file that does not begin as a picture of its kind does."""
+    try:
+        data = read_regular(path, most_bytes=MOST_BYTES)
+    except InvalidData:
+        return None
+    return data if STARTS[path.suffix].match(data) else None

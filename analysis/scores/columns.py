@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dreamer_bench_base import InvalidData
+from dreamer_bench_untrusted import as_cell, check_name, is_printable
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ DEFAULTS: Mapping[str, Any] = {
 """What a score file that does not say it is taken to say."""
 
 RUN = ["method", "task", "seed"]
+MOST_CHARACTERS = 200
+"""Of a name."""
+
+
+def as_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for a CSV: text that a spreadsheet would run as a formula is made plain text."""
+    return table.assign(
+        **{
+            str(name): [as_cell(entry) if isinstance(entry, str) else entry for entry in column]
+            for name, column in table.items()
+            if column.dtype == object
+        }
+    )
 
 
 def rule_text(rule: ScoreRule) -> str:
@@ -81,7 +95,11 @@ def refuse_single_seeds(scores: pd.DataFrame) -> None:
 
 
 def refuse_clashes(table: pd.DataFrame) -> None:
-    """Raises InvalidData for a method under two protocols and for a run that two sources give."""
+    """Raises InvalidData for a name that cannot be shown, a method under two protocols, and a run that two sources give."""
+    for column in ("method", "task", "seed", "protocol"):
+        for name in table[column].unique():
+            if not is_printable(name) or len(name) > MOST_CHARACTERS:
+                check_name(name, f"{where(table[table[column] == name].iloc[0])}the {column}", most=MOST_CHARACTERS)
     for method, rows in table.groupby("method", sort=True):
         protocols = rows.drop_duplicates("protocol")
         if len(protocols) > 1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.scores import formats, normalize, table
-from analysis.scores.columns import refuse_clashes
+from analysis.scores.columns import as_cells, refuse_clashes
 from analysis.scores.formats import danijar, marl_eval
 from analysis.scores.formats.archives import with_comment
 from analysis.scores.formats.naming import expand
@@ -106,7 +106,7 @@ def tidy(points: pd.DataFrame) -> str:
     ):
         columns += [name] if says_something else []
     names = points.assign(source=[Path(source).name for source in points["source"]])  # folders belong to a machine
-    return names[columns].rename(columns={"env_steps": "env_step"}).to_csv(index=False, lineterminator="\n")
+    return as_cells(names[columns].rename(columns={"env_steps": "env_step"})).to_csv(index=False, lineterminator="\n")
 
 
 def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: table.Short, normalization: str) -> bytes:
@@ -159,6 +159,8 @@ def check_target(path: Path) -> None:
     """Refuses, before any work, a place that cannot be written."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no regular file; give the name of a file to write")
     if not path.absolute().parent.is_dir():
         raise UserError(f"folder {path.parent} does not exist; create it, or write elsewhere")
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 METRICS = ("iqm", "median", "mean", "optimality-gap")
 REPS = 50_000
+MOST_REPS = 1_000_000
 
 SingleSeed = Literal["refuse", "omit"]
 
@@ -207,6 +208,8 @@ def _check(metrics: Sequence[str], reps: int, confidence: float) -> None:
             raise UserError(f"metric {metric!r} is not known; choose from {', '.join(METRICS)}")
     if reps < 100:
         raise UserError(f"{reps} resamples give no 95% interval; ask for at least 100 (the default is {REPS:,})")
+    if reps > MOST_REPS:
+        raise UserError(f"{reps:,} resamples take too long; ask for at most {MOST_REPS:,} (the default is {REPS:,})")
     if not 0.0 < confidence < 1.0:
         raise UserError(f"confidence must lie between 0 and 1, not {confidence}; 0.95 is customary")
 

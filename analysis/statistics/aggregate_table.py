@@ -32,6 +32,10 @@ def aggregate_scores(command: Any) -> int:
     metrics = _metrics(command, name, sorted(scores["task"].unique()), notes)
     found = aggregate.estimates(scores, metrics=metrics, reps=command.reps)
     methods = sorted(scores["method"].unique())
+    if command.improvement and len(methods) < 2:
+        raise UserError(
+            f"--improvement compares methods in pairs, and there is {methods[0]!r} alone; name another, or leave it out"
+        )
     if command.improvement:
         if len(methods) < 2:
             raise UserError(f"--improvement compares methods two by two, and the scores hold only {', '.join(methods)}")

@@ -5,15 +5,34 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from xml.etree import ElementTree
 
 from analysis.verify.verdict import Question, Verdict
-from dreamer_bench_base import UserError
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_untrusted import check_shape, parse_json
 
 SCHEMA = 1
+
+
+class Look(TypedDict):
+    data_sha256: str
+    status: str
+    alpha: float
+
+
+class Looks(TypedDict):
+    key: dict[str, Any]
+    looks: list[Look]
+
+
+class Recorded(TypedDict):
+    """What must be there in a verdict.json for its looks to count."""
+
+    history: list[Looks]
 
 
 def question_key(question: Question, reference: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
@@ -62,14 +81,13 @@ def read_history(path: Path) -> History:
     if not path.exists():
         return History()
     try:
-        history = History(entries=tuple(json.loads(path.read_text())["history"]))
-        for entry in history.entries:
-            history.number(entry["key"], "")
-    except (ValueError, KeyError, TypeError):
+        record = parse_json(path.read_bytes(), path)
+        check_shape(record, Recorded, path)
+    except InvalidData:
         raise UserError(
             f"{path} is no verdict of this program, and it would be overwritten; give another place with --json"
         ) from None
-    return history
+    return History(entries=tuple(record["history"]))
 
 
 def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: dict[str, Any]) -> str:
@@ -110,8 +128,8 @@ def as_junit(verdict: Verdict) -> str:
 
 def as_markdown(verdict: Verdict) -> str:
     """The summary of a CI job."""
-    lines = [f"### verify: {verdict.status}", "", verdict.headline, ""]
-    lines += [f"- {line}" for line in (*verdict.causes, *verdict.notes, *verdict.plan_lines)]
+    lines = [f"### verify: {verdict.status}", "", _cell(verdict.headline), ""]
+    lines += [f"- {_cell(line)}" for line in (*verdict.causes, *verdict.notes, *verdict.plan_lines)]
     if verdict.tasks:
         lines += [
             "",
@@ -121,7 +139,7 @@ def as_markdown(verdict: Verdict) -> str:
             "| --- | ---: | ---: | ---: | --- | --- | ---: |",
         ]
         lines += [
-            f"| {row.task} | {row.ours:.3f} | {row.reference:.3f} | {row.difference:+.3f} | {row.low:+.3f} … "
+            f"| {_cell(row.task)} | {row.ours:.3f} | {row.reference:.3f} | {row.difference:+.3f} | {row.low:+.3f} … "
             f"{row.high:+.3f} | {row.verdict} | {row.p:.3f} |"
             for row in verdict.tasks
         ]
@@ -144,6 +162,11 @@ def write_all(texts: dict[Path, str], append: tuple[Path, str] | None = None) ->
     if append is not None:
         with append[0].open("a", encoding="utf-8") as file:
             file.write(append[1])
+
+
+def _cell(text: str) -> str:
+    """Text from records inside Markdown: nothing in it is markup."""
+    return re.sub(r"([\\`*\[\]<>|#&!])", r"\\\1", " ".join(text.split()))
 
 
 def _finite(value: Any) -> Any:

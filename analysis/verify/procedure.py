@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import asdict, replace
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_LOOKS = 1_000
+"""Looks at one question; the level of the thousandth is 5% of a thousandth power of a half, which is nothing."""
+
+
 def verify_scores(command: Any) -> int:
     """The exit code of the verdict that a `VerifyCommand` asks for; the verdict is printed and written."""
     if command.non_inferior and command.improves:
@@ -30,13 +35,20 @@ def verify_scores(command: Any) -> int:
         raise UserError(
             f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
         )
-    if command.look is not None and command.look < 1:
-        raise UserError(f"--look must be 1 or more, not {command.look}")
+    if command.look is not None and not 1 <= command.look <= MOST_LOOKS:
+        raise UserError(f"--look must be 1 to {MOST_LOOKS}, not {command.look}")
+    if command.at is not None and command.at < 1:
+        raise UserError(f"--at must be a number of env_steps above 0, not {command.at}")
+    if command.margin is not None and not (command.margin > 0 and math.isfinite(command.margin)):
+        raise UserError(f"--margin must be a number above 0, not {command.margin}")
+    if command.junit is not None and command.junit.absolute() == command.json.absolute():
+        raise UserError(f"--json and --junit both name {command.json}; give two files")
     for path in filter(None, (command.json, command.junit)):
         check_target(path)
     history = files.read_history(command.json)
+    asked = _as_asked(command)
     verdict, key = examine(command, history)
-    texts = {command.json: files.as_json(verdict, key, history, _as_asked(command))}
+    texts = {command.json: files.as_json(verdict, key, history, asked)}
     if command.junit is not None:
         texts[command.junit] = files.as_junit(verdict)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")

@@ -11,14 +11,14 @@ The measurements come from `protocols.costs.measure`, or from a file of the sche
 from __future__ import annotations
 
 import heapq
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_untrusted import check_shape, parse_json
 from protocols import catalog, studies
 from protocols.cadence import cadence_of
 from protocols.spec import Protocol, RunSpec, Scalar, digest
@@ -242,27 +242,36 @@ _EXPECTED = "expected a file that `dreamer-bench plan --save` or `bench` wrote"
 def read_measured(path: Path) -> Measured:
     """Measurements from a file of schema 1. ValueError, in one line, where it is not one."""
     try:
-        data = json.loads(path.read_text())
+        data = parse_json(path.read_bytes(), f"--measured {path}")
     except OSError as error:
         raise UserError(f"--measured {path} cannot be read: {error.strerror}; {_EXPECTED}") from None
-    except ValueError:
-        raise UserError(f"--measured {path} is not JSON; {_EXPECTED}") from None
+    except InvalidData as error:
+        raise UserError(f"{error}; {_EXPECTED}") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise UserError(f"--measured {path} is not of schema {SCHEMA}; {_EXPECTED}")
+    machine = data.get("machine", {})
+    check_shape(machine, dict[str, Any], f"--measured {path}, machine")
     return Measured(
         agents=tuple(_costs(AgentCost, data.get("agents", []), path)),
         environments=tuple(_costs(EnvironmentCost, data.get("environments", []), path)),
-        machine=data.get("machine", {}),
+        machine=machine,
     )
 
 
 def _costs(kind: type[Any], entries: Sequence[Mapping[str, Any]], path: Path) -> list[Any]:
     names = [entry.name for entry in fields(kind)]
     needed = [entry.name for entry in fields(kind) if entry.default is MISSING]
+    check_shape(entries, list[dict[str, Any]], f"--measured {path}, entries for {kind.__name__}")
+    hints = get_type_hints(kind)
     for entry in entries:
         missing = [name for name in needed if name not in entry]
         if missing:
             raise UserError(f"--measured {path}: an entry for {kind.__name__} lacks {', '.join(missing)}")
+        for name in names:
+            if name in entry:
+                check_shape(entry[name], hints[name], f"--measured {path}, {name} of {kind.__name__}")
+                if isinstance(entry[name], (int, float)) and entry[name] < 0:
+                    raise UserError(f"--measured {path}: {name} of {kind.__name__} is {entry[name]}; it is 0 or more")
     return [kind(**{name: entry[name] for name in names if name in entry}) for entry in entries]
 
 

@@ -39,7 +39,7 @@ class Display:
         self.wide = console.width >= WIDE
         bar = (BarColumn(bar_width=24),) if self.wide else ()
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             *bar,
             TextColumn("{task.percentage:>3.0f}%"),
             _Standing(),
@@ -141,7 +141,7 @@ def results_table(runs: Sequence[WantedRun]) -> Table:
         by_seed = ", ".join(f"{run.spec.seed}: {_word(run, result)}" for run, result in results)
         seconds = sum(result["device_seconds"] for _, result in results if result)
         mean = f"{statistics.fmean(scores):.1f}" if scores else "-"
-        table.add_row(label, task, str(len(scores)), mean, by_seed, duration(seconds))
+        table.add_row(Text(label), Text(task), str(len(scores)), mean, by_seed, duration(seconds))
     return table
 
 

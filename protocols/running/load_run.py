@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,12 @@ def revive(folder: Path, *, device: str = "cpu") -> Revived:
     entry, task = agent_catalog.find(manifest["agent"]), manifest["task"]
     chosen = entry.options(protocol.agent_profile)
     recorded = {name: tuple(value) if isinstance(value, list) else value for name, value in manifest["options"].items()}
+    unknown = sorted(set(recorded) - {field.name for field in fields(chosen)})
+    if unknown:
+        raise UserError(
+            f"{folder} was made with the option {unknown[0]!r}, which agent {entry.name!r} does not have here; use the code of "
+            f"commit {manifest['commit']}"
+        )
     make = partial(suite_catalog.make, task, **protocol.options_of(task))
     lanes = Lanes(make, 1)
     try:

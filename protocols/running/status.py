@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from protocols.records.store import METRICS, Run, find_runs, last_record
 
@@ -102,11 +103,11 @@ def table(rows: Sequence[Standing]) -> Table:
         left = [row.seconds_left for row in group if row.seconds_left is not None]
         scores = [f"{row.score:.1f}" for row in group if row.score is not None]
         shown.add_row(
-            protocol,
-            label,
-            task,
+            Text(protocol),
+            Text(label),
+            Text(task),
             ", ".join(str(row.seed) for row in group),
-            f"[{COLOURS[state]}]{state}[/]",
+            Text(state, style=COLOURS[state]),
             f"{env_steps:,}" if state != "missing" else "",
             f"{group[0].budget_env_steps:,}",
             f"{max(speeds):,.0f}" if speeds else "",

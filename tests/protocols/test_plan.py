@@ -149,7 +149,7 @@ def test_the_command_plans_from_a_file(tmp_path, capsys):
     ("content", "message"),
     [
         (None, "cannot be read"),
-        ("{", "is not JSON"),
+        ("{", "not JSON"),
         ('{"schema": 9}', "not of schema 1"),
         (json.dumps({"schema": 1, "agents": [{"agent": "dreamer"}]}), "entry for AgentCost lacks"),
     ],
