@@ -230,11 +230,9 @@ def _dm_control_suite(*, rendered: bool) -> Any:
         elif not rendered:
             os.environ["MUJOCO_GL"] = NO_RENDERER
         from dm_control import suite
-    except (ImportError, AttributeError, RuntimeError) as error:  # PyOpenGL fails with an AttributeError without libEGL
-        raise UserError(
-            f"dm_control does not start with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
-            f"({' '.join(str(error).split())}): {INSTALL_EGL}"
-        ) from error
+    # PyOpenGL fails with an AttributeError without libEGL, and a device that is no number is a ValueError of dm_control's.
+    except (ImportError, AttributeError, RuntimeError, ValueError) as error:
+        raise _no_frames("dm_control does not start", error) from error
     finally:
         if asked is None and os.environ.get("MUJOCO_GL") == NO_RENDERER:
             del os.environ["MUJOCO_GL"]
@@ -250,12 +248,40 @@ def _renders_nothing() -> bool:
 
 
 def _open_camera(physics: Any, camera_id: int) -> Any:
+    import mujoco
+    from dm_control._render import BACKEND
     from dm_control.mujoco import engine
 
+    if BACKEND == "glfw" and not _window_system():  # asked first: MuJoCo's own error leaves a half-made context behind
+        raise _no_frames("no frame can be rendered", RuntimeError("GLFW finds no window system"))
     try:
         return engine.Camera(physics, IMAGE_SIZE, IMAGE_SIZE, camera_id)
-    except RuntimeError as error:
-        raise UserError(
-            f"no frame can be rendered with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')!r} "
-            f"({' '.join(str(error).split())}): {INSTALL_EGL}"
-        ) from error
+    except (RuntimeError, mujoco.FatalError) as error:
+        raise _no_frames("no frame can be rendered", error) from error
+
+
+def _window_system() -> bool:
+    import glfw
+
+    return bool(glfw.init())
+
+
+def _no_frames(what: str, error: Exception) -> UserError:
+    """One line with the cure that fits: what is chosen wrongly is chosen otherwise, what is not installed is installed."""
+    said = " ".join(str(error).split())
+    chosen = {
+        name: os.environ[name] for name in ("MUJOCO_GL", "MUJOCO_EGL_DEVICE_ID", "PYOPENGL_PLATFORM") if name in os.environ
+    }
+    if "MUJOCO_EGL_DEVICE_ID" in chosen and ("DEVICE_ID" in said or "int()" in said):
+        cure = "unset MUJOCO_EGL_DEVICE_ID, or give the number of a device that is there, 0 for the first"
+    elif "PYOPENGL_PLATFORM" in said:
+        cure = "unset PYOPENGL_PLATFORM"
+    elif "GLFW" in said or chosen.get("MUJOCO_GL", "").lower() == "glfw":
+        dead = f" (DISPLAY={os.environ['DISPLAY']} does not answer)" if os.environ.get("DISPLAY") else ""
+        cure = f"set MUJOCO_GL=egl{dead}; where EGL is missing: {INSTALL_EGL}"
+    elif "must be one of" in said or "No OpenGL rendering backend" in said:
+        cure = "unset MUJOCO_GL, or set it to egl, osmesa or glfw"
+    else:
+        cure = INSTALL_EGL
+    words = ", ".join(f"{name}={value!r}" for name, value in chosen.items()) or "MUJOCO_GL unset"
+    return UserError(f"{what} with {words} ({said}): {cure}")

@@ -55,11 +55,12 @@ def read(
 
     from analysis.scores import formats
     from analysis.scores.formats.raw import Options
+    from protocols import catalog
 
     if not paths:
         raise UserError("no scores given; name runs folders or score files")
     remarks: list[str] = []
-    frames, left_out = [], 0
+    frames, left_out, said_so = [], 0, False
     for path in map(Path, paths):
         if path.is_dir():
             frame, more = _of_folder(path, protocol, remarks)
@@ -68,8 +69,11 @@ def read(
             frame, said = formats.read_file(path, Options(own_tasks=tuple(own_tasks)))
             remarks += said
         if protocol is not None:
+            said_so |= protocol in set(frame["protocol"])
             frame = frame[frame["protocol"].isin(["", protocol])]
         frames.append(frame)
+    if protocol is not None and not said_so and protocol not in protocols_of(paths):
+        catalog.find(protocol)  # refuses a name that neither the scores nor this installation knows
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if notes is not None:
         notes += remarks

@@ -221,3 +221,27 @@ def test_closing_is_quiet(backend):
 
 def test_gl_renderer_is_named():
     assert catalog.gl_renderer()
+
+
+@pytest.mark.parametrize(
+    ("environment", "cure"),
+    [
+        ({"MUJOCO_GL": "glfw"}, "set MUJOCO_GL=egl"),
+        ({"DISPLAY": ":99"}, "DISPLAY=:99 does not answer"),
+        ({"MUJOCO_GL": "nonsense"}, "unset MUJOCO_GL, or set it to egl"),
+        ({"MUJOCO_GL": "disable"}, "unset MUJOCO_GL, or set it to egl"),
+        ({"MUJOCO_GL": "egl", "MUJOCO_EGL_DEVICE_ID": "7"}, "unset MUJOCO_EGL_DEVICE_ID"),
+        ({"MUJOCO_GL": "egl", "MUJOCO_EGL_DEVICE_ID": "x"}, "unset MUJOCO_EGL_DEVICE_ID"),
+        ({"MUJOCO_GL": "egl", "PYOPENGL_PLATFORM": "osmesa"}, "unset PYOPENGL_PLATFORM"),
+    ],
+)
+def test_every_kind_of_missing_renderer_is_one_line_with_its_own_cure(environment, cure):
+    code = (
+        "from suites import catalog\ntry: catalog.make('dmc_cartpole_balance').reset(seed=0)\n"
+        "except ValueError as error: print(error)"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "DISPLAY", "PYOPENGL_PLATFORM")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**clean, **environment})
+    assert "Traceback" not in done.stderr
+    assert cure in done.stdout
+    assert done.stdout.count("\n") == 1
