@@ -118,8 +118,8 @@ def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: tab
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
     arrays = rectangles(normalize.normalize(selection.scores, normalization))
-    for name in ("tasks", "file"):  # the archive's own array, and what NumPy calls the archive
-        if name in arrays:
+    for name in arrays:  # the array of tasks, NumPy's own word for the archive, a member outside its folder
+        if name in ("tasks", "file") or "\\" in name or name.startswith("/") or ".." in name.split("/"):
             raise InvalidData(f"an rliable archive cannot hold a method named {name!r}; import it under another --method")
     tasks = sorted(selection.scores["task"].unique())
     buffer = io.BytesIO()
