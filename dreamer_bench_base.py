@@ -15,8 +15,12 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 5
@@ -97,6 +101,33 @@ def suggestion(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """ "; did you mean 'x'?" for a name near a known one, else an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def registered(
+    kind: str, group: str, built_in: Mapping[str, Entry], read: Callable[[metadata.EntryPoint], tuple[str, Entry]]
+) -> dict[str, Entry]:
+    """What a catalog knows by name: the built-ins in their order, then what other packages name in entry points of a group.
+
+    read  entry point -> its name and entry
+    """
+    known = dict(built_in)
+    for point in metadata.entry_points(group=group):
+        name, entry = read(point)
+        if name in known:
+            raise UserError(f"{kind} {name!r} of entry point {point.value!r} is taken; give it another name")
+        known[name] = entry
+    return known
+
+
+def package_of(point: metadata.EntryPoint) -> str:
+    """The name of the package that brings an entry point."""
+    return point.dist.name if point.dist else "an unknown package"
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that a catalog does not have, with the nearest one and all of them."""
+    names = list(known)
+    return UserError(f"{kind} {name!r} is not known{suggestion(name, names, cutoff=0.5) or '.'} Known: {', '.join(names)}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

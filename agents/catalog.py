@@ -6,7 +6,6 @@ Another package adds an agent with an entry point of the group `dreamer_bench.ag
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,7 +14,7 @@ from typing import Any
 from gymnasium import spaces
 
 from agents.api import Agent, AgentContext
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, package_of, registered, unknown
 
 ENTRY_POINT_GROUP = "dreamer_bench.agents"
 
@@ -91,24 +90,18 @@ BUILT_IN = (
 
 def entries() -> dict[str, AgentEntry]:
     """Every agent by name, built-ins first. Imports no recipe."""
-    known = {entry.name: entry for entry in BUILT_IN}
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if point.name in known:
-            raise UserError(
-                f"agent name {point.name!r} of entry point {point.value!r} is taken by "
-                f"{known[point.name].recipe}; rename the entry point"
-            )
-        package = point.dist.name if point.dist else "an unknown package"
-        known[point.name] = AgentEntry(name=point.name, summary=f"from package {package}", recipe=point.value, origin=package)
-    return known
+
+    def read(point: metadata.EntryPoint) -> tuple[str, AgentEntry]:
+        package = package_of(point)
+        return point.name, AgentEntry(name=point.name, summary=f"from package {package}", recipe=point.value, origin=package)
+
+    return registered("agent name", ENTRY_POINT_GROUP, {entry.name: entry for entry in BUILT_IN}, read)
 
 
 def find(name: str) -> AgentEntry:
     known = entries()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise UserError(f"agent {name!r} is not known{hint} Known: {', '.join(known)}")
+        raise unknown("agent", name, known)
     return known[name]
 
 

@@ -6,14 +6,13 @@ Only this file turns a protocol's name into data. Another package adds protocols
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, registered, suggestion
 from protocols import atari, dmc, dmlab, joined, own, planet_six, quick, small, studies
 from protocols.spec import Protocol, digest
 
@@ -40,17 +39,16 @@ _ROWS = {"planet-6@1": ("planet-icml", *_ARMS), "planet-all@1": ("planet-icml", 
 
 def entries() -> dict[str, Protocol]:
     """Every protocol by id, built-ins first in reading order."""
-    known = {protocol.id: protocol for protocol in BUILT_IN}
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
-        protocol = point.load()
-        if not isinstance(protocol, Protocol):
-            raise UserError(f"entry point {point.value!r} must name a Protocol, not a {type(protocol).__name__}")
-        if protocol.id in known:
-            raise UserError(f"protocol id {protocol.id!r} of entry point {point.value!r} is taken; give it another name")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*@[1-9][0-9]*", protocol.id):
-            raise UserError(f"protocol id {protocol.id!r} of entry point {point.value!r} is not of the form name@version")
-        known[protocol.id] = protocol
-    return known
+    return registered("protocol id", ENTRY_POINT_GROUP, {protocol.id: protocol for protocol in BUILT_IN}, _read)
+
+
+def _read(point: metadata.EntryPoint) -> tuple[str, Protocol]:
+    protocol = point.load()
+    if not isinstance(protocol, Protocol):
+        raise UserError(f"entry point {point.value!r} must name a Protocol, not a {type(protocol).__name__}")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*@[1-9][0-9]*", protocol.id):
+        raise UserError(f"protocol id {protocol.id!r} of entry point {point.value!r} is not of the form name@version")
+    return protocol.id, protocol
 
 
 def module_of(protocol: Protocol) -> str:
@@ -77,8 +75,7 @@ def find(id: str) -> Protocol:
             f"{id!r} is a study over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
         )
     versions = [other for other in known if other.split("@")[0] == id]
-    near = versions[-1:] or difflib.get_close_matches(id, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = suggestion(id, versions[-1:] or known, cutoff=0.3 if versions else 0.5) or "."
     raise UserError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")
 
 

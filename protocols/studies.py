@@ -6,11 +6,10 @@ overridden, so a run that two studies share is done once. What the paper's text 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, unknown
 from protocols.atari import ATARI_55
 from protocols.dmc import DMC_20
 from protocols.spec import Scalar, override_digest
@@ -269,6 +268,4 @@ def find(name: str) -> Study:
     known = entries()
     if is_study(name):
         return known[ALIASES.get(name, name)]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UserError(f"study {name!r} is not known{hint} Known: {', '.join(known)}")
+    raise unknown("study", name, known)

@@ -8,7 +8,6 @@ simulator only when an environment is made. Another package adds a suite with an
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import gymnasium
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, package_of, registered, suggestion, unknown
 
 ENTRY_POINT_GROUP = "dreamer_bench.suites"
 
@@ -27,6 +26,7 @@ class SuiteModule(Protocol):
 
     TASKS    names of its tasks; each starts with the suite's name and "_" (or ":" where the suite takes any name)
     ALIASES  other spellings -> names of TASKS
+    OPEN     True where any name after "suite:" is a task; may be left out
     Options  frozen dataclass of plain values, with at least `action_repeat` and `time_limit_env_steps`
     """
 
@@ -38,7 +38,7 @@ class SuiteModule(Protocol):
         """Why the task cannot be made on this machine and what to install, in one line; None where it can."""
 
     def make(self, task: str, options: Any) -> gymnasium.Env:
-        """The environment of one of TASKS (or of any name after "suite:")."""
+        """The environment of one of TASKS (of an OPEN suite, or of any name after "suite:")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +65,18 @@ BUILT_IN = (
 
 def suites() -> dict[str, Suite]:
     """Every suite by name, built-ins first. Imports none of them."""
-    known = {suite.name: suite for suite in BUILT_IN}
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if point.name in known:
-            raise UserError(
-                f"suite name {point.name!r} of entry point {point.value!r} is taken by "
-                f"{known[point.name].module}; rename the entry point"
-            )
-        package = point.dist.name if point.dist else "an unknown package"
-        known[point.name] = Suite(name=point.name, module=point.value, origin=package)
-    return known
+
+    def read(point: metadata.EntryPoint) -> tuple[str, Suite]:
+        return point.name, Suite(name=point.name, module=point.value, origin=package_of(point))
+
+    return registered("suite name", ENTRY_POINT_GROUP, {suite.name: suite for suite in BUILT_IN}, read)
 
 
 def names(suite: str | None = None) -> list[str]:
     """Every task by name, of one suite or of all. A suite that takes any name lists examples."""
     known = suites()
     if suite is not None and suite not in known:
-        raise UserError(f"suite {suite!r} is not known; known: {', '.join(known)}")
+        raise unknown("suite", suite, known)
     chosen = known.values() if suite is None else [known[suite]]
     return [task for entry in chosen for task in entry.load().TASKS]
 
@@ -92,7 +87,7 @@ def resolve(name: str) -> str:
     suite = _suite_of(name, known)
     if suite is not None:
         module = suite.load()
-        if name in module.TASKS or name.startswith(f"{suite.name}:"):
+        if name in module.TASKS or (name.startswith(f"{suite.name}:") and getattr(module, "OPEN", False)):
             return name
         if name in module.ALIASES:
             return module.ALIASES[name]
@@ -101,9 +96,8 @@ def resolve(name: str) -> str:
         if name in aliases:
             return aliases[name]
     pool = list(suite.load().TASKS) if suite is not None else names()
-    near = difflib.get_close_matches(name, pool, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"the suites are {', '.join(known)}."
-    raise UserError(f"task {name!r} is not known; {hint} `dreamer-bench list tasks` shows all")
+    hint = suggestion(name, pool, cutoff=0.5) or f"; the suites are {', '.join(known)}."
+    raise UserError(f"task {name!r} is not known{hint} `dreamer-bench list tasks` shows all")
 
 
 def unavailable(name: str) -> str | None:
@@ -137,9 +131,8 @@ def make(name: str, **options: Any) -> gymnasium.Env:
     fields = [field.name for field in dataclasses.fields(module.Options)]
     for option in options:
         if option not in fields:
-            near = difflib.get_close_matches(option, fields, n=1)
-            hint = f" did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"task {task!r} has no option {option!r};{hint} It has {', '.join(fields)}")
+            hint = suggestion(option, fields) or ";"
+            raise UserError(f"task {task!r} has no option {option!r}{hint} It has {', '.join(fields)}")
     chosen = module.Options(**options)
     reason = getattr(chosen, "unavailable", module.unavailable)(task)
     if reason is not None:

@@ -28,6 +28,8 @@ TASKS = ("dmlab_rooms_collect_good_objects_train",)
 
 ALIASES = dict.fromkeys(("rooms_collect_good_objects_train", "dmlab_rooms_collect_good_objects", "dmlab_collect"), TASKS[0])
 
+OPEN = True
+
 TURN = 20
 ACTIONS = (
     # turn, tilt, strafe, move, fire, jump, crouch

@@ -1,11 +1,13 @@
 """Any Gymnasium environment with an image or a vector observation: "gym:CarRacing-v3", "gym:Pendulum-v1", ...
 
 An image is resized to 64x64, whatever else is observed becomes float32 vectors under the environment's own keys ("vector"
-where it has none). Bounded actions are scaled to [-1, 1]. The environment's own time limit holds unless another is given.
+where it has none). Bounded actions are scaled to [-1, 1]; of unbounded ones, only those in [-1, 1] are ever taken. The
+environment's own time limit holds unless another is given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -22,6 +24,8 @@ TASKS = ("gym:CarRacing-v3", "gym:CartPole-v1", "gym:Pendulum-v1", "gym:Acrobot-
 """Examples; any registered id after "gym:" is a task."""
 
 ALIASES: dict[str, str] = {}
+
+OPEN = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class GymnasiumTask(gymnasium.Env):
         observed = self.inner.observation_space
         self._parts = dict(observed.spaces) if isinstance(observed, spaces.Dict) else {"vector": observed}
         self._whole = not isinstance(observed, spaces.Dict)
+        _check_parts(task, self._parts)
         images = [key for key, part in self._parts.items() if _is_image(part)]
         if len(images) > 1:
             raise UserError(f"task {task!r} observes the images {', '.join(images)}; one is what an agent here can see")
@@ -136,6 +141,19 @@ def _rendered(environment: gymnasium.Env) -> Any:
         return environment.render()
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise UserError(f"Gymnasium cannot render: {' '.join(str(error).split())}") from error
+
+
+def _check_parts(task: str, parts: Mapping[str, spaces.Space]) -> None:
+    """Raises UserError for what would be shown as something else than it is."""
+    for key, part in parts.items():
+        shape = part.shape or ()
+        if isinstance(part, spaces.Box) and part.dtype == np.uint8 and len(shape) == 3 and not _is_image(part):
+            raise UserError(
+                f"task {task!r} observes {key!r} as uint8 of shape {list(shape)}; an image has 1 or 3 channels, which come "
+                "last: wrap the environment"
+            )
+        if key == "image" and not _is_image(part):
+            raise UserError(f"task {task!r} observes {part} under the name 'image', which is kept for uint8 images: rename it")
 
 
 def _is_image(part: spaces.Space) -> bool:

@@ -16,6 +16,7 @@ SIMULATORS = {"dm_control", "mujoco", "ale_py", "deepmind_lab"}
 TORCH_FREE_AGENT_MODULES = (
     "agents.api",
     "agents.catalog",
+    "agents.interaction",
     "agents.per_seed",
     "agents.conformance.check_agent",
     "agents.recipes.random",
@@ -83,7 +84,15 @@ def test_values_of_protocols_import_nothing_but_the_specification_and_each_other
     assert [line for line in wrong if line.split()[-1] not in ("protocols.spec", *VALUES)] == []
 
 
-RUNNING_MAY_KNOW = ("protocols", "suites.catalog", "suites.workers", "agents.api", "agents.catalog", "agents.per_seed")
+RUNNING_MAY_KNOW = (
+    "protocols",
+    "suites.catalog",
+    "suites.workers",
+    "agents.api",
+    "agents.catalog",
+    "agents.interaction",
+    "agents.per_seed",
+)
 
 
 def test_running_knows_the_catalogs_and_the_contract_only_and_records_know_neither_agents_nor_suites():

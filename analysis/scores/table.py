@@ -10,7 +10,6 @@ Knows no simulator and no agent; a runs folder is read through `protocols.record
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from analysis.scores import from_runs, groups
 from analysis.scores.columns import COLUMNS, RUN, refuse_clashes, rule_of, rule_text, two_protocols
 from analysis.scores.tasks import named
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, suggestion
 from protocols import own
 from protocols.records.store import MANIFEST
 from protocols.spec import Protocol, ScoreRule
@@ -237,9 +236,8 @@ def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[st
         there = sorted(points[column].unique())
         for name in wanted:
             if name not in there:
-                near = difflib.get_close_matches(name, there, n=1)
                 raise UserError(
-                    f"{column} {name!r} is not among the scores{f'; did you mean {near[0]!r}?' if near else ';'} They hold "
+                    f"{column} {name!r} is not among the scores{suggestion(name, there) or ';'} They hold "
                     f"{', '.join(there[:8])}{' and more' if there[8:] else ''}"
                 )
         if wanted:

@@ -25,7 +25,8 @@ import numpy as np
 from gymnasium import spaces
 
 from agents import catalog as agents
-from agents.api import Agent, AgentContext, Progress
+from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.interaction import begin, interact
 from dreamer_bench_base import UserError
 from protocols.cadence import episode_seed
 from protocols.costs import measure
@@ -280,16 +281,15 @@ def loop_rate(
         player = measure.Player(agent, context)
         player.feed(2 * measure.EPISODE_DECISIONS, learn=False)
         step, carry = stage.reset(everywhere, seeds), agent.initial(context.num_envs)
-        agent.observe(np.zeros_like(agent.act(carry, step, explore=True)[0]), step, everywhere)
+        begin(agent, np.zeros_like(agent.act(carry, step, explore=True)[0]), step)
         marks: list[tuple[float, int]] = []  # when an update was done, and the decisions by then
         decisions = updates = 0
+
+        def restart(arrived: TimeStep) -> TimeStep:
+            return stage.reset(arrived.is_last, seeds + decisions)
+
         while len(marks) < 2 or marks[-1][0] - marks[0][0] < seconds:
-            action, carry = agent.act(carry, step, explore=True)
-            step = stage.step(action)
-            agent.observe(action, step, everywhere)
-            if step.is_last.any():
-                step = stage.reset(step.is_last, seeds + decisions)
-                agent.observe(action, step, step.is_first)
+            _, carry, _, step = interact(agent, carry, step, advance=stage.step, restart=restart)
             decisions += 1
             env_steps = decisions * context.num_envs * context.action_repeat
             done = agent.learn(

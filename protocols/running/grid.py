@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, suggestion
 from protocols.records.store import MANIFEST, Run, check_runs_folder, find_runs, run_folder
 from protocols.spec import Protocol, RunSpec, digest
 
@@ -164,7 +163,6 @@ def _task_of(protocol: Protocol, task: str) -> str:
     except ValueError:
         resolved = task
     if resolved not in protocol.tasks:
-        near = difflib.get_close_matches(task, protocol.tasks, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"for example {protocol.tasks[0]!r}"
-        raise UserError(f"task {task!r} is not in {protocol.id}; it has {len(protocol.tasks)} tasks, {hint}")
+        hint = suggestion(task, protocol.tasks, cutoff=0.5) or f", for example {protocol.tasks[0]!r}"
+        raise UserError(f"task {task!r} is not in {protocol.id}; it has {len(protocol.tasks)} tasks{hint}")
     return resolved

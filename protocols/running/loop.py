@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.api import Agent, Carry, Progress, TimeStep
+from agents.interaction import begin, interact
 from dreamer_bench_base import UserError
 from protocols.cadence import Cadence, Purpose, episode_seed
 from protocols.records import chain, checkpoint
@@ -156,17 +157,8 @@ class Training:
 
     def _iterate(self) -> None:
         job, counts = self.job, self.counts
-        action, self.carry = job.agent.act(self.carry, self.step, explore=True)
-        step = self.stage.step(action)
-        job.agent.observe(action, step, np.ones(self.stage.shape, bool))
-        counts.iteration += 1
-        self._note(action, self.stage.reward)
-        if step.is_last.any():
-            for s, e in np.argwhere(step.is_last):
-                self._end_episode(s, e)
-            step = self.stage.reset(step.is_last, self._train_seeds())
-            job.agent.observe(action, step, step.is_first)
-        self.step = step
+        decided = interact(job.agent, self.carry, self.step, advance=self._advance, restart=self._restart)
+        self.carry, self.step = decided.carry, decided.step
         updates = job.agent.learn(
             Progress(
                 env_steps=job.cadence.env_steps(counts.iteration),
@@ -179,10 +171,18 @@ class Training:
         if updates:  # the next decision waits for the same updates, so asking here makes no device wait that would not
             self._finish_diverged()
 
-    def _note(self, action: np.ndarray, reward: np.ndarray) -> None:
+    def _advance(self, action: np.ndarray) -> TimeStep:
+        step = self.stage.step(action)
+        self.counts.iteration += 1
         for s, e in np.ndindex(*self.stage.shape):
             self.actions[s][e].append(np.array(action[s, e]))
-            self.returns[s, e] += reward[s, e]
+            self.returns[s, e] += self.stage.reward[s, e]
+        return step
+
+    def _restart(self, step: TimeStep) -> TimeStep:
+        for s, e in np.argwhere(step.is_last):
+            self._end_episode(s, e)
+        return self.stage.reset(step.is_last, self._train_seeds())
 
     def _end_episode(self, s: np.signedinteger, e: np.signedinteger) -> None:
         self.counts.recent[s][0] += float(self.returns[s, e])
@@ -419,7 +419,7 @@ class Training:
         if parts is None:
             self.carry = job.agent.initial(num_envs)
             nothing = np.zeros((num_seeds, num_envs, *self.stage.action_space.shape), self.stage.action_space.dtype)  # type: ignore[misc]
-            job.agent.observe(nothing, self.step, np.ones(self.stage.shape, bool))
+            begin(job.agent, nothing, self.step)
         else:
             self.carry = job.agent.load([part / AGENT for part in parts])
             self.saved_at = (self.counts.iteration, self.counts.evaluations)

@@ -67,7 +67,7 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
             raise UserError(
                 f"agent {request.agent!r} cannot play {request.task}: {reason}; leave it out with --agents or --tasks"
             )
-        learner = f"{request.agent} {options}"
+        learner = f"{request.agent} {options} {given}"  # actions and images of a task make a learner larger or smaller
         if learner not in sizes:
             sizes[learner] = checkpoint_bytes(request, options, *given)
         size, seeds, replay = sizes[learner], len(request.seeds), replay_bytes(request, *given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from agents.api import AgentContext, Progress, TimeStep
+from agents.interaction import begin, interact
 
 
 class Driver:
@@ -30,17 +31,10 @@ class Driver:
     def train(self, agent, carry, agent_steps):
         if self.step is None:
             self.reset_all()
-            agent.observe(self.no_action(), self.step, np.ones((len(self.environments), 1), bool))
+            begin(agent, self.no_action(), self.step)
         for _ in range(agent_steps):
-            action, carry = agent.act(carry, self.step, explore=True)
-            self.step = self.advance(action)
+            _, carry, _, self.step = interact(agent, carry, self.step, advance=self.advance, restart=self.restart)
             self.agent_steps += 1
-            agent.observe(action, self.step, np.ones((len(self.environments), 1), bool))
-            if self.step.is_last.any():
-                ended = self.step.is_last
-                self.episodes += 1
-                self.restart(ended[:, 0])
-                agent.observe(action, self.step, ended)
             self.gradient_steps.append(
                 agent.learn(
                     Progress(
@@ -72,9 +66,10 @@ class Driver:
             self.rows.append((observation, reward, False, terminated or truncated, terminated))
         return joined(self.rows)
 
-    def restart(self, ended):
-        self.rows = [self.first(s) if ended[s] else row for s, row in enumerate(self.rows)]
-        self.step = joined(self.rows)
+    def restart(self, arrived):
+        self.episodes += 1
+        self.rows = [self.first(s) if arrived.is_last[s] else row for s, row in enumerate(self.rows)]
+        return joined(self.rows)
 
 
 def joined(rows):

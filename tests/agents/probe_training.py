@@ -11,6 +11,7 @@ import numpy as np
 
 from agents import catalog
 from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.interaction import begin, interact
 from agents.learning.model_based import ModelBasedAgent
 
 MakeEnvironment = Callable[[], gymnasium.Env]
@@ -63,15 +64,9 @@ def train(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], num_envs: i
     """Every environment takes `decisions` steps; env_steps count those of all environments of one seed (repeat 1)."""
     lanes = Lanes(make, seeds, num_envs, 0)
     step, carry = lanes.reset_all(), agent.initial(num_envs)
-    everyone = np.ones((len(seeds), num_envs), bool)
-    agent.observe(np.zeros((len(seeds), num_envs, *lanes.envs[0][0].action_space.shape), np.float32), step, everyone)
+    begin(agent, np.zeros((len(seeds), num_envs, *lanes.envs[0][0].action_space.shape), np.float32), step)
     for number in range(1, decisions + 1):
-        action, carry = agent.act(carry, step, explore=True)
-        step = lanes.step(action)
-        agent.observe(action, step, everyone)
-        if step.is_last.any():
-            ended, step = step.is_last, lanes.restart(step)
-            agent.observe(action, step, ended)
+        _, carry, _, step = interact(agent, carry, step, advance=lanes.step, restart=lanes.restart)
         agent.learn(
             Progress(
                 env_steps=number * num_envs,

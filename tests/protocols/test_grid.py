@@ -74,7 +74,7 @@ def test_overrides_and_limits_are_filed_apart(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"tasks": ("probe_cuont",)}, "task 'probe_cuont' is not in probe@1; it has 2 tasks, did you mean 'probe_count'?"),
+        ({"tasks": ("probe_cuont",)}, "task 'probe_cuont' is not in probe@1; it has 2 tasks; did you mean 'probe_count'?"),
         ({"tasks": ("dmc_walker_walk",)}, "task 'dmc_walker_walk' is not in probe@1"),
         ({"tasks": ("probe_count", "probe_count")}, "task 'probe_count' is given twice"),
         ({"seeds": (1, 2, 1)}, "seed 1 is given twice"),

@@ -104,7 +104,7 @@ def test_a_suite_of_another_package_is_found_listed_and_made(foreign_package):
 def test_a_taken_suite_name_is_refused(monkeypatch):
     taken = metadata.EntryPoint(name="dmc", value="other.dmc", group=catalog.ENTRY_POINT_GROUP)
     monkeypatch.setattr(catalog.metadata, "entry_points", lambda group: [taken])
-    with pytest.raises(ValueError, match=r"'dmc' of entry point 'other\.dmc' is taken by suites\.dmc"):
+    with pytest.raises(ValueError, match=r"'dmc' of entry point 'other\.dmc' is taken; give it another name"):
         catalog.suites()
 
 
@@ -115,3 +115,14 @@ def test_listing_names_imports_no_simulator():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["probe:x", "atari:pong", "dmc:foo", "probe:probe_count"])
+def test_a_suite_with_a_list_of_tasks_takes_no_other_name(name):
+    with pytest.raises(ValueError, match=f"task '{name}' is not known"):
+        catalog.make(name)
+
+
+def test_a_suite_that_says_it_is_open_takes_any_name():
+    for name in ("gym:Anything-v7", "dmlab:tests/demo_map"):
+        assert catalog.resolve(name) == name

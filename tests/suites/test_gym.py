@@ -150,3 +150,20 @@ def test_unusable_spaces_are_refused_in_one_line():
     gymnasium.register("dreamer_bench_test/Many-v0", entry_point=Many, max_episode_steps=5)
     with pytest.raises(ValueError, match="takes actions of MultiDiscrete"):
         catalog.make("gym:dreamer_bench_test/Many-v0")
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        ({"camera": spaces.Box(0, 255, (64, 64, 3), np.uint8), "image": spaces.Box(-1, 1, (4,), np.float32)}, "name 'image'"),
+        ({"image": spaces.Box(0, 1, (64, 64, 3), np.float32)}, "name 'image'"),
+        ({"camera": spaces.Box(0, 255, (96, 96, 4), np.uint8)}, r"shape \[96, 96, 4\]; an image has 1 or 3 channels"),
+        ({"camera": spaces.Box(0, 255, (4, 84, 84), np.uint8)}, "an image has 1 or 3 channels"),
+    ],
+)
+def test_observations_that_would_be_shown_as_something_else_are_refused_in_one_line(parts, line, monkeypatch):
+    """A vector overwritten by the picture, a float image under the key of uint8 ones, pictures of four channels as vectors."""
+    monkeypatch.setattr(Painter, "observation_space", spaces.Dict(parts))
+    with pytest.raises(ValueError, match=line) as refused:
+        catalog.make(PAINTER)
+    assert "\n" not in str(refused.value)
