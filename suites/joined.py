@@ -21,7 +21,7 @@ import numpy as np
 from gymnasium import spaces
 
 from dreamer_bench_base import UserError
-from dreamer_bench_options import AtLeast, CheckedOptions
+from dreamer_bench_options import AtLeast, CheckedOptions, FreeText
 
 PREFIX = "joined:"
 
@@ -30,12 +30,14 @@ TASKS = ("joined:dmc_cartpole_swingup*8+dmc_reacher_easy*4",)
 
 ALIASES: dict[str, str] = {}
 
+OPEN = True
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CheckedOptions):
     """How the tasks are joined, and what is shown of them."""
 
-    tasks: str = ""
+    tasks: Annotated[str, FreeText()] = ""
     """"task*repeat+task*repeat", where the environment's name is a name and no such list itself."""
     action_repeat: Annotated[int, AtLeast(1)] = 1
     """Times every task's own action repeat."""

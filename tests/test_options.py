@@ -11,7 +11,7 @@ import pytest
 
 from agents import catalog as agents
 from dreamer_bench_base import UserError
-from dreamer_bench_options import Above, AtLeast, Below, Between, CheckedOptions, OneOf, describe, types_of
+from dreamer_bench_options import Above, AtLeast, Below, Between, CheckedOptions, FreeText, OneOf, describe, types_of
 from protocols.running.commands import RunCommand
 from protocols.running.overrides import overriding
 from suites import catalog as suites
@@ -47,7 +47,7 @@ def outside(kind: Any) -> list[Any]:
         return ["no such name", math.nan]
     base, *ranges = get_args(part)
     if base is str:
-        return ["no such name", 0]
+        return [0] if any(isinstance(each, FreeText) for each in ranges) else ["no such name", 0]
     values: list[Any] = [math.nan, math.inf, -math.inf]
     for each in ranges:
         match each:
@@ -69,7 +69,9 @@ def test_every_field_says_its_range():
         if get_origin(part) in (Literal, tuple) or part is bool:
             continue
         assert get_origin(part) is Annotated, f"{owner}.{name} is {part}, without a range"
-        assert any(isinstance(rule, (AtLeast, Above, Between, OneOf)) for rule in get_args(part)[1:]), f"{owner}.{name}"
+        assert any(isinstance(rule, (AtLeast, Above, Between, OneOf, FreeText)) for rule in get_args(part)[1:]), (
+            f"{owner}.{name}"
+        )
 
 
 @pytest.mark.parametrize(("owner", "name"), FIELDS)
