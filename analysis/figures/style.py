@@ -154,7 +154,9 @@ def _shade(color: str, amount: float) -> str:
 
 
 def task_label(task: str) -> str:
-    """A task as a panel's title: "Walker Walk" of "dmc_walker_walk"."""
+    """A task as a panel's title: "Walker Walk" of "dmc_walker_walk", "Pendulum-v1" of "gym:Pendulum-v1"."""
+    if task.startswith("gym:"):
+        return task.removeprefix("gym:")
     for prefix in ("dmc_", "atari_", "dmlab_", "probe_"):
         task = task.removeprefix(prefix)
     return " ".join(word.capitalize() for word in task.split("_"))
