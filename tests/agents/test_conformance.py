@@ -152,7 +152,7 @@ def test_the_example_and_the_random_agent_keep_the_contract_on_every_kind_of_tas
         (WrongType, "actions have the right shape, type and range"),
         (OutOfRange, "actions have the right shape, type and range"),
         (ScalarMetrics, "metrics and divergence are told per seed"),
-        (HalfLoaded, "it goes on after loading, and one seed loads alone"),
+        (HalfLoaded, "it continues after loading, and one seed loads alone"),
         (LoadsNothing, "an empty folder is refused"),
         (WritesIntoObservations, "the same seed gives the same run"),
     ],
