@@ -35,7 +35,8 @@ def test_means_are_over_runs_and_then_over_tasks():
 def test_the_picture_and_its_numbers_are_written(tmp_path):
     rows = [
         (group, "dreamer", task, seed, float(episodes), 10.0 * episodes + int(seed))
-        for group in ("one", "each") for task in ("dmc_reacher_easy", "dmc_finger_spin") for seed in "012" for episodes in (0, 5)
+        for group in ("one", "each") for task in ("dmc_reacher_easy", "dmc_finger_spin")
+        for seed in "012" for episodes in (0, 5)
     ]  # fmt: skip
     found = joined.curves(pd.DataFrame(rows, columns=["group", "method", "task", "seed", "episodes", "score"]))
     svg, png, csv = joined.draw(found, tmp_path, "caption")
