@@ -99,7 +99,8 @@ def draw(found: pd.DataFrame, folder: Path, caption: str) -> list[Path]:
     from analysis.figures.style import RC, task_label
 
     names = [*sorted(set(found["task"]) - {MEAN}), MEAN]
-    with matplotlib.rc_context({**RC, "svg.hashsalt": "joined"}):
+    settings: Any = {**RC, "svg.hashsalt": "joined"}
+    with matplotlib.rc_context(settings):
         figure, axes = pyplot.subplots(1, len(names), figsize=(2.4 * len(names), 2.9), sharey=True, squeeze=False)
         for axis, name in zip(axes[0], names):
             for group, label in LABELS.items():
