@@ -197,5 +197,6 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "margin": _margin,
     "agent_profile": _text,
     "simulators": _scalars,
+    "diverged": _one_of(get_args(get_type_hints(Protocol)["diverged"])),
 }
 """Field -> what turns a file's value into the protocol's, or says what it must be."""

@@ -15,7 +15,7 @@ Scalar = str | int | float | bool | None
 PROSE = ("title", "purpose", "source", "choices")
 """Fields that explain and do not decide: they are not part of the digest."""
 
-LATER: Mapping[str, Any] = {"final_environments": None, "joined": {}}
+LATER: Mapping[str, Any] = {"final_environments": None, "joined": {}, "diverged": "absent"}
 """Fields that came after versions were published, with what those do: at this value they are not part of the digest."""
 
 
@@ -58,6 +58,8 @@ class Protocol:
     joined                    of a task that joins others ("joined:..."): those, as "task*action_repeat", in the order in which
                               its episodes play them; an env step is then one repeat's worth of the task's own
     simulators                package -> version that the numbers belong to
+    diverged                  how a run counts whose loss was not finite: "absent" (it has no score), or "untrained" (with the
+                              score of its first evaluation); new protocols choose the second
     """
 
     id: str
@@ -83,6 +85,7 @@ class Protocol:
     margin: float
     agent_profile: str = "paper"
     simulators: Mapping[str, str]
+    diverged: Literal["absent", "untrained"] = "absent"
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from protocols.cadence import episode_seed
-from protocols.records import chain
+from protocols.records import chain, profiles
 from protocols.records.line_log import LineLog
 from protocols.records.store import EPISODES, METRICS, SESSIONS, Run, append_lines, create_run, write_result
 from protocols.spec import Protocol, RunSpec, digest
@@ -59,7 +60,7 @@ def make_run(
         "agent": agent,
         "label": spec.label,
         "overrides": dict(spec.overrides),
-        "options": {},
+        "options": profiles.known().get(agent, {}).get(protocol.agent_profile, {}) | (overrides or {}),
         "task": task,
         "seed": seed,
         "cohort": [seed],
@@ -79,6 +80,7 @@ def make_run(
         "command": "test",
     }
     run = create_run(root, {**record, **manifest})
+    made = partial(updates, run.manifest["options"])
     every = [(steps, values, False) for steps, values in sorted(scores.items())]
     if final:
         every.append((budget, final, True))
@@ -86,7 +88,7 @@ def make_run(
         {
             "env_steps": steps,
             "agent_steps": steps // repeat,
-            "gradient_steps": steps // 10,
+            "gradient_steps": made(steps),
             "checkpoint": index,
             "episode": episode,
             "env_seed": own_seed(protocol, seed, index, episode, is_final),
@@ -110,7 +112,7 @@ def make_run(
             {
                 "env_steps": steps,
                 "agent_steps": steps // repeat,
-                "gradient_steps": steps // 10,
+                "gradient_steps": made(steps),
                 "seconds": steps / 100.0,
                 "env_steps_per_second": 100.0,
                 "train_return": None,
@@ -126,11 +128,21 @@ def make_run(
             status=status,
             env_steps=last,
             agent_steps=last // repeat,
-            gradient_steps=last // 10,  # type: ignore[arg-type]
+            gradient_steps=made(last),  # type: ignore[arg-type]
             wall_seconds=last / 100.0,
             device_seconds=last / 100.0,
         )
     return run
+
+
+def updates(options: Mapping[str, Any], env_steps: int) -> int:
+    """Gradient steps of an agent that begins right after its prefill; of one without a schedule, one in ten env_steps."""
+    if "update_every_env_steps" not in options:
+        return env_steps // 10
+    trained = env_steps - options["prefill_env_steps"]
+    if trained < 0:
+        return 0
+    return int(options["pretrain_updates"] + options["updates"] * (trained // options["update_every_env_steps"]))
 
 
 def own_seed(protocol: Protocol, run_seed: int, checkpoint: int, episode: int, is_final: bool) -> int:

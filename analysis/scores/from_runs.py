@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.scores.columns import COLUMNS, rule_text
 from dreamer_bench_base import InvalidData
-from protocols.records import store
+from protocols.records import integrity, score, store
 from protocols.records.schema import EpisodeLine
 from protocols.spec import ScoreRule
 
@@ -28,6 +28,7 @@ def find(root: Path) -> list[store.Run]:
         path = run.folder / store.MANIFEST
         with _damage_is_invalid():
             manifest, _ = run.manifest, run.result()
+            integrity.check(run)
         missing = [key for key in IDENTITY if key not in manifest]
         if missing:
             raise InvalidData(f"{path} lacks {', '.join(missing)}; restore the file from a copy")
@@ -54,7 +55,7 @@ def episodes(run: store.Run) -> list[EpisodeLine]:
             f"{path}:{len(lines) + 1}: the file ends here, but the run had {result['episodes']} episodes; restore it from a "
             "copy"
         )
-    return lines
+    return score.points(run, lines)
 
 
 def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:

@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols import catalog
+from protocols.records.score import REASONS, counts
 from protocols.records.store import Run
 from protocols.records.validate import simulator_drift
 from protocols.spec import PROSE, canonical_json
 from protocols.spec import digest as digest_of
-
-REASONS = {
-    "limited": "its budget was cut with --limit",
-    "diverged": "its loss was not finite: a result, counted here and left out of the means",
-    "unfinished": "it has no result yet",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,15 +86,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
 
 def _cell(run: Run) -> Cell:
     manifest, state = run.manifest, run.state()
-    kind = (
-        "limited"
-        if manifest["limit_env_steps"] is not None
-        else "diverged"
-        if state == "diverged"
-        else ""
-        if state == "done"
-        else "unfinished"
-    )
+    why = counts(run)
     foreign = tuple(
         f"{package} {found or 'unknown'} (protocol: {wanted})" for package, (wanted, found) in simulator_drift(manifest).items()
     )
@@ -109,8 +96,8 @@ def _cell(run: Run) -> Cell:
         task=manifest["task"],
         seed=manifest["seed"],
         state=state,
-        counts=not kind,
-        why=REASONS.get(kind, ""),
+        counts=why is None,
+        why="" if why is None else REASONS[why],
         foreign=foreign,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.scores import from_runs
+from protocols.records.score import alike
 from protocols.spec import Protocol, digest
 
 if TYPE_CHECKING:
@@ -74,15 +75,15 @@ def copies(table: pd.DataFrame) -> list[str]:
     """Causes for runs of one task whose records are identical though they vary: the same run under two seed labels."""
     found = []
     for (method, task), runs in table.groupby(["method", "task"], sort=True):
-        seen: dict[tuple[object, ...], str] = {}
+        seen: list[tuple[str, list[int], list[float]]] = []
         for seed, run in runs.groupby("seed", sort=True):
-            scores = tuple(run.sort_values(["env_steps", "episode", "final"])["score"])
-            if len(set(scores)) < 4:  # constant or very short records repeat honestly
-                continue
-            key = (tuple(sorted(run["env_steps"])), scores)
-            if key in seen:
-                found.append(f"{method}, {task}: the seeds {seen[key]} and {seed} hold identical records; keep one")
-            seen.setdefault(key, str(seed))
+            played = run.sort_values(["env_steps", "episode", "final"])
+            steps, scores = played["env_steps"].tolist(), played["score"].tolist()
+            for other, other_steps, other_scores in seen:
+                if steps == other_steps and alike(scores, other_scores):
+                    found.append(f"{method}, {task}: the seeds {other} and {seed} hold identical records; keep one")
+                    break
+            seen.append((str(seed), steps, scores))
     return _first(found)
 
 

@@ -24,7 +24,7 @@ from typing import TypedDict
 
 from dreamer_bench_base import UserError, sha256, sync_folder
 from protocols.records.schema import Checkpoint
-from protocols.records.store import REPLAY, write_json
+from protocols.records.store import REPLAY, Run, write_json
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2
@@ -121,6 +121,18 @@ def tidy(runs: Sequence[Path]) -> None:
 
 def generations(run: Path) -> list[int]:
     return [int(found[1]) for entry in run.iterdir() if (found := _NAME.fullmatch(entry.name))]
+
+
+def env_steps(run: Run) -> int | None:
+    """How far the newest generation of a run came; None where it has none that can be read."""
+    numbers = generations(run.folder)
+    if not numbers:
+        return None
+    try:
+        iteration = json.loads((run.folder / f"checkpoint-{max(numbers)}" / "loop.json").read_bytes())["iteration"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return int(iteration) * int(run.manifest["protocol_data"]["num_envs"]) * int(run.manifest["action_repeat"])
 
 
 def newest_seal(run: Path) -> Checkpoint | None:

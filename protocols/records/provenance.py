@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from dreamer_bench_base import UserError, sha256
-from protocols.records.schema import SCHEMA, Manifest, Origin, Origins, SessionLine, Source
+from protocols.records.schema import SCHEMA, Asked, Manifest, Origin, Origins, SessionLine, Source
 from protocols.spec import Protocol, RunSpec
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -46,11 +46,13 @@ def manifest(
     command: str,
     code: Code,
     origins: Origins,
+    asked: Asked,
 ) -> Manifest:
     """The first file of a run: everything that decides it, and what it was made with.
 
     code     what `code()` said, asked once for a whole cohort
     origins  the packages that brought agent, suite and protocol
+    asked    the tasks and seeds that were asked for in one call
     """
     return {
         "schema": SCHEMA,
@@ -66,6 +68,7 @@ def manifest(
         "cohort": list(cohort),
         "action_repeat": protocol.action_repeat_of(spec.task),
         "limit_env_steps": spec.limit_env_steps,
+        "asked": asked,
         "created": now(),
         **code,
         "origins": origins,

@@ -6,7 +6,9 @@ made them; fields marked NotRequired came with schema 2 (or appear only where th
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 SCHEMA = 2
 """What is written now."""
@@ -56,6 +58,13 @@ class Hardware(TypedDict):
     gpu: str | None
 
 
+class Asked(TypedDict):
+    """What was asked for together with a run, of the same agent and protocol."""
+
+    tasks: list[str]
+    seeds: list[int]
+
+
 class Manifest(TypedDict):
     """manifest.json, the first file of a run: everything that decides it, and what it was made with."""
 
@@ -82,6 +91,7 @@ class Manifest(TypedDict):
     """Simulator steps per decision."""
     limit_env_steps: int | None
     """A cut budget; such a run never counts as one of the protocol."""
+    asked: NotRequired[Asked]
     created: str
     """When the run began, ISO 8601 in UTC."""
     commit: str | None
@@ -117,8 +127,8 @@ class EpisodeLine(TypedDict):
     task: NotRequired[str]
     """Which of its tasks the episode played, of a run on joined ones."""
     env_seed: int
-    score: float
-    """Sum of raw rewards."""
+    score: float | None
+    """Sum of raw rewards; None where it was not finite, which `validate` refuses."""
     length: int
     """Decisions until the end."""
     seconds: float
@@ -176,7 +186,8 @@ class Result(TypedDict):
     episodes: int
     """Lines of episodes.jsonl."""
     score: float | None
-    """By the protocol's score rule; None for a diverged run. Of joined tasks: the mean of `task_scores`."""
+    """By the protocol's score rule. Of a diverged run the mean of its first evaluation where the protocol counts it as an
+    untrained agent, else None. Of joined tasks: the mean of `task_scores`."""
     task_scores: NotRequired[dict[str, float] | None]
     """The score of every task, of a run on joined ones."""
     device_seconds: float
@@ -189,4 +200,41 @@ class Result(TypedDict):
     checkpoint: NotRequired[Checkpoint | None]
     """None where the run diverged: its cohort trains on."""
     seal: NotRequired[str]
-    """Hash of this file's other fields (`integrity.seal`)."""
+    """Hash of this file's other fields (`store.seal`)."""
+
+
+def problems(kind: type, value: Any) -> Iterator[str]:
+    """Where a value from a file is not of one of these types, in one line each; fields that are not in it are refused."""
+    if not isinstance(value, dict):
+        yield f"expected an object, found {value!r:.40}"
+        return
+    hints = get_type_hints(kind, include_extras=True)
+    for name, hint in hints.items():
+        optional = get_origin(hint) is NotRequired
+        if name not in value:
+            if not optional:
+                yield f"{name} is missing"
+        elif not _fits(value[name], get_args(hint)[0] if optional else hint):
+            yield f"{name} is {value[name]!r:.40}"
+    for name in value:
+        if name not in hints and not (kind is MetricsLine and _fits(value[name], float | None)):
+            yield f"{str(name)!r:.40} is no field here"
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in arguments)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
+    if is_typeddict(hint):
+        return next(problems(hint, value), None) is None
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is not int or not isinstance(value, bool))

@@ -137,36 +137,6 @@ def check_runs_folder(root: Path) -> None:
         )
 
 
-def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> float:
-    """The score of one run: the mean return of the episodes that the protocol's score rule names.
-
-    rule  `protocol_data["score_rule"]` of a manifest, or `asdict(protocol.score_rule)`
-    Raises ValueError where no episode counts.
-    """
-    lines = [line for line in episodes if line["env_steps"] <= budget_env_steps]
-    regular = [line for line in lines if not line["final"]]
-    if rule["kind"] == "final":
-        counted = [line for line in lines if line["final"]]
-    elif rule["kind"] == "last":
-        last = max((line["checkpoint"] for line in regular), default=None)
-        counted = [line for line in regular if line["checkpoint"] == last]
-    else:
-        counted = [line for line in regular if line["env_steps"] > budget_env_steps - rule["window_env_steps"]]
-    if not counted:
-        raise UserError(
-            f"score rule {rule['kind']!r} names no episode of this run; it has {len(lines)} up to {budget_env_steps} env_steps"
-        )
-    return math.fsum(line["score"] for line in counted) / len(counted)
-
-
-def task_scores(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> dict[str, float]:
-    """`score_of` for each task of a run on joined ones, in the order in which they are played."""
-    apart: dict[str, list[Mapping[str, Any]]] = {}
-    for line in episodes:
-        apart.setdefault(line["task"], []).append(line)
-    return {task: score_of(rule, lines, budget_env_steps) for task, lines in apart.items()}
-
-
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON Lines file, [] where it is missing. The last line may be cut short; other damage is an error."""
     if not path.exists():
@@ -251,10 +221,10 @@ def write_result(
     checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Writes the last file of a run: its counts, its score by the protocol's rule, and the hashes of all its files."""
+    from protocols.records.score import result_score, task_scores  # which reads runs itself
+
     episodes = run.episodes()
-    score = None
-    if status == "complete":
-        score = score_of(run.manifest["protocol_data"]["score_rule"], episodes, run.budget_env_steps)
+    score = result_score(run.manifest["protocol_data"], status, episodes, run.budget_env_steps)
     result: Result = {
         "status": status,
         "env_steps": env_steps,

@@ -11,16 +11,27 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from protocols import catalog
-from protocols.cadence import Cadence, cadence_of, episode_seed
-from protocols.records import integrity, provenance
-from protocols.records.store import Run, find_runs, score_of
-from protocols.spec import Protocol, RunSpec, canonical_json, digest, digest_of_data
+from protocols.cadence import cadence_of, episode_seed
+from protocols.records import integrity, profiles, provenance, schedule
+from protocols.records.schema import (
+    SCHEMA,
+    EpisodeLine,
+    Manifest,
+    MetricsLine,
+    Result,
+    SessionLine,
+    problems,
+)
+from protocols.records.score import alike, result_score
+from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, Run, find_runs
+from protocols.spec import Protocol, RunSpec, digest, digest_of_data
 
 RULES = {
     "record": "every file of a record can be read and has the fields it should have",
@@ -36,15 +47,17 @@ RULES = {
     "simulators": "the simulators have the versions of the protocol",
     "commit": "the code was a commit without changes, or a released wheel as it came, in every process that worked on the run",
     "origin": "the packages that brought agent, suite and protocol are named with version and hash of their files",
+    "options": "the agent's options are those of the protocol's profile, but for the overrides that its label names",
+    "schedule": "gradient steps come when the agent's schedule says so",
+    "times": "dates can be, times are positive and go forward",
+    "diverged": "a run whose loss was not finite has everything that came before, and the line that says so",
     "hash": "every file of the run is what it was when the run ended, and every evaluation line follows from the one before",
 }
 """What each rule demands; the names are stable and machine-readable."""
 
-FIELDS = ("agent_steps", "checkpoint", "env_seed", "env_steps", "episode", "final", "gradient_steps", "length", "score")
-MANIFEST_FIELDS = (
-    *("agent", "commit", "digest", "dirty", "label", "limit_env_steps"),
-    *("overrides", "packages", "protocol", "protocol_data", "seed", "task"),
-)
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+"""No run of this project is older."""
+CLOCK_SLACK = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +114,25 @@ Finding = tuple[str, str]
 
 def _check_run(run: Run) -> Iterator[Finding]:
     try:
-        manifest, lines, result, _ = run.manifest, run.episodes(), run.result(), run.sessions()
+        manifest, lines, metrics, result, sessions = run.manifest, run.episodes(), run.metrics(), run.result(), run.sessions()
     except ValueError as error:
         yield "record", str(error)
         return
-    missing = [name for name in MANIFEST_FIELDS if name not in manifest]
-    missing += sorted({f"{name} (of an episode)" for line in lines for name in FIELDS if name not in line})
-    if missing:
-        yield "record", f"expected the fields of schema 1; missing: {', '.join(missing)}"
+    if manifest.get("schema") not in (1, SCHEMA):
+        yield "record", f"schema {manifest.get('schema')!r} is not known here; expected 1 or {SCHEMA}"
+        return
+    found = [f"{MANIFEST}: {problem}" for problem in problems(Manifest, manifest)]
+    for name, kind, records in (
+        (EPISODES, EpisodeLine, lines),
+        (METRICS, MetricsLine, metrics),
+        (SESSIONS, SessionLine, sessions),
+    ):
+        found += sorted({f"{name}: {problem}" for record in records for problem in problems(kind, record)})
+    found += [f"{RESULT}: {problem}" for problem in ([] if result is None else problems(Result, result))]
+    if not sessions:
+        found.append(f"{SESSIONS} names no process that worked on the run")
+    if found:
+        yield "record", f"expected the fields of schema {run.schema}: {'; '.join(found[:5])}"
         return
     yield from _check_provenance(run, manifest)
     for fault in integrity.faults(run):
@@ -132,10 +156,16 @@ def _check_run(run: Run) -> Iterator[Finding]:
         yield "protocol", f"recorded under digest {manifest['digest'][:12]}, {protocol.id} is {digest(protocol)[:12]}"
         return
     yield from _check_lines(protocol, manifest, lines)
+    yield from _check_times(run)
+    for what in profiles.faults(manifest):
+        yield "options", what
+    yield from schedule.faults(manifest, protocol, lines, result)
     if result is None:
         yield "complete", f"the run has not ended ({run.state()}); to resume it: `dreamer-bench run {protocol.id}`"
     elif result["status"] == "complete":
         yield from _check_completed(protocol, manifest, lines, result)
+    else:
+        yield from _check_diverged(protocol, run, result)
 
 
 def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -226,29 +256,97 @@ def _check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequenc
             yield "score", f"{len(bad)} episodes with {problem}, first {_at(bad[0])}"
 
 
-def _check_completed(
-    protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], result: Mapping[str, Any]
-) -> Iterator[Finding]:
+def _check_completed(protocol: Protocol, manifest: Manifest, lines: Sequence[EpisodeLine], result: Result) -> Iterator[Finding]:
     cadence = cadence_of(protocol, manifest["task"], protocol.env_steps)
-    yield from _check_cadence(protocol, cadence, lines)
+    yield from _check_cadence(protocol, cadence.evaluation_env_steps, lines, final=True)
+    for name in ("env_steps", "agent_steps", "gradient_steps"):
+        if lines and result[name] != lines[-1][name]:  # type: ignore[literal-required]
+            yield "counts", f"{RESULT} ends at {result[name]:,} {name}, the last episode at {lines[-1][name]:,}"  # type: ignore[literal-required]
+    if result["episodes"] != len(lines):
+        yield "counts", f"{RESULT} counts {result['episodes']} episodes, {EPISODES} has {len(lines)}"
     if result["env_steps"] != cadence.evaluation_env_steps[-1]:
         yield "budget", f"ended at {result['env_steps']:,} of {protocol.env_steps:,} env_steps"
+    yield from _check_score(manifest, lines, result)
+
+
+def _check_score(manifest: Manifest, lines: Sequence[EpisodeLine], result: Result) -> Iterator[Finding]:
+    data = manifest["protocol_data"]
     try:
-        score = score_of(manifest["protocol_data"]["score_rule"], lines, protocol.env_steps)
+        score = result_score(data, result["status"], lines, data["env_steps"])
     except (TypeError, ValueError) as error:
         yield "score", f"no score follows from the episodes: {error}"
         return
-    if not _is_number(result["score"]) or not math.isclose(result["score"], score, rel_tol=1e-9, abs_tol=1e-9):
-        yield "score", f"result.json says {result['score']}, the episodes say {score}"
+    said = result["score"]
+    if score is None or said is None:
+        same = said is score
+    else:
+        same = _is_number(said) and math.isclose(said, score, rel_tol=1e-9, abs_tol=1e-9)
+    if not same:
+        yield "score", f"{RESULT} says {said}, the episodes say {score}"
 
 
-def _check_cadence(protocol: Protocol, cadence: Cadence, lines: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+def _check_diverged(protocol: Protocol, run: Run, result: Result) -> Iterator[Finding]:
+    """A diverged run is a result only with its evidence: everything up to there, and the line that says so."""
+    lines, metrics = run.episodes(), run.metrics()
+    cadence = cadence_of(protocol, run.manifest["task"], protocol.env_steps)
+    due = [steps for steps in cadence.evaluation_env_steps if steps < result["env_steps"]]
+    yield from _check_cadence(protocol, due, lines, final=False)
+    if not 0 < result["env_steps"] <= cadence.evaluation_env_steps[-1] or not result["gradient_steps"] > 0:
+        yield "diverged", f"no loss can be lost at {result['env_steps']:,} env_steps and {result['gradient_steps']} updates"
+    if run.schema >= 2:
+        last = metrics[-1] if metrics else None
+        counts = ("env_steps", "agent_steps", "gradient_steps")
+        if last is None or last.get("diverged") is not True or any(last[name] != result[name] for name in counts):  # type: ignore[literal-required]
+            yield "diverged", f"{METRICS} does not end with the line of {result['env_steps']:,} env_steps that says so"
+    yield from _check_score(run.manifest, lines, result)
+
+
+def _check_times(run: Run) -> Iterator[Finding]:
+    """Dates that can be, and times that go forward."""
+    manifest, sessions, result = run.manifest, run.sessions(), run.result()
+    begun = _date(manifest["created"])
+    if begun is None:
+        yield "times", f"created is {manifest['created']!r}, no date between {FIRST_DAY:%Y-%m-%d} and tomorrow"
+    for session in sessions:
+        worked = _date(session["created"])
+        if worked is None or (begun is not None and worked < begun - CLOCK_SLACK):
+            yield "times", f"a process worked on it from {session['created']!r} on, before the run began or at no date"
+    for name, seconds in (
+        (EPISODES, [line["seconds"] for line in run.episodes()]),
+        (METRICS, [line[name] for line in run.metrics() for name in ("seconds", "env_steps_per_second")]),  # type: ignore[literal-required]
+    ):
+        if any(value < 0 for value in seconds):
+            yield "times", f"{name} holds a negative time"
+    marks = [line["seconds"] for line in run.metrics()]
+    if any(after < before for before, after in pairwise(marks)):
+        yield "times", f"the seconds of {METRICS} go back"
+    if result is not None:
+        wall, device = result["wall_seconds"], result["device_seconds"]
+        if not wall > 0 or not 0 < device <= wall + 1e-3:
+            yield "times", f"wall_seconds {wall} and device_seconds {device}: expected 0 < device_seconds <= wall_seconds"
+        elif marks and marks[-1] > wall + 1:
+            yield "times", f"the run took {wall} s and its metrics {marks[-1]} s"
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None or not FIRST_DAY <= moment <= datetime.now(UTC) + CLOCK_SLACK:
+        return None
+    return moment
+
+
+def _check_cadence(
+    protocol: Protocol, evaluations: Sequence[int], lines: Iterable[EpisodeLine], *, final: bool
+) -> Iterator[Finding]:
     played: dict[tuple[int, bool], list[int]] = defaultdict(list)
     for line in lines:
         played[line["env_steps"], bool(line["final"])].append(line["episode"])
-    expected = {(steps, False): protocol.evaluate_episodes for steps in cadence.evaluation_env_steps}
-    if protocol.final_episodes:
-        expected[cadence.evaluation_env_steps[-1], True] = protocol.final_episodes
+    expected = {(steps, False): protocol.evaluate_episodes for steps in evaluations}
+    if protocol.final_episodes and final:
+        expected[evaluations[-1], True] = protocol.final_episodes
     holes = [_name(key) for key in sorted(expected) if key not in played]
     if holes:
         yield "cadence", f"{len(holes)} of {len(expected)} evaluations are missing: {', '.join(holes[:3])}"
@@ -273,18 +371,15 @@ def _check_table(protocol_id: str, runs: Sequence[Run]) -> Iterator[Finding]:
             "complete",
             f"{len(missing)} of {whole} runs are missing: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}",
         )
-    seen: dict[str, Run] = {}
+    by_task: dict[str, list[tuple[int, list[Any]]]] = defaultdict(list)
     for run in runs:
-        scores = [(line["score"], line["length"]) for line in run.episodes()]
-        if len(set(scores)) < 3:  # a policy that always loses 21 to 0 does so under every seed
-            continue
-        key = run.manifest["task"] + canonical_json(scores)
-        if key in seen:
-            yield (
-                "distinct",
-                f"{run.manifest['task']}: seeds {seen[key].manifest['seed']} and {run.manifest['seed']} hold the same episodes",
-            )
-        seen.setdefault(key, run)
+        task, seed = run.manifest["task"], run.manifest["seed"]
+        played = [line["score"] for line in run.episodes()]
+        for other, other_played in by_task[task]:
+            if alike(other_played, played):
+                yield "distinct", f"{task}: seeds {other} and {seed} hold the same episodes"
+                break
+        by_task[task].append((seed, played))
 
 
 def _own_seed(protocol: Protocol, run_seed: int, line: Mapping[str, Any], tasks: int) -> int:

@@ -5,6 +5,7 @@ On a terminal it is live. Elsewhere (a log file) it is a line for each evaluatio
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import threading
 import time
@@ -63,7 +64,8 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.live:
-            self._progress.stop()
+            with contextlib.suppress(OSError):
+                self._progress.stop()
         else:
             self._ended.set()
             self._ticker.join()
@@ -148,4 +150,6 @@ def results_table(runs: Sequence[WantedRun]) -> Table:
 def _word(run: WantedRun, result: Result | None) -> str:
     if result is None:
         return run.state
-    return "diverged" if result["score"] is None else f"{result['score']:.1f}"
+    if result["status"] == "diverged":
+        return "diverged" if result["score"] is None else f"diverged, counts as {result['score']:.1f}"
+    return f"{result['score']:.1f}"

@@ -192,6 +192,7 @@ def _run_cohort(
                         command=request.command,
                         code=code,
                         origins=origins,
+                        asked={"tasks": list(grid.tasks), "seeds": list(grid.seeds)},
                     ),
                 )
         runs = tuple(Run(folder) for folder in folders)

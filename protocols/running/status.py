@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from protocols.records import checkpoint
+from protocols.records.schema import Asked
 from protocols.records.store import METRICS, Run, find_runs, last_record
 
 COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged": "red", "missing": "dim"}
@@ -37,7 +39,7 @@ class Standing:
 
 
 def standings(root: Path) -> list[Standing]:
-    """Every run of the folder, and every cell of protocol x label that has no run yet. ValueError: not a runs folder."""
+    """Every run of the folder, and every one that was asked for with it and is not begun. UserError: not a runs folder."""
     runs = find_runs(root)
     found = {
         (run.manifest["protocol"], run.manifest["label"], run.manifest["task"], run.manifest["seed"]): _standing(run)
@@ -46,8 +48,10 @@ def standings(root: Path) -> list[Standing]:
     wanted: dict[tuple[str, str, str, int], Standing] = {}
     for run in runs:
         manifest = run.manifest
-        for task in manifest["protocol_data"]["tasks"]:
-            for seed in manifest["protocol_data"]["seeds"]:
+        alone: Asked = {"tasks": [manifest["task"]], "seeds": manifest["cohort"]}
+        asked = manifest.get("asked", alone)
+        for task in asked["tasks"]:
+            for seed in asked["seeds"]:
                 key = (manifest["protocol"], manifest["label"], task, seed)
                 wanted[key] = Standing(
                     protocol=key[0],
@@ -70,7 +74,7 @@ def _standing(run: Run) -> Standing:
         task=manifest["task"],
         seed=manifest["seed"],
         state=run.state(),
-        env_steps=(result or last).get("env_steps", 0),
+        env_steps=result["env_steps"] if result else checkpoint.env_steps(run) or 0,
         budget_env_steps=run.budget_env_steps,
         env_steps_per_second=last.get("env_steps_per_second"),
         score=result["score"] if result else None,

@@ -12,7 +12,8 @@ import pytest
 from analysis.scores import table
 from dreamer_bench_base import InvalidData
 from protocols import catalog
-from protocols.records.store import EPISODES, score_of
+from protocols.records.score import score_of
+from protocols.records.store import EPISODES
 from protocols.spec import ScoreRule
 from tests.make_records import make_run
 

@@ -19,6 +19,8 @@ from protocols.records.store import find_runs
 from protocols.records.validate import check
 from protocols.running.launch import run_cohort
 
+UNKNOWN = {"module": "m", "package": None, "version": None, "commit": None, "dirty": False, "sha256": "0" * 64}
+
 
 def git(folder, *arguments):
     name = ("-c", "user.name=a", "-c", "user.email=a@b")
@@ -156,15 +158,16 @@ def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monk
     [
         ({"commit": None}, {"commit"}),
         ({"commit": None, "source": {"package": "dreamer-bench", "version": "0", "sha256": "released"}}, set()),
-        ({"commit": None, "source": None}, {"commit"}),
+        ({"commit": None, "source": None}, {"record"}),
         ({"commit": "not-a-commit"}, {"commit"}),
-        ({"dirty": None}, {"commit"}),
-        ({"origins": {}}, {"origin"}),
-        ({"origins": None}, {"origin"}),
+        ({"dirty": None}, {"record"}),
+        ({"origins": {}}, {"record"}),
+        ({"origins": None}, {"record"}),
+        ({"origins": dict.fromkeys(("agent", "suite", "protocol"), UNKNOWN)}, {"origin"}),
     ],
 )
 def test_validate_demands_code_that_others_can_have(tmp_path, monkeypatch, spoil, rules):
     monkeypatch.setattr("protocols.catalog.BUILT_IN", (PROBE,))
     monkeypatch.setattr(provenance, "RELEASES", {"0": "released"})
     make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]}, **spoil)
-    assert {violation.rule for violation in check(tmp_path)} & {"commit", "origin"} == rules
+    assert {violation.rule for violation in check(tmp_path)} & {"commit", "origin", "record"} == rules

@@ -10,6 +10,7 @@ from make_records import make_run
 from probe_runs import PROBE
 
 from protocols.records.line_log import LineLog
+from protocols.records.score import score_of
 from protocols.records.store import (
     EPISODES,
     Run,
@@ -21,7 +22,6 @@ from protocols.records.store import (
     last_record,
     locked,
     read_lines,
-    score_of,
     write_json,
 )
 from protocols.spec import ScoreRule

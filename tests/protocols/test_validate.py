@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,21 @@ import pytest
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.costs.commands import ValidateCommand
-from protocols.records import chain
+from protocols.records import chain, profiles
 from protocols.records.line_log import LineLog
-from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, append_lines, find_runs, seal, sha256
+from protocols.records.score import counts, points
+from protocols.records.store import (
+    EPISODES,
+    MANIFEST,
+    METRICS,
+    RESULT,
+    SESSIONS,
+    append_lines,
+    find_runs,
+    seal,
+    sha256,
+    write_result,
+)
 from protocols.records.validate import RULES, check, simulator_drift
 from tests.make_records import make_run
 
@@ -70,10 +82,120 @@ def test_a_whole_submission_breaks_no_rule(tmp_path):
     assert check(tmp_path) == []
 
 
+def early(number):
+    """The scores of the first evaluations of a run that diverges on its way to the next one."""
+    return dict(list(scores_of(0).items())[:number])
+
+
+def diverged(root, number=3, **more):
+    run = write_all(root, scores=early(number), final=[], status=None, **more)
+    last = run.metrics()[-1]
+    made = run.manifest["options"]["updates"]  # every 100 env_steps
+    counts = {"env_steps": last["env_steps"] + 100, "agent_steps": last["agent_steps"] + 25}
+    counts["gradient_steps"] = last["gradient_steps"] + made
+    said = {"seconds": 99.0, "env_steps_per_second": 1.0, "train_return": None}
+    append_lines(run.folder / METRICS, [{**counts, **said, "diverged": True}])
+    write_result(run, status="diverged", **counts, wall_seconds=99.0, device_seconds=99.0)
+    return run
+
+
 def test_a_diverged_run_is_a_result(tmp_path):
-    early = dict(list(scores_of(0).items())[:2])
-    write_all(tmp_path, scores=early, final=[], status="diverged")
+    diverged(tmp_path)
     assert check(tmp_path) == []
+
+
+def test_a_diverged_run_needs_what_came_before(tmp_path):
+    """The bad seed of three set to diverged, with nothing to show."""
+    run = diverged(tmp_path)
+    rewrite_lines(run, lambda line, index: None)
+    assert "cadence" in broken(tmp_path)
+
+
+def test_a_diverged_run_needs_the_line_that_says_so(tmp_path):
+    run = diverged(tmp_path)
+    lines = (run.folder / METRICS).read_text().splitlines(keepends=True)
+    (run.folder / METRICS).write_text("".join(lines[:-1]))
+    refresh_hashes(run)
+    assert broken(tmp_path) == {"diverged"}
+
+
+def test_a_diverged_run_counts_as_its_protocol_says(tmp_path, monkeypatch):
+    own = replace(PROTOCOL, id="own@1", diverged="untrained")
+    monkeypatch.setattr(catalog, "BUILT_IN", (own,))
+    monkeypatch.setattr(f"{__name__}.PROTOCOL", own)
+    run = diverged(tmp_path)
+    assert check(tmp_path) == []
+    untrained = sum(scores_of(0)[0]) / len(scores_of(0)[0])  # before any training
+    assert run.result()["score"] == untrained
+    assert counts(run) is None
+    taken = [line["score"] for line in points(run, run.episodes()) if line["final"]]
+    assert sum(taken) / len(taken) == untrained
+
+
+def edit_result(run, **fields):
+    result = json.loads((run.folder / RESULT).read_text()) | fields
+    (run.folder / RESULT).write_text(json.dumps(result))
+    refresh_hashes(run)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rules"),
+    [
+        ({"status": "whatever"}, {"record"}),
+        ({"status": None}, {"record"}),
+        ({"more": 1}, {"record"}),
+        ({"wall_seconds": -5}, {"times"}),
+        ({"wall_seconds": 0, "device_seconds": 0}, {"times"}),
+        ({"gradient_steps": 0}, {"counts", "schedule"}),
+        ({"env_steps": "10000"}, {"record"}),
+        ({"episodes": 3}, {"counts"}),
+        ({"score": 990.0}, {"score"}),
+        ({"status": "diverged"}, {"diverged", "cadence", "score"}),
+    ],
+)
+def test_a_result_with_another_value_is_refused(tmp_path, fields, rules):
+    edit_result(write_all(tmp_path), **fields)
+    found = broken(tmp_path)
+    assert found
+    assert found <= rules | {"complete"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        ({"created": "1999-01-01T00:00:00+00:00"}, "times"),
+        ({"created": "yesterday"}, "times"),
+        ({"options": {}}, "options"),
+        ({"options": {**profiles.known()["dreamer"]["quick"], "horizon": 3}}, "options"),
+        ({"options": {**profiles.known()["dreamer"]["quick"], "extra": 3}}, "options"),
+        ({"schema": 3}, "record"),
+        ({"cohort": "0"}, "record"),
+        ({"surprise": 1}, "record"),
+        ({"hardware": {}}, "record"),
+    ],
+)
+def test_a_manifest_with_another_value_is_refused(tmp_path, spoil, rule):
+    write_all(tmp_path, **spoil)
+    assert rule in broken(tmp_path)
+
+
+def test_a_run_without_sessions_is_refused(tmp_path):
+    run = write_all(tmp_path)
+    (run.folder / SESSIONS).write_text("")
+    refresh_hashes(run)
+    assert broken(tmp_path) == {"record", "complete"}
+
+
+def test_updates_that_do_not_follow_the_schedule_are_seen(tmp_path):
+    run = write_all(tmp_path)
+    rewrite_lines(run, lambda line, index: line | {"gradient_steps": line["gradient_steps"] // 2})
+    assert {"schedule"} <= broken(tmp_path)
+
+
+def test_a_seed_given_twice_with_one_score_moved_is_seen(tmp_path):
+    moved = {steps: [score + 1e-9 * (steps == 0) for score in scores] for steps, scores in scores_of(1).items()}
+    write_all(tmp_path, scores=moved, final=[201.0 + episode for episode in range(PROTOCOL.final_episodes)])
+    assert broken(tmp_path) == {"distinct"}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +239,7 @@ def test_a_changed_score_is_seen_by_the_hash_and_with_a_new_hash_by_the_result(t
 def test_a_dropped_episode_is_a_hole(tmp_path):
     run = write_all(tmp_path)
     rewrite_lines(run, lambda line, index: None if index == 0 else line)
-    assert broken(tmp_path) == {"cadence"}
+    assert broken(tmp_path) == {"cadence", "counts"}
 
 
 def test_an_episode_under_a_chosen_seed_is_seen(tmp_path):

@@ -1,0 +1,49 @@
+"""Whether the gradient steps of a record follow the schedule that its options name.
+
+Agents that learn at intervals have four options (agents/api.py): `prefill_env_steps`, `update_every_env_steps`, `updates` and
+`pretrain_updates`. From its first update on, such an agent makes `updates` every `update_every_env_steps`; when the first one
+comes also waits for a completed episode, so it is bounded here and not fixed. Other agents are held to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from protocols.records.schema import EpisodeLine, Manifest, Result
+from protocols.spec import Protocol
+
+FIELDS = ("prefill_env_steps", "update_every_env_steps", "updates", "pretrain_updates")
+
+
+def faults(
+    manifest: Manifest, protocol: Protocol, lines: Sequence[EpisodeLine], result: Result | None
+) -> Iterator[tuple[str, str]]:
+    """(rule, what) for each stretch between two evaluations with more or fewer updates than were due."""
+    options: Mapping[str, Any] = manifest["options"]
+    if not all(isinstance(options.get(name), int) for name in FIELDS):
+        return
+    prefill, every, updates, pretrain = (int(options[name]) for name in FIELDS)
+    if every < 1:
+        return
+    marks = dict.fromkeys([(0, 0), *((line["env_steps"], line["gradient_steps"]) for line in lines)])
+    if result is not None:
+        marks[result["env_steps"], result["gradient_steps"]] = None
+    for (before, made_before), (after, made_after) in pairwise(marks):
+        due, slack = updates * (after - before) / every, 2 * updates + (pretrain if made_before == 0 else 0)
+        made = made_after - made_before
+        begun = made_before > 0 or before >= latest_start(prefill, options, protocol, manifest["action_repeat"])
+        if made > due + slack or (begun and made < due - slack):
+            yield (
+                "schedule",
+                f"{made:,} updates between {before:,} and {after:,} env_steps, where {updates} every {every:,} are due",
+            )
+            return
+
+
+def latest_start(prefill: int, options: Mapping[str, Any], protocol: Protocol, action_repeat: int) -> int:
+    """When the first update has come at the latest: after the prefill, a whole episode in every environment, and the rows of
+    one batch in each."""
+    rows = int(options.get("batch_length", 0)) * action_repeat
+    return prefill + protocol.num_envs * (protocol.time_limit_env_steps + rows + action_repeat)

@@ -1,0 +1,166 @@
+"""The score of a run: which runs count, which points of a run count, and the rule in words. The one place that says so.
+
+`store` writes the score by it, `validate` checks it, the protocols' page and all of `analysis` ask here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamer_bench_base import UserError
+from protocols.records.schema import EpisodeLine
+from protocols.records.store import Run
+from protocols.spec import ScoreRule
+
+REASONS = {
+    "limited": "its budget was cut with --limit",
+    "diverged": "its loss was not finite: a result, counted here and left out of the means",
+    "unfinished": "it has no result yet",
+}
+"""Why a run does not count, by the reasons of `counts`."""
+
+MOST_ALIKE = 0.9
+FEWEST_VALUES = 4
+"""Two records are copies where at least this share of their scores is equal and these take this many values: a policy that
+always loses 21 to 0 does so under every seed, and one score moved by a little does not make another run."""
+
+
+def counts(run: Run) -> str | None:
+    """Why a run does not count in the means of its protocol, a key of REASONS; None where it counts."""
+    if run.manifest["limit_env_steps"] is not None:
+        return "limited"
+    result = run.result()
+    if result is None:
+        return "unfinished"
+    if result["status"] == "diverged" and not counts_as_untrained(run.manifest["protocol_data"]):
+        return "diverged"
+    return None
+
+
+def counts_as_untrained(protocol: Mapping[str, Any]) -> bool:
+    """Whether a diverged run of this protocol (`protocol_data`) counts with the score of its first evaluation."""
+    return protocol.get("diverged", "absent") == "untrained"
+
+
+def counted(
+    rule: ScoreRule | Mapping[str, Any],
+    env_steps: Sequence[int] | np.ndarray,
+    final: Sequence[bool] | np.ndarray,
+    checkpoint: Sequence[int] | np.ndarray,
+    budget_env_steps: int,
+) -> np.ndarray:
+    """Which points of one run make its score: a mask.
+
+    window  regular points with budget - window < env_steps <= budget
+    last    the regular points of the last evaluation at or before the budget
+    final   the points of the separate final evaluation
+    """
+    kind, window = (
+        (rule.kind, rule.window_env_steps)
+        if isinstance(rule, ScoreRule)
+        else (rule["kind"], int(rule.get("window_env_steps", 0)))
+    )
+    steps, is_final, number = np.asarray(env_steps), np.asarray(final, bool), np.asarray(checkpoint)
+    within = steps <= budget_env_steps
+    if kind == "final":
+        return within & is_final
+    regular = within & ~is_final
+    if kind == "last":
+        return regular & (number == number[regular].max()) if regular.any() else regular
+    if kind != "window":
+        raise UserError(f"score rule {kind!r} is not known; expected window, last or final")
+    return regular & (steps > budget_env_steps - window)
+
+
+def in_words(rule: ScoreRule | Mapping[str, Any], budget_env_steps: int | None = None) -> str:
+    """The rule for captions and pages: "mean of the last 100,000 env steps before 5,000,000"."""
+    kind, window = (
+        (rule.kind, rule.window_env_steps)
+        if isinstance(rule, ScoreRule)
+        else (rule["kind"], int(rule.get("window_env_steps", 0)))
+    )
+    end = "the budget" if budget_env_steps is None else f"{budget_env_steps:,}"
+    unit = "" if budget_env_steps is None else " env steps"
+    return {
+        "window": f"mean of the last {window:,} env steps before {end}",
+        "last": f"last evaluation at or before {end}{unit}",
+        "final": f"separate final evaluation at {end}{unit}",
+    }[kind]
+
+
+def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> float:
+    """The score of one run: the mean return of the episodes that the protocol's score rule names.
+
+    rule  `protocol_data["score_rule"]` of a manifest, or `asdict(protocol.score_rule)`
+    Raises UserError where no episode counts.
+    """
+    lines = list(episodes)
+    mask = counted(
+        rule,
+        [line["env_steps"] for line in lines],
+        [line["final"] for line in lines],
+        [line["checkpoint"] for line in lines],
+        budget_env_steps,
+    )
+    scores = [line["score"] for line, counts_here in zip(lines, mask, strict=True) if counts_here]
+    if not scores:
+        raise UserError(
+            f"score rule {rule['kind']!r} names no episode of this run; it has {len(lines)} up to {budget_env_steps} env_steps"
+        )
+    return math.fsum(scores) / len(scores)
+
+
+def task_scores(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> dict[str, float]:
+    """`score_of` for each task of a run on joined ones, in the order in which they are played."""
+    apart: dict[str, list[Mapping[str, Any]]] = {}
+    for line in episodes:
+        apart.setdefault(line["task"], []).append(line)
+    return {task: score_of(rule, lines, budget_env_steps) for task, lines in apart.items()}
+
+
+def untrained_score(episodes: Iterable[Mapping[str, Any]]) -> float:
+    """The mean return of a run's first evaluation, before any training."""
+    scores = [line["score"] for line in episodes if line["env_steps"] == 0 and not line["final"]]
+    if not scores:
+        raise UserError("the run has no evaluation at 0 env_steps, so it has no score of an untrained agent")
+    return math.fsum(scores) / len(scores)
+
+
+def result_score(
+    protocol: Mapping[str, Any], status: str, episodes: Sequence[Mapping[str, Any]], budget_env_steps: int
+) -> float | None:
+    """What `score` of result.json says. None for a diverged run that counts for nothing."""
+    if status == "diverged":
+        return untrained_score(episodes) if counts_as_untrained(protocol) else None
+    return score_of(protocol["score_rule"], episodes, budget_env_steps)
+
+
+def points(run: Run, episodes: list[EpisodeLine]) -> list[EpisodeLine]:
+    """The evaluation lines that readers take of a run: its own, and for a diverged run that counts as an untrained agent
+    the first evaluation once more at the budget, in place of what its score rule would look at."""
+    result, data = run.result(), run.manifest["protocol_data"]
+    if result is None or result["status"] != "diverged" or not counts_as_untrained(data):
+        return episodes
+    rule, budget = data["score_rule"], run.budget_env_steps
+    begin = budget - rule["window_env_steps"] if rule["kind"] == "window" else budget
+    last = max((line["checkpoint"] for line in episodes), default=0) + 1
+    again: list[EpisodeLine] = [
+        {**line, "env_steps": budget, "checkpoint": last, "final": final}
+        for line in episodes
+        if line["env_steps"] == 0 and not line["final"]
+        for final in ((False, True) if rule["kind"] == "final" else (False,))
+    ]
+    return [*(line for line in episodes if line["env_steps"] <= begin), *again]
+
+
+def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two runs' scores, in the order they were played, are too much alike for two seeds."""
+    if len(one) != len(other) or not len(one):
+        return False
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    same = [a for a, b in pairs if abs(a - b) <= 1e-6 * max(1.0, abs(a))]
+    return len(same) >= MOST_ALIKE * len(one) and len({round(value, 6) for value in same}) >= FEWEST_VALUES
