@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from analysis.scores.columns import COLUMNS, rule_text
 from dreamer_bench_base import InvalidData
@@ -28,7 +28,6 @@ def find(root: Path) -> list[store.Run]:
         path = run.folder / store.MANIFEST
         with _damage_is_invalid():
             manifest, _ = run.manifest, run.result()
-            integrity.check(run)
         missing = [key for key in IDENTITY if key not in manifest]
         if missing:
             raise InvalidData(f"{path} lacks {', '.join(missing)}; restore the file from a copy")
@@ -38,11 +37,18 @@ def find(root: Path) -> list[store.Run]:
                 f"{path}: task {manifest['task']!r} is not in {manifest['protocol']}, which has {len(tasks)}, for example "
                 f"{tasks[0]!r}; restore the file from a copy"
             )
+        _lines(run)  # says what is wrong where; the hashes after it only that something is
+        with _damage_is_invalid():
+            integrity.check(run)
     return runs
 
 
 def episodes(run: store.Run) -> list[EpisodeLine]:
-    """The evaluation episodes of a run. InvalidData for a damaged line and for lines that went missing after the run ended."""
+    """The evaluation episodes of a run, as they count. InvalidData for a damaged line and for lines that went missing."""
+    return score.points(run, _lines(run))
+
+
+def _lines(run: store.Run) -> list[EpisodeLine]:
     path = run.folder / store.EPISODES
     with _damage_is_invalid():
         lines, result = run.episodes(), run.result()
@@ -50,12 +56,19 @@ def episodes(run: store.Run) -> list[EpisodeLine]:
         missing = [key for key in ("env_steps", "episode", "score", "final") if key not in line]
         if missing:
             raise InvalidData(f"{path}:{number}: lacks {', '.join(missing)}; restore the file from a copy")
+    values: list[Any] = [line["score"] for line in lines]
+    bad = next((n for n, value in enumerate(values) if not isinstance(value, (int, float)) or value != value), None)
+    if bad is not None:
+        raise InvalidData(
+            f"{path}:{bad + 1}: the score is {values[bad]}, no finite number; "
+            "leave the run out of the comparison or train it again"
+        )
     if result is not None and len(lines) != result["episodes"]:
         raise InvalidData(
             f"{path}:{len(lines) + 1}: the file ends here, but the run had {result['episodes']} episodes; restore it from a "
             "copy"
         )
-    return score.points(run, lines)
+    return lines
 
 
 def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
@@ -69,12 +82,6 @@ def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
         if not lines:
             continue
         scores = [line["score"] for line in lines]
-        bad = next((n for n, score in enumerate(scores) if not isinstance(score, (int, float)) or score != score), None)
-        if bad is not None:
-            raise InvalidData(
-                f"{run.folder / store.EPISODES}:{bad + 1}: the score is {scores[bad]}, no finite number; "
-                "leave the run out of the comparison or train it again"
-            )
         manifest, data = run.manifest, run.manifest["protocol_data"]
         env_steps = np.array([line["env_steps"] for line in lines], dtype="int64")
         path = str(run.folder / store.EPISODES)
@@ -86,7 +93,7 @@ def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
                 "seed": str(manifest["seed"]),
                 "env_steps": env_steps,
                 "episode": [int(line["episode"]) for line in lines],
-                "score": [float(score) for score in scores],
+                "score": [float(cast(float, value)) for value in scores],
                 "source": str(run.folder),
                 "final": [bool(line["final"]) for line in lines],
                 "device_seconds": _device_seconds(run, env_steps),

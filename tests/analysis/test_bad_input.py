@@ -15,9 +15,10 @@ from analysis.commands import AggregateCommand, ExportCommand, ImportCommand, Ve
 from analysis.figures.commands import FigureCommand
 from analysis.report.commands import ReportCommand
 from protocols import catalog
+from protocols.records.store import Run
 from protocols.spec import Protocol
 from tests.analysis.test_table import TASK, curve, record, write_csv
-from tests.make_records import make_run
+from tests.make_records import make_run, rechain
 
 Rows = list[tuple[object, ...]]
 WITH_PROTOCOL = "method,task,seed,env_step,score,protocol"
@@ -107,7 +108,9 @@ def unknown_task_of_a_record(folder: Path) -> list[Path]:
 
 
 def two_definitions(folder: Path) -> list[Path]:
-    return spoil(folder, "manifest.json", lambda text: re.sub(r'"digest": "\w+"', '"digest": "00"', text))
+    [root] = spoil(folder, "manifest.json", lambda text: re.sub(r'"digest": "\w+"', '"digest": "00"', text))
+    rechain(Run(root / f"quick@1/dreamer/{TASK}/seed-1"))
+    return [root]
 
 
 def single_seed_of_a_record(folder: Path) -> list[Path]:

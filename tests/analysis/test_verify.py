@@ -26,8 +26,9 @@ from analysis.verify import judge
 from analysis.verify.procedure import verify_scores
 from analysis.verify.verdict import Question
 from protocols import catalog
+from protocols.records.store import Run
 from tests.analysis.scores import REFERENCE, needs_reference
-from tests.make_records import make_run
+from tests.make_records import make_run, reseal
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/ci"
 FIXTURES = EXAMPLES / "fixtures"
@@ -275,6 +276,7 @@ def test_unfinished_runs_and_foreign_protocols_are_invalid(tmp_path: Path) -> No
     mixed = record(tmp_path / "mixed")
     folder = next(iter(mixed.glob("*/*/*/seed-4")))
     (folder / "result.json").write_text((folder / "result.json").read_text().replace('"complete"', '"diverged"'))
+    reseal(Run(folder))
     assert "seed-4 diverged and has no score" in run(tmp_path, mixed, theirs)[1]["causes"][0]
     protocol = catalog.find("quick@1")
     other = tmp_path / "other"
