@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from dreamer_bench_base import UserError
-from protocols.records.schema import EpisodeLine
-from protocols.records.store import Run
+from protocols.records.schema import EpisodeLine, Manifest, Result
 from protocols.spec import ScoreRule
 
 REASONS = {
@@ -27,6 +26,18 @@ MOST_ALIKE = 0.9
 FEWEST_VALUES = 4
 """Two records are copies where at least this share of their scores is equal and these take this many values: a policy that
 always loses 21 to 0 does so under every seed, and one score moved by a little does not make another run."""
+
+
+class Run(Protocol):
+    """What is asked of a `store.Run` here."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def budget_env_steps(self) -> int: ...
+
+    def result(self) -> Result | None: ...
 
 
 def counts(run: Run) -> str | None:

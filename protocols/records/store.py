@@ -40,6 +40,7 @@ from dreamer_bench_base import InvalidData, UserError, sha256, write_atomically
 from dreamer_bench_untrusted import parse_json, parse_lines
 from protocols.records import chain
 from protocols.records.schema import Checkpoint, EpisodeLine, Manifest, MetricsLine, Result, SessionLine, Status
+from protocols.records.score import result_score, task_scores
 from protocols.spec import canonical_json
 
 MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
@@ -221,8 +222,6 @@ def write_result(
     checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Writes the last file of a run: its counts, its score by the protocol's rule, and the hashes of all its files."""
-    from protocols.records.score import result_score, task_scores  # which reads runs itself
-
     episodes = run.episodes()
     score = result_score(run.manifest["protocol_data"], status, episodes, run.budget_env_steps)
     result: Result = {
