@@ -44,7 +44,7 @@ class ListCommand:
 
             rows = table("agents", "name", "what it is", "from")
             for agent in agent_catalog.entries().values():
-                rows.add_row(agent.name, agent.summary, agent.origin)
+                rows.add_row(agent.name, agent.described(), agent.origin)
         if self.what in ("protocols", "all"):
             from protocols import catalog as protocol_catalog
 

@@ -129,6 +129,15 @@ class Recipe(Protocol):
     """What a module that the catalog names provides: one row of the results table.
 
     PROFILES maps a profile's name ("paper", "quick", "discrete", ...) to frozen dataclass options; every recipe has "paper".
+
+    What may be left out, and what the catalog and the costs then take:
+
+    SUMMARY: str                                   what `list agents` says of it; the name of its package
+    KEEPS_REPLAY: bool                             whether it stores every observation it is shown; True
+    options.update_bytes(observation_space) -> int memory of one update on a CPU; 0
+    options.replay_capacity: int                   rows a replay keeps at most, 0 for all; all
+    options.prefill_env_steps, .pretrain_updates,  when it learns: with all four, `bench`, `plan` and `check-agent` shorten it to
+      .updates, .update_every_env_steps: int       a few updates; without them the agent is run as it is
     """
 
     PROFILES: Mapping[str, Any]

@@ -17,6 +17,7 @@ from agents.api import Agent, AgentContext
 from dreamer_bench_base import UserError, package_of, registered, unknown
 
 ENTRY_POINT_GROUP = "dreamer_bench.agents"
+BUILT_IN_ORIGIN = "built in"
 
 DROPPED_ROWS_SHARE = 1.25
 """Rows on the disk in units of a replay's capacity: files go in blocks of half a GiB, and two checkpoints later. Reasoned."""
@@ -29,10 +30,14 @@ class AgentEntry:
     name: str
     summary: str
     recipe: str
-    origin: str = "built in"
+    origin: str = BUILT_IN_ORIGIN
 
     def _module(self) -> Any:
         return importlib.import_module(self.recipe)
+
+    def described(self) -> str:
+        """What `list` says of it: of another package's recipe its SUMMARY, where it has one. Imports that recipe."""
+        return self.summary if self.origin == BUILT_IN_ORIGIN else str(getattr(self._module(), "SUMMARY", self.summary))
 
     def options(self, profile: str = "paper") -> Any:
         """The frozen options of a profile; a recipe without that profile is refused."""

@@ -247,10 +247,23 @@ SMALL_HORIZONS = Study(
     ),
 )
 
+LATENT_NOISE = Study(
+    name="latent-noise",
+    title="latent draws of one batch: apart, or one a step for all, as the original code's sampler has it",
+    source="the code of Hafner et al. 2020 (danijar/dreamer 56d4d44), whose sampler broadcasts; the text and google-research/dreamer "
+    "draw apart",
+    choices=("the tasks and the budget of small@1",),
+    tasks=("gym:Pendulum-v1", "gym:Acrobot-v1"),
+    rows=(
+        Row(name="drawn apart", agent="dreamer", protocol="small@1"),
+        Row(name="shared by the batch", agent="dreamer", protocol="small@1", overrides={"shared_latent_noise": True}),
+    ),
+)
+
 ALIASES = {"dmc-repeat@1": "figure-12"}
 """The study of action repeats has a protocol's name, because each of its rows is one."""
 
-BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS, DREAMER_V2, SMALL_HORIZONS)
+BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS, DREAMER_V2, SMALL_HORIZONS, LATENT_NOISE)
 
 
 def entries() -> dict[str, Study]:

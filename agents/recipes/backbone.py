@@ -15,7 +15,9 @@ import numpy as np
 from gymnasium import spaces
 from torch import nn
 
-from agents.behaviors.api import OptimizerSettings
+from agents.api import AgentContext
+from agents.behaviors.api import Behavior, OptimizerSettings
+from agents.learning import model_based
 from agents.learning.model_based import PRECISIONS, Schedule
 from agents.models.categorical_latent import BalancedKL
 from agents.models.networks import Encoder, Scalar, shape
@@ -158,6 +160,18 @@ class Backbone(CheckedOptions):
     def execution(self) -> dict[str, Any]:
         """How the networks are computed: what `ModelBasedAgent` takes beside the parts."""
         return {"precision": self.precision, "compile": self.compile, "capture": self.capture}
+
+    def agent(self, context: AgentContext, behavior: Behavior, **more: Any) -> model_based.ModelBasedAgent:
+        """The agent of these options with a behaviour; `more` goes to `ModelBasedAgent`."""
+        return model_based.ModelBasedAgent(
+            context=context,
+            world_model=self.world_model(context.observation_space),
+            model_optimizer=self.optimizer(self.model_learning_rate),
+            behavior=behavior,
+            schedule=self.schedule(),
+            **self.execution(),
+            **more,
+        )
 
     def schedule(self) -> Schedule:
         return Schedule(

@@ -210,11 +210,4 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         actor_optimizer=options.optimizer(options.actor_learning_rate),
         value_optimizer=options.optimizer(options.value_learning_rate),
     )
-    return model_based.ModelBasedAgent(
-        context=context,
-        world_model=options.world_model(context.observation_space),
-        model_optimizer=options.optimizer(options.model_learning_rate),
-        behavior=behavior,
-        schedule=options.schedule(),
-        **options.execution(),
-    )
+    return options.agent(context, behavior)

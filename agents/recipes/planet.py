@@ -81,11 +81,4 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         behavior = CEMPlanner(settings=settings, search=CategoricalSearch(), exploration=EpsilonGreedy())
     else:
         behavior = CEMPlanner(settings=settings, search=GaussianSearch(), exploration=GaussianNoise(std=options.exploration))
-    return model_based.ModelBasedAgent(
-        context=context,
-        world_model=options.world_model(context.observation_space),
-        model_optimizer=options.optimizer(options.model_learning_rate),
-        behavior=behavior,
-        schedule=options.schedule(),
-        **options.execution(),
-    )
+    return options.agent(context, behavior)

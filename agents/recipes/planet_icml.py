@@ -88,11 +88,5 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         candidates=options.planner_candidates,
         elites=options.planner_elites,
     )
-    return model_based.ModelBasedAgent(
-        context=context,
-        world_model=options.world_model(context.observation_space),
-        model_optimizer=options.optimizer(options.model_learning_rate),
-        behavior=CEMPlanner(settings=settings, search=GaussianSearch(), exploration=GaussianNoise(std=options.exploration)),
-        schedule=options.schedule(),
-        **options.execution(),
-    )
+    exploration = GaussianNoise(std=options.exploration)
+    return options.agent(context, CEMPlanner(settings=settings, search=GaussianSearch(), exploration=exploration))

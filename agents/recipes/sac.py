@@ -84,11 +84,4 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         burn_in=options.burn_in,
         optimizer=options.optimizer(options.sac_learning_rate),
     )
-    return model_based.ModelBasedAgent(
-        context=context,
-        world_model=options.world_model(context.observation_space),
-        model_optimizer=options.optimizer(options.model_learning_rate),
-        behavior=behavior,
-        schedule=options.schedule(),
-        **options.execution(),
-    )
+    return options.agent(context, behavior)

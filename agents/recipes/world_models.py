@@ -72,17 +72,10 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         control=ArgmaxControl() if discrete else TanhControl(),
         exploration=EpsilonGreedy() if discrete else GaussianNoise(std=options.exploration),
     )
-    return model_based.ModelBasedAgent(
-        context=context,
-        world_model=options.world_model(context.observation_space),
-        model_optimizer=options.optimizer(options.model_learning_rate),
-        behavior=behavior,
-        evolution=EvolutionSettings(
-            population=options.search_population,
-            sigma=options.search_sigma,
-            generations=options.search_generations,
-            diagonal=options.search_diagonal,
-        ),
-        schedule=options.schedule(),
-        **options.execution(),
+    evolution = EvolutionSettings(
+        population=options.search_population,
+        sigma=options.search_sigma,
+        generations=options.search_generations,
+        diagonal=options.search_diagonal,
     )
+    return options.agent(context, behavior, evolution=evolution)
