@@ -136,8 +136,8 @@ class Recipe(Protocol):
     KEEPS_REPLAY: bool                             whether it stores every observation it is shown; True
     options.update_bytes(observation_space) -> int memory of one update on a CPU; 0
     options.replay_capacity: int                   rows a replay keeps at most, 0 for all; all
-    options.prefill_env_steps, .pretrain_updates,  when it learns: with all four, `bench`, `plan` and `check-agent` shorten it to
-      .updates, .update_every_env_steps: int       a few updates; without them the agent is run as it is
+    options.prefill_env_steps, .pretrain_updates,  when it learns: with all four, `bench`, `plan` and `check-agent` make
+      .updates, .update_every_env_steps: int       it short; without them the agent is run as it is
     """
 
     PROFILES: Mapping[str, Any]

@@ -250,8 +250,8 @@ SMALL_HORIZONS = Study(
 LATENT_NOISE = Study(
     name="latent-noise",
     title="latent draws of one batch: apart, or one a step for all, as the original code's sampler has it",
-    source="the code of Hafner et al. 2020 (danijar/dreamer 56d4d44), whose sampler broadcasts; the text and google-research/dreamer "
-    "draw apart",
+    source="the code of Hafner et al. 2020 (danijar/dreamer 56d4d44), whose sampler broadcasts; the text and "
+    "google-research/dreamer draw apart",
     choices=("the tasks and the budget of small@1",),
     tasks=("gym:Pendulum-v1", "gym:Acrobot-v1"),
     rows=(
