@@ -58,7 +58,7 @@ def points(root: Path, group: str) -> pd.DataFrame:
         for line in from_runs.episodes(run):
             if not line["final"]:
                 place = (group, str(manifest["label"]), str(line["task"]), str(manifest["seed"]), line["env_steps"] / per_round)
-                rows.append((*place, float(line["score"])))
+                rows.append((*place, float("nan") if line["score"] is None else line["score"]))
     if not rows:
         raise UserError(f"{root} holds no finished run on joined tasks; run joined-small@1 or apart-small@1 first")
     table = pd.DataFrame(rows, columns=["group", "method", "task", "seed", "episodes", "score"])
