@@ -129,8 +129,11 @@ class WorldModel(nn.Module):
         Of every `start_every` rows the last one: its state has seen most of the sequence.
         """
         if self.discount_head is not None:
-            over = is_terminal[:-1, :, None] > 0.0
-            posterior = {name: torch.where(over, tensor[1:], tensor[:-1]) for name, tensor in posterior.items()}
+            over = is_terminal[:-1] > 0.0
+            posterior = {
+                name: torch.where(over.reshape(*over.shape, *[1] * (tensor.dim() - 2)), tensor[1:], tensor[:-1])
+                for name, tensor in posterior.items()  # a categorical's logits have an axis more
+            }
         rows = slice(self.start_every - 1, None, self.start_every)
         return {name: tensor[rows].flatten(0, 1) for name, tensor in posterior.items()}
 

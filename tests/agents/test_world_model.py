@@ -1,6 +1,7 @@
 """The backbone: sizes, initial values, layers against torch's own, losses by hand."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from agents.models.latents import Gaussian
 from agents.models.networks import GRU, initialize
 from agents.models.objectives import FreeNats, Reconstruction, unit_normal_loss
 from agents.models.rssm import RSSM
+from agents.models.world_model import WorldModel
 from agents.recipes import dreamer
 
 PIXELS = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
@@ -258,3 +260,14 @@ def test_shared_latent_noise_is_one_draw_a_step_for_every_member_of_the_batch(dy
         for model, noise in ((shared, draw), (apart, draw.expand(4, 20, *shape[2:])))
     ]
     assert torch.equal(*dreams)
+
+
+def test_of_a_categorical_state_every_part_skips_a_terminal_row():
+    """Logits have an axis more than the other parts; groups and sequences differ in number, so that no shape fits by chance."""
+    model = SimpleNamespace(discount_head=object(), start_every=1)
+    is_terminal = torch.zeros(4, 2)
+    is_terminal[1, 0] = 1.0
+    rows = torch.arange(4.0)[:, None].expand(4, 2)
+    posterior = {"deter": rows[..., None].expand(4, 2, 5), "logits": rows[..., None, None].expand(4, 2, 3, 7)}
+    for part in WorldModel.starts(model, posterior, is_terminal).values():
+        assert part.flatten(1).amin(1).tolist() == part.flatten(1).amax(1).tolist() == [0, 0, 2, 1, 2, 2]
