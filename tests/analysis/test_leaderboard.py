@@ -19,7 +19,7 @@ from analysis.leaderboard.card import slug_of
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.cadence import cadence_of
-from protocols.records.store import EPISODES
+from protocols.records.store import EPISODES, METRICS, append_lines, write_result
 from tests.analysis.browser import ACCESSIBLE, Browser, browser
 from tests.make_records import make_run
 
@@ -215,16 +215,17 @@ def test_adding_again_changes_nothing_and_another_one_of_that_name_is_refused(tm
 
 def test_a_diverged_run_enters_and_is_said_in_the_ranking(tmp_path):
     folder = make_submission(tmp_path / "entry", 500)
+    times = cadence_of(QUICK, TASK, QUICK.env_steps).evaluation_env_steps
     shutil.rmtree(folder / "runs" / "quick@1" / "dreamer" / TASK / "seed-2")
-    make_run(
-        folder / "runs",
-        QUICK,
-        agent="dreamer",
-        task=TASK,
-        seed=2,
-        scores={0: [7.0] * QUICK.evaluate_episodes},
-        status="diverged",
-    )
+    scores = {time: [7.0] * QUICK.evaluate_episodes for time in times[:3]}
+    run = make_run(folder / "runs", QUICK, agent="dreamer", task=TASK, seed=2, scores=scores, status=None)
+    last, repeat = run.metrics()[-1], QUICK.action_repeat_of(TASK)
+    updates = run.manifest["options"]["updates"]  # every 100 env_steps
+    counts = {"env_steps": last["env_steps"] + 100, "agent_steps": last["agent_steps"] + 100 // repeat,
+              "gradient_steps": last["gradient_steps"] + updates}  # fmt: skip
+    said = {"seconds": 99.0, "env_steps_per_second": 1.0, "train_return": None, "diverged": True}
+    append_lines(run.folder / METRICS, [{**counts, **said}])
+    write_result(run, status="diverged", **counts, wall_seconds=99.0, device_seconds=99.0)
     adding.add(folder, tmp_path / "kept")
     site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
     assert "1 diverged" in (tmp_path / "site" / "index.html").read_text()

@@ -83,7 +83,7 @@ def test_frames_are_dm_controls_own_to_the_bit(task, domain, name, camera):
 
 
 def test_the_fast_look_changes_pixels_and_nothing_else():
-    plain, fast = (catalog.make("dmc_walker_walk", look=look) for look in dmc.LOOKS)
+    plain, fast = (catalog.make("dmc_walker_walk", look=look) for look in ("reference", "fast"))
     images = [environment.reset(seed=2)[0]["image"] for environment in (plain, fast)]
     assert not np.array_equal(*images)
     for action in actions_for(plain, 3):
