@@ -16,7 +16,9 @@ from protocols.running.commands import RunCommand
 from protocols.running.overrides import overriding
 from suites import catalog as suites
 
-RECIPES = {entry.name: entry.options("paper") for entry in agents.BUILT_IN}
+RECIPES = {
+    entry.name: entry.options("paper") for entry in agents.BUILT_IN if entry.recipe.startswith("agents.")
+}  # tests add theirs
 SUITES = {suite.name: suite.load().Options() for suite in suites.BUILT_IN}
 FIELDS = [
     (owner, name)
