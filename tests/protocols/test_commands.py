@@ -206,7 +206,6 @@ def test_status_shows_every_cell_of_the_grid(call, tmp_path):
         ["probe_count", "0", "done"],
         ["probe_count", "1", "diverged"],
         ["probe_terminal", "0", "resumable"],
-        ["probe_terminal", "1", "missing"],
     ]
     assert rows[3].split()[5:] == ["400", "800", "100", "0:04"]  # 400 env_steps left at 100 a second
     with locked([begun.folder]):
