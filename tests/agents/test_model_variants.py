@@ -167,7 +167,7 @@ def test_global_prior_and_overshooting_add_to_what_they_wrap():
 
     both = Overshooting(base=base, distance=3, scale=0.5, free_nats=0.0)
     spec = both.noise(dynamics.latent, LENGTH, BATCH)["overshooting"]
-    assert spec == ("normal", (3, LENGTH, BATCH, 3))
+    assert (spec.kind, spec.shape, spec.shared) == ("normal", (3, LENGTH, BATCH, 3), False)
     rows, draws = {"action": action, "is_first": is_first}, {"overshooting": torch.randn(spec.shape, generator=generator)}
     overshot, metrics = both.loss(dynamics, posterior, prior, rows, draws)
     torch.testing.assert_close(overshot - plain, 0.5 * metrics["overshooting_kl"], atol=1e-5, rtol=1e-4)

@@ -207,7 +207,11 @@ def test_status_shows_every_cell_of_the_grid(call, tmp_path):
         ["probe_count", "1", "diverged"],
         ["probe_terminal", "0", "resumable"],
     ]
-    assert rows[3].split()[5:] == ["400", "800", "100", "0:04"]  # 400 env_steps left at 100 a second
+    assert rows[3].split()[5:] == ["0", "800", "100", "0:08"]  # no checkpoint: it begins again, 800 env_steps at 100 a second
+    (begun.folder / "checkpoint-1").mkdir()
+    iteration = 600 // (PROBE.num_envs * PROBE.action_repeat_of("probe_terminal"))
+    (begun.folder / "checkpoint-1" / "loop.json").write_text(json.dumps({"iteration": iteration}))
+    assert call("status")[1].splitlines()[3].split()[5:] == ["600", "800", "100", "0:02"]  # the checkpoint, not the evaluation
     with locked([begun.folder]):
         assert "running" in call("status")[1]
 

@@ -338,7 +338,7 @@ def test_a_replay_file_that_is_gone_or_short_is_refused(tmp_path, damage):
     lane = Lane(row, tmp_path)
     for _ in range(3):
         lane.append({"image": 1})
-    lane.flush()
+    lane.settle()
     damage(tmp_path / "rows-000000.bin")
     with pytest.raises(ValueError, match=r"replay .*rows-000000.bin is (damaged|missing): expected"):
         Lane(row, tmp_path).truncate(3)
