@@ -138,6 +138,8 @@ class AggregateCommand:
     """Also print performance profiles: the share of runs above each score."""
     efficiency: bool = False
     """Also print the IQM against env_steps."""
+    engine: Literal["ours", "rliable"] = "ours"
+    """Who computes the aggregates: our vectorised code, or rliable itself, with the largest difference to ours."""
     json: bool = False
     """Print JSON with all digits instead of a table."""
     own_tasks: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from analysis.figures.comparison import Comparison, seeds_in_words
 from analysis.figures.curves import legend_columns, panels, row_major
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import estimate_table, task_estimates
-from analysis.figures.style import INK, MUTED, short_count, task_label
+from analysis.figures.style import INK, MUTED, bar_number, short_count, task_label
 from analysis.scores import references
 from analysis.statistics import aggregate
 
@@ -112,7 +112,7 @@ def _panel(
             if roomy:
                 top = max([row.score, *own] + ([row.high] if recorded and not math.isnan(row.high) else []))
                 axes.annotate(
-                    f"{row.score:.0f}", (position, top), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=8
+                    bar_number(row.score), (position, top), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=8
                 )
             ticks.append(position)
             names.append(labels.get(row.method, row.method) if recorded else row.method)

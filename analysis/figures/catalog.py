@@ -19,7 +19,7 @@ from analysis.figures.efficiency import efficiency
 from analysis.figures.intervals import aggregates, differences, improvement, profiles
 from analysis.figures.style import REPEATS, base_name, short_count
 from analysis.figures.sweeps import fig4
-from analysis.scores import references
+from analysis.scores import normalize, references
 from analysis.scores import table as tables
 from dreamer_bench_base import UserError
 
@@ -151,6 +151,8 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "efficiency": efficiency,
     "curves": plain_curves,
 }
+OVER_TASKS = ("aggregates", "profiles", "difference", "efficiency")
+"""Figures that put the scores of several tasks on one axis."""
 WITH_LINES = ("fig7", "fig9", "fig10", "curves")
 """Figures that draw the final scores of `--references` as lines."""
 
@@ -182,6 +184,8 @@ def draw(name: str, comparison: Comparison, *, reference_names: Sequence[str] = 
     """One figure by name. Raises ValueError where these scores cannot make it, or where it has no use for references."""
     if reference_names and name not in WITH_LINES:
         raise UserError(f"figure {name!r} draws no reference lines; --references works with {', '.join(WITH_LINES)}")
+    if name in OVER_TASKS:
+        normalize.refuse_mixed_scales(comparison.tasks, comparison.normalization)
     if name in WITH_LINES and reference_names:
         return FIGURES[name](comparison, reference_lines(reference_names, comparison.tasks))
     return FIGURES[name](comparison)

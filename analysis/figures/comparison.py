@@ -94,6 +94,11 @@ class Comparison:
         return self.normalization in ("dmc", "none")
 
     @property
+    def one_scale(self) -> bool:
+        """Whether anything may be averaged or ranked over the tasks."""
+        return normalize.one_scale(self.tasks, self.normalization)
+
+    @property
     def unit(self) -> str:
         """What a mean over tasks is measured in."""
         if self.raw_units:

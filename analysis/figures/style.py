@@ -173,3 +173,10 @@ def short_count(value: float) -> str:
 def number(value: float, digits: int = 1) -> str:
     """A score for people, with a true minus sign; a missing one is a dash."""
     return "–" if value != value else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def bar_number(value: float) -> str:
+    """A score on a bar: whole where it is large, with the digits that make it more than 0 where it is small."""
+    size = abs(value)
+    digits = 0 if size >= 100 or size == 0 else 1 if size >= 1 else 2 if size >= 0.01 else 4
+    return number(value, digits)

@@ -18,6 +18,7 @@ from analysis.figures.efficiency import efficiency
 from analysis.figures.style import number, task_label
 from analysis.figures.sweeps import fig4, horizon_of
 from analysis.report.page import Section
+from analysis.scores.tasks import suite_of
 from analysis.statistics import aggregate
 from dreamer_bench_base import InvalidData
 
@@ -37,6 +38,9 @@ def fill(section: Section, subject: Comparison, shown: Comparison) -> None:
         section.headline = f"{subject.title}: no run has reached {subject.budget} yet"
         section.draw(curves(shown), "Learning curves")
         return
+    if not subject.one_scale:
+        _task_by_task(section, subject, shown)
+        return
     changed = [method for method in subject.methods if subject.overrides.get(method)]
     plain = [method for method in subject.methods if method not in changed]
     scored = set(subject.scores["method"])
@@ -47,12 +51,34 @@ def fill(section: Section, subject: Comparison, shown: Comparison) -> None:
     if main is not subject and scored & set(changed):
         _variants(section, subject, shown, changed)
     _runs(section, subject)
+    _describe(section, subject)
+
+
+def _task_by_task(section: Section, subject: Comparison, shown: Comparison) -> None:
+    """Raw returns of tasks without a common scale: curves, scores per task and pairs of methods; no mean and no ranking."""
+    suites = sorted({suite_of(task) for task in subject.tasks})
+    of = f"of the suites {' and '.join(suites)}" if len(suites) > 1 else f"of {suites[0]}"
+    section.warnings.append(
+        f"The returns {of} are raw and have no common scale: nothing is averaged or ranked over the {len(subject.tasks)} tasks."
+    )
+    section.headline = f"{subject.title}: {_count(len(subject.methods), 'method')}, task by task"
+    section.draw(curves(shown), "Learning curves")
+    section.draw(bars.fig6(subject), "Scores per task", table=_task_table(subject))
+    if len(subject.methods) > 1 and not aggregate.common_tasks(subject.scores).empty:
+        with contextlib.suppress(InvalidData):  # a method with one seed has no such interval
+            section.draw(intervals.improvement(subject), "Probability of improvement")
+    _runs(section, subject)
+    _describe(section, subject)
+
+
+def _describe(section: Section, subject: Comparison) -> None:
     section.summary |= {
         "score_rule": subject.selection.rule,
         "budget_env_steps": subject.selection.budget_env_steps,
         "normalization": subject.normalization,
         "left_out": subject.selection.left_out.to_dict("records"),
         "labels": {method: subject.label(method) for method in subject.methods},
+        "one_scale": subject.one_scale,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,16 +63,7 @@ def run_section(
             shown.reset_index(drop=True), title=group.protocol, budget_env_steps=budget, normalization=normalization, reps=reps
         )
         blocks.fill(section, under_way, under_way)
-    total = len({cell.method for cell in group.cells if cell.run.manifest["limit_env_steps"] is None})
-    grid = total * len(group.data["tasks"]) * len(group.data["seeds"])
-    tasks = group.data["tasks"]
-    named = ": " + ", ".join(map(task_label, tasks)) if len(tasks) <= 4 else ""
-    section.lead.insert(
-        0,
-        f"{total} agent{'s' if total != 1 else ''} on {len(tasks)} task{'s' if len(tasks) != 1 else ''}{named}; "
-        f"{len(group.data['seeds'])} seeds each, {group.data['env_steps']:,} env steps a run: "
-        f"{grid - len(absent)} of {grid} runs finished.",
-    )
+    section.lead.insert(0, _what_was_run(group, absent))
     machine = groups.tally(facts.hardware(cell.run.manifest) for cell in group.cells)
     section.lead.append(f"Run on {machine}.")
     section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
@@ -95,7 +87,7 @@ def run_section(
         "digest": group.digest,
         "states": states,
         "counted": len(group.counted),
-        "grid": grid,
+        "grid": len(absent) + sum(cell.state in ("done", "diverged") and not cell.limited for cell in group.cells),
         "missing": absent,
         "not_counted": [
             {"method": cell.method, "task": cell.task, "seed": cell.seed, "why": cell.why}
@@ -154,6 +146,36 @@ def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: i
     section.draw(draw_figure("fig12", gather(folders, several_protocols=True, reps=reps)), "Learning curves by action repeat")
     section.summary["protocols"] = list(protocols)
     return section
+
+
+def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
+    """Agents, tasks, seeds and runs as they are there, beside what the protocol asks for."""
+    whole = [cell for cell in group.cells if not cell.limited]
+    cut = len(group.cells) - len(whole)
+    also = f" {cut} cut short with --limit." if cut else ""
+    if not whole:
+        return f"No complete run yet; {cut} run{'s were' if cut != 1 else ' was'} cut short with --limit."
+    methods, tasks = ({getattr(cell, name) for cell in whole} for name in ("method", "task"))
+    asked = group.data["tasks"]
+    named = ": " + ", ".join(map(task_label, sorted(tasks))) if len(tasks) <= 4 else ""
+    of = f" of {len(asked)}" if len(tasks) < len(asked) else ""
+    seeds = Counter((cell.method, cell.task) for cell in whole)
+    fewest, most = min(seeds.values()), max(seeds.values())
+    each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    protocol = len(group.data["seeds"])
+    wanted = "" if fewest == most == protocol else f" (the protocol has {protocol})"
+    finished = sum(cell.state in ("done", "diverged") for cell in whole)
+    return (
+        f"{len(methods)} agent{'s' if len(methods) != 1 else ''} on {len(tasks)}{of} "
+        f"task{'s' if len(tasks) != 1 or of else ''}{named}; {each} seed{'s' if most != 1 else ''} each{wanted}, "
+        f"{group.data['env_steps']:,} env steps a run: {finished} of {len(whole) + _not_begun(group, absent)} runs finished."
+        f"{also}"
+    )
+
+
+def _not_begun(group: groups.Group, absent: Sequence[Any]) -> int:
+    begun = {(cell.method, cell.task, cell.seed) for cell in group.cells if not cell.limited}
+    return sum(tuple(cell) not in begun for cell in absent)
 
 
 def _rows_of(table: pd.DataFrame, cells: Sequence[groups.Cell]) -> pd.DataFrame:

@@ -112,16 +112,13 @@ def repeats(found: Sequence[Group]) -> list[Group]:
 
 
 def missing(group: Group) -> list[tuple[str, str, int]]:
-    """Cells of the protocol's grid without a finished run: (method, task, seed) for every method that was begun."""
+    """What a method lacks on the tasks where it was begun: (method, task, seed) of the protocol's seeds without a finished run.
+
+    A task that a method was never started on was not asked for, so it is not missing.
+    """
     have = {(cell.method, cell.task, cell.seed) for cell in group.cells if cell.state in ("done", "diverged")}
-    methods = sorted({cell.method for cell in group.cells if not cell.limited})
-    return [
-        (method, task, seed)
-        for method in methods
-        for task in group.data["tasks"]
-        for seed in group.data["seeds"]
-        if (method, task, seed) not in have
-    ]
+    begun = sorted({(cell.method, cell.task) for cell in group.cells if not cell.limited})
+    return [(method, task, seed) for method, task in begun for seed in group.data["seeds"] if (method, task, seed) not in have]
 
 
 def overrides(cells: Iterable[Cell]) -> dict[str, dict[str, Any]]:

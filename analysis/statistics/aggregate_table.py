@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from analysis.scores import normalize, table
-from analysis.statistics import aggregate, curves
+from analysis.statistics import aggregate, curves, rliable_engine
 from dreamer_bench_base import UserError
 
 CURVE_POINTS = 20
@@ -31,6 +31,15 @@ def aggregate_scores(command: Any) -> int:
         scores = aggregate.common_tasks(scores)
     metrics = _metrics(command, name, sorted(scores["task"].unique()), notes)
     found = aggregate.estimates(scores, metrics=metrics, reps=command.reps)
+    engine = ""
+    if command.engine == "rliable":
+        if command.improvement or command.profiles or command.efficiency:
+            raise UserError(
+                "--engine rliable computes the four aggregates; leave --improvement, --profiles and --efficiency out"
+            )
+        ours, found = found, rliable_engine.estimates(scores, found)
+        engine = "; by rliable"
+        notes.append(rliable_engine.differences(found, ours))
     methods = sorted(scores["method"].unique())
     if command.improvement and len(methods) < 2:
         raise UserError(
@@ -68,7 +77,9 @@ def aggregate_scores(command: Any) -> int:
         print(json.dumps(result, indent=1, allow_nan=False))
         return 0
     count = len(result["tasks"])
-    print(f"{selection.rule}; {normalize.find(name).id}; {count} task{'s' if count != 1 else ''}; {command.reps:,} resamples")
+    print(
+        f"{selection.rule}; {normalize.find(name).id}; {count} task{'s' if count != 1 else ''}; {command.reps:,} resamples{engine}"
+    )
     print(_text(found))
     for title in ("profiles", "efficiency"):
         if title in result:

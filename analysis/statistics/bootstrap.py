@@ -59,6 +59,13 @@ def draws(sizes: Sequence[int], reps: int, generator: np.random.Generator) -> It
         yield counts
 
 
+def iqm(values: Values, axis: int = 0) -> Values:
+    """The interquartile mean: scipy.stats.trim_mean, a quarter cut at each end."""
+    from scipy.stats import trim_mean
+
+    return np.asarray(trim_mean(values, TRIM, axis=axis))
+
+
 class TrimmedMean:
     """The interquartile mean of N pooled values under resampling counts (scipy.stats.trim_mean, 25%).
 

@@ -152,11 +152,10 @@ def _matrices(rows: pd.DataFrame, method: str) -> tuple[list[str], list[np.ndarr
 def _resampled(tasks: list[str], values: list[np.ndarray], metric: Metric, reps: int) -> tuple[np.ndarray, np.ndarray]:
     """Points [x] and samples [x, reps]: one set of draws of whole runs, applied at every x."""
     pooled = np.concatenate(values)
-    total, width = pooled.shape
-    cut = int(bootstrap.TRIM * total)
+    width = pooled.shape[1]
     means = np.concatenate([np.full(len(value), 1.0 / (len(value) * len(values))) for value in values])
     if metric == "iqm":
-        point = np.sort(pooled, axis=0)[cut : total - cut].mean(axis=0)
+        point = bootstrap.iqm(pooled)
         weigh = [bootstrap.TrimmedMean(np.ascontiguousarray(pooled[:, column])) for column in range(width)]
     else:
         point = means @ pooled

@@ -72,8 +72,7 @@ def point_of(cells: Cells, metric: str) -> float:
     """The value of a metric on the scores themselves, in rliable's definition."""
     means = np.array([value.mean() for value in cells.values])
     if metric == "iqm":
-        cut = int(bootstrap.TRIM * len(cells.pooled))
-        return float(np.sort(cells.pooled)[cut : len(cells.pooled) - cut].mean())
+        return float(bootstrap.iqm(cells.pooled))
     if metric == "optimality-gap":
         return float(1.0 - np.minimum(cells.pooled, 1.0).mean())
     return float(np.median(means) if metric == "median" else means.mean())

@@ -17,7 +17,7 @@ from analysis.scores import normalize
 from analysis.scores.columns import where
 from analysis.scores.references import Reference
 from analysis.scores.table import cells
-from analysis.statistics import aggregate, equivalence
+from analysis.statistics import aggregate, bootstrap, equivalence
 from analysis.statistics.equivalence import Pair, Plan, SuiteTest
 from analysis.verify import verdict
 from analysis.verify.verdict import Question, Status, Verdict
@@ -178,9 +178,7 @@ def _pair(scores: pd.DataFrame, reference: Reference, question: Question) -> tup
     if kind.logarithmic:
         # Ratios differ by orders of magnitude between games: on the log scale none rules the mean. The margin is 10% at
         # the reference's IQM.
-        middle = np.sort(np.concatenate([unit(theirs[task]) for task in tasks]))
-        cut = int(0.25 * len(middle))
-        iqm = max(float(middle[cut : len(middle) - cut].mean()), 0.0)
+        iqm = max(float(bootstrap.iqm(np.concatenate([unit(theirs[task]) for task in tasks]))), 0.0)
         if iqm == 0.0:
             raise InvalidData(
                 "the reference's IQM is not above the random agent's, so 10% of it is no margin; choose another --normalize"

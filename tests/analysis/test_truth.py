@@ -1,0 +1,85 @@
+"""What tables, bars and headers say is what the records hold; rliable itself says the same as we do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.commands import AggregateCommand
+from analysis.figures import catalog as figures
+from analysis.figures.gather import gather
+from analysis.figures.style import bar_number
+from analysis.report import build
+from analysis.statistics.aggregate_table import aggregate_scores
+from dreamer_bench_base import InvalidData, UserError
+from protocols import catalog
+from tests.make_records import make_run
+
+CASES = Path(__file__).with_name("cases")
+DMC = catalog.find("dmc-1m@1")
+
+
+def lead_of(tmp_path: Path, runs: list[tuple[str, int]], **options: object) -> str:
+    for task, seed in runs:
+        scores = {0: [1.0], 1_000_000: [float(seed)]} if not options else {0: [1.0], 1_000: [2.0]}
+        make_run(tmp_path / "runs", DMC, agent="hill", task=task, seed=seed, scores=scores, final=[1.0], **options)  # type: ignore[arg-type]
+    page = build.build([tmp_path / "runs"], tmp_path / "out", reps=100)
+    assert page["runs"] == len(runs)
+    return (tmp_path / "out/index.html").read_text()
+
+
+def test_the_header_counts_the_runs_that_are_there(tmp_path: Path) -> None:
+    runs = [(task, seed) for task in ("dmc_walker_walk", "dmc_cup_catch") for seed in range(7)]
+    lead = lead_of(tmp_path, runs)
+    assert "1 agent on 2 of 20 tasks: Cup Catch, Walker Walk; 7 seeds each (the protocol has 5), " in lead
+    assert "14 of 14 runs finished" in lead
+
+
+def test_missing_is_what_lacks_on_tasks_that_were_begun(tmp_path: Path) -> None:
+    lead = lead_of(tmp_path, [("dmc_walker_walk", 0), ("dmc_walker_walk", 1)])
+    assert "2 of 5 runs finished" in lead
+    assert "3 cells of the grid" in lead
+
+
+def test_cut_runs_alone_are_called_cut(tmp_path: Path) -> None:
+    lead = lead_of(tmp_path, [("dmc_walker_walk", seed) for seed in range(3)], limit_env_steps=1_000)
+    assert "No complete run yet; 3 runs were cut short with --limit." in lead
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4.4, "4.4"), (0.04, "0.04"), (246.5, "246"), (0.0, "0"), (-0.004, "−0.0040"), (1234.0, "1,234")]
+)
+def test_numbers_on_bars_keep_a_digit_when_small(value: float, text: str) -> None:
+    assert bar_number(value) == text
+
+
+def test_rliable_itself_computes_the_same_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Points to rounding, interval ends within the noise of 500 resamples of scores that spread over about 0.1."""
+    file = CASES / "atari_plain_ids.csv"
+    assert aggregate_scores(AggregateCommand(scores=(file,), reps=500)) == 0
+    ours = capsys.readouterr()
+    assert aggregate_scores(AggregateCommand(scores=(file,), reps=500, engine="rliable")) == 0
+    theirs = capsys.readouterr()
+    assert "500 resamples; by rliable" in theirs.out
+    assert [line.split("[")[0] for line in theirs.out.splitlines()[1:]] == [
+        line.split("[")[0] for line in ours.out.splitlines()[1:]
+    ]
+    note = next(line for line in theirs.err.splitlines() if "largest difference to ours" in line)
+    point, end = (float(part.split()[0]) for part in note.replace("interval end ", "point ").split("point ")[1:])
+    assert point < 1e-12
+    assert 0 < end < 0.1
+    with pytest.raises(UserError, match="the four aggregates"):
+        aggregate_scores(AggregateCommand(scores=(file,), reps=500, engine="rliable", improvement=True))
+
+
+def test_figures_and_report_put_no_raw_returns_of_several_suites_together(tmp_path: Path) -> None:
+    mixed = gather([CASES / "mixed_suites.csv"], reps=100)
+    for name in figures.OVER_TASKS:
+        with pytest.raises(InvalidData, match="the suites atari and dmc"):
+            figures.draw(name, mixed)
+    section = build.build([CASES / "mixed_suites.csv"], tmp_path / "out", reps=100)["sections"][0]
+    assert any("nothing is averaged or ranked over the 3 tasks" in warning for warning in section["warnings"])
+    assert not section.get("means")
+    assert not section.get("aggregates")
+    assert len(section["run_scores"]) == 9
