@@ -77,9 +77,8 @@ def aggregate_scores(command: Any) -> int:
         print(json.dumps(result, indent=1, allow_nan=False))
         return 0
     count = len(result["tasks"])
-    print(
-        f"{selection.rule}; {normalize.find(name).id}; {count} task{'s' if count != 1 else ''}; {command.reps:,} resamples{engine}"
-    )
+    tasks = f"{count} task{'s' if count != 1 else ''}"
+    print(f"{selection.rule}; {normalize.find(name).id}; {tasks}; {command.reps:,} resamples{engine}")
     print(_text(found))
     for title in ("profiles", "efficiency"):
         if title in result:
