@@ -112,6 +112,47 @@ class Manifest(TypedDict):
     command: str
 
 
+class ReadProtocol(TypedDict):
+    """What every reader of a manifest takes for granted of `protocol_data`."""
+
+    env_steps: int
+    tasks: list[str]
+    seeds: list[int]
+    score_rule: NotRequired[dict[str, Any]]
+    simulators: NotRequired[dict[str, str]]
+
+
+class ReadManifest(TypedDict):
+    """What every reader takes for granted of a manifest, whatever schema it was written with."""
+
+    protocol: str
+    digest: NotRequired[str]
+    protocol_data: ReadProtocol
+    label: str
+    task: str
+    seed: int
+    limit_env_steps: int | None
+    schema: NotRequired[int]
+    agent: NotRequired[str]
+    overrides: NotRequired[dict[str, Any]]
+    options: NotRequired[dict[str, Any]]
+    packages: NotRequired[dict[str, str]]
+    hardware: NotRequired[dict[str, Any]]
+    cohort: NotRequired[list[int]]
+    created: NotRequired[str]
+
+
+class ReadResult(TypedDict):
+    """What every reader takes for granted of a result."""
+
+    status: str
+    score: float | None
+    env_steps: NotRequired[int]
+    episodes: int
+    device_seconds: NotRequired[float | None]
+    sha256: NotRequired[dict[str, str]]
+
+
 class EpisodeLine(TypedDict):
     """A line of episodes.jsonl: one evaluation episode."""
 

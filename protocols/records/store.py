@@ -37,9 +37,19 @@ from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from dreamer_bench_base import InvalidData, UserError, sha256, write_atomically
-from dreamer_bench_untrusted import parse_json, parse_lines
+from dreamer_bench_untrusted import check_shape, parse_json, parse_lines
 from protocols.records import chain
-from protocols.records.schema import Checkpoint, EpisodeLine, Manifest, MetricsLine, Result, SessionLine, Status
+from protocols.records.schema import (
+    Checkpoint,
+    EpisodeLine,
+    Manifest,
+    MetricsLine,
+    ReadManifest,
+    ReadResult,
+    Result,
+    SessionLine,
+    Status,
+)
 from protocols.records.score import result_score, task_scores
 from protocols.spec import canonical_json
 
@@ -76,7 +86,7 @@ class Run:
 
     @cached_property
     def manifest(self) -> Manifest:
-        return cast(Manifest, _read_json(self.folder / MANIFEST))
+        return cast(Manifest, _read_json(self.folder / MANIFEST, ReadManifest))
 
     @property
     def schema(self) -> int:
@@ -102,7 +112,7 @@ class Run:
 
     def result(self) -> Result | None:
         path = self.folder / RESULT
-        return cast(Result, _read_json(path)) if path.exists() else None
+        return cast(Result, _read_json(path, ReadResult)) if path.exists() else None
 
     @property
     def budget_env_steps(self) -> int:
@@ -298,9 +308,11 @@ def _end_of_last_line(file: Any) -> int:
     return int(file.read().rfind(b"\n") + 1)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, shape: Any) -> dict[str, Any]:
     try:
         value = parse_json(path.read_bytes(), path)
+        if isinstance(value, dict):
+            check_shape(value, shape, path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; expected a run folder") from None
     except InvalidData as error:
