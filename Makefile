@@ -7,7 +7,7 @@ REPORT ?= report
 BASE ?= origin/main
 ARGS ?=
 
-.PHONY: slim quick test site setup lint docs bench compare egl browser
+.PHONY: slim quick test fuzz site setup lint docs bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
@@ -20,6 +20,10 @@ test: setup egl browser
 # The board of our own records (results/): a static site, open site/index.html.
 site: setup
 	$(BIN)/dreamer-bench leaderboard build results/leaderboard --out site
+
+# Malformed command lines, seeded: which kind of nonsense, how many, and what came of them. make fuzz ARGS="477 20261125"
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(or $(ARGS),477 20261125)
 
 bench: setup egl
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-columns=median,iqr,rounds --benchmark-sort=name

@@ -2,8 +2,8 @@
 
     python -m tests.fuzz COUNT SEED        prints a table of what came of each kind
 
-One process calls `dreamer_bench.main()`; nothing here trains. A case survives when the command ends with a documented exit code other
-than 0, without a traceback, in one line (the parser of the command line may take several) and within the time limit.
+One process calls `dreamer_bench.main()`; nothing here trains. A case survives when the command ends with a documented exit
+code other than 0, without a traceback, in one line (the parser of the command line may take several) and within the time limit.
 """
 
 from __future__ import annotations
@@ -71,14 +71,17 @@ def lines(base: Path) -> list[tuple[list[str], dict[str, str]]]:
         (["figure", "curves", csv, "--out", out, "--reps", "200", "--at", "200000"], {csv: "source"}),
         (["figure", "improvement", csv, "--out", out, "--methods", "m", "--reps", "200"], {csv: "source"}),
         (["report", runs, "--out", out, "--reps", "200"], {runs: "source", out: "target"}),
-        (["verify", csv, "--reference", csv, "--json", out + ".json", "--look", "1", "--at", "200000"], {csv: "source", out + ".json": "target"}),
+        (["verify", csv, "--reference", csv, "--json", out + ".json", "--look", "1", "--at", "200000"],
+         {csv: "source", out + ".json": "target"}),
         (["validate", runs], {runs: "source"}),
         (["status", runs], {runs: "source"}),
         (["plan", "quick@1", "--agents", "random", "--measured", csv, "--devices", "1"], {csv: "source", "quick@1": "name"}),
         (["run", "quick@1", "--agents", "random", "--runs", runs, "--limit", "200", "--workers", "0"], {"quick@1": "name"}),
-        (["run", "quick@1", "--agents", "dreamer", "--seeds", "0", "--set", "horizon=15", "--seeds-per-program", "1"], {"quick@1": "name"}),
+        (["run", "quick@1", "--agents", "dreamer", "--seeds", "0", "--set", "horizon=15", "--seeds-per-program", "1"],
+         {"quick@1": "name"}),
         (["evaluate", str(base / "entry" / RUN), "--episodes", "1"], {str(base / "entry" / RUN): "source"}),
-        (["video", str(base / "entry" / RUN), "--episodes", "1", "--out", out + ".webp"], {str(base / "entry" / RUN): "source"}),
+        (["video", str(base / "entry" / RUN), "--episodes", "1", "--out", out + ".webp"],
+         {str(base / "entry" / RUN): "source"}),
         (["imagine", str(base / "entry" / RUN), "--episodes", "1"], {str(base / "entry" / RUN): "source"}),
         (["leaderboard", "add", str(base / "entry"), "--to", out], {str(base / "entry"): "source"}),
         (["leaderboard", "build", str(base / "board"), "--out", out, "--reps", "200"], {str(base / "board"): "source"}),
@@ -197,8 +200,6 @@ if __name__ == "__main__":
     counts = fuzz(int(sys.argv[1]), int(sys.argv[2]), lambda line: print(line, flush=True))
     outcomes = sorted({outcome for _, outcome in counts})
     print(f"| nonsense | tried | {' | '.join(outcomes)} |")
-    for kind in sorted({kind for kind, _ in counts}):
-        print(
-            f"| {kind} | {sum(n for (k, _), n in counts.items() if k == kind)} | {' | '.join(str(counts[kind, o]) for o in outcomes)} |"
-        )
-    print(f"| all | {counts.total()} | {' | '.join(str(sum(n for (_, o), n in counts.items() if o == x)) for x in outcomes)} |")
+    for wanted in (*sorted({kind for kind, _ in counts}), None):
+        row = [sum(n for (kind, o), n in counts.items() if o == outcome and wanted in (kind, None)) for outcome in outcomes]
+        print(f"| {wanted or 'all'} | {sum(row)} | {' | '.join(map(str, row))} |")

@@ -31,8 +31,7 @@ def line_of(call: Callable[[], Any]) -> str:
     try:
         call()
     except UserError as error:
-        assert " ".join(str(error).split()).isprintable()
-        return str(error)
+        return " ".join(str(error).split())
     return ""
 
 
