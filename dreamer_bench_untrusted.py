@@ -181,7 +181,7 @@ def check_shape(value: Any, shape: Any, where: object) -> None:
     """Raises InvalidData, naming the field, where a JSON value is not of a type: a TypedDict, list, dict, Literal, union."""
     fault = _mismatch(value, shape, "")
     if fault is not None:
-        raise InvalidData(f"{where}: {fault}")
+        raise InvalidData(f"{where} {fault}" if fault.startswith("lacks") else f"{where}: {fault}")
 
 
 def _mismatch(value: Any, shape: Any, field: str) -> str | None:

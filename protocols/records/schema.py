@@ -126,8 +126,8 @@ class ReadManifest(TypedDict):
     """What every reader takes for granted of a manifest, whatever schema it was written with."""
 
     protocol: str
-    digest: NotRequired[str]
     protocol_data: ReadProtocol
+    digest: str
     label: str
     task: str
     seed: int
