@@ -13,6 +13,7 @@ import contextlib
 import io
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -23,6 +24,8 @@ import dreamer_bench
 from tests.attacks.submissions import RUN, curves, honest
 
 LIMIT_SECONDS = 60.0
+MOST_MEMORY_BYTES = 12 << 30
+"""Of addresses: a command that reads a device without end is a case that falls, and does not take the machine with it."""
 NUMBERS = ("-1", "nan", "inf", "1e999", "", "0x10", "one", "9" * 40, "-" + "9" * 30, "1,000", "½", "\x1b[31m", "1.5")
 WHOLE = {"--at": "200000", "--reps": "200", "--window": "1000", "--look": "1", "--workers": "0", "--seeds-per-program": "1",
          "--limit": "200", "--episodes": "1", "--devices": "1", "--action-repeat": "2"}  # fmt: skip
@@ -173,6 +176,7 @@ def judged(code: int | str, out: str, error: str) -> str:
 def fuzz(count: int, seed: int, say: Callable[[str], None]) -> collections.Counter[tuple[str, str]]:
     """What came of `count` command lines: (kind of nonsense, outcome) -> how many. Each that fell is said."""
     draw = random.Random(seed)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     found: collections.Counter[tuple[str, str]] = collections.Counter()
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as name:

@@ -252,9 +252,9 @@ def cells(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
 
 
 def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> tuple[ScoreRule, int]:
-    if at is not None and at <= 0:
+    if at is not None and not 0 < at <= 10**15:
         raise UserError(f"--at must be a number of env_steps above 0, not {at}")
-    if window < 0:
+    if not 0 <= window <= 10**15:  # more fits no column of counts
         raise UserError(f"--window must be a number of env_steps, 0 or more, not {window}")
     own = _own_rule(table, needed=at is None)
     if rule is None and own is not None and window == 0 and at in (None, own[1]):

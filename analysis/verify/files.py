@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from analysis.verify.verdict import Question, Verdict
 from dreamer_bench_base import InvalidData, UserError
-from dreamer_bench_untrusted import check_shape, parse_json
+from dreamer_bench_untrusted import MOST_JSON_BYTES, check_shape, parse_json, read_regular
 
 SCHEMA = 1
 
@@ -81,7 +81,7 @@ def read_history(path: Path) -> History:
     if not path.exists():
         return History()
     try:
-        record = parse_json(path.read_bytes(), path)
+        record = parse_json(read_regular(path.resolve(), most_bytes=MOST_JSON_BYTES), path)
         check_shape(record, Recorded, path)
     except InvalidData:
         raise UserError(

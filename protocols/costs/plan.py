@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from dreamer_bench_base import InvalidData, UserError
-from dreamer_bench_untrusted import check_shape, parse_json
+from dreamer_bench_untrusted import MOST_JSON_BYTES, check_shape, parse_json, read_regular
 from protocols import catalog, studies
 from protocols.cadence import cadence_of
 from protocols.spec import Protocol, RunSpec, Scalar, digest
@@ -242,7 +242,7 @@ _EXPECTED = "expected a file that `dreamer-bench plan --save` or `bench` wrote"
 def read_measured(path: Path) -> Measured:
     """Measurements from a file of schema 1. ValueError, in one line, where it is not one."""
     try:
-        data = parse_json(path.read_bytes(), f"--measured {path}")
+        data = parse_json(read_regular(path.resolve(), most_bytes=MOST_JSON_BYTES), f"--measured {path}")
     except OSError as error:
         raise UserError(f"--measured {path} cannot be read: {error.strerror}; {_EXPECTED}") from None
     except InvalidData as error:
