@@ -298,6 +298,8 @@ def commands() -> dict[str, Any]:
 
 def refuse_empty(command: Any, arguments: list[str]) -> None:
     """Raises UserError for a list option that was named with nothing behind it: that is not the same as leaving it out."""
+    if "" in arguments:  # an unset variable of the shell, which as a path would be the current folder
+        raise UserError("an argument is empty; give a value, or leave it out")
     named = {each.partition("=")[0].replace("_", "-") for each in arguments if each.startswith("--")}
     for field in dataclasses.fields(command):
         value, option = getattr(command, field.name), "--" + field.name.replace("_", "-")
