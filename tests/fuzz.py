@@ -183,7 +183,6 @@ def judged(code: int | str, out: str, error: str) -> str:
 def fuzz(count: int, seed: int, say: Callable[[str], None]) -> collections.Counter[tuple[str, str]]:
     """What came of `count` command lines: (kind of nonsense, outcome) -> how many. Each that fell is said."""
     draw = random.Random(seed)
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     found: collections.Counter[tuple[str, str]] = collections.Counter()
     here = Path.cwd()
     for module in SLOW_IMPORTS:  # a time limit that struck inside one would leave half of it behind, for every later case
@@ -194,6 +193,8 @@ def fuzz(count: int, seed: int, say: Callable[[str], None]) -> collections.Count
         (base / "board").mkdir()
         (base / "scores.csv").write_text(curves())
         os.chdir(base)
+        memory = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, memory[1]))
         try:
             for _ in range(count):
                 words, kinds = draw.choice(lines(base))
@@ -205,6 +206,7 @@ def fuzz(count: int, seed: int, say: Callable[[str], None]) -> collections.Count
                         f"{outcome} ({kind}): {[word[:60] for word in bad]} {result[2][-300:] if outcome != 'ACCEPTED' else ''}"
                     )
         finally:
+            resource.setrlimit(resource.RLIMIT_AS, memory)
             os.chdir(here)
     return found
 

@@ -138,7 +138,6 @@ class ReadManifest(TypedDict):
     options: NotRequired[dict[str, Any]]
     packages: NotRequired[dict[str, str]]
     hardware: NotRequired[dict[str, Any]]
-    cohort: NotRequired[list[int]]
     created: NotRequired[str]
 
 
