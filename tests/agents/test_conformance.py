@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -190,3 +190,12 @@ def test_probes_report_the_return_beside_the_optimum(monkeypatch):
         assert "of 8.00 after 3,000 decisions" in finding.detail
         reached[entry.name] = finding.passed
     assert reached == {"hill_climber": True, "random": False}
+
+
+def test_a_recipe_of_another_package_says_itself_what_it_is(monkeypatch):
+    recipe = ModuleType("summed_up")
+    monkeypatch.setitem(sys.modules, "summed_up", recipe)
+    entry = AgentEntry(name="mine", summary="from package mine", recipe="summed_up", origin="mine")
+    assert entry.described() == "from package mine"
+    recipe.SUMMARY = "plans with a table"
+    assert entry.described() == "plans with a table"
