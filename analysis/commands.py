@@ -50,7 +50,7 @@ class ImportCommand:
     pattern: str | None = None
     """Read method, task and seed from the paths, for example "{method}/{task}/seed-{seed}/*.csv"."""
     protocol: str | None = None
-    """Protocol to file the scores under, if they really followed it."""
+    """Protocol to file the scores under, if they really followed it: an id, or a file of your own."""
     unit: Literal["env_steps", "frames", "agent_steps"] | None = None
     """What the step column counts, whatever its name says. Frames are simulator steps."""
     action_repeat: int | None = None
@@ -88,7 +88,7 @@ class ExportCommand:
     out: Path
     """File to write."""
     protocol: str | None = None
-    """Read only records of this protocol."""
+    """Read only records of this protocol: an id, or a file of your own."""
     at: int | None = None
     """rliable: budget in env_steps at which each run becomes one score."""
     window: int = 0
@@ -115,7 +115,7 @@ class AggregateCommand:
     metrics: tuple[Literal["iqm", "median", "mean", "optimality-gap"], ...] = ("iqm", "median", "mean", "optimality-gap")
     """Aggregates to print."""
     protocol: str | None = None
-    """Read only records of this protocol."""
+    """Read only records of this protocol: an id, or a file of your own."""
     methods: tuple[str, ...] = ()
     """Methods to compare (default: all)."""
     tasks: tuple[str, ...] = ()
@@ -168,7 +168,7 @@ class VerifyCommand:
     reference_method: str | None = None
     """Method of the reference, if it holds several."""
     protocol: str | None = None
-    """Protocol that sets budget, score rule, units and margin (default: that of the runs)."""
+    """Protocol that sets budget, score rule, units and margin: an id, or a file of your own (default: that of the runs)."""
     tasks: tuple[str, ...] = ()
     """Tasks to compare on (default: all)."""
     at: int | None = None

@@ -7,7 +7,7 @@ Only this file turns a protocol's name into data. Another package adds protocols
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,25 @@ def of_record(manifest: Mapping[str, Any]) -> Protocol:
             f"use the code of commit {manifest['commit']}"
         )
     return known
+
+
+def id_of(name: str) -> str:
+    """The id by which records know a protocol: of a user's own file what it becomes, of anything else the name itself."""
+    return find(name).id if own.is_file(name) else name
+
+
+def refuse_changed_file(name: str, digests: Iterable[str]) -> None:
+    """Raises UserError where runs were made under a user's own file of this name that said something else then."""
+    if not own.is_file(name):
+        return
+    protocol = find(name)
+    expected = digest(protocol)
+    for recorded in digests:
+        if recorded != expected:
+            raise UserError(
+                f"the runs of {protocol.id} were made under another {name} (digest {recorded[:12]}, now {expected[:12]}); "
+                f"put the file back as it was, or say --protocol {protocol.id}, which reads the records alone"
+            )
 
 
 def rows(protocol: Protocol) -> tuple[str, ...]:

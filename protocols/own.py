@@ -14,7 +14,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -23,6 +23,10 @@ from protocols.spec import Protocol, ScoreRule, digest
 
 PREFIX = "own-"
 SUFFIX = ".toml"
+NULLABLE = ("int | None", "tuple[float, float] | None")
+"""Types of the fields that a published protocol may leave empty."""
+MOST_EPISODES = 10_000_000
+"""Evaluation episodes of one run, beyond which no record is read: a checker lists those that are due."""
 
 
 def is_file(name: str) -> bool:
@@ -77,23 +81,61 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
             "source": f"a user's own file, based on {published.id}",
         },
     )
+    _refuse_endless(str(path), vars(own))
+    _refuse_unscored(str(path), own)
     if digest(replace(own, id=published.id)) == digest(published):
         raise UserError(f"{path} changes nothing of {published.id}; run {published.id} itself, or give a field that differs")
     return own
 
 
 def from_data(kept: Mapping[str, Any]) -> Protocol:
-    """The protocol that a manifest keeps as `protocol_data`. Raises UserError where one of its fields is not known here."""
+    """The protocol that a manifest keeps as `protocol_data`: data from outside, so every field is held to its range.
+
+    Raises UserError, naming the field, for what is no protocol.
+    """
     data = dict(kept)
-    known = {field.name for field in fields(Protocol)}
-    if unknown := sorted(set(data) - known):
+    known = {field.name: field for field in fields(Protocol)}
+    if unknown := sorted(set(data) - set(known)):
         raise UserError(f"protocol {data.get('id')!r} has a field {unknown[0]!r} that is not known here; use a newer version")
+    needed = [name for name, field in known.items() if field.default is MISSING and field.default_factory is MISSING]
+    if missing := [name for name in needed if name not in data]:
+        raise UserError(f"protocol {data.get('id')!r} lacks {', '.join(missing)}; restore the record from a copy")
+    for name, check in {**CHECKS, **KEPT_CHECKS}.items():
+        if name not in data or (data[name] is None and known[name].type in NULLABLE):
+            continue
+        try:
+            check(data[name])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"protocol {data.get('id')!r}: {name} must be {error}, not {data[name]!r}") from None
+    _refuse_endless(data["id"], data)
     for name in ("choices", "tasks", "seeds"):
         data[name] = tuple(data[name])
     data["joined"] = {task: tuple(parts) for task, parts in data.get("joined", {}).items()}
     data["score_rule"] = ScoreRule(**data["score_rule"])
     data["score_range"] = None if data["score_range"] is None else tuple(data["score_range"])
     return Protocol(**data)
+
+
+def _refuse_endless(where: str, data: Mapping[str, Any]) -> None:
+    episodes = (data["env_steps"] // data["evaluate_every_env_steps"] + 2) * data["evaluate_episodes"]
+    if episodes + data.get("final_episodes", 0) > MOST_EPISODES:
+        raise UserError(
+            f"{where} asks for more than {MOST_EPISODES:,} evaluation episodes a run; raise evaluate_every_env_steps, or lower "
+            "evaluate_episodes"
+        )
+
+
+def _refuse_unscored(where: str, protocol: Protocol) -> None:
+    rule = protocol.score_rule
+    if rule.kind == "final" and protocol.final_episodes == 0:
+        raise UserError(
+            f'{where}: the score is the final evaluation\'s, so give final_episodes, or score_rule = {{kind = "last"}}'
+        )
+    if rule.kind == "window" and rule.window_env_steps > protocol.env_steps:
+        raise UserError(
+            f"{where}: the score is a mean over the last {rule.window_env_steps:,} env_steps, more than the budget; give "
+            f'score_rule = {{kind = "window", window_env_steps = {max(1, protocol.env_steps // 10)}}}'
+        )
 
 
 def _whole(least: int) -> Callable[[Any], int]:
@@ -131,7 +173,9 @@ def _seeds(value: Any) -> tuple[int, ...]:
 
 
 def _scalars(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(entry, (str, int, float, bool)) for entry in value.values()):
+    if not isinstance(value, dict) or not all(
+        isinstance(entry, (str, int, float, bool, type(None))) for entry in value.values()
+    ):
         raise ValueError("a table of plain values")
     return value
 
@@ -140,6 +184,18 @@ def _tables(value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
         raise ValueError("a table of tables, one for each task")
     return {name: _scalars(entry) for name, entry in value.items()}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise ValueError("a list of texts")
+    return tuple(value)
+
+
+def _joined(value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict) or not all(value.values()):
+        raise ValueError("a table of lists of tasks")
+    return {name: _texts(entry) for name, entry in value.items()}
 
 
 def _range(value: Any) -> tuple[float, float]:
@@ -200,3 +256,6 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "diverged": _one_of(get_args(get_type_hints(Protocol)["diverged"])),
 }
 """Field -> what turns a file's value into the protocol's, or says what it must be."""
+
+KEPT_CHECKS: Mapping[str, Callable[[Any], Any]] = {"id": _text, "source": _text, "choices": _texts, "joined": _joined}
+"""The same for the fields that a record has and a file may not set."""

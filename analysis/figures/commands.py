@@ -29,7 +29,7 @@ class FigureCommand:
     out: Path = Path("figures")
     """Folder to write to."""
     protocol: str | None = None
-    """Protocol whose runs to draw, if the folders hold several."""
+    """Protocol whose runs to draw, if the folders hold several: an id, or a file of your own."""
     methods: tuple[str, ...] = ()
     """Methods to draw (default: all)."""
     tasks: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ def gather(
     Raises UserError where the folders hold several protocols and none is chosen, and for a method or task that is not there.
     """
     folders, files = comparison.split_paths(paths)
-    found = [group for group in groups.groups(comparison.runs_of(folders)) if protocol in (None, group.protocol)]
+    found = groups.chosen(groups.groups(comparison.runs_of(folders)), protocol)
     if several_protocols:
         found = groups.repeats(found)
     elif len({group.protocol for group in found}) > 1:

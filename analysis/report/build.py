@@ -42,9 +42,16 @@ class Summary(TypedDict):
 
 
 def build(
-    paths: Sequence[str | Path], out: Path, *, reps: int = aggregate.REPS, own_tasks: Sequence[str] = ()
+    paths: Sequence[str | Path],
+    out: Path,
+    *,
+    protocol: str | None = None,
+    reps: int = aggregate.REPS,
+    own_tasks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes the report of runs folders and score files and returns its summary (also in out/summary.json).
+
+    protocol  only the records of this one: an id, or a user's own file
 
     Raises ValueError where a path is neither or holds nothing to report, and `table.InvalidData` for unusable records.
     """
@@ -52,10 +59,14 @@ def build(
     folders, files = comparison.split_paths(paths)
     runs = comparison.runs_of(folders)
     notes: list[str] = []
-    from_files = tables.read(files, own_tasks=own_tasks, notes=notes) if files else None
+    from_files = tables.read(files, protocol=protocol, own_tasks=own_tasks, notes=notes) if files else None
+    found = groups.chosen(groups.groups(runs), protocol)
+    if runs and not found and from_files is None:
+        there = ", ".join(sorted({run.manifest["protocol"] for run in runs}))
+        raise UserError(f"{', '.join(map(str, paths))} holds no run of {protocol}; it holds {there}")
     if not runs and from_files is None:
         raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
-    found = groups.groups(runs)
+    runs = [cell.run for group in found for cell in group.cells]
     named = {group.protocol for group in found}
     extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
     several = len(found) + sum(name not in named for name, _ in extra) > 1

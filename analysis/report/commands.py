@@ -17,6 +17,8 @@ class ReportCommand:
     """Runs folders and score files to compare."""
     out: Path = Path("report")
     """Folder to write to."""
+    protocol: str | None = None
+    """Report the records of this protocol only: an id, or a file of your own."""
     reps: int = 50_000
     """Bootstrap resamples."""
     own_tasks: tuple[str, ...] = ()
@@ -25,7 +27,7 @@ class ReportCommand:
     def run(self) -> int:
         from analysis.report import build
 
-        summary = build.build(self.scores, self.out, reps=self.reps, own_tasks=self.own_tasks)
+        summary = build.build(self.scores, self.out, protocol=self.protocol, reps=self.reps, own_tasks=self.own_tasks)
         _print_summary(summary)
         print(f"report: {self.out / 'index.html'}")
         return 0

@@ -28,10 +28,12 @@ def import_files(command: Any) -> int:
     """Reads the files of an `ImportCommand`, checks them together, writes one tidy CSV; remarks go to standard error."""
     import pandas as pd
 
+    from protocols import catalog
+
     options = Options(
         method=command.method,
         task=command.task,
-        protocol=command.protocol,
+        protocol=None if command.protocol is None else catalog.find(command.protocol).id,
         seed=command.seed,
         pattern=command.pattern,
         unit=command.unit,
@@ -49,10 +51,6 @@ def import_files(command: Any) -> int:
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
     check_target(command.out)
-    if command.protocol is not None:
-        from protocols import catalog
-
-        catalog.find(command.protocol)
     if not command.files:
         raise UserError("no files to import; name at least one")
     frames, notes = [], []

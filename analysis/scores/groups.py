@@ -84,6 +84,19 @@ def groups(runs: Iterable[Run]) -> list[Group]:
     ]
 
 
+def chosen(found: Iterable[Group], protocol: str | None) -> list[Group]:
+    """The groups of a protocol, given by its id or by a user's own file; all where none is given.
+
+    Raises UserError where the runs were made under a file of that name that said something else.
+    """
+    if protocol is None:
+        return list(found)
+    id = catalog.id_of(protocol)
+    kept = [group for group in found if group.protocol == id]
+    catalog.refuse_changed_file(protocol, (group.digest for group in kept))
+    return kept
+
+
 def _cell(run: Run) -> Cell:
     manifest, state = run.manifest, run.state()
     why = counts(run)

@@ -43,7 +43,7 @@ def read(
 
     A folder is a runs folder, of which runs that never count (cut short with --limit, diverged) are left out; a file is
     recognised by its content (`analysis.scores.formats`), gzip included.
-    protocol   keep only records of this protocol id, and score files that name none
+    protocol   keep only records of this protocol (an id, or a user's own file), and score files that name none
     own_tasks  patterns of task names in score files that are the user's own
     notes      gets a line for what was assumed and for what was left out
 
@@ -58,6 +58,7 @@ def read(
 
     if not paths:
         raise UserError("no scores given; name runs folders or score files")
+    id = None if protocol is None else catalog.id_of(protocol)
     remarks: list[str] = []
     frames, left_out, said_so = [], 0, False
     for path in map(Path, paths):
@@ -68,10 +69,10 @@ def read(
             frame, said = formats.read_file(path, Options(own_tasks=tuple(own_tasks)))
             remarks += said
         if protocol is not None:
-            said_so |= protocol in set(frame["protocol"])
-            frame = frame[frame["protocol"].isin(["", protocol])]
+            said_so |= id in set(frame["protocol"])
+            frame = frame[frame["protocol"].isin(["", id])]
         frames.append(frame)
-    if protocol is not None and not said_so and protocol not in protocols_of(paths):
+    if protocol is not None and not said_so and id not in protocols_of(paths):
         catalog.find(protocol)  # refuses a name that neither the scores nor this installation knows
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if notes is not None:
@@ -88,9 +89,7 @@ def read(
 
 def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.DataFrame, int]:
     """The rows of a runs folder's runs that count or may yet count, and how many runs never will."""
-    found = groups.groups(from_runs.find(root))
-    if protocol is not None:
-        found = [group for group in found if group.protocol == protocol]
+    found = groups.chosen(groups.groups(from_runs.find(root)), protocol)
     seen: dict[str, groups.Group] = {}
     for group in found:
         other = seen.setdefault(group.protocol, group)

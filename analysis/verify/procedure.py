@@ -17,6 +17,7 @@ from analysis.verify import files, judge, validity
 from analysis.verify.files import History
 from analysis.verify.verdict import Mode, Question, Verdict
 from dreamer_bench_base import InvalidData, UserError
+from protocols import own
 from protocols.spec import Protocol, ScoreRule
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def _in_units(command: Any, question: Question, protocol: Protocol | None, point
 
 
 def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...], notes: list[str]) -> pd.DataFrame:
-    points = table.read(command.scores, protocol=protocol.id if protocol else None, own_tasks=command.own_tasks, notes=notes)
+    named = command.protocol or (protocol.id if protocol else None)
+    points = table.read(command.scores, protocol=named, own_tasks=command.own_tasks, notes=notes)
     points = table.chosen(points, (command.method,) if command.method else ())
     if tasks:
         points = points[points["task"].isin(tasks)]
@@ -147,9 +149,10 @@ def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
     files without."""
     from protocols import catalog
 
-    if command.protocol is not None:
-        return catalog.find(command.protocol)
     recorded = table.protocols_of(folders)
+    if command.protocol is not None:
+        asked = recorded.get(command.protocol)  # a user's own protocol is known from its records alone
+        return asked if asked is not None and own.is_own(asked.id) else catalog.find(command.protocol)
     if len(recorded) > 1:
         raise UserError(f"the runs belong to the protocols {', '.join(sorted(recorded))}; choose one with --protocol")
     return next((catalog.entries().get(id, known) for id, known in recorded.items()), None)
@@ -200,6 +203,8 @@ def _as_asked(command: Any) -> dict[str, Any]:
     return {
         name: value.name
         if isinstance(value, Path)
+        else Path(value).name
+        if name == "protocol" and value is not None
         else [v.name if isinstance(v, Path) else v for v in value]
         if isinstance(value, tuple)
         else value

@@ -22,18 +22,21 @@ class ValidateCommand:
 
     runs: tyro.conf.Positional[Path] = Path("runs")
     """Folder that `run --runs` wrote."""
+    protocol: str | None = None
+    """Check the runs of this protocol only: an id, or a file of your own."""
     json: Path | None = None
     """Write the violations as JSON to this file ("-" prints them instead of the text)."""
 
     def run(self) -> int:
-        from protocols.records.store import find_runs
+        from protocols import own
+        from protocols.records.chosen import runs_of
         from protocols.records.validate import RULES, check
 
-        violations = check(self.runs)
-        checked = len(find_runs(self.runs))
+        runs = runs_of(self.runs, self.protocol)
+        violations = check(self.runs, runs)
         record = {
             "schema": 1,
-            "runs": checked,
+            "runs": len(runs),
             "valid": not violations,
             "rules": RULES,
             "violations": [asdict(violation) for violation in violations],
@@ -44,9 +47,12 @@ class ValidateCommand:
                 print(f"{violation.rule:<13}{violation.run}: {violation.what}")
             broken = sorted({violation.rule for violation in violations})
             print(
-                f"{checked} runs, {len(violations)} violations"
+                f"{len(runs)} runs, {len(violations)} violations"
                 + (f" of {', '.join(broken)}" if broken else ": every rule holds")
             )
+            # by the folders' names, since a damaged manifest has none
+            for id in sorted({name for run in runs if own.is_own(name := run.folder.parts[-4])}):
+                print(f"note: {id} is a protocol of your own; a board takes published protocols and those of packages only")
         return 4 if violations else 0
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from protocols import catalog
+from dreamer_bench_base import UserError
+from protocols import catalog, own
 from protocols.cadence import cadence_of, episode_seed
 from protocols.records import integrity, profiles, provenance, schedule
 from protocols.records.schema import (
@@ -35,7 +36,8 @@ from protocols.spec import Protocol, RunSpec, digest, digest_of_data
 
 RULES = {
     "record": "every file of a record can be read and has the fields it should have",
-    "protocol": "the protocol, the task and the seed are published, and the recorded protocol is the published one",
+    "protocol": "the protocol, the task and the seed are published, and the recorded protocol is the published one; "
+    "a user's own protocol is what its manifest keeps",
     "place": "the folder a run lies in says the same as its manifest",
     "budget": "the run was given the whole budget",
     "complete": "the run has ended, and every seed of every task of the protocol is there",
@@ -74,20 +76,21 @@ class Violation:
     what: str
 
 
-def check(root: Path) -> list[Violation]:
-    """Every violation in a runs folder, in the order of its runs. ValueError where it is not a runs folder."""
+def check(root: Path, runs: Sequence[Run] | None = None) -> list[Violation]:
+    """Every violation in a runs folder, in the order of its runs, or in some of them.
+
+    Raises UserError where it is not a runs folder.
+    """
     violations: list[Violation] = []
     tables: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in find_runs(root):
+    for run in find_runs(root) if runs is None else runs:
         place = run.folder.relative_to(root).as_posix()
         found = list(_check_run(run))
         violations += [Violation(rule=rule, run=place, what=what) for rule, what in found]
         if not any(rule == "record" for rule, _ in found):
             tables[run.manifest["protocol"], run.manifest["label"]].append(run)
     for (protocol, label), runs in tables.items():
-        violations += [
-            Violation(rule=rule, run=f"{protocol}/{label}", what=what) for rule, what in _check_table(protocol, runs)
-        ]
+        violations += [Violation(rule=rule, run=f"{protocol}/{label}", what=what) for rule, what in _check_table(runs)]
     return violations
 
 
@@ -137,9 +140,9 @@ def _check_run(run: Run) -> Iterator[Finding]:
     yield from _check_provenance(run, manifest)
     for fault in integrity.faults(run):
         yield "hash", fault
-    protocol = catalog.entries().get(manifest["protocol"])
-    if protocol is None:
-        yield "protocol", f"protocol {manifest['protocol']!r} is not published here; is its package installed?"
+    protocol = _protocol_of(manifest)
+    if isinstance(protocol, str):
+        yield "protocol", protocol
         return
     if manifest["task"] not in protocol.tasks:
         yield "protocol", f"task {manifest['task']!r} is not in {protocol.id}"
@@ -166,6 +169,20 @@ def _check_run(run: Run) -> Iterator[Finding]:
         yield from _check_completed(protocol, manifest, lines, result)
     else:
         yield from _check_diverged(protocol, run, result)
+
+
+def _protocol_of(manifest: Mapping[str, Any]) -> Protocol | str:
+    """What a run is held to: its published protocol, or a user's own as its manifest keeps it; or why there is none."""
+    published = catalog.entries().get(manifest["protocol"])
+    if published is not None:
+        return published
+    if not own.is_own(manifest["protocol"]):
+        return f"protocol {manifest['protocol']!r} is not published here; is its package installed?"
+    try:
+        kept = own.from_data(manifest["protocol_data"])
+    except UserError as error:
+        return str(error)
+    return kept if kept.id == manifest["protocol"] else f"the manifest says {manifest['protocol']} and keeps {kept.id}"
 
 
 def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -358,11 +375,17 @@ def _check_cadence(
             yield "cadence", f"{_name(key)}: expected episodes 0 to {expected[key] - 1}, found {sorted(played[key])}"
 
 
-def _check_table(protocol_id: str, runs: Sequence[Run]) -> Iterator[Finding]:
+def _check_table(runs: Sequence[Run]) -> Iterator[Finding]:
     """What holds of all runs of one agent under one protocol together."""
-    protocol = catalog.entries().get(protocol_id)
-    if protocol is None or all(run.manifest["limit_env_steps"] is not None for run in runs):
+    protocol = _protocol_of(runs[0].manifest)
+    if isinstance(protocol, str) or all(run.manifest["limit_env_steps"] is not None for run in runs):
         return
+    other = next((run for run in runs if run.manifest["digest"] != digest(protocol)), None)
+    if other is not None and own.is_own(protocol.id):
+        yield (
+            "protocol",
+            f"{other.folder.name} was made under another {protocol.id}; give every version of a file a name of its own",
+        )
     have = {(run.manifest["task"], run.manifest["seed"]) for run in runs}
     missing = [f"{task} seed {seed}" for task in protocol.tasks for seed in protocol.seeds if (task, seed) not in have]
     if missing:

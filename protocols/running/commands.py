@@ -211,12 +211,14 @@ class StatusCommand:
 
     runs: tyro.conf.Positional[Path] = Path("runs")
     """Folder that `run --runs` wrote."""
+    protocol: str | None = None
+    """Show the runs of this protocol only: an id, or a file of your own."""
 
     def run(self) -> int:
         from protocols.running.status import standings, table
         from protocols.running.terminal import console_for_tables
 
-        rows = standings(self.runs)
+        rows = standings(self.runs, self.protocol)
         console = console_for_tables()
         if not rows:
             console.print(f"no runs in {self.runs}", markup=False)

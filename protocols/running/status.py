@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from protocols.records import checkpoint
+from protocols.records.chosen import runs_of
 from protocols.records.schema import Asked
-from protocols.records.store import METRICS, Run, find_runs, last_record
+from protocols.records.store import METRICS, Run, last_record
 
 COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged": "red", "missing": "dim"}
 
@@ -38,9 +39,12 @@ class Standing:
         return (self.budget_env_steps - self.env_steps) / self.env_steps_per_second
 
 
-def standings(root: Path) -> list[Standing]:
-    """Every run of the folder, and every one that was asked for with it and is not begun. UserError: not a runs folder."""
-    runs = find_runs(root)
+def standings(root: Path, protocol: str | None = None) -> list[Standing]:
+    """Every run of the folder, and every one that was asked for with it and is not begun. UserError: not a runs folder.
+
+    protocol  only its runs: an id, or a user's own file
+    """
+    runs = runs_of(root, protocol)
     found = {
         (run.manifest["protocol"], run.manifest["label"], run.manifest["task"], run.manifest["seed"]): _standing(run)
         for run in runs

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
+import dreamer_bench
 from dreamer_bench_base import UserError
 from protocols import catalog, own, studies
+from protocols.records import validate
+from protocols.records.store import MANIFEST, find_runs
 from protocols.spec import PROSE, Protocol, digest
+from tests.make_records import make_run
 
 
 def written(tmp_path: Path, text: str, name: str = "Mine 100k.toml") -> str:
@@ -54,6 +60,9 @@ def test_the_digest_follows_the_content_not_the_prose(tmp_path):
         ("score_range = [5, 1]", "score_range must be a list of the lowest and the highest return, in this order"),
         ('score_rule = {kind = "window"}', "score_rule must be a table with kind"),
         ('score_rule = {kind = "best"}', "score_rule must be a table with kind"),
+        ('score_rule = {kind = "final"}\nfinal_episodes = 0', "so give final_episodes"),
+        ("env_steps = 5_000", "more than the budget"),
+        ("evaluate_episodes = 1_000_000", "more than 10,000,000 evaluation episodes"),
         ("", "changes nothing of dmc-1m@1"),
         ("env_steps = ", "is not TOML"),
         ('id = "dmc-1m@1"', "'id' is not known"),
@@ -99,3 +108,105 @@ def test_a_study_runs_under_another_protocol_unless_it_compares_protocols(tmp_pa
     assert [row.overrides for row in rows] == [row.overrides for row in studies.find("figure-4").rows]
     with pytest.raises(UserError, match="compares protocols"):
         studies.under(studies.find("figure-12").rows, path)
+
+
+OWN = """base = "quick@1"
+env_steps = 1000
+evaluate_every_env_steps = 500
+evaluate_episodes = 2
+final_episodes = 0
+score_rule = {kind = "last"}
+seeds = [7, 8]
+"""
+
+
+def whole(tmp_path: Path, text: str = OWN) -> tuple[str, Path]:
+    """A protocol file, and a runs folder with every run that it asks for."""
+    path = written(tmp_path, text, "mine.toml")
+    protocol, root = catalog.find(path), tmp_path / "runs"
+    for seed in protocol.seeds:
+        scores = {steps: [seed + steps / 100, seed + 1.0] for steps in (0, 500, 1000)}
+        make_run(root, protocol, agent="random", task=protocol.tasks[0], seed=seed, scores=scores)
+    return path, root
+
+
+def test_records_under_an_own_protocol_are_held_to_what_their_manifest_keeps(tmp_path):
+    path, root = whole(tmp_path)
+    Path(path).unlink()
+    assert validate.check(root) == []
+
+
+def test_a_missing_run_of_an_own_protocol_is_seen(tmp_path):
+    _, root = whole(tmp_path)
+    shutil.rmtree(next(root.glob("*/*/*/seed-8")))
+    assert [(violation.rule, "seed 8" in violation.what) for violation in validate.check(root)] == [("complete", True)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"env_steps": 10**15, "evaluate_every_env_steps": 1}, "evaluation episodes"),
+        ({"evaluate_episodes": 10**12}, "evaluation episodes"),
+        ({"evaluate_every_env_steps": 0}, "evaluate_every_env_steps must be a whole number of at least 1"),
+        ({"num_envs": "many"}, "num_envs must be a whole number"),
+        ({"joined": 3}, "joined must be"),
+        ({"id": "own-other@1"}, "keeps own-other@1"),
+    ],
+)
+def test_a_kept_protocol_out_of_range_is_one_violation_and_costs_no_time(tmp_path, change, told):
+    _, root = whole(tmp_path)
+    run = find_runs(root)[0]
+    manifest = json.loads((run.folder / MANIFEST).read_text())
+    manifest["protocol_data"] |= change
+    (run.folder / MANIFEST).write_text(json.dumps(manifest))
+    assert any(violation.rule == "protocol" and told in violation.what for violation in validate.check(root))
+
+
+def answers(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["dreamer-bench", *arguments])
+    with pytest.raises(SystemExit) as left:
+        dreamer_bench.main()
+    told = capsys.readouterr()
+    return int(left.value.code or 0), told.out + told.err
+
+
+@pytest.mark.parametrize("given", ["mine.toml", "own-mine@1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["figure", "curves", "runs", "--out", "figures"],
+        ["aggregate", "runs", "--reps", "200"],
+        ["verify", "runs", "--reference", "other.csv", "--margin", "1"],
+        ["status", "runs"],
+        ["report", "runs", "--out", "report", "--reps", "200"],
+        ["validate", "runs"],
+        ["export", "tidy", "runs", "--out", "scores.csv"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_reader_takes_an_own_protocol_by_its_file_and_by_its_id(tmp_path, monkeypatch, capsys, command, given):
+    """Beside runs of another protocol, so that a filter that filters nothing is seen."""
+    whole(tmp_path)
+    quick = catalog.find("quick@1")
+    make_run(
+        tmp_path / "runs", quick, agent="sac", task=quick.tasks[0], seed=0, scores={0: [1.0], 10_000: [900.0]}, final=[900.0]
+    )
+    monkeypatch.chdir(tmp_path)
+    lines = [f"other,walker_stand,{seed},1000,{value}" for seed, value in ((0, 12.0), (1, 14.0), (2, 13.0))]
+    Path("other.csv").write_text("\n".join(["method,task,seed,env_step,score", *lines]) + "\n")
+    code, told = answers([*command, "--protocol", given], monkeypatch, capsys)
+    assert code in ((1, 3, 4) if command[0] == "verify" else (0,)), told
+    assert "sac" not in told
+    if command[0] == "verify":
+        verdict = json.loads(Path("verdict.json").read_text())
+        assert verdict["question"]["protocol"] == "own-mine@1"
+
+
+@pytest.mark.parametrize("command", ["figure curves", "aggregate", "status", "report", "validate"])
+def test_a_file_that_changed_since_is_refused_by_every_reader(tmp_path, monkeypatch, capsys, command):
+    path, _ = whole(tmp_path)
+    Path(path).write_text(OWN.replace("env_steps = 1000", "env_steps = 2000", 1))
+    monkeypatch.chdir(tmp_path)
+    code, told = answers([*command.split(), "runs", "--protocol", "mine.toml"], monkeypatch, capsys)
+    assert code == 2
+    assert "were made under another mine.toml" in told
