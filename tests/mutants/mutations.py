@@ -1,7 +1,7 @@
 """Twelve classic bugs of world-model agents, each a replacement of text in the real code.
 
-An edit must apply exactly once: where the code moves, the edit moves with it (tests/mutants/test_mutations.py). The twelfth of the
-list in the issue has two directions, so there are thirteen.
+An edit must apply exactly once: where the code moves, the edit moves with it (tests/mutants/test_mutations.py). Ends of the
+task and time limits can be taken for each other in two directions, so there are thirteen patches.
 """
 
 from __future__ import annotations
