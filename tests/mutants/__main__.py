@@ -1,11 +1,11 @@
-"""python -m tests.mutants list
-    python -m tests.mutants train --work FOLDER [--mutations NAME ...] [--tasks TASK ...] [--seeds N ...]
-    python -m tests.mutants scores --work FOLDER --out FILE.csv.gz
-    python -m tests.mutants verdicts FILE.csv.gz [--at ENV_STEPS ...] [--margin M] [--non-inferior]
-    python -m tests.mutants alarms FILE.csv.gz [--cohorts N] [--at ENV_STEPS ...] [--margin M] [--non-inferior]
-    python -m tests.mutants caught --work FOLDER [--mutations NAME ...]
+"""What the gate `run small@1` with `verify` sees of classic bugs; what came of it is in docs/verifying.md.
 
-Which bugs does `run small@1` with `verify` see? What came of it: docs/verifying.md.
+python -m tests.mutants list
+python -m tests.mutants train --work FOLDER [--mutations NAME ...] [--tasks TASK ...] [--seeds N ...]
+python -m tests.mutants scores --work FOLDER --out FILE.csv.gz
+python -m tests.mutants verdicts FILE.csv.gz [--at ENV_STEPS ...] [--margin M] [--non-inferior]
+python -m tests.mutants alarms FILE.csv.gz [--cohorts N] [--at ENV_STEPS ...] [--margin M] [--non-inferior]
+python -m tests.mutants caught --work FOLDER [--mutations NAME ...]
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from analysis.verify.verdict import Mode
 from dreamer_bench_base import UserError
-from tests.mutants import mutations, study
+from tests.mutants import caught, mutations, study, verdicts
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +37,40 @@ def arguments() -> argparse.Namespace:
     scores = commands.add_parser("scores", help="gather the records into one score file")
     scores.add_argument("--work", type=Path, required=True)
     scores.add_argument("--out", type=Path, required=True)
+    for name, says in (("verdicts", "what `verify` says of each mutation"), ("alarms", "and of unchanged code on other seeds")):
+        asking = commands.add_parser(name, help=says)
+        asking.add_argument("file", type=Path, help="written by `scores`")
+        asking.add_argument("--tasks", nargs="+", default=[mutations.PENDULUM], help="judged together")
+        asking.add_argument("--at", nargs="+", type=int, default=[2_000, 4_000, 6_000, 8_000], help="env_steps")
+        asking.add_argument("--margin", type=float, help="default: the protocol's")
+        asking.add_argument("--non-inferior", action="store_true", help="ask for the worse side alone")
+        asking.add_argument("--protocol", default="small@1")
+        asking.add_argument("--cohorts", type=int, default=400)
+    catching = commands.add_parser("caught", help="which other test sees each mutation first (minutes each)")
+    catching.add_argument("--work", type=Path, required=True)
+    catching.add_argument("--mutations", nargs="+", default=[m.name for m in mutations.MUTATIONS])
     return parser.parse_args()
+
+
+def show(asked: argparse.Namespace) -> None:
+    """Prints rows of a Markdown table."""
+    mode: Mode = "non-inferior" if asked.non_inferior else "equivalent"
+    rule = verdicts.Rule(protocol=asked.protocol, mode=mode, margin=asked.margin)
+    points = verdicts.read(asked.file)
+    if asked.command == "verdicts":
+        for name, at, verdict in verdicts.of_mutations(points, asked.tasks, rule, asked.at):
+            seen = "SEEN" if verdicts.alarms(verdict) else "not seen"
+            print(f"| {name} | {', '.join(asked.tasks)} | {at:,} | {seen} | {verdict.headline} |")
+        return
+    for at in asked.at:
+        found = verdicts.of_unchanged(points, asked.tasks, rule, at, asked.cohorts)
+        for words, counted in (("that share no seed", found.apart), ("resampled", found.resampled)):
+            low, high = found.interval(counted)
+            print(
+                f"| {at:,} | {found.seeds} fresh seeds | {counted[1]} of {counted[0]} cohorts {words} | "
+                f"{counted[1] / counted[0]:.3f} [{low:.3f}, {high:.3f}] |"
+            )
+        print(f"| {at:,} | inconclusive | {found.inconclusive} of {found.resampled[0]} resampled |")
 
 
 def main() -> int:
@@ -47,6 +81,13 @@ def main() -> int:
         return 0
     if asked.command == "scores":
         study.write_scores(asked.work, asked.out)
+        return 0
+    if asked.command in ("verdicts", "alarms"):
+        show(asked)
+        return 0
+    if asked.command == "caught":
+        for name in asked.mutations:
+            print(caught.caught(asked.work, mutations.find(name)), flush=True)
         return 0
     worst = 0
     for name in asked.mutations:

@@ -1,0 +1,50 @@
+"""Which of the project's other tests sees a mutation first: pytest -x on the mutated copy, the quickest tests first."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.mutants.mutations import Mutation
+from tests.mutants.tree import ROOT, copy_of, environment
+
+ORDER = (
+    *("tests/agents/test_returns.py", "tests/agents/test_replay.py", "tests/agents/test_dreamer_oracle.py"),
+    *("tests/agents/test_world_model.py", "tests/agents/test_plain_dreamer.py", "tests/agents/test_learner.py"),
+    *("tests/agents/test_model_based.py", "tests/agents/test_actor_entropy.py", "tests/agents/test_dreamer_v2_oracle.py"),
+    *("tests/protocols/test_cadence.py", "tests/protocols/test_loop.py", "tests/protocols/test_commands.py"),
+    *("tests/agents/test_conformance.py", "tests/agents/test_arms_on_probes.py", "tests/protocols/test_validate.py"),
+)
+"""Parts by hand and against the original code, then counting and recording, then learning."""
+LIMIT_SECONDS = 1_200
+
+
+def caught(work: Path, mutation: Mutation) -> dict[str, object]:
+    """{"mutation", "caught_by": test id or None, "seconds", "finished"}; kept in WORK/caught/NAME.json."""
+    kept = work / "caught" / f"{mutation.name}.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    tree = copy_of(mutation, work / "tested" / f"{mutation.name}.{time.time_ns()}", also=("tests", "examples", "docs"))
+    files = [name for name in ORDER if (ROOT / name).exists()]
+    started, finished = time.monotonic(), True
+    try:
+        shown = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-rf", "--tb=no", *files],
+            cwd=tree, env=environment(tree), capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS,
+        ).stdout  # fmt: skip
+    except subprocess.TimeoutExpired as expired:
+        shown, finished = (expired.stdout or b"").decode(), False
+    failed = [line.split(" - ")[0].removeprefix("FAILED ") for line in shown.splitlines() if line.startswith("FAILED ")]
+    row = {
+        "mutation": mutation.name,
+        "caught_by": failed[0] if failed else None,
+        "seconds": round(time.monotonic() - started),
+        "finished": finished,
+        "last": shown.strip().splitlines()[-1] if shown.strip() else "",
+    }
+    kept.write_text(json.dumps(row) + "\n")
+    return row
