@@ -7,12 +7,16 @@ REPORT ?= report
 BASE ?= origin/main
 ARGS ?=
 
-.PHONY: slim quick test fuzz site setup lint docs bench compare egl browser
+.PHONY: slim quick verify-small test fuzz site setup lint docs bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
 	$(BIN)/dreamer-bench run quick@1 --executor ray --runs $(RUNS)
 	$(BIN)/dreamer-bench report $(RUNS) --out $(REPORT)
+
+# The gate for changes of agents/: Dreamer on small@1 with new seeds against the records in results/. About 10 minutes on one core.
+verify-small: setup
+	DREAMER_BENCH=$(BIN)/dreamer-bench examples/ci/verify-small.sh $(RUNS)
 
 test: setup egl browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not benchmark_suite"

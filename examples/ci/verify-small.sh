@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The gate that this project applies to changes of agents/: trains an agent on small@1 with seeds that the reference does not
+# have, and asks whether it still scores what the shipped records say. About 10 minutes on one core.
+#
+#   examples/ci/verify-small.sh RUNS [REFERENCE] [options of `dreamer-bench verify`]
+#
+# Leaves by the verdict's exit code; an inconclusive verdict passes. The records are kept under RUNS by the content of the code,
+# so that a call after an interruption goes on, and no call judges the records of other code.
+# Tasks, margin and what this sees: docs/verifying.md.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+runs=${1:?usage: $0 RUNS [REFERENCE] [options of dreamer-bench verify]}
+reference=${2:-results/leaderboard/dreamer/runs}
+shift $(($# < 2 ? $# : 2))
+read -ra tasks <<< "${TASKS:-gym:Pendulum-v1 gym:CartPole-v1}"
+read -ra seeds <<< "${SEEDS:-20 21 22 23 24}"
+agent=${AGENT:-dreamer}
+bench=${DREAMER_BENCH:-dreamer-bench}
+code=$(find agents protocols suites dreamer_bench*.py constraints.txt -type f \( -name '*.py' -o -name '*.txt' \) \
+    | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-12)
+records=$runs/verify-small/$code
+$bench run small@1 --agents "$agent" --tasks "${tasks[@]}" --seeds "${seeds[@]}" --runs "$records" --no-film
+exec $bench verify "$records" --protocol small@1 --method "$agent" --tasks "${tasks[@]}" \
+    --reference "$reference" --reference-method "$agent" --inconclusive pass --per-task \
+    --json "$records/verdict.json" --junit "$records/verdict.xml" "$@"
