@@ -42,7 +42,7 @@ def _lines(lines: pd.DataFrame | None) -> dict[str, Any]:
     if lines is None or lines.empty:
         return {}
     said = ", ".join(dict.fromkeys(f"{row.label} ({row.source})" for row in lines.itertuples()))
-    return {"lines": lines, "lines_note": f"Dotted: final scores of {said}."}
+    return {"lines": lines, "lines_note": f"Broken horizontal lines: final scores of {said}."}
 
 
 def _published_lines(published: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.figures.comparison import Comparison, seeds_in_words
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
-from analysis.figures.style import Style, short_count, styles_of, task_label
+from analysis.figures.style import Style, reference_styles, short_count, task_label
 from analysis.statistics import curves as curve_data
 
 FINEST_GRID = 120
@@ -159,6 +159,7 @@ def curves(
     means = mean_curves(seeds, comparison)
     crowded = len(table[["method", "seed"]].drop_duplicates()) > CROWDED
     chosen_styles = {**comparison.styles_of(chosen), **(styles or {})}
+    references = {} if lines is None else reference_styles(lines["label"])
     with drawing_style(name):
         figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / LEGEND_COLUMNS))
         for axes, task in zip(every, tasks):
@@ -171,9 +172,9 @@ def curves(
                 for line in lines[lines["task"] == task].itertuples():
                     axes.axhline(
                         line.score,
-                        color=styles_of([line.label])[line.label].color,
-                        linestyle=(0, (1, 1.2)),
-                        linewidth=1.1,
+                        color=references[line.label].color,
+                        linestyle=references[line.label].line,
+                        linewidth=1.3,
                         label=line.label,
                     )
             axes.set_title(task_label(task), loc="left")

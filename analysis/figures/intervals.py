@@ -25,6 +25,8 @@ BETTER = {
     "mean": "higher is better",
     "optimality-gap": "lower is better",
 }
+MOST_LETTERS = 26
+"""Of a method's name in a picture 4.4 inches wide."""
 
 
 def estimate_table(estimates: Sequence[aggregate.Estimate]) -> pd.DataFrame:
@@ -81,16 +83,19 @@ def axis_label(comparison: Comparison) -> str:
     )
 
 
-def aggregates(comparison: Comparison, *, single_seed: aggregate.SingleSeed = "refuse") -> Drawing:
+def aggregates(
+    comparison: Comparison, *, single_seed: aggregate.SingleSeed = "refuse", order: Sequence[str] | None = None
+) -> Drawing:
     """IQM, median, mean and optimality gap of every method with 95% intervals.
 
+    order  methods from top to bottom; by name otherwise
     single_seed "omit": a method with one seed on a task has its point and no bar, and the caption says so
     """
     scores = aggregate.common_tasks(comparison.normalized)
     # the optimality gap is the distance to a normalised score of 1: without a normalisation it says nothing
     metrics = aggregate.METRICS if comparison.normalization != "none" else aggregate.METRICS[:3]
     data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=comparison.reps, single_seed=single_seed))
-    methods = sorted(scores["method"].unique())
+    methods = list(order or sorted(scores["method"].unique()))
     alone = " No bar: a single seed." if data["low"].isna().any() else ""
     colors = {method: chosen.color for method, chosen in comparison.styles_of(methods).items()}
     with drawing_style("aggregates"):
@@ -113,6 +118,36 @@ def aggregates(comparison: Comparison, *, single_seed: aggregate.SingleSeed = "r
         f"point estimate; bar: 95% interval, stratified bootstrap over runs with {comparison.reps:,} resamples; "
         f"{tasks_in_words(scores)}, {seeds_in_words(scores)}; units {comparison.units}.{alone}{comparison.left_out}",
     )
+
+
+def ranking(comparison: Comparison, order: Sequence[str]) -> Drawing:
+    """One metric that ranks, the IQM, as an interval a method: small enough to be read at a glance.
+
+    order  methods, best first
+    """
+    estimates = aggregate.estimates(comparison.normalized, metrics=["iqm"], reps=comparison.reps, single_seed="refuse")
+    data = estimate_table(estimates).set_index("method", drop=False).loc[list(order)].reset_index(drop=True)
+    colors = {method: chosen.color for method, chosen in comparison.styles_of(order).items()}
+    with drawing_style("ranking"):
+        figure = new_figure(4.4, 0.75 + 0.27 * len(order))
+        axes = figure.subplots()
+        interval_rows(axes, data, colors)
+        axes.set_yticks(range(len(order)), [_short(comparison.label(method)) for method in order])
+        axes.margins(x=0.06)
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_xlabel(f"IQM ({axis_label(comparison)})")
+    return Drawing(
+        name="ranking",
+        title=f"Ranking of {comparison.title} as intervals",
+        figure=figure,
+        data=data,
+        caption="Black stroke: IQM; bar: its 95% interval; best on top.",
+    )
+
+
+def _short(label: str) -> str:
+    """A label that leaves room for the bars beside it."""
+    return label if len(label) <= MOST_LETTERS else label[: MOST_LETTERS - 1] + "…"
 
 
 def differences(comparison: Comparison, baseline: str = "random") -> Drawing:

@@ -50,7 +50,7 @@ class Style:
 
     color: str
     marker: str
-    line: str = "-"
+    line: str | tuple[int, tuple[float, ...]] = "-"
 
 
 KNOWN = {
@@ -86,6 +86,15 @@ KNOWN = {
 
 SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
 SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
+REFERENCE_DASHES = (
+    (0, (1, 1.2)),
+    (0, (6, 2)),
+    (0, (5, 1.5, 1, 1.5)),
+    (0, (10, 2.5)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (2.5, 2.5)),
+)
+"""Dashes of reference lines, in points: dots, dashes, dash-dot, long, dash-dot-dot, short."""
 SHADES = (-0.5, -0.25, 0.3, 0.5)
 VARIANTS = {("representation", name): KNOWN[name] for name in ("contrastive", "reward_only")}
 """The rows of Figures 8 and 11: (option, value) -> style."""
@@ -139,6 +148,20 @@ def styles_of(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]]
         free = (wanted.marker, *(marker for marker in SPARE_MARKERS if marker != wanted.marker))
         marker = next((marker for marker in free if (wanted.color, marker) not in taken), wanted.marker)
         chosen[method] = replace(wanted, marker=marker)
+    return chosen
+
+
+def reference_styles(labels: Iterable[str]) -> dict[str, Style]:
+    """Styles of the horizontal lines of one figure: no two share a colour, nor, up to six, a dash.
+
+    A method keeps the colour that it has as a curve; of two that want one colour, the later takes a spare one.
+    """
+    chosen: dict[str, Style] = {}
+    for index, label in enumerate(dict.fromkeys(labels)):
+        taken = {style.color for style in chosen.values()}
+        wanted = style_of(label).color
+        color = next((color for color in (wanted, *SPARE_COLORS) if color not in taken), wanted)
+        chosen[label] = Style(color=color, marker="", line=REFERENCE_DASHES[index % len(REFERENCE_DASHES)])
     return chosen
 
 

@@ -19,6 +19,9 @@ from analysis.statistics import aggregate
 from dreamer_bench_base import UserError
 from protocols.spec import Protocol, digest
 
+MOST_INCHES = 10.0
+"""A wider figure takes both columns of a wide page."""
+
 
 def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str, bytes]]:
     protocol = entries[0].protocol
@@ -32,6 +35,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
     subject = _subject(protocol, ranked or entries, reps)
     files: dict[str, bytes] = {}
     drawings = []
+    glance = None
     rows: list[dict[str, Any]] = []
     pairs: dict[str, Any] = {}
     if ranked:
@@ -42,7 +46,8 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         rows = [_row(subject, entry_of(ranked, rank.method), rank, estimates) for rank in ranks.itertuples()]
         order = [row["method"] for row in rows]
         pairs = _pairs(subject, order, reps)
-        drawings.append(intervals.aggregates(subject))
+        glance = intervals.ranking(subject, order)
+        drawings.append(intervals.aggregates(subject, order=order))
         drawings.append(efficiency.efficiency(subject))
     drawings.append(curves.curves(_subject(protocol, entries, reps)))
     figures = [_figure(drawing, anchor, files) for drawing in drawings]
@@ -63,6 +68,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "pairs": pairs,
         "per_task": _per_task(everyone, [row["method"] for row in rows] + [entry.method for entry in partial], reps),
         "figures": figures,
+        "glance": None if glance is None else _figure(glance, anchor, files),
         "note": aggregate.small_sample_note(subject.scores),
         "entries": [_card(entry) for entry in sorted(entries, key=lambda entry: entry.method.lower())],
         "reps": reps,
@@ -194,8 +200,14 @@ def _card(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _figure(drawing: Drawing, anchor: str, files: dict[str, bytes]) -> dict[str, str]:
+def _figure(drawing: Drawing, anchor: str, files: dict[str, bytes]) -> dict[str, Any]:
     svg = svg_text(drawing, prefix=f"{anchor}-")
     files[f"{anchor}/{drawing.name}.svg"] = svg.encode()
     files[f"{anchor}/{drawing.name}.csv"] = csv_text(drawing.data).encode()
-    return {"title": drawing.title, "caption": drawing.caption, "svg": svg, "csv": f"{anchor}/{drawing.name}.csv"}
+    return {
+        "title": drawing.title,
+        "caption": drawing.caption,
+        "svg": svg,
+        "csv": f"{anchor}/{drawing.name}.csv",
+        "wide": drawing.figure.get_figwidth() > MOST_INCHES,
+    }

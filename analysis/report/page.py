@@ -8,6 +8,9 @@ from typing import Any
 
 from analysis.figures.drawing import Drawing, csv_text, png_bytes, svg_text
 
+MOST_COLUMNS, MOST_ROWS, MOST_INCHES = 7, 20, 10.0
+"""A block with a larger table or figure takes both columns of a wide page."""
+
 
 @dataclass
 class Section:
@@ -28,7 +31,9 @@ class Section:
 
     def add(self, heading: str, *paragraphs: str, **content: Any) -> None:
         anchor = re.sub(r"[^a-z0-9]+", "-", f"{self.anchor}-{heading}".lower()).strip("-")
-        self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, **content})
+        table = content.get("table") or {"columns": (), "rows": ()}
+        wide = content.pop("wide", False) or len(table["columns"]) > MOST_COLUMNS or len(table["rows"]) > MOST_ROWS
+        self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, "wide": wide, **content})
 
     def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
         """A figure on the page, and its SVG, PNG and CSV beside it."""
@@ -37,4 +42,7 @@ class Section:
         self.files[f"{path}.svg"] = svg.encode()
         self.files[f"{path}.png"] = png_bytes(drawing)
         self.files[f"{path}.csv"] = csv_text(drawing.data).encode()
-        self.add(heading, *paragraphs, svg=svg, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", **content)
+        wide = drawing.figure.get_figwidth() > MOST_INCHES
+        self.add(
+            heading, *paragraphs, svg=svg, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", wide=wide, **content
+        )  # fmt: skip

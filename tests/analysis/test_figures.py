@@ -13,7 +13,7 @@ from analysis.figures import catalog, curves, drawing
 from analysis.figures.commands import FigureCommand, FigureName
 from analysis.figures.comparison import Comparison
 from analysis.figures.gather import gather
-from analysis.figures.style import KNOWN, base_name, style_of, styles_of
+from analysis.figures.style import KNOWN, SPARE_COLORS, base_name, reference_styles, style_of, styles_of
 from analysis.scores import references
 from protocols import catalog as protocols
 from tests.make_records import make_run
@@ -237,6 +237,15 @@ def test_a_method_looks_the_same_beside_whatever_else_is_drawn():
 def test_no_two_known_methods_share_colour_and_marker():
     seen = [(chosen.color, chosen.marker) for chosen in KNOWN.values()]
     assert len(set(seen)) == len(seen)
+
+
+def test_reference_lines_of_one_figure_are_told_apart_by_colour_and_by_dash():
+    names = ["A3C", "D4PG", "PlaNet", "Dreamer", "random", "human"]
+    styles = reference_styles(names)
+    assert list(styles) == names
+    assert len({style.color for style in styles.values()}) == len({style.line for style in styles.values()}) == len(names)
+    many = reference_styles(f"method {number}" for number in range(len(SPARE_COLORS)))
+    assert len({style.color for style in many.values()}) == len(SPARE_COLORS)
 
 
 def test_the_arms_stay_apart_for_the_colour_blind():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import html
 import json
 import re
 import shutil
@@ -313,6 +314,29 @@ def test_filters_and_sorting_work_by_keyboard_and_say_what_they_did(page, site):
     assert visible(page) == ["Close one", "Close <b>two</b>", "Ahead"]
     assert page.script("return document.querySelectorAll('th[aria-sort=descending], th[aria-sort=ascending]').length") == 1
     assert page.complaints() == []
+
+
+def test_the_front_page_shows_each_ranking_as_a_picture_of_intervals_best_first(site):
+    page = (site / "index.html").read_text()
+    pictures = re.findall(r'<figure class="at-a-glance">.*?</figure>', page, flags=re.DOTALL)
+    assert len(pictures) == len(list(site.glob("*-*.html"))) == 1
+    names = [re.sub("<[^>]*>", "", name) for name in re.findall(r"<text[^>]*>(?:Ahead|Close[^<]*)</text>", pictures[0])]
+    data = (site / "quick-1" / "ranking.csv").read_text().splitlines()
+    ranked = [html.unescape(method) for _, method in rows_of(page)]
+    assert [html.unescape(name) for name in names] == ranked
+    assert [line.split(",")[0] for line in data[1:]] == ranked
+
+
+def test_a_wide_screen_is_used_and_a_narrow_one_says_what_scrolls(page, site):
+    hint = "return getComputedStyle(document.querySelector('.scroll.sideways'), '::before').content"
+    page.resize(1600, 900)
+    for name in ("index.html", "quick-1.html"):
+        page.open(site / name)
+        assert page.script("return document.querySelector('main').getBoundingClientRect().width") > 1400
+        assert page.script(hint) == "none"
+    page.resize(500, 900)
+    assert "scroll sideways" in page.script(hint)
+    assert page.script("const s = document.querySelector('.scroll.sideways'); return s.scrollWidth > s.clientWidth")
 
 
 def test_the_first_stop_of_the_tab_key_skips_to_the_rankings(page, site):
