@@ -93,7 +93,10 @@ def figure(name: str, *paths: PathLike, out: PathLike | None = None, references:
     from analysis.figures import catalog, drawing
     from analysis.figures.gather import gather
 
-    drawn = catalog.draw(name, gather(paths, several_protocols=name == "fig12", **options), reference_names=references)
+    if name in catalog.FROM_RUNS:
+        drawn, _ = catalog.FROM_RUNS[name](paths, **options)
+    else:
+        drawn = catalog.draw(name, gather(paths, several_protocols=name == "fig12", **options), reference_names=references)
     if out is not None:
         drawing.save(drawn, Path(out))
     return drawn.figure

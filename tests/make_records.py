@@ -93,6 +93,7 @@ def make_run(
             "gradient_steps": made(steps),
             "checkpoint": index,
             "episode": episode,
+            **({"task": protocol.played(task)[episode % len(protocol.played(task))]} if task in protocol.joined else {}),
             "env_seed": own_seed(protocol, seed, index, episode, is_final),
             "score": float(score),
             "length": protocol.time_limit_env_steps // repeat,

@@ -17,6 +17,7 @@ from analysis.figures.curves import curves
 from analysis.figures.drawing import Drawing
 from analysis.figures.efficiency import efficiency
 from analysis.figures.intervals import aggregates, differences, improvement, profiles
+from analysis.figures.joined import joined
 from analysis.figures.style import REPEATS, base_name, short_count
 from analysis.figures.sweeps import fig4
 from analysis.scores import normalize, references
@@ -151,6 +152,8 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "efficiency": efficiency,
     "curves": plain_curves,
 }
+FROM_RUNS: dict[str, Callable[..., tuple[Drawing, list[str]]]] = {"joined": joined}
+"""Figures that read whole runs of several protocols: (paths, methods=, tasks=, reps=) to a drawing and notes."""
 OVER_TASKS = ("aggregates", "profiles", "difference", "efficiency")
 """Figures that put the scores of several tasks on one axis."""
 WITH_LINES = ("fig7", "fig9", "fig10", "curves")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
+from dreamer_bench_base import UserError
+
 FigureName = Literal[
     "fig4", "fig6", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12",
-    "atari55", "aggregates", "profiles", "improvement", "difference", "efficiency", "curves",
+    "atari55", "aggregates", "profiles", "improvement", "difference", "efficiency", "curves", "joined",
 ]  # fmt: skip
 
 
@@ -54,6 +56,8 @@ class FigureCommand:
         from analysis.figures import catalog, drawing
         from analysis.figures.gather import gather
 
+        if self.name in catalog.FROM_RUNS:
+            return self._from_runs()
         subject = gather(
             self.scores, several_protocols=self.name == "fig12", protocol=self.protocol, methods=self.methods, tasks=self.tasks,
             at=self.at, window=self.window, short=self.short, normalization=self.normalize, reps=self.reps,
@@ -69,5 +73,24 @@ class FigureCommand:
         print(drawn.caption)
         return 0
 
+    def _from_runs(self) -> int:
+        """A figure that brings protocols together; what a comparison under one protocol is asked means nothing to it."""
+        from analysis.figures import catalog, drawing
+
+        for given in fields(self):
+            if given.name not in FOR_ALL and getattr(self, given.name) != given.default:
+                option = f"--{given.name.replace('_', '-')}"
+                raise UserError(f"{option} means nothing to figure {self.name!r}, which reads whole runs; leave it out")
+        drawn, notes = catalog.FROM_RUNS[self.name](self.scores, methods=self.methods, tasks=self.tasks, reps=self.reps)
+        for path in drawing.save(drawn, self.out):
+            print(path)
+        for note in notes:
+            print(note)
+        print(drawn.caption)
+        return 0
+
+
+FOR_ALL = ("name", "scores", "out", "methods", "tasks", "reps")
+"""Options that every figure understands."""
 
 COMMANDS = {"figure": FigureCommand}

@@ -4,28 +4,28 @@ From records alone: runs of a protocol that joins tasks, and runs of the protoco
 the task of every evaluation episode. Line: mean over runs and episodes; band: 95% interval of the mean, runs resampled within
 tasks.
 Source of the idea: Hafner et al. 2019, appendix C; docs/algorithms/planet.md §7.
-
-    python -m analysis.figures.joined RUNS_TOGETHER RUNS_APART FOLDER
 """
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from analysis.figures import comparison
+from analysis.figures.drawing import Drawing, drawing_style, new_figure
+from analysis.figures.style import task_label
 from analysis.scores import from_runs
+from analysis.scores.tasks import named
 from analysis.statistics import bootstrap
-from dreamer_bench_base import UserError
+from dreamer_bench_base import InvalidData, UserError
 from protocols.records import store
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-REPS, CONFIDENCE = 10_000, 0.95
+CONFIDENCE = 0.95
 LENGTH = 1_000
 """Simulator steps of an episode of DeepMind Control; the protocols here join no others."""
 MEAN = "mean of the tasks"
@@ -41,67 +41,61 @@ def decisions_per_round(data: Mapping[str, Any], task: str) -> int:
     limit = {**{"time_limit_env_steps": data["time_limit_env_steps"]}, **data["task_options"].get(task, {})}[
         "time_limit_env_steps"
     ]
-    own = [-(-LENGTH // int(part.partition("*")[2])) for part in parts]
+    repeats = [re.fullmatch(r"[^*]+\*([1-9]\d{0,3})", str(part)) for part in parts]
+    if not all(repeats):
+        raise InvalidData(f"{data['id']} joins {', '.join(map(str, parts))}; expected task*repeat each; restore its manifest")
+    own = [-(-LENGTH // int(repeat[1])) for repeat in repeats if repeat]
     return sum(length if limit is None else min(int(limit), length) for length in own)
 
 
-def points(root: Path, group: str) -> pd.DataFrame:
-    """Mean score of every run at each of its evaluations: group, method, task, seed, episodes (per task), score."""
-    import pandas as pd
+def group_of(run: store.Run) -> str | None:
+    """ "one" for a run that joins several tasks, "each" for one that joins a task with itself alone, None for any other."""
+    parts = run.manifest["protocol_data"].get("joined", {}).get(run.manifest["task"], ())
+    return None if not parts else "one" if len(parts) > 1 else "each"
 
+
+def points(runs: Sequence[store.Run]) -> pd.DataFrame:
+    """Mean score of every run at each of its evaluations: group, method, task, seed, episodes (per task), score."""
     rows = []
-    for run in from_runs.find(root):
-        data, manifest = run.manifest["protocol_data"], run.manifest
-        if run.result() is None:
-            continue
-        per_round = decisions_per_round(data, str(manifest["task"]))
+    for run in runs:
+        manifest = run.manifest
+        per_round = decisions_per_round(manifest["protocol_data"], str(manifest["task"]))
         for line in from_runs.episodes(run):
             if not line["final"]:
-                place = (group, str(manifest["label"]), str(line["task"]), str(manifest["seed"]), line["env_steps"] / per_round)
-                rows.append((*place, float("nan") if line["score"] is None else line["score"]))
-    if not rows:
-        raise UserError(f"{root} holds no finished run on joined tasks; run joined-small@1 or apart-small@1 first")
+                place = (group_of(run), str(manifest["label"]), str(line["task"]), str(manifest["seed"]))
+                rows.append((*place, line["env_steps"] / per_round, line["score"]))
     table = pd.DataFrame(rows, columns=["group", "method", "task", "seed", "episodes", "score"])
     return table.groupby(["group", "method", "task", "seed", "episodes"], as_index=False)["score"].mean()
 
 
-def curves(table: pd.DataFrame) -> pd.DataFrame:
+def curves(table: pd.DataFrame, reps: int) -> pd.DataFrame:
     """group, task (or MEAN), episodes, mean, low, high, runs: the mean over runs of each task, and over the tasks."""
-    import pandas as pd
-
     rows = []
     for (group, episodes), part in table.groupby(["group", "episodes"], sort=True):
         by_task = {task: np.sort(rows_of["score"].to_numpy()) for task, rows_of in part.groupby("task", sort=True)}
         for name, chosen in [*((task, [task]) for task in by_task), (MEAN, list(by_task))]:
             values = [by_task[task] for task in chosen]
-            low, high = _interval(chosen, values)
+            low, high = _interval(chosen, values, reps)
             mean = float(np.mean([value.mean() for value in values]))
             rows.append((group, name, float(episodes), mean, low, high, min(map(len, values))))
     return pd.DataFrame(rows, columns=["group", "task", "episodes", "mean", "low", "high", "runs"])
 
 
-def _interval(tasks: Sequence[str], values: list[np.ndarray]) -> tuple[float, float]:
+def _interval(tasks: Sequence[str], values: list[np.ndarray], reps: int) -> tuple[float, float]:
     """Of the mean over tasks of their runs' means; runs are resampled within tasks."""
     weights = np.concatenate([value / len(value) for value in values]) / len(values)
     generator = bootstrap.generator("joined tasks", tasks, values)
-    drawn = bootstrap.draws([len(value) for value in values], REPS, generator)
+    drawn = bootstrap.draws([len(value) for value in values], reps, generator)
     low, high = bootstrap.interval(np.concatenate([weights @ counts.astype(np.float64) for counts in drawn]), CONFIDENCE)
     return float(low), float(high)
 
 
-def draw(found: pd.DataFrame, folder: Path, caption: str) -> list[Path]:
-    """Writes one-agent-all-tasks.svg, .png and .csv; a panel per task and one of their mean."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    from analysis.figures.style import RC, task_label
-
+def draw(found: pd.DataFrame, caption: str) -> Drawing:
+    """A panel per task and one of their mean."""
     names = [*sorted(set(found["task"]) - {MEAN}), MEAN]
-    settings: Any = {**RC, "svg.hashsalt": "joined"}
-    with matplotlib.rc_context(settings):
-        figure, axes = pyplot.subplots(1, len(names), figsize=(2.4 * len(names), 2.9), sharey=True, squeeze=False)
+    with drawing_style("joined"):
+        figure = new_figure(2.4 * len(names), 2.9)
+        axes = figure.subplots(1, len(names), sharey=True, squeeze=False)
         for axis, name in zip(axes[0], names):
             for group, label in LABELS.items():
                 line = found[(found["group"] == group) & (found["task"] == name)].sort_values("episodes")
@@ -113,37 +107,63 @@ def draw(found: pd.DataFrame, folder: Path, caption: str) -> list[Path]:
             axis.set_xlabel("episodes per task")
         axes[0][0].set_ylabel("return")
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        figure.supxlabel(caption, fontsize=7.5)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"one-agent-all-tasks.{kind}" for kind in ("svg", "png", "csv")]
-        figure.savefig(paths[0], metadata={"Date": None})
-        figure.savefig(paths[1], dpi=120)
-        pyplot.close(figure)
-    found.round(4).to_csv(paths[2], index=False, lineterminator="\n")
-    return paths
+    return Drawing(name="joined", title="One agent for all tasks", figure=figure, data=found, caption=caption)
 
 
-def caption_of(roots: Sequence[Path]) -> str:
+def caption_of(runs: Sequence[store.Run]) -> str:
     """Protocols, agent, commits and n, from the records."""
-    runs: list[store.Run] = [run for root in roots for run in from_runs.find(root) if run.result() is not None]
     said = {
         name: ", ".join(sorted({str(run.manifest[name])[: 12 if name == "commit" else None] for run in runs}))
         for name in ("protocol", "label", "commit")
     }
-    seeds = len({run.manifest["seed"] for run in runs})
-    return f"{said['label']} under {said['protocol']}, commit {said['commit']}; {seeds} seeds; mean, 95% interval"
+    numbers = {group: len({run.manifest["seed"] for run in runs if group_of(run) == group}) for group in LABELS}
+    return (
+        f"One agent for all tasks (n = {numbers['one']} seeds) beside an agent for each (n = {numbers['each']}) at equal "
+        f"episodes per task: {said['label']} under {said['protocol']}, commit {said['commit']}. Lines: mean over runs; bands: "
+        "95% interval of the mean."
+    )
 
 
-def main(together: str, apart: str, folder: str) -> None:
-    import pandas as pd
+def joined(
+    paths: Sequence[str | Path], *, methods: Sequence[str] = (), tasks: Sequence[str] = (), reps: int = 10_000
+) -> tuple[Drawing, list[str]]:
+    """The figure from runs folders that hold both kinds of runs, and what was left out of it, a line each.
 
-    roots = [Path(together), Path(apart)]
-    table = pd.concat([points(roots[0], "one"), points(roots[1], "each")], ignore_index=True)
-    if table["method"].nunique() > 1:
-        raise UserError(f"one agent is compared with itself, but the records are of {', '.join(sorted(set(table['method'])))}")
-    for path in draw(curves(table), Path(folder), caption_of(roots)):
-        print(path)
+    methods  the one agent to draw, where the folders hold several
+    tasks    of those that were joined; all by default
 
-
-if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    Raises UserError where a kind is missing, and for several agents: the question is about one.
+    """
+    folders, files = comparison.split_paths(paths)
+    if files:
+        raise UserError(
+            f"figure 'joined' reads the tasks of episodes from records, and {files[0]} is a score file; give runs folders"
+        )
+    of_methods = f" for {', '.join(methods)}" if methods else ""
+    of_joined = [run for run in comparison.runs_of(folders) if group_of(run) is not None]
+    found = [run for run in of_joined if not methods or run.manifest["label"] in methods]
+    counted = [run for run in found if run.state() == "done" and run.manifest["limit_env_steps"] is None]
+    notes = [
+        f"left out: {run.manifest['label']}, {run.manifest['task']}, seed {run.manifest['seed']} is cut or not complete"
+        for run in found
+        if run not in counted
+    ]
+    for group, protocol in (("one", "joined-small@1"), ("each", "apart-small@1")):
+        if not any(group_of(run) == group for run in counted):
+            raise UserError(
+                f"no complete run of {LABELS[group]} is among these{of_methods}; "
+                f"figure 'joined' compares two protocols: run {protocol}, for example, and name its folder too"
+            )
+    labels = sorted({str(run.manifest["label"]) for run in counted})
+    if len(labels) > 1:
+        raise UserError(
+            f"figure 'joined' compares an agent with itself, and these runs are of {', '.join(labels)}; "
+            "choose one with --methods"
+        )
+    table = points(counted)
+    both = set.intersection(*(set(table.loc[table["group"] == group, "task"]) for group in LABELS))
+    shown = both & set(named(tasks)) if tasks else both
+    if not shown:
+        among = f" among {', '.join(tasks)}" if tasks else ""
+        raise UserError(f"these runs have no task of both kinds{among}; they share {', '.join(sorted(both)) or 'none'}")
+    return draw(curves(table[table["task"].isin(shown)], reps), caption_of(counted)), notes
