@@ -109,7 +109,11 @@ class OptionsCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckAgentCommand:
-    """Test that an agent follows the interface in agents/api.py."""
+    """Test that an agent follows the interface in agents/api.py.
+
+    Exit codes: 0 every claim holds, 1 one does not (a FAIL line), 5 the agent raised an exception (its traceback, and the claim
+    that was being checked).
+    """
 
     name: tyro.conf.Positional[str]
     """Name of the agent, as in `list agents`."""
@@ -121,10 +125,12 @@ class CheckAgentCommand:
         from agents.conformance import check_agent
         from suites import catalog as suites
 
-        findings = check_agent.check_agent(catalog.find(self.name), make=suites.make, probes=self.probes)
-        for finding in findings:
-            print(f"{'ok  ' if finding.passed else 'FAIL'} {finding.claim}{': ' + finding.detail if finding.detail else ''}")
-        return 0 if all(finding.passed for finding in findings) else 1
+        passed = True
+        for finding in check_agent.findings(catalog.find(self.name), make=suites.make, probes=self.probes):
+            mark, detail = "ok  " if finding.passed else "FAIL", f": {finding.detail}" if finding.detail else ""
+            print(f"{mark} {finding.claim}{detail}", flush=True)  # an exception later on must not hide it
+            passed &= finding.passed
+        return 0 if passed else 1
 
 
 @dataclass(frozen=True, kw_only=True)

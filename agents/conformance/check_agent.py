@@ -21,6 +21,7 @@ from gymnasium import spaces
 from agents.api import Agent, AgentContext
 from agents.catalog import AgentEntry
 from agents.conformance.side_by_side import Follower, Stream, together
+from agents.conformance.watched import Watched
 
 Make = Callable[..., gymnasium.Env]
 
@@ -52,10 +53,16 @@ def check_agent(entry: AgentEntry, *, make: Make, probes: bool = False) -> list[
     make    `suites.catalog.make`: environments by name
     probes  also train it on four probes with its "quick" profile (minutes), and ask for 90% of the known optimum
     """
-    return list(_findings(entry, make, probes))
+    return list(findings(entry, make=make, probes=probes))
 
 
-def _findings(entry: AgentEntry, make: Make, probes: bool) -> Iterator[Finding]:
+def findings(entry: AgentEntry, *, make: Make, probes: bool = False) -> Iterator[Finding]:
+    """The same, each as soon as it is known. Raises AgentError for an exception of the agent."""
+    with Watched(entry) as watched:
+        yield from _findings(entry, make, probes, watched)
+
+
+def _findings(entry: AgentEntry, make: Make, probes: bool, watched: Watched) -> Iterator[Finding]:
     paper = entry.options("paper")
     frozen = dataclasses.is_dataclass(paper) and getattr(type(paper), "__dataclass_params__").frozen  # noqa: B009
     yield _finding("its options are a frozen dataclass", "" if frozen else f"the profile 'paper' is {type(paper).__name__}")
@@ -76,12 +83,15 @@ def _findings(entry: AgentEntry, make: Make, probes: bool) -> Iterator[Finding]:
     for kind in accepted:
         lab = _Laboratory(entry, options, lambda kind=kind: make(PROBE, **kind))  # type: ignore[misc]
         for claim, check in CLAIMS.items():
+            watched.claim = f"{_name(kind)}: {claim}"
             yield _finding(f"{_name(kind)}: {claim}", check(lab))
+        watched.claim = f"{_name(kind)}: it learns"
         taken = lab.gradient_steps()
         learned = f"{taken} gradient steps were taken" if taken else "no gradient step was taken, so learning was not checked"
         yield _finding(f"{_name(kind)}: it was checked while learning", "", seen=learned)
     if probes:
         for name in TRAINED_PROBES:
+            watched.claim = f"{name}: reaches {ENOUGH_OF_THE_OPTIMUM:.0%} of the optimum"
             yield _trained(entry, name, make)
 
 

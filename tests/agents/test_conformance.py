@@ -10,9 +10,11 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+import dreamer_bench
 from agents.catalog import AgentEntry, find
 from agents.conformance import check_agent
 from agents.per_seed import each
+from dreamer_bench_base import EXIT_BUG
 from suites import catalog as suites
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hill_climber" / "hill_climber.py"
@@ -161,6 +163,44 @@ def test_a_broken_promise_is_named(monkeypatch, faulty, claim):
     broken = check(monkeypatch, faulty)
     assert claim in broken, broken
     assert broken[claim]
+
+
+RAISES = """
+import numpy as np
+from agents.per_seed import each
+from hill_climber import PROFILES, HillClimber, refuses
+
+class Raises(HillClimber):
+    def save(self, folders, carry):
+        FAULT
+
+def build(options, context):
+    return each(lambda own: Raises(options, own), context)
+"""
+
+
+@pytest.mark.parametrize("fault", ["open('/nowhere/weights')", "raise ValueError('no room')", "import torchh"])
+def test_an_exception_of_the_agent_is_told_from_a_claim_that_does_not_hold(monkeypatch, capsys, tmp_path, fault):
+    """With its traceback, where it was raised, the claim that was being checked, and what held before."""
+    (tmp_path / "raising_agent.py").write_text(RAISES.replace("FAULT", fault))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "hill_climber", GOOD)
+    monkeypatch.delitem(sys.modules, "raising_agent", raising=False)
+    monkeypatch.setattr(check_agent, "KINDS", VECTORS)
+    entry = AgentEntry(name="raising", summary="", recipe="raising_agent")
+    monkeypatch.setattr("agents.catalog.find", lambda name: entry)
+    monkeypatch.setattr("sys.argv", ["dreamer-bench", "check-agent", "raising"])
+    with pytest.raises(SystemExit) as left:
+        dreamer_bench.main()
+    told = capsys.readouterr()
+    assert left.value.code == EXIT_BUG
+    assert "ok   vectors, continuous actions: acting has no side effect" in told.out
+    assert "FAIL" not in told.out
+    assert fault in told.err  # the traceback shows the agent's own line
+    last = told.err.strip().splitlines()[-1]
+    assert "exception of the agent, not a claim that does not hold" in last
+    assert "raising_agent.py, line 8" in last
+    assert last.endswith("vectors, continuous actions: it continues after loading, and one seed loads alone")
 
 
 def test_options_must_be_frozen(monkeypatch):
