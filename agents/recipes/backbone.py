@@ -17,6 +17,7 @@ from torch import nn
 
 from agents.api import AgentContext
 from agents.behaviors.api import Behavior, OptimizerSettings
+from agents.behaviors.exploration import EpsilonGreedy
 from agents.learning import model_based
 from agents.learning.model_based import PRECISIONS, Schedule
 from agents.models.categorical_latent import BalancedKL
@@ -99,6 +100,11 @@ class Backbone(CheckedOptions):
     skip_short_episodes: bool = False
     """No sequence begins in an episode of batch_length rows or fewer (DreamerV2); else it runs on into the next (§9)."""
 
+    epsilon_end: Annotated[float, Between(0, 1)] = 0.1
+    """Where ε-greedy exploration of discrete choices ends, from 0.4 (§11); SAC and DreamerV2 explore by their own draws."""
+    epsilon_updates: Annotated[int, AtLeast(1)] = 200_000
+    """Updates over which it falls (§11)."""
+
     representation: Annotated[str, OneOf(variants.REPRESENTATIONS)] = "reconstruction"
     """What trains the features: reconstruction, contrastive, contrastive_images or reward_only (agents/recipes/variants.py)."""
     dynamics: Annotated[str, OneOf(variants.DYNAMICS)] = "rssm"
@@ -156,6 +162,9 @@ class Backbone(CheckedOptions):
         return OptimizerSettings(
             learning_rate=learning_rate, clip_norm=self.clip_norm, epsilon=self.adam_epsilon, weight_decay=self.weight_decay
         )
+
+    def epsilon_greedy(self) -> EpsilonGreedy:
+        return EpsilonGreedy(end=self.epsilon_end, gradient_steps=self.epsilon_updates)
 
     def execution(self) -> dict[str, Any]:
         """How the networks are computed: what `ModelBasedAgent` takes beside the parts."""

@@ -62,7 +62,7 @@ PROFILES: Mapping[str, Options] = with_joined(
 def policy(options: Options, action_space: spaces.Space) -> Policy:
     """The action space decides."""
     if isinstance(action_space, spaces.Discrete):
-        return CategoricalPolicy()
+        return CategoricalPolicy(exploration=options.epsilon_greedy())
     return TanhNormal(exploration=options.exploration, init_std=options.init_std)
 
 

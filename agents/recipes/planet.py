@@ -14,7 +14,7 @@ from gymnasium import spaces
 
 from agents.api import AgentContext
 from agents.behaviors.cem import CategoricalSearch, CEMPlanner, GaussianSearch, PlannerSettings
-from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
+from agents.behaviors.exploration import GaussianNoise
 from agents.learning import model_based
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
@@ -78,7 +78,7 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
         discounted=options.planner_discounted,
     )
     if isinstance(context.action_space, spaces.Discrete):
-        behavior = CEMPlanner(settings=settings, search=CategoricalSearch(), exploration=EpsilonGreedy())
+        behavior = CEMPlanner(settings=settings, search=CategoricalSearch(), exploration=options.epsilon_greedy())
     else:
         behavior = CEMPlanner(settings=settings, search=GaussianSearch(), exploration=GaussianNoise(std=options.exploration))
     return options.agent(context, behavior)

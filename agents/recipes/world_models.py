@@ -13,7 +13,7 @@ from typing import Annotated
 from gymnasium import spaces
 
 from agents.api import AgentContext
-from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
+from agents.behaviors.exploration import GaussianNoise
 from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, LinearController, TanhControl
 from agents.learning import model_based
 from agents.learning.evolution import EvolutionSettings
@@ -70,7 +70,7 @@ def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgen
             discounted=options.search_discounted,
         ),
         control=ArgmaxControl() if discrete else TanhControl(),
-        exploration=EpsilonGreedy() if discrete else GaussianNoise(std=options.exploration),
+        exploration=options.epsilon_greedy() if discrete else GaussianNoise(std=options.exploration),
     )
     evolution = EvolutionSettings(
         population=options.search_population,
