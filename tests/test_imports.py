@@ -16,6 +16,7 @@ SIMULATORS = {"dm_control", "mujoco", "ale_py", "deepmind_lab"}
 TORCH_FREE_AGENT_MODULES = (
     "agents.api",
     "agents.catalog",
+    "agents.environments",
     "agents.interaction",
     "agents.per_seed",
     "agents.conformance.check_agent",
@@ -90,6 +91,7 @@ RUNNING_MAY_KNOW = (
     "suites.workers",
     "agents.api",
     "agents.catalog",
+    "agents.environments",
     "agents.interaction",
     "agents.per_seed",
 )

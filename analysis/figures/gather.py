@@ -57,8 +57,8 @@ def gather(
     overrides: dict[str, dict[str, Any]] = {}
     own_options: dict[str, dict[str, Any]] = {}
     for group in found:
-        overrides |= groups.overrides(group.cells)
-        own_options |= groups.own_options(group.cells)
+        overrides |= groups.overrides(group.members)
+        own_options |= groups.own_options(group.members)
     return comparison.assemble(
         table,
         title=", ".join(names) or ", ".join(path.name.split(".")[0] for path in files),

@@ -66,7 +66,7 @@ def build(
         raise UserError(f"{', '.join(map(str, paths))} holds no run of {protocol}; it holds {there}")
     if not runs and from_files is None:
         raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
-    runs = [cell.run for group in found for cell in group.cells]
+    runs = [member.run for group in found for member in group.members]
     named = {group.protocol for group in found}
     extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
     several = len(found) + sum(name not in named for name, _ in extra) > 1
@@ -74,7 +74,7 @@ def build(
     for group in found:
         same = sum(other.protocol == group.protocol for other in found) > 1
         beside = next((part for name, part in extra if name == group.protocol), None)
-        table = from_runs.read_runs([cell.run for cell in group.cells if not cell.limited])
+        table = from_runs.read_runs([member.run for member in group.members if not member.limited])
         refuse_clashes(table)
         sections.append(run_section(group, table, beside, several=several, same=same, reps=reps))
     for name, part in extra:

@@ -18,10 +18,10 @@ def hardware(manifest: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def compress(cells: Sequence[tuple[str, str, int]]) -> list[str]:
-    """ "dreamer, seeds 1, 2: dmc_walker_run, dmc_walker_walk" for a list of cells."""
+def compress(runs: Sequence[tuple[str, str, int]]) -> list[str]:
+    """ "dreamer, seeds 1, 2: dmc_walker_run, dmc_walker_walk" for a list of runs."""
     by_task: dict[tuple[str, str], list[int]] = {}
-    for method, task, seed in cells:
+    for method, task, seed in runs:
         by_task.setdefault((method, task), []).append(seed)
     alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for (method, task), seeds in sorted(by_task.items()):
@@ -35,7 +35,7 @@ def compress(cells: Sequence[tuple[str, str, int]]) -> list[str]:
 def facts(group: Group) -> list[tuple[str, str]]:
     """Name and value pairs of the section on what was run."""
     data = group.data
-    manifests = [cell.run.manifest for cell in group.cells]
+    manifests = [member.run.manifest for member in group.members]
     rule = data["score_rule"]
     rules = {
         "window": f"mean of the evaluation episodes in the last {rule.get('window_env_steps', 0):,} env steps",
@@ -54,8 +54,8 @@ def facts(group: Group) -> list[tuple[str, str]]:
     )
     hours = [
         result["device_seconds"] / 3600
-        for cell in group.cells
-        if (result := cell.run.result()) and result.get("device_seconds")
+        for member in group.members
+        if (result := member.run.result()) and result.get("device_seconds")
     ]
     found = [
         ("Protocol", f"{group.protocol}: {data['title']}"),

@@ -34,7 +34,7 @@ def run_section(
         purpose=group.data["purpose"],
         folder=f"{anchor}/" if several else "",
     )
-    shown = _rows_of(table, [cell for cell in group.cells if cell.run.manifest["limit_env_steps"] is None])
+    shown = _rows_of(table, [member for member in group.members if member.run.manifest["limit_env_steps"] is None])
     counted = _rows_of(table, group.counted)
     if beside is not None:
         clash = sorted(set(beside["method"]) & set(shown["method"]))
@@ -53,8 +53,8 @@ def run_section(
             rule=ScoreRule(**group.data["score_rule"]),
             at=budget,
             normalization=normalization,
-            overrides=groups.overrides(group.cells),
-            own_options=groups.own_options(group.cells),
+            overrides=groups.overrides(group.members),
+            own_options=groups.own_options(group.members),
             reps=reps,
         )
         blocks.fill(section, subject, replace(subject, table=shown.reset_index(drop=True)))
@@ -64,15 +64,17 @@ def run_section(
         )
         blocks.fill(section, under_way, under_way)
     section.lead.insert(0, _what_was_run(group, absent))
-    machine = groups.tally(facts.hardware(cell.run.manifest) for cell in group.cells)
+    machine = groups.tally(facts.hardware(member.run.manifest) for member in group.members)
     section.lead.append(f"Run on {machine}.")
     section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
-    found = pictures([cell.run for cell in group.cells])
+    found = pictures([member.run for member in group.members])
     if found:
         section.add(
             "Pictures", "The last recorded evaluation and imagined sequences, of the first seed that has them.", pictures=found
         )
-    states = {state: sum(cell.state == state for cell in group.cells) for state in ("done", "running", "resumable", "diverged")}
+    states = {
+        state: sum(member.state == state for member in group.members) for state in ("done", "running", "resumable", "diverged")
+    }
     section.add(
         "What was run",
         facts=[
@@ -81,23 +83,23 @@ def run_section(
         ],
     )
     if absent:
-        section.add("Missing cells", points=facts.compress(absent))
+        section.add("Missing runs", points=facts.compress(absent))
     section.summary |= {
         "protocol": group.protocol,
         "digest": group.digest,
         "states": states,
         "counted": len(group.counted),
-        "grid": len(absent) + sum(cell.state in ("done", "diverged") and not cell.limited for cell in group.cells),
+        "grid": len(absent) + sum(member.state in ("done", "diverged") and not member.limited for member in group.members),
         "missing": absent,
         "not_counted": [
-            {"method": cell.method, "task": cell.task, "seed": cell.seed, "why": cell.why}
-            for cell in group.cells
-            if not cell.counts
+            {"method": member.method, "task": member.task, "seed": member.seed, "why": member.why}
+            for member in group.members
+            if not member.counts
         ],
         "foreign_simulator": [
-            {"method": cell.method, "task": cell.task, "seed": cell.seed, "found": cell.foreign}
-            for cell in group.cells
-            if cell.foreign
+            {"method": member.method, "task": member.task, "seed": member.seed, "found": member.foreign}
+            for member in group.members
+            if member.foreign
         ],
         "facts": dict(facts.facts(group)),
     }
@@ -150,21 +152,21 @@ def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: i
 
 def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
     """Agents, tasks, seeds and runs as they are there, beside what the protocol asks for."""
-    whole = [cell for cell in group.cells if not cell.limited]
-    cut = len(group.cells) - len(whole)
+    whole = [member for member in group.members if not member.limited]
+    cut = len(group.members) - len(whole)
     also = f" {cut} cut short with --limit." if cut else ""
     if not whole:
         return f"No complete run yet; {cut} run{'s were' if cut != 1 else ' was'} cut short with --limit."
-    methods, tasks = ({getattr(cell, name) for cell in whole} for name in ("method", "task"))
+    methods, tasks = ({getattr(member, name) for member in whole} for name in ("method", "task"))
     asked = group.data["tasks"]
     named = ": " + ", ".join(map(task_label, sorted(tasks))) if len(tasks) <= 4 else ""
     of = f" of {len(asked)}" if len(tasks) < len(asked) else ""
-    seeds = Counter((cell.method, cell.task) for cell in whole)
+    seeds = Counter((member.method, member.task) for member in whole)
     fewest, most = min(seeds.values()), max(seeds.values())
     each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     protocol = len(group.data["seeds"])
     wanted = "" if fewest == most == protocol else f" (the protocol has {protocol})"
-    finished = sum(cell.state in ("done", "diverged") for cell in whole)
+    finished = sum(member.state in ("done", "diverged") for member in whole)
     return (
         f"{len(methods)} agent{'s' if len(methods) != 1 else ''} on {len(tasks)}{of} "
         f"task{'s' if len(tasks) != 1 or of else ''}{named}; {each} seed{'s' if most != 1 else ''} each{wanted}, "
@@ -174,12 +176,12 @@ def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
 
 
 def _not_begun(group: groups.Group, absent: Sequence[Any]) -> int:
-    begun = {(cell.method, cell.task, cell.seed) for cell in group.cells if not cell.limited}
-    return sum(tuple(cell) not in begun for cell in absent)
+    begun = {(member.method, member.task, member.seed) for member in group.members if not member.limited}
+    return sum(tuple(run) not in begun for run in absent)
 
 
-def _rows_of(table: pd.DataFrame, cells: Sequence[groups.Cell]) -> pd.DataFrame:
-    wanted = {(cell.method, cell.task, str(cell.seed)) for cell in cells}
+def _rows_of(table: pd.DataFrame, members: Sequence[groups.Member]) -> pd.DataFrame:
+    wanted = {(member.method, member.task, str(member.seed)) for member in members}
     mask = [key in wanted for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]
     return table[mask]
 
@@ -191,21 +193,21 @@ def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
         (groups.REASONS["diverged"], "diverged"),
         (groups.REASONS["unfinished"], "unfinished"),
     ):
-        cells = [cell for cell in group.cells if cell.why == reason]
-        if cells:
+        members = [member for member in group.members if member.why == reason]
+        if members:
             found.append(
-                f"{len(cells)} run{'s' if len(cells) != 1 else ''} {name}, never counted in a score: "
-                + "; ".join(facts.compress([(c.method, c.task, c.seed) for c in cells])[:6])
+                f"{len(members)} run{'s' if len(members) != 1 else ''} {name}, never counted in a score: "
+                + "; ".join(facts.compress([(c.method, c.task, c.seed) for c in members])[:6])
                 + "."
             )
     if absent:
         found.append(
-            f"{len(absent)} cell{'s' if len(absent) != 1 else ''} of the grid without a finished run (listed below); "
+            f"{len(absent)} run{'s' if len(absent) != 1 else ''} of the grid not finished (listed below); "
             "the means are over what is there."
         )
-    foreign = [cell for cell in group.cells if cell.foreign]
+    foreign = [member for member in group.members if member.foreign]
     if foreign:
-        versions = groups.tally(", ".join(cell.foreign) for cell in foreign)
+        versions = groups.tally(", ".join(member.foreign) for member in foreign)
         found.append(
             f"{len(foreign)} runs were made under another simulator version than the protocol's: {versions}. "
             "Simulator releases move scores; compare them with care."

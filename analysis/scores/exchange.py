@@ -135,7 +135,7 @@ def rectangles(scores: pd.DataFrame) -> dict[str, np.ndarray]:
     tasks = sorted(scores["task"].unique())
     arrays: dict[str, np.ndarray] = {}
     for method in sorted(scores["method"].unique()):
-        by_task = table.cells(scores, method)
+        by_task = table.scores_by_task(scores, method)
         sizes = {task: len(by_task.get(task, [])) for task in tasks}
         if len(set(sizes.values())) > 1:
             fewest = min(sizes, key=lambda task: sizes[task])

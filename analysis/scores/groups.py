@@ -19,7 +19,7 @@ from protocols.spec import digest as digest_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Member:
     """One run and whether its score enters the means.
 
     state   "done", "running", "resumable" or "diverged"
@@ -55,11 +55,11 @@ class Group:
     protocol: str
     digest: str
     data: Mapping[str, Any]
-    cells: tuple[Cell, ...]
+    members: tuple[Member, ...]
 
     @property
-    def counted(self) -> list[Cell]:
-        return [cell for cell in self.cells if cell.counts]
+    def counted(self) -> list[Member]:
+        return [member for member in self.members if member.counts]
 
     @property
     def known_digest(self) -> str | None:
@@ -78,7 +78,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
             protocol=protocol,
             digest=digest,
             data=members[0].manifest["protocol_data"],
-            cells=tuple(_cell(run) for run in members),
+            members=tuple(_member(run) for run in members),
         )
         for (protocol, digest), members in sorted(found.items())
     ]
@@ -97,13 +97,13 @@ def chosen(found: Iterable[Group], protocol: str | None) -> list[Group]:
     return kept
 
 
-def _cell(run: Run) -> Cell:
+def _member(run: Run) -> Member:
     manifest, state = run.manifest, run.state()
     why = counts(run)
     foreign = tuple(
         f"{package} {found or 'unknown'} (protocol: {wanted})" for package, (wanted, found) in simulator_drift(manifest).items()
     )
-    return Cell(
+    return Member(
         run=run,
         method=manifest["label"],
         task=manifest["task"],
@@ -129,19 +129,19 @@ def missing(group: Group) -> list[tuple[str, str, int]]:
 
     A task that a method was never started on was not asked for, so it is not missing.
     """
-    have = {(cell.method, cell.task, cell.seed) for cell in group.cells if cell.state in ("done", "diverged")}
-    begun = sorted({(cell.method, cell.task) for cell in group.cells if not cell.limited})
+    have = {(member.method, member.task, member.seed) for member in group.members if member.state in ("done", "diverged")}
+    begun = sorted({(member.method, member.task) for member in group.members if not member.limited})
     return [(method, task, seed) for method, task in begun for seed in group.data["seeds"] if (method, task, seed) not in have]
 
 
-def overrides(cells: Iterable[Cell]) -> dict[str, dict[str, Any]]:
+def overrides(members: Iterable[Member]) -> dict[str, dict[str, Any]]:
     """method -> the options that were set by hand."""
-    return {cell.method: dict(cell.run.manifest["overrides"]) for cell in cells if cell.run.manifest["overrides"]}
+    return {member.method: dict(member.run.manifest["overrides"]) for member in members if member.run.manifest["overrides"]}
 
 
-def own_options(cells: Iterable[Cell]) -> dict[str, dict[str, Any]]:
+def own_options(members: Iterable[Member]) -> dict[str, dict[str, Any]]:
     """method -> all options of an agent as its protocol runs it, where nothing was set by hand."""
-    return {cell.method: dict(cell.run.manifest["options"]) for cell in cells if not cell.run.manifest["overrides"]}
+    return {member.method: dict(member.run.manifest["options"]) for member in members if not member.run.manifest["overrides"]}
 
 
 def tally(values: Iterable[str]) -> str:

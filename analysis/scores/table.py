@@ -26,7 +26,7 @@ from protocols.spec import Protocol, ScoreRule
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "RUN", "InvalidData", "Selection", "Short", "cells", "chosen", "protocols_of", "read", "select"]
+__all__ = ["COLUMNS", "RUN", "InvalidData", "Selection", "Short", "chosen", "protocols_of", "read", "scores_by_task", "select"]
 
 Short = Literal["drop", "carry", "fail"]
 
@@ -94,16 +94,16 @@ def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.D
     for group in found:
         other = seen.setdefault(group.protocol, group)
         if other is not group:
-            first, second = (each.cells[0].run.folder / MANIFEST for each in (other, group))
+            first, second = (each.members[0].run.folder / MANIFEST for each in (other, group))
             raise two_protocols(second, first, group.protocol)
-    cells = [cell for group in found for cell in group.cells]
-    kept = [cell for cell in cells if cell.counts or cell.unfinished]
-    for why in dict.fromkeys(cell.why for cell in cells if cell not in kept):
-        alike = [cell for cell in cells if cell.why == why]
+    members = [member for group in found for member in group.members]
+    kept = [member for member in members if member.counts or member.unfinished]
+    for why in dict.fromkeys(member.why for member in members if member not in kept):
+        alike = [member for member in members if member.why == why]
         one = alike[0]
         more = f" and {len(alike) - 1} more" if alike[1:] else ""
         notes.append(f"{one.method}, {one.task}, seed {one.seed}{more} left out: {why}")
-    return from_runs.read_runs([cell.run for cell in kept]), len(cells) - len(kept)
+    return from_runs.read_runs([member.run for member in kept]), len(members) - len(kept)
 
 
 def _defined(table: pd.DataFrame) -> pd.DataFrame:
@@ -244,7 +244,7 @@ def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[st
     return points.reset_index(drop=True)
 
 
-def cells(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
+def scores_by_task(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
     """task -> scores of the seeds (sorted by value), tasks sorted: what the estimators take of one method."""
     rows = scores[scores["method"] == method]
     return {str(task): sorted(group.tolist()) for task, group in rows.groupby("task", sort=True)["score"]}

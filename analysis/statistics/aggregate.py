@@ -20,7 +20,7 @@ import numpy as np
 
 from analysis.scores.columns import refuse_single_seeds
 from analysis.statistics import bootstrap
-from analysis.statistics.resampling import Cells, generator_of, point_of, roles_of, samples_of
+from analysis.statistics.resampling import MethodScores, generator_of, point_of, roles_of, samples_of
 from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
@@ -82,16 +82,14 @@ def estimates(
     """
     _check(metrics, reps, confidence)
     result = []
-    for cells in _all_cells(scores, single_seed):
-        points = {metric: point_of(cells, metric) for metric in metrics}
-        if min(cells.sizes) == 1:
+    for one in _every_method(scores, single_seed):
+        points = {metric: point_of(one, metric) for metric in metrics}
+        if min(one.sizes) == 1:
             ends = dict.fromkeys(metrics, (np.nan, np.nan))
         else:
-            samples = samples_of(cells, metrics, reps)
+            samples = samples_of(one, metrics, reps)
             ends = {metric: _ends(samples[metric], confidence) for metric in metrics}
-        result += [
-            _estimate(cells.method, metric, points[metric], ends[metric], [cells], reps, confidence) for metric in metrics
-        ]
+        result += [_estimate(one.method, metric, points[metric], ends[metric], [one], reps, confidence) for metric in metrics]
     return result
 
 
@@ -117,7 +115,7 @@ def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = RE
     ]
     point = float(np.mean([win.mean() for win in wins]))
     chunks = []
-    generators = [generator_of(cells, role) for cells, role in zip((a, b), roles_of([a, b]), strict=True)]
+    generators = [generator_of(one, role) for one, role in zip((a, b), roles_of([a, b]), strict=True)]
     for x, y in zip(bootstrap.draws(a.sizes, reps, generators[0]), bootstrap.draws(b.sizes, reps, generators[1]), strict=True):
         total = np.zeros(x.shape[1])
         for win, rows_a, rows_b in zip(wins, a.rows, b.rows, strict=True):
@@ -138,19 +136,17 @@ def profiles(
     import pandas as pd
 
     _check([], reps, confidence)
-    every = _all_cells(scores, "refuse")
+    every = _every_method(scores, "refuse")
     if thresholds is None:
         thresholds = np.linspace(min(c.pooled.min() for c in every), max(c.pooled.max() for c in every), 101).tolist()
     frames = []
-    for cells in every:
-        above = (cells.pooled[None, :] > np.asarray(thresholds)[:, None]).astype(float)  # [thresholds, N]
-        drawn = bootstrap.draws(cells.sizes, reps, generator_of(cells))
-        samples = np.concatenate([above @ counts.astype(float) for counts in drawn], axis=1) / len(cells.pooled)
+    for one in every:
+        above = (one.pooled[None, :] > np.asarray(thresholds)[:, None]).astype(float)  # [thresholds, N]
+        drawn = bootstrap.draws(one.sizes, reps, generator_of(one))
+        samples = np.concatenate([above @ counts.astype(float) for counts in drawn], axis=1) / len(one.pooled)
         low, high = bootstrap.interval(samples, confidence)
         frames.append(
-            pd.DataFrame(
-                {"method": cells.method, "threshold": thresholds, "point": above.mean(axis=1), "low": low, "high": high}
-            )
+            pd.DataFrame({"method": one.method, "threshold": thresholds, "point": above.mean(axis=1), "low": low, "high": high})
         )
     return pd.concat(frames, ignore_index=True)
 
@@ -164,9 +160,9 @@ def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, 
     import pandas as pd
 
     _check([metric], reps, confidence)
-    every = _all_cells(scores, "refuse")
+    every = _every_method(scores, "refuse")
     sign = -1.0 if metric == "optimality-gap" else 1.0
-    points = np.array([point_of(cells, metric) for cells in every])
+    points = np.array([point_of(one, metric) for one in every])
     samples = np.stack([samples_of(c, [metric], reps, role)[metric] for c, role in zip(every, roles_of(every), strict=True)])
     best = np.array([1 + (sign * samples > sign * own).sum(axis=0) for own in samples])  # ties share the better rank here
     worst = np.array([(sign * samples >= sign * own).sum(axis=0) for own in samples])  # and the worse one here
@@ -174,7 +170,7 @@ def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, 
     low, high = bootstrap.interval(samples, confidence)
     frame = pd.DataFrame(
         {
-            "method": [cells.method for cells in every],
+            "method": [one.method for one in every],
             "point": points,
             "low": low,
             "high": high,
@@ -214,16 +210,16 @@ def _check(metrics: Sequence[str], reps: int, confidence: float) -> None:
         raise UserError(f"confidence must lie between 0 and 1, not {confidence}; 0.95 is customary")
 
 
-def _all_cells(scores: pd.DataFrame, single_seed: SingleSeed) -> list[Cells]:
+def _every_method(scores: pd.DataFrame, single_seed: SingleSeed) -> list[MethodScores]:
     if scores.empty:
         raise InvalidData("there are no scores to aggregate; check --at, --tasks and the files given")
-    every = [Cells(scores, method) for method in sorted(scores["method"].unique())]
-    tasks = set().union(*(cells.tasks for cells in every))
-    for cells in every:
-        missing = sorted(tasks - set(cells.tasks))
+    every = [MethodScores(scores, method) for method in sorted(scores["method"].unique())]
+    tasks = set().union(*(one.tasks for one in every))
+    for one in every:
+        missing = sorted(tasks - set(one.tasks))
         if missing:
             raise InvalidData(
-                f"{cells.method} has no score on {missing[0]}{f' and {len(missing) - 1} more tasks' if missing[1:] else ''} "
+                f"{one.method} has no score on {missing[0]}{f' and {len(missing) - 1} more tasks' if missing[1:] else ''} "
                 "that other "
                 "methods have; add the runs, or compare on the common tasks (--common)"
             )
@@ -232,12 +228,12 @@ def _all_cells(scores: pd.DataFrame, single_seed: SingleSeed) -> list[Cells]:
     return every
 
 
-def _pair(scores: pd.DataFrame, first: str, second: str) -> tuple[Cells, Cells]:
+def _pair(scores: pd.DataFrame, first: str, second: str) -> tuple[MethodScores, MethodScores]:
     for method in (first, second):
-        Cells(scores, method)
+        MethodScores(scores, method)
     if first == second:
         raise UserError(f"{first!r} cannot be compared with itself; name two methods")
-    by_name = {cells.method: cells for cells in _all_cells(scores[scores["method"].isin([first, second])], "refuse")}
+    by_name = {one.method: one for one in _every_method(scores[scores["method"].isin([first, second])], "refuse")}
     return by_name[first], by_name[second]
 
 
@@ -247,9 +243,9 @@ def _ends(samples: bootstrap.Values, confidence: float) -> tuple[float, float]:
 
 
 def _estimate(
-    name: str, metric: str, point: float, ends: tuple[float, float], every: Sequence[Cells], reps: int, confidence: float
+    name: str, metric: str, point: float, ends: tuple[float, float], every: Sequence[MethodScores], reps: int, confidence: float
 ) -> Estimate:
-    sizes = [size for cells in every for size in cells.sizes]
+    sizes = [size for one in every for size in one.sizes]
     return Estimate(
         method=name,
         metric=metric,

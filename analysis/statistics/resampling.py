@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Cells:
+class MethodScores:
     """The scores of one method: tasks sorted, scores sorted inside a task, so that nothing else can leave a trace."""
 
     def __init__(self, scores: pd.DataFrame, method: str) -> None:
@@ -29,14 +29,12 @@ class Cells:
             )
         bad = rows[~np.isfinite(rows["score"].to_numpy(float))]
         if len(bad):
-            cell = bad.iloc[0]
-            raise InvalidData(f"{method}, {cell['task']}, seed {cell['seed']} has no finite score; fix or remove that run")
+            row = bad.iloc[0]
+            raise InvalidData(f"{method}, {row['task']}, seed {row['seed']} has no finite score; fix or remove that run")
         repeated = rows[rows.duplicated(["task", "seed"])]
         if len(repeated):
-            cell = repeated.iloc[0]
-            raise InvalidData(
-                f"{method}, {cell['task']}, seed {cell['seed']} has more than one score; select one per run first"
-            )
+            row = repeated.iloc[0]
+            raise InvalidData(f"{method}, {row['task']}, seed {row['seed']} has more than one score; select one per run first")
         groups = {str(task): np.sort(group.to_numpy(float)) for task, group in rows.groupby("task")["score"]}
         self.method = method
         self.tasks = tuple(sorted(groups))
@@ -55,38 +53,38 @@ class Cells:
         return repr([(task, value.tolist()) for task, value in zip(self.tasks, self.values, strict=True)]).encode()
 
 
-def roles_of(every: Sequence[Cells]) -> list[int]:
+def roles_of(every: Sequence[MethodScores]) -> list[int]:
     """0, 1, ... for methods whose scores are equal: without it they would share their draws and never differ."""
     twins: dict[bytes, list[str]] = {}
-    for cells in every:
-        twins.setdefault(cells.key(), []).append(cells.method)
-    return [sorted(twins[cells.key()]).index(cells.method) for cells in every]
+    for one in every:
+        twins.setdefault(one.key(), []).append(one.method)
+    return [sorted(twins[one.key()]).index(one.method) for one in every]
 
 
-def generator_of(cells: Cells, role: int = 0) -> np.random.Generator:
+def generator_of(one: MethodScores, role: int = 0) -> np.random.Generator:
     """The generator of a method's resamples; role tells twins apart."""
-    return bootstrap.generator(f"runs {role}", cells.tasks, cells.values)
+    return bootstrap.generator(f"runs {role}", one.tasks, one.values)
 
 
-def point_of(cells: Cells, metric: str) -> float:
+def point_of(one: MethodScores, metric: str) -> float:
     """The value of a metric on the scores themselves, in rliable's definition."""
-    means = np.array([value.mean() for value in cells.values])
+    means = np.array([value.mean() for value in one.values])
     if metric == "iqm":
-        return float(bootstrap.iqm(cells.pooled))
+        return float(bootstrap.iqm(one.pooled))
     if metric == "optimality-gap":
-        return float(1.0 - np.minimum(cells.pooled, 1.0).mean())
+        return float(1.0 - np.minimum(one.pooled, 1.0).mean())
     return float(np.median(means) if metric == "median" else means.mean())
 
 
-def samples_of(cells: Cells, metrics: Sequence[str], reps: int, role: int = 0) -> dict[str, bootstrap.Values]:
+def samples_of(one: MethodScores, metrics: Sequence[str], reps: int, role: int = 0) -> dict[str, bootstrap.Values]:
     """metric -> [reps] values under resampling; the draws do not depend on which metrics are asked for."""
-    trimmed = bootstrap.TrimmedMean(cells.pooled) if "iqm" in metrics else None
-    capped = np.minimum(cells.pooled, 1.0)
-    weights = np.zeros((len(cells.tasks), len(cells.pooled)))  # [T, N]: task means are weights @ counts
-    for task, (rows, value) in enumerate(zip(cells.rows, cells.values, strict=True)):
+    trimmed = bootstrap.TrimmedMean(one.pooled) if "iqm" in metrics else None
+    capped = np.minimum(one.pooled, 1.0)
+    weights = np.zeros((len(one.tasks), len(one.pooled)))  # [T, N]: task means are weights @ counts
+    for task, (rows, value) in enumerate(zip(one.rows, one.values, strict=True)):
         weights[task, rows] = value / len(value)
     chunks: dict[str, list[bootstrap.Values]] = {metric: [] for metric in metrics}
-    for counts in bootstrap.draws(cells.sizes, reps, generator_of(cells, role)):
+    for counts in bootstrap.draws(one.sizes, reps, generator_of(one, role)):
         if trimmed is not None:
             chunks["iqm"].append(trimmed(counts))
         if {"mean", "median", "optimality-gap"} & set(metrics):

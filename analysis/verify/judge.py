@@ -16,7 +16,7 @@ import numpy as np
 from analysis.scores import normalize
 from analysis.scores.columns import where
 from analysis.scores.references import Reference
-from analysis.scores.table import cells
+from analysis.scores.table import scores_by_task
 from analysis.statistics import aggregate, bootstrap, equivalence
 from analysis.statistics.equivalence import Pair, Plan, SuiteTest
 from analysis.verify import verdict
@@ -166,9 +166,9 @@ def _score_causes(scores: pd.DataFrame, reference: Reference, budget_env_steps: 
 def _pair(scores: pd.DataFrame, reference: Reference, question: Question) -> tuple[Pair, str, float]:
     """Both sides in the units of the test, and the margin in them."""
     kind = normalize.find(question.normalization)
-    ours = cells(normalize.normalize(scores, question.normalization), question.method)
+    ours = scores_by_task(normalize.normalize(scores, question.normalization), question.method)
     method = str(reference.scores["method"].iloc[0])
-    theirs = cells(normalize.normalize(reference.scores, question.normalization), method)
+    theirs = scores_by_task(normalize.normalize(reference.scores, question.normalization), method)
     tasks = tuple(sorted(ours))
     units, margin = kind.label, question.margin
 

@@ -26,6 +26,7 @@ from gymnasium import spaces
 
 from agents import catalog as agents
 from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.environments import Environments
 from agents.interaction import begin, interact
 from dreamer_bench_base import UserError
 from protocols.cadence import episode_seed
@@ -33,7 +34,6 @@ from protocols.costs import measure
 from protocols.costs.plan import AgentCost, Measured, as_data
 from protocols.records import provenance
 from protocols.running.launch import default_workers
-from protocols.running.stage import Stage
 from protocols.spec import Protocol
 from suites import catalog as suites
 from suites.workers import Lanes
@@ -274,22 +274,22 @@ def loop_rate(
     """
     count = len(context.seeds) * context.num_envs
     lanes = Lanes(partial(suites.make, task, **protocol.options_of(task)), count, workers=default_workers(None, count))
-    stage = Stage(lanes, len(context.seeds), context.num_envs)
-    everywhere = np.ones(stage.shape, bool)
-    seeds = np.arange(count).reshape(stage.shape)
+    environments = Environments(lanes, len(context.seeds), context.num_envs)
+    everywhere = np.ones(environments.shape, bool)
+    seeds = np.arange(count).reshape(environments.shape)
     try:
         player = measure.Player(agent, context)
         player.feed(2 * measure.EPISODE_DECISIONS, learn=False)
-        step, carry = stage.reset(everywhere, seeds), agent.initial(context.num_envs)
+        step, carry = environments.reset(everywhere, seeds), agent.initial(context.num_envs)
         begin(agent, np.zeros_like(agent.act(carry, step, explore=True)[0]), step)
         marks: list[tuple[float, int]] = []  # when an update was done, and the decisions by then
         decisions = updates = 0
 
         def restart(arrived: TimeStep) -> TimeStep:
-            return stage.reset(arrived.is_last, seeds + decisions)
+            return environments.reset(arrived.is_last, seeds + decisions)
 
         while len(marks) < 2 or marks[-1][0] - marks[0][0] < seconds:
-            _, carry, _, step = interact(agent, carry, step, advance=stage.step, restart=restart)
+            _, carry, _, step = interact(agent, carry, step, advance=environments.step, restart=restart)
             decisions += 1
             env_steps = decisions * context.num_envs * context.action_repeat
             done = agent.learn(
@@ -300,7 +300,7 @@ def loop_rate(
                 updates += done if marks else 0
                 marks.append((time.perf_counter(), env_steps))
     finally:
-        stage.close()
+        environments.close()
     (started, before), (ended, after) = marks[0], marks[-1]
     return (after - before) / (ended - started), updates
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agents.api import Agent
+from agents.environments import Environments
 from protocols.cadence import Purpose, episode_seed
-from protocols.running.stage import Stage
 from protocols.spec import Protocol
 
 MAX_LANES_PER_SEED = 10
@@ -46,7 +46,7 @@ def lanes_per_seed(protocol: Protocol, purpose: Purpose) -> int:
 
 def play(
     agent: Agent,
-    stage: Stage,
+    environments: Environments,
     *,
     run_seeds: tuple[int, ...],
     purpose: Purpose,
@@ -66,7 +66,7 @@ def play(
     film         keep the images of each seed's first episode
     check        called before every decision; may raise to give the evaluation up
     """
-    num_lanes = stage.shape[1]
+    num_lanes = environments.shape[1]
     played: list[list[Episode]] = [[] for _ in run_seeds]
     carry = agent.initial(num_lanes, stream=stream)
     for begin in range(0, episodes, num_lanes):
@@ -78,19 +78,19 @@ def play(
                 for seed in run_seeds
             ]
         )
-        going = np.zeros(stage.shape, bool)
+        going = np.zeros(environments.shape, bool)
         going[:, :width] = active[:, None]
         open_episodes = [[Episode(env_seed=int(seeds[s, lane])) for lane in range(width)] for s in range(len(run_seeds))]
         # Lanes that no episode needs are reset with the others, so that the agent always sees a valid observation.
-        step = stage.reset(np.ones(stage.shape, bool), seeds)
+        step = environments.reset(np.ones(environments.shape, bool), seeds)
         while going.any():
             check()
             if film and begin == 0 and "image" in step.observation:
                 for s in np.flatnonzero(going[:, 0]):
                     open_episodes[s][0].frames.append(step.observation["image"][s, 0])
             action, carry = agent.act(carry, step, explore=False)
-            step = stage.step(action, going)
-            reward = stage.reward
+            step = environments.step(action, going)
+            reward = environments.reward
             for s, lane in np.argwhere(going):
                 open_episodes[s][lane].score += float(reward[s, lane])
                 open_episodes[s][lane].length += 1

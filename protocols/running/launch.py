@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 
 from agents import catalog as agent_catalog
 from agents.api import AgentContext
+from agents.environments import Environments
 from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
 from protocols.cadence import cadence_of
@@ -31,7 +32,6 @@ from protocols.running.display import Display
 from protocols.running.film import Film
 from protocols.running.grid import Grid
 from protocols.running.loop import Interrupted, Job, Moment, train
-from protocols.running.stage import Stage
 from protocols.spec import Protocol, canonical_json
 from suites import catalog as suite_catalog
 from suites.workers import Lanes
@@ -160,10 +160,10 @@ def _run_cohort(
     folders = [grid.folder(spec) for spec in specs]
     cadence = cadence_of(protocol, request.task, grid.budget_env_steps)
     with ExitStack() as stack:
-        stages = _Stages(request)
-        stack.callback(stages.close)
-        stage = stages.open(protocol.num_envs)
-        reason = entry.refuses(options, stage.observation_space, stage.action_space)
+        opener = _Opener(request)
+        stack.callback(opener.close)
+        environments = opener.open(protocol.num_envs)
+        reason = entry.refuses(options, environments.observation_space, environments.action_space)
         if reason is not None:
             raise UserError(f"agent {request.agent!r} cannot play {request.task}: {reason}")
         for folder in folders:
@@ -188,7 +188,7 @@ def _run_cohort(
                         cohort=request.seeds,
                         device=request.device,
                         gpu=gpu,
-                        gl_renderer=suite_catalog.gl_renderer() if "image" in stage.observation_space.spaces else None,
+                        gl_renderer=suite_catalog.gl_renderer() if "image" in environments.observation_space.spaces else None,
                         command=request.command,
                         code=code,
                         origins=origins,
@@ -213,8 +213,8 @@ def _run_cohort(
         agent = entry.build(
             options,
             AgentContext(
-                observation_space=stage.observation_space,
-                action_space=stage.action_space,
+                observation_space=environments.observation_space,
+                action_space=environments.action_space,
                 seeds=request.seeds,
                 num_envs=protocol.num_envs,
                 action_repeat=cadence.action_repeat,
@@ -234,7 +234,7 @@ def _run_cohort(
             seeds=request.seeds,
             runs=runs,
             agent=agent,
-            open_stage=stages.open,
+            open_environments=opener.open,
             watch=lambda moment: _all(watchers, moment),
             say=say,
             stop_requested=stop.requested,
@@ -270,31 +270,32 @@ def inline(
         run_cohort(request, watch=display.watcher(index), say=display.say, stop=stop)
 
 
-class _Stages:
-    """Opens the stages of one cohort; the first one is asked for its spaces before the loop takes it over."""
+class _Opener:
+    """Opens the environments of one cohort; the first ones are asked for their spaces before the loop takes them over."""
 
     def __init__(self, request: CohortRequest) -> None:
         self.request = request
-        self.waiting: list[Stage] = []
-        self.opened: list[Stage] = []
+        self.waiting: list[Environments] = []
+        self.opened: list[Environments] = []
 
-    def open(self, num_envs: int) -> Stage:
-        """A stage of `num_envs` environments per seed."""
-        ready = [stage for stage in self.waiting if stage.shape[1] == num_envs]
+    def open(self, num_envs: int) -> Environments:
+        """`num_envs` environments for every seed."""
+        ready = [each for each in self.waiting if each.shape[1] == num_envs]
         if ready:
             self.waiting.remove(ready[0])
             return ready[0]
         request, count = self.request, len(self.request.seeds) * num_envs
         make = partial(suite_catalog.make, request.task, **request.protocol.options_of(request.task))
-        stage = Stage(Lanes(make, count, workers=default_workers(request.workers, count)), len(request.seeds), num_envs)
+        lanes = Lanes(make, count, workers=default_workers(request.workers, count))
+        environments = Environments(lanes, len(request.seeds), num_envs)
         if not self.opened:
-            self.waiting.append(stage)
-        self.opened.append(stage)
-        return stage
+            self.waiting.append(environments)
+        self.opened.append(environments)
+        return environments
 
     def close(self) -> None:
-        for stage in self.opened:
-            stage.close()
+        for each in self.opened:
+            each.close()
 
 
 def default_workers(asked: int | None, lanes: int) -> int:

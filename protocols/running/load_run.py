@@ -13,6 +13,7 @@ from gymnasium import Env
 
 from agents import catalog as agent_catalog
 from agents.api import Agent, AgentContext
+from agents.environments import Environments
 from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
 from protocols.cadence import Purpose, cadence_of
@@ -20,7 +21,6 @@ from protocols.records import checkpoint
 from protocols.records.store import MANIFEST, Run
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.running.loop import AGENT
-from protocols.running.stage import Stage
 from protocols.spec import Protocol
 from suites import catalog as suite_catalog
 from suites.workers import Lanes
@@ -45,11 +45,11 @@ class Revived:
         seed = int(self.run.manifest["seed"])
         # As many environments as the run's own evaluations: acting noise is drawn for all of them together.
         lanes = lanes_per_seed(self.protocol, purpose)
-        stage = Stage(Lanes(self.make, lanes), 1, lanes)
+        environments = Environments(Lanes(self.make, lanes), 1, lanes)
         try:
             return play(
                 self.agent,
-                stage,
+                environments,
                 run_seeds=(seed,),
                 purpose=purpose,
                 tasks=len(self.protocol.played(self.run.manifest["task"])),
@@ -61,7 +61,7 @@ class Revived:
                 check=lambda: None,
             )[0]
         finally:
-            stage.close()
+            environments.close()
 
 
 def revive(folder: Path, *, device: str = "cpu") -> Revived:

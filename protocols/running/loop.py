@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.api import Agent, Carry, Progress, TimeStep
+from agents.environments import Environments
 from agents.interaction import begin, interact
 from dreamer_bench_base import UserError
 from protocols.cadence import Cadence, Purpose, episode_seed
@@ -29,7 +30,6 @@ from protocols.records import chain, checkpoint
 from protocols.records.line_log import LineLog
 from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, Run, write_json, write_result
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
-from protocols.running.stage import Stage
 from protocols.spec import Protocol
 
 LOOP, OPEN_EPISODES, AGENT = "loop.json", "open_episodes.npz", "agent"
@@ -75,7 +75,7 @@ class Moment:
 class Job:
     """What the loop needs to train one cohort.
 
-    open_stage     environments per seed -> a stage of that many for every seed
+    open_environments  environments per seed -> that many for every seed
     watch          told where the cohort stands, twice a second and at every evaluation
     stop_requested asked before every decision
     """
@@ -86,7 +86,7 @@ class Job:
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]
     agent: Agent
-    open_stage: Callable[[int], Stage]
+    open_environments: Callable[[int], Environments]
     watch: Callable[[Moment], None] = lambda moment: None
     say: Callable[[str], None] = lambda line: None
     stop_requested: Callable[[], bool] = lambda: False
@@ -124,8 +124,8 @@ class Training:
         self.job = job
         task = job.runs[0].manifest["task"]
         self.tasks, self.names_tasks = job.protocol.played(task), task in job.protocol.joined
-        self.stage = job.open_stage(job.cadence.num_envs)
-        self.evaluation_stages: dict[int, Stage] = {}  # by environments per seed
+        self.environments = job.open_environments(job.cadence.num_envs)
+        self.evaluation_environments: dict[int, Environments] = {}  # by environments per seed
         self.active = np.array([run.result() is None for run in job.runs])
         self.scores: list[float | None] = [None] * len(job.seeds)
         self.saved_at: tuple[int, int] | None = None
@@ -172,17 +172,17 @@ class Training:
             self._finish_diverged()
 
     def _advance(self, action: np.ndarray) -> TimeStep:
-        step = self.stage.step(action)
+        step = self.environments.step(action)
         self.counts.iteration += 1
-        for s, e in np.ndindex(*self.stage.shape):
+        for s, e in np.ndindex(*self.environments.shape):
             self.actions[s][e].append(np.array(action[s, e]))
-            self.returns[s, e] += self.stage.reward[s, e]
+            self.returns[s, e] += self.environments.reward[s, e]
         return step
 
     def _restart(self, step: TimeStep) -> TimeStep:
         for s, e in np.argwhere(step.is_last):
             self._end_episode(s, e)
-        return self.stage.reset(step.is_last, self._train_seeds())
+        return self.environments.reset(step.is_last, self._train_seeds())
 
     def _end_episode(self, s: np.signedinteger, e: np.signedinteger) -> None:
         self.counts.recent[s][0] += float(self.returns[s, e])
@@ -192,7 +192,7 @@ class Training:
 
     def _train_seeds(self) -> np.ndarray:
         """[S, E]: the environment seed of every lane's present episode."""
-        num_envs = self.stage.shape[1]
+        num_envs = self.environments.shape[1]
         return np.array(
             [
                 [episode_seed(seed, "train", finished * num_envs + e, len(self.tasks)) for e, finished in enumerate(row)]
@@ -214,11 +214,11 @@ class Training:
     def _play(self, purpose: Purpose, episodes: int, first_index: int, stream: int) -> list[list[Episode]]:
         job = self.job
         lanes = lanes_per_seed(job.protocol, purpose)
-        if lanes not in self.evaluation_stages:
-            self.evaluation_stages[lanes] = job.open_stage(lanes)
+        if lanes not in self.evaluation_environments:
+            self.evaluation_environments[lanes] = job.open_environments(lanes)
         return play(
             job.agent,
-            self.evaluation_stages[lanes],
+            self.evaluation_environments[lanes],
             run_seeds=job.seeds,
             purpose=purpose,
             tasks=len(self.tasks),
@@ -364,7 +364,7 @@ class Training:
                     "bytes": {EPISODES: self.episode_logs[s].bytes, METRICS: self.metric_logs[s].bytes},
                 },
             )
-            space = self.stage.action_space
+            space = self.environments.action_space
             np.savez(
                 part / OPEN_EPISODES,
                 **{  # type: ignore[arg-type]
@@ -377,7 +377,7 @@ class Training:
 
     def _restore(self) -> None:
         """Begins, or resumes from the newest good checkpoint."""
-        job, (num_seeds, num_envs) = self.job, self.stage.shape
+        job, (num_seeds, num_envs) = self.job, self.environments.shape
         parts = checkpoint.newest([run.folder for run in job.runs], job.say)
         self.actions = [[[] for _ in range(num_envs)] for _ in range(num_seeds)]
         if parts is None:
@@ -418,7 +418,8 @@ class Training:
         self.step = self._play_open_episodes_again()
         if parts is None:
             self.carry = job.agent.initial(num_envs)
-            nothing = np.zeros((num_seeds, num_envs, *self.stage.action_space.shape), self.stage.action_space.dtype)  # type: ignore[misc]
+            space = self.environments.action_space
+            nothing = np.zeros((num_seeds, num_envs, *space.shape), space.dtype)  # type: ignore[misc]
             begin(job.agent, nothing, self.step)
         else:
             self.carry = job.agent.load([part / AGENT for part in parts])
@@ -427,18 +428,18 @@ class Training:
 
     def _play_open_episodes_again(self) -> TimeStep:
         """Brings the environments to where the checkpoint left them. The agent has seen all of this."""
-        shape = self.stage.shape
+        shape = self.environments.shape
         self.returns = np.zeros(shape)
-        step = self.stage.reset(np.ones(shape, bool), self._train_seeds())
+        step = self.environments.reset(np.ones(shape, bool), self._train_seeds())
         lengths = np.array([[len(actions) for actions in row] for row in self.actions])
-        space = self.stage.action_space
+        space = self.environments.action_space
         for t in range(int(lengths.max(initial=0))):
             chosen = lengths > t
             action = np.zeros((*shape, *space.shape), space.dtype)  # type: ignore[misc]
             for s, e in np.argwhere(chosen):
                 action[s, e] = self.actions[s][e][t]
-            step = self.stage.step(action, chosen)
-            self.returns[chosen] += self.stage.reward[chosen]
+            step = self.environments.step(action, chosen)
+            self.returns[chosen] += self.environments.reward[chosen]
             if step.is_last.any():
                 task = self.job.runs[0].manifest["task"]
                 raise UserError(
@@ -474,9 +475,9 @@ class Training:
         )
 
     def close(self) -> None:
-        self.stage.close()
-        for stage in self.evaluation_stages.values():
-            stage.close()
+        self.environments.close()
+        for each in self.evaluation_environments.values():
+            each.close()
 
 
 class _Stop(Exception):

@@ -39,7 +39,7 @@ def test_the_header_counts_the_runs_that_are_there(tmp_path: Path) -> None:
 def test_missing_is_what_lacks_on_tasks_that_were_begun(tmp_path: Path) -> None:
     lead = lead_of(tmp_path, [("dmc_walker_walk", 0), ("dmc_walker_walk", 1)])
     assert "2 of 5 runs finished" in lead
-    assert "3 cells of the grid" in lead
+    assert "3 runs of the grid" in lead
 
 
 def test_cut_runs_alone_are_called_cut(tmp_path: Path) -> None:

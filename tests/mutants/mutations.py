@@ -39,7 +39,7 @@ BEHAVIOR = "agents/behaviors/actor_critic.py"
 MODEL = "agents/models/world_model.py"
 DYNAMICS = "agents/models/rssm.py"
 DIVERGENCE = "agents/models/objectives.py"
-STAGE = "protocols/running/stage.py"
+ENVIRONMENTS = "agents/environments.py"
 TERMINAL = "self._is_terminal = np.where(stepped, terminated, self._is_terminal)"
 
 MUTATIONS: Sequence[Mutation] = (
@@ -73,13 +73,13 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         name="terminals_as_limits",
         says="an end of the task is stored as a time limit",
-        edits=[Edit(STAGE, TERMINAL, "self._is_terminal = np.zeros_like(self._is_terminal)")],
+        edits=[Edit(ENVIRONMENTS, TERMINAL, "self._is_terminal = np.zeros_like(self._is_terminal)")],
         tasks=(CARTPOLE, ACROBOT),
     ),
     Mutation(
         name="limits_as_terminals",
         says="a time limit is stored as an end of the task",
-        edits=[Edit(STAGE, TERMINAL, TERMINAL.replace("terminated,", "terminated | truncated,"))],
+        edits=[Edit(ENVIRONMENTS, TERMINAL, TERMINAL.replace("terminated,", "terminated | truncated,"))],
     ),
     Mutation(
         name="kl_sides_swapped",
@@ -138,8 +138,8 @@ MUTATIONS: Sequence[Mutation] = (
         edits=[
             Edit(
                 "protocols/running/launch.py",
-                "action_space=stage.action_space,\n                seeds=request.seeds,",
-                "action_space=stage.action_space,\n                seeds=request.seeds[:1] * len(request.seeds),",
+                "action_space=environments.action_space,\n                seeds=request.seeds,",
+                "action_space=environments.action_space,\n                seeds=request.seeds[:1] * len(request.seeds),",
             ),
             Edit(
                 "protocols/running/launch.py",

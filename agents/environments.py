@@ -1,15 +1,45 @@
-"""S x E environments as one `TimeStep`: episodes begin and end here, and nothing is counted here."""
+"""S x E environments as one `TimeStep`: episodes begin and end here, and nothing is counted here.
+
+NumPy only. It is beside the contract, and not in `suites`, because a TimeStep is the agents' word and suites know no agent.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from agents.api import TimeStep
-from suites.workers import Lanes
 
 
-class Stage:
+class Shown(Protocol):
+    """What N lanes showed after a decision; see `suites.workers.Stepped`."""
+
+    @property
+    def observation(self) -> dict[str, np.ndarray]: ...
+    @property
+    def reward(self) -> np.ndarray: ...
+    @property
+    def terminated(self) -> np.ndarray: ...
+    @property
+    def truncated(self) -> np.ndarray: ...
+
+
+class Lanes(Protocol):
+    """N environments in a row, stepped together: `suites.workers.Lanes`, or `InThisProcess`."""
+
+    observation_space: spaces.Dict
+    action_space: spaces.Space
+
+    def reset(self, seeds: Mapping[int, int]) -> dict[str, np.ndarray]: ...
+    def step(self, actions: np.ndarray, lanes: np.ndarray | None = None) -> Shown: ...
+    def close(self) -> None: ...
+
+
+class Environments:
     """Environments of one task, [seeds, environments] of them, and what they show now.
 
     A lane that is not named in a call keeps showing what it showed. Every `TimeStep` owns its memory.
@@ -65,3 +95,39 @@ class Stage:
 
     def _arrive(self, observation: dict[str, np.ndarray]) -> None:
         self._observation = {key: value.reshape(*self.shape, *value.shape[1:]) for key, value in observation.items()}
+
+
+class InThisProcess:
+    """The plainest lanes: environments that are made already and are stepped one after the other."""
+
+    class Row(NamedTuple):
+        observation: dict[str, np.ndarray]
+        reward: np.ndarray
+        terminated: np.ndarray
+        truncated: np.ndarray
+
+    def __init__(self, environments: Sequence[gymnasium.Env]) -> None:
+        first = environments[0]
+        assert isinstance(first.observation_space, spaces.Dict), first.observation_space
+        self.environments = environments
+        self.observation_space, self.action_space = first.observation_space, first.action_space
+        self._shown: list[Mapping[str, np.ndarray]] = [{} for _ in environments]
+
+    def reset(self, seeds: Mapping[int, int]) -> dict[str, np.ndarray]:
+        for lane, seed in seeds.items():
+            self._shown[lane] = self.environments[lane].reset(seed=seed)[0]
+        return self._observation()
+
+    def step(self, actions: np.ndarray, lanes: np.ndarray | None = None) -> Row:
+        count = len(self.environments)
+        reward, terminated, truncated = np.zeros(count), np.zeros(count, bool), np.zeros(count, bool)
+        for lane in range(count) if lanes is None else np.flatnonzero(lanes).tolist():
+            self._shown[lane], reward[lane], terminated[lane], truncated[lane], _ = self.environments[lane].step(actions[lane])
+        return self.Row(self._observation(), reward, terminated, truncated)
+
+    def close(self) -> None:
+        for environment in self.environments:
+            environment.close()
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {key: np.array([shown[key] for shown in self._shown]) for key in self._shown[0]}
