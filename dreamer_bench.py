@@ -169,7 +169,10 @@ class ImagineCommand:
         revived = revive(self.run_folder, device=resolve_device(self.device))
         manifest = revived.run.manifest
         if not isinstance(revived.agent, ModelBasedAgent):
-            raise UserError(f"agent {manifest['agent']!r} has no world model; give a run of dreamer, no_value, planet or sac")
+            raise UserError(
+                f"agent {manifest['agent']!r} has no world model; give a run of dreamer or of another agent that has one"
+            )
+        tasks = revived.protocol.played(manifest["task"])
         environment = revived.make()
         try:
             played = [
@@ -177,7 +180,7 @@ class ImagineCommand:
                     revived.agent,
                     environment,
                     rows=self.context + self.steps,
-                    seed=episode_seed(int(manifest["seed"]), "final", index),
+                    seed=episode_seed(int(manifest["seed"]), "final", index, len(tasks)),
                 )
                 for index in range(self.episodes)
             ]
@@ -186,6 +189,8 @@ class ImagineCommand:
         prediction = imagination.open_loop(revived.agent, played, context=self.context)
         for path in imagination.draw(prediction, self.out or self.run_folder / "imagine"):
             print(path)
+        if len(tasks) > 1:
+            print(f"sequences, from 0: {', '.join(tasks[index % len(tasks)] for index in range(self.episodes))}")
         seen, unseen = prediction.image_error[: self.context].mean(), prediction.image_error[self.context :].mean()
         print(
             f"mean squared error of a pixel in [0, 1]: {seen:.5f} while images are seen, {unseen:.5f} over the "

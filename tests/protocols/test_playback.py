@@ -133,3 +133,34 @@ def test_one_seed_of_any_arm_is_evaluated_filmed_and_looked_into(agent, discrete
     rows = list(csv.DictReader((run / "imagine" / "imagination.csv").open()))
     assert [row["image_seen"] for row in rows] == 2 * (3 * ["1"] + 8 * ["0"])
     assert all(0.0 < float(row["image_error"]) < 1.0 for row in rows)
+
+
+def test_the_tasks_of_a_joined_run_are_looked_into_in_their_order(tmp_path, monkeypatch, capsys):
+    """Three sequences of two joined probes, of which the second pays nothing at every other step."""
+    name, parts = "joined:two", ("probe_action", "probe_two_step")
+    protocol = replace(
+        PROBE,
+        tasks=(name,),
+        joined={name: tuple(f"{part}*1" for part in parts)},
+        suite_options={"observation": "pixels"},
+        task_options={},
+        action_repeat=1,
+        env_steps=80,
+        time_limit_env_steps=20,
+        num_envs=1,
+        evaluate_every_env_steps=40,
+        evaluate_episodes=2,
+        final_episodes=2,
+        score_rule=ScoreRule(kind="final"),
+        agent_profile="paper",
+    )
+    monkeypatch.setattr(catalog, "BUILT_IN", (protocol,))
+    run_cohort(request(tmp_path, protocol=protocol, agent="planet", overrides={**TINY, **LOOKING}, seeds=(0,)))
+    (run,) = tmp_path.rglob("seed-0")
+    capsys.readouterr()
+    assert ImagineCommand(run_folder=run, context=3, steps=8, episodes=3).run() == 0
+    assert f"sequences, from 0: {parts[0]}, {parts[1]}, {parts[0]}" in capsys.readouterr().out
+    rewards = {}
+    for row in csv.DictReader((run / "imagine" / "imagination.csv").open()):
+        rewards.setdefault(row["sequence"], []).append(float(row["reward"]))
+    assert [all(reward == 0.0 for reward in rewards[each][1::2]) for each in ("0", "1", "2")] == [False, True, False]
