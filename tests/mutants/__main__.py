@@ -16,7 +16,7 @@ from pathlib import Path
 
 from analysis.verify.verdict import Mode
 from dreamer_bench_base import UserError
-from tests.mutants import caught, mutations, study, verdicts
+from tests.mutants import caught, mutations, study, tables, verdicts
 
 
 def arguments() -> argparse.Namespace:
@@ -58,9 +58,7 @@ def show(asked: argparse.Namespace) -> None:
     rule = verdicts.Rule(protocol=asked.protocol, mode=mode, margin=asked.margin)
     points = verdicts.read(asked.file)
     if asked.command == "verdicts":
-        for name, at, verdict in verdicts.of_mutations(points, asked.tasks, rule, asked.at):
-            seen = "SEEN" if verdicts.alarms(verdict) else "not seen"
-            print(f"| {name} | {', '.join(asked.tasks)} | {at:,} | {seen} | {verdict.headline} |")
+        print("\n".join(tables.mutations(points, asked.tasks, rule, asked.at)))
         return
     for at in asked.at:
         found = verdicts.of_unchanged(points, asked.tasks, rule, at, asked.cohorts)
@@ -88,6 +86,7 @@ def main() -> int:
     if asked.command == "caught":
         for name in asked.mutations:
             print(caught.caught(asked.work, mutations.find(name)), flush=True)
+        print("\n".join(tables.caught(asked.work)))
         return 0
     worst = 0
     for name in asked.mutations:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.mutants import verdicts
+from tests.mutants import tables, verdicts
 from tests.mutants.mutations import PENDULUM
 
 AT = 8_000
@@ -16,7 +16,7 @@ def score_file(path, **methods):
     for method, scores in methods.items():
         for seed, score in enumerate(scores):
             for at in BUDGETS:
-                lines += [f"{method},{PENDULUM},{seed},{at},{score + episode},{episode},small@1,False" for episode in range(2)]
+                lines += [f"{method},{PENDULUM},{seed},{at},{score + episode},{episode},small@1,False" for episode in range(5)]
             lines += [f"{method},{PENDULUM},{seed},{AT},{score + episode},{episode},small@1,True" for episode in range(10)]
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -61,3 +61,12 @@ def test_an_inconclusive_verdict_is_no_alarm(points):
     theirs = verdicts.scored(verdicts.chosen(points, "unchanged", [PENDULUM], list("01234")), verdicts.Rule(), AT)
     verdict = verdicts.ask(wide, theirs, verdicts.Rule(), AT)
     assert (verdict.status, verdicts.alarms(verdict)) == ("inconclusive", False)
+
+
+def test_the_table_names_the_smallest_budget_from_which_on_a_bug_is_seen(points):
+    rows = {
+        row.split(" | ")[0].removeprefix("| "): row for row in tables.mutations(points, [PENDULUM], verdicts.Rule(), BUDGETS)
+    }
+    assert "| Pendulum | 5 | 2,000 | below, -0." in rows["λ is 0: returns of one imagined step"]
+    assert "| Pendulum | 5 | no | reproduced, " in rows["gradients are clipped at a norm of 0.1 in place of 100"]
+    assert "| 2,000 | invalid |" in rows["every run of a program gets the first one's seed"]

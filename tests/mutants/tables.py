@@ -1,0 +1,68 @@
+"""The tables of docs/verifying.md, from a score file and from what `caught` kept."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.verify.verdict import Verdict
+from tests.mutants import verdicts
+from tests.mutants.mutations import MUTATIONS, UNCHANGED, find
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATUS = {"profile-differs": "profile differs"}
+
+
+def words(verdict: Verdict) -> str:
+    """A verdict in a cell: its status, with the difference and its 90% interval where there is one."""
+    status = STATUS.get(verdict.status, verdict.status)
+    if verdict.suite is None or not math.isfinite(verdict.suite.difference):
+        return status
+    return f"{status}, {verdict.suite.difference:+.2f} [{verdict.suite.low:+.2f}, {verdict.suite.high:+.2f}]"
+
+
+def smallest(found: Sequence[tuple[int, Verdict]]) -> str:
+    """The smallest budget from which on the gate fails at every one that was asked; "no" where it passes the largest."""
+    seen = ""
+    for at, verdict in sorted(found, key=lambda pair: -pair[0]):
+        if not verdicts.alarms(verdict):
+            break
+        seen = f"{at:,}"
+    return seen or "no"
+
+
+def mutations(points: pd.DataFrame, tasks: Sequence[str], rule: verdicts.Rule, budgets: Sequence[int]) -> list[str]:
+    """Rows: bug, task, seeds, seen from (env_steps), verdict at the largest budget."""
+    found: dict[str, list[tuple[int, Verdict]]] = {}
+    for name, at, verdict in verdicts.of_mutations(points, tasks, rule, budgets):
+        found.setdefault(name, []).append((at, verdict))
+    shown = ", ".join(task.removeprefix("gym:").partition("-")[0] for task in tasks)
+    rows = []
+    for name, asked in found.items():
+        seeds = len(verdicts.seeds_of(points, name, tasks)[: verdicts.COHORT])
+        last = words(max(asked, key=lambda pair: pair[0])[1])
+        rows.append(f"| {find(name).says} | {shown} | {seeds} | {smallest(asked)} | {last} |")
+    return rows
+
+
+def caught(work: Path) -> list[str]:
+    """Rows: bug, first other test that fails, seconds until then."""
+    rows = []
+    for mutation in (UNCHANGED, *MUTATIONS):
+        kept = work / "caught" / f"{mutation.name}.json"
+        if kept.exists():
+            row = json.loads(kept.read_text())
+            where = (
+                f"`{row['caught_by'].removeprefix('tests/')}`"
+                if row["caught_by"]
+                else "none"
+                if row["finished"]
+                else "none in time"
+            )
+            rows.append(f"| {mutation.says} | {where} | {row['seconds']} |")
+    return rows
