@@ -167,4 +167,6 @@ def describe(points: pd.DataFrame) -> str:
     """What a table holds, in a line."""
     methods: Sequence[str] = sorted(points["method"].unique())
     runs = len(points[["method", "task", "seed"]].drop_duplicates())
-    return f"{len(points):,} points, {runs:,} runs, {points['task'].nunique()} tasks, methods {', '.join(methods)}"
+    counts = ((len(points), "point"), (runs, "run"), (points["task"].nunique(), "task"))
+    counted = ", ".join(f"{number:,} {what}{'s' if number != 1 else ''}" for number, what in counts)
+    return f"{counted}, method{'s' if len(methods) != 1 else ''} {', '.join(methods)}"
