@@ -15,10 +15,11 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
@@ -111,12 +112,23 @@ def registered(
     read  entry point -> its name and entry
     """
     known = dict(built_in)
-    for point in metadata.entry_points(group=group):
+    for point in entry_points(group):
         name, entry = read(point)
         if name in known:
             raise UserError(f"{kind} {name!r} of entry point {point.value!r} is taken; give it another name")
         known[name] = entry
     return known
+
+
+def entry_points(group: str) -> tuple[metadata.EntryPoint, ...]:
+    """What installed packages name in a group; looked up again (30 ms) when the search path or a folder of it has changed."""
+    changed = tuple(os.stat(folder).st_mtime_ns if os.path.exists(folder) else 0 for folder in sys.path)
+    return _entry_points(metadata.entry_points, group, tuple(sys.path), changed)
+
+
+@lru_cache(maxsize=16)
+def _entry_points(look_up: Callable[..., Any], group: str, path: Any, changed: Any) -> tuple[metadata.EntryPoint, ...]:
+    return tuple(look_up(group=group))
 
 
 def package_of(point: metadata.EntryPoint) -> str:

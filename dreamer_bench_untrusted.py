@@ -36,6 +36,8 @@ SPREADSHEET_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 # Bytes of JSON that may stand for a character that cannot be printed: any escape but \" \\ \/ \n \t, and all that is not ASCII.
 _SUSPICIOUS = re.compile(rb'\\[^"\\/nt]|[^\x20-\x7e\n\r\t]')
+_PLAIN = bytes({*range(0x20, 0x7F), *b"\n\r\t"} - {*b"\\"})
+"""Bytes that are never a part of such a character."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -163,17 +165,43 @@ def parse_json(data: bytes, where: object, *, most_bytes: int = MOST_JSON_BYTES)
 
 def parse_lines(data: bytes, where: object, *, whole: bool = False) -> list[dict[str, Any]]:
     """The objects of JSON Lines. What follows the last line break was not finished: left out, or refused where `whole`."""
-    lines = data.split(b"\n")
-    if len(lines) > MOST_LINES:
-        raise InvalidData(f"{where} is damaged: it has {len(lines):,} lines; at most {MOST_LINES:,} are read")
-    if whole and lines[-1]:
+    lines = data.count(b"\n") + 1
+    if lines > MOST_LINES:
+        raise InvalidData(f"{where} is damaged: it has {lines:,} lines; at most {MOST_LINES:,} are read")
+    if whole and not data.endswith(b"\n") and data:
         raise InvalidData(f"{where} is damaged: its last line is cut short")
+    records = _plain_lines(data, lines - 1)
+    return _each_line(data, where) if records is None else records
+
+
+def _each_line(data: bytes, where: object) -> list[dict[str, Any]]:
     records = []
-    for number, line in enumerate(lines[:-1], start=1):
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         record = parse_json(line, f"{where} line {number}", most_bytes=MOST_LINE_BYTES)
         if not isinstance(record, dict):
             raise InvalidData(f"{where} line {number} is damaged: expected a JSON object, found {_said(record)}")
         records.append(record)
+    return records
+
+
+def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
+    """The same for the lines that this project writes, ten times as fast: flat objects of plain ASCII, one after the other.
+
+    None where anything else is in the data; `_each_line` then says what and where, or takes it as it is.
+    """
+    if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data or len(data) > MOST_LINE_BYTES * lines:
+        return None
+    text = data.decode("ascii")
+    records, start = [], 0
+    try:
+        for _ in range(lines):
+            record, end = _scan(text, start)
+            if type(record) is not dict or text[end] != "\n" or end - start > MOST_LINE_BYTES:
+                return None
+            records.append(record)
+            start = end + 1
+    except (StopIteration, ValueError):
+        return None
     return records
 
 
@@ -271,6 +299,10 @@ def _said(value: Any) -> str:
 
 def _no_number(constant: str) -> Any:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+_scan = json.JSONDecoder(parse_constant=_no_number).scan_once
+"""(text, start) -> one value and where it ends; what `json.loads` calls, without what it does around it."""
 
 
 def _depth(value: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ _PURPOSES: dict[Purpose, int] = {"train": 0, "evaluate": 1, "final": 2}
 _RANDOM_BITS = 29  # the purpose takes the two bits above: purposes never meet, and a seed stays below 2**31 (ALE's limit)
 
 
+@lru_cache(maxsize=1 << 16)
 def episode_seed(run_seed: int, purpose: Purpose, index: int, tasks: int = 1) -> int:
     """The environment's seed of the index-th episode of a purpose: a function of its arguments alone, in [0, 2**31).
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamer_bench_base import UserError, registered, suggestion
+from dreamer_bench_base import UserError, entry_points, registered, suggestion
 from protocols import atari, dmc, dmlab, joined, own, planet_six, quick, small, studies
 from protocols.spec import Protocol, digest
 
@@ -53,7 +53,7 @@ def _read(point: metadata.EntryPoint) -> tuple[str, Protocol]:
 
 def module_of(protocol: Protocol) -> str:
     """The module that names a protocol: of another package, what its entry point says."""
-    for point in metadata.entry_points(group=ENTRY_POINT_GROUP):
+    for point in entry_points(ENTRY_POINT_GROUP):
         if point.load() == protocol:
             return point.module
     return "protocols"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal
 
 from dreamer_bench_base import UserError
@@ -109,15 +110,23 @@ class Protocol:
     def action_repeat_of(self, task: str) -> int:
         return int(self.options_of(task)["action_repeat"])  # type: ignore[arg-type]
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides a number; the prose may be corrected without a new version."""
+        return digest_of_data(asdict(self))
+
 
 def canonical_json(value: Any) -> str:
     """The one spelling of a value that digests are taken of: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
 def digest(protocol: Protocol) -> str:
-    """SHA-256 of everything in a protocol that decides a number; its prose may be corrected without a new version."""
-    return digest_of_data(asdict(protocol))
+    """`protocol.digest`."""
+    return protocol.digest
 
 
 def digest_of_data(data: Mapping[str, Any]) -> str:

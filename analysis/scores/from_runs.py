@@ -1,19 +1,25 @@
-"""Runs folders as tables of scores, through `protocols.records.store` alone. A damaged file is InvalidData that names it."""
+"""Runs folders as tables of scores, through `protocols.records` alone. A damaged file is InvalidData that names it.
+
+A record is read once: what a table takes of its lines is kept as arrays, 20 kB of a run of 5M env_steps, and the lines are not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from analysis.scores.columns import COLUMNS, rule_text
 from dreamer_bench_base import InvalidData
 from protocols.records import integrity, score, store
-from protocols.records.schema import EpisodeLine
+from protocols.records.read_once import ReadOnce
+from protocols.records.schema import EpisodeLine, Result
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -21,31 +27,73 @@ IDENTITY = ("protocol", "protocol_data", "digest", "label", "task", "seed", "lim
 """What a manifest must say for its scores to have a place in a table."""
 
 
-def find(root: Path) -> list[store.Run]:
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """The evaluation episodes of a run as they count, a column each; `tasks` where they are of several."""
+
+    env_steps: np.ndarray
+    episode: np.ndarray
+    score: np.ndarray
+    final: np.ndarray
+    device_seconds: np.ndarray
+    tasks: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class ScoredRun(store.Run):
+    """A run that was found whole: its manifest, its result and its points, as they were then."""
+
+    ended: Result | None = field(compare=False)
+    points: Points = field(compare=False)
+
+    def result(self) -> Result | None:
+        return self.ended
+
+
+def find(root: Path) -> list[ScoredRun]:
     """The runs of a folder. ValueError where it is no runs folder, InvalidData for a manifest or result that is damaged."""
-    runs = store.find_runs(root)
-    for run in runs:
-        path = run.folder / store.MANIFEST
-        with _damage_is_invalid():
-            manifest, _ = run.manifest, run.result()
-        missing = [key for key in IDENTITY if key not in manifest]
-        if missing:
-            raise InvalidData(f"{path} lacks {', '.join(missing)}; restore the file from a copy")
-        tasks = manifest["protocol_data"]["tasks"]
-        if manifest["task"] not in tasks:
-            raise InvalidData(
-                f"{path}: task {manifest['task']!r} is not in {manifest['protocol']}, which has {len(tasks)}, for example "
-                f"{tasks[0]!r}; restore the file from a copy"
-            )
+    shared: dict[str, Any] = {}
+    found = []
+    for known in store.find_runs(root):
+        run = ReadOnce(known.folder)
+        _check_identity(run)
         _lines(run)  # says what is wrong where; the hashes after it only that something is
         with _damage_is_invalid():
             integrity.check(run)
-    return runs
+        found.append(scored(run, shared))
+    return found
+
+
+def scored(run: ReadOnce, shared: dict[str, Any]) -> ScoredRun:
+    """What is kept of a run that was checked. `shared` holds one copy of what the manifests of a folder repeat."""
+    kept = ScoredRun(run.folder, run.result(), _points(run))
+    repeated = {
+        name: shared.setdefault(f"{name} {run.manifest[name]!r}", run.manifest[name])  # type: ignore[literal-required]
+        for name in ("protocol_data", "options", "hardware", "packages", "origins", "source")
+        if name in run.manifest
+    }
+    kept.__dict__["manifest"] = {**run.manifest, **repeated}
+    return kept
 
 
 def episodes(run: store.Run) -> list[EpisodeLine]:
     """The evaluation episodes of a run, as they count. InvalidData for a damaged line and for lines that went missing."""
     return score.points(run, _lines(run))
+
+
+def _check_identity(run: store.Run) -> None:
+    path = run.folder / store.MANIFEST
+    with _damage_is_invalid():
+        manifest, _ = run.manifest, run.result()
+    missing = [key for key in IDENTITY if key not in manifest]
+    if missing:
+        raise InvalidData(f"{path} lacks {', '.join(missing)}; restore the file from a copy")
+    tasks = manifest["protocol_data"]["tasks"]
+    if manifest["task"] not in tasks:
+        raise InvalidData(
+            f"{path}: task {manifest['task']!r} is not in {manifest['protocol']}, which has {len(tasks)}, for example "
+            f"{tasks[0]!r}; restore the file from a copy"
+        )
 
 
 def _lines(run: store.Run) -> list[EpisodeLine]:
@@ -71,49 +119,69 @@ def _lines(run: store.Run) -> list[EpisodeLine]:
     return lines
 
 
+def _points(run: store.Run) -> Points:
+    import numpy as np
+
+    lines = episodes(run)
+    env_steps = np.array([line["env_steps"] for line in lines], dtype="int64")
+    joined = any("task" in line for line in lines)
+    return Points(
+        env_steps=env_steps,
+        episode=np.array([int(line["episode"]) for line in lines], dtype="int64"),
+        score=np.array([float(cast(float, line["score"])) for line in lines], dtype=float),
+        final=np.array([bool(line["final"]) for line in lines], dtype=bool),
+        device_seconds=_device_seconds(run, env_steps),
+        tasks=tuple(str(line.get("task", run.manifest["task"])) for line in lines) if joined else None,
+    )
+
+
 def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
     """The evaluation episodes of these runs as a table (COLUMNS). Raises InvalidData for a score that is no number."""
     import numpy as np
     import pandas as pd
 
-    frames = []
-    for run in runs:
-        lines = episodes(run)
-        if not lines:
-            continue
-        scores = [line["score"] for line in lines]
-        manifest, data = run.manifest, run.manifest["protocol_data"]
-        env_steps = np.array([line["env_steps"] for line in lines], dtype="int64")
-        path = str(run.folder / store.EPISODES)
-        frames.append(
-            {
-                "protocol": str(manifest["protocol"]),
-                "method": str(manifest["label"]),
-                "task": np.array([str(line.get("task", manifest["task"])) for line in lines], dtype=object),
-                "seed": str(manifest["seed"]),
-                "env_steps": env_steps,
-                "episode": [int(line["episode"]) for line in lines],
-                "score": [float(cast(float, value)) for value in scores],
-                "source": str(run.folder),
-                "final": [bool(line["final"]) for line in lines],
-                "device_seconds": _device_seconds(run, env_steps),
-                "budget_env_steps": int(data["env_steps"]),
-                "score_rule": rule_text(ScoreRule(**data["score_rule"])),
-                "finished": run.result() is not None,
-                "place": [f"{path}:{number}" for number in range(1, len(lines) + 1)],
-            }
-        )
-    if not frames:
+    known = [(run, run.points if isinstance(run, ScoredRun) else _points(ReadOnce(run.folder))) for run in runs]
+    known = [(run, points) for run, points in known if len(points.score)]
+    if not known:
         return pd.DataFrame(columns=list(COLUMNS))
-    lengths = [len(frame["env_steps"]) for frame in frames]
-    joined: dict[str, Any] = {}
-    for name in COLUMNS:
-        values = [frame[name] for frame in frames]
-        if isinstance(values[0], (str, int)):
-            joined[name] = np.repeat(np.array(values, dtype=object if isinstance(values[0], str) else None), lengths)
-        else:
-            joined[name] = np.concatenate(values) if name != "place" else [place for each in values for place in each]
-    return pd.DataFrame(joined)
+    lengths = [len(points.score) for _, points in known]
+
+    def repeated(values: Sequence[Any], kind: Any = object) -> Any:
+        return np.repeat(np.array(values, dtype=kind), lengths)
+
+    def joined(name: str) -> Any:
+        return np.concatenate([getattr(points, name) for _, points in known])
+
+    manifests = [run.manifest for run, _ in known]
+    paths = [str(run.folder / store.EPISODES) for run, _ in known]
+    columns = {
+        "protocol": repeated([str(manifest["protocol"]) for manifest in manifests]),
+        "method": repeated([str(manifest["label"]) for manifest in manifests]),
+        "task": _tasks([(str(run.manifest["task"]), points) for run, points in known]),
+        "seed": repeated([str(manifest["seed"]) for manifest in manifests]),
+        "env_steps": joined("env_steps"),
+        "episode": joined("episode"),
+        "score": joined("score"),
+        "source": repeated([str(run.folder) for run, _ in known]),
+        "final": joined("final"),
+        "device_seconds": joined("device_seconds"),
+        "budget_env_steps": repeated([int(manifest["protocol_data"]["env_steps"]) for manifest in manifests], "int64"),
+        "score_rule": repeated([rule_text(ScoreRule(**manifest["protocol_data"]["score_rule"])) for manifest in manifests]),
+        "finished": repeated([run.result() is not None for run, _ in known], bool),
+        "place": [f"{path}:{number}" for path, length in zip(paths, lengths) for number in range(1, length + 1)],
+    }
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def _tasks(known: Sequence[tuple[str, Points]]) -> Any:
+    import numpy as np
+
+    parts = []
+    for task, points in known:
+        part = np.empty(len(points.score), dtype=object)
+        part[:] = task if points.tasks is None else points.tasks
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def _device_seconds(run: store.Run, env_steps: Any) -> Any:

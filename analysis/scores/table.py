@@ -98,8 +98,9 @@ def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.D
             raise two_protocols(second, first, group.protocol)
     members = [member for group in found for member in group.members]
     kept = [member for member in members if member.counts or member.unfinished]
-    for why in dict.fromkeys(member.why for member in members if member not in kept):
-        alike = [member for member in members if member.why == why]
+    never = [member for member in members if not (member.counts or member.unfinished)]
+    for why in dict.fromkeys(member.why for member in never):
+        alike = [member for member in never if member.why == why]
         one = alike[0]
         more = f" and {len(alike) - 1} more" if alike[1:] else ""
         notes.append(f"{one.method}, {one.task}, seed {one.seed}{more} left out: {why}")

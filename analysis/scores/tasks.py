@@ -11,10 +11,9 @@ import re
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
-from dreamer_bench_base import InvalidData, UserError, suggestion
+from dreamer_bench_base import InvalidData, UserError, entry_points, suggestion
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -240,7 +239,7 @@ def _protocol_tasks() -> frozenset[str]:
 @cache
 def _installed_suites() -> frozenset[str]:
     """Names of the suites that other packages bring; asked without importing one."""
-    return frozenset(point.name for point in metadata.entry_points(group="dreamer_bench.suites"))
+    return frozenset(point.name for point in entry_points("dreamer_bench.suites"))
 
 
 def _bare(name: str) -> str:

@@ -7,7 +7,8 @@ made them; fields marked NotRequired came with schema 2 (or appear only where th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import UnionType
+from functools import cache
+from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 SCHEMA = 2
@@ -248,17 +249,39 @@ def problems(kind: type, value: Any) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"expected an object, found {value!r:.40}"
         return
-    hints = get_type_hints(kind, include_extras=True)
-    for name, hint in hints.items():
-        optional = get_origin(hint) is NotRequired
+    fields = _fields(kind)
+    for name, (optional, hint, plain) in fields.items():
         if name not in value:
             if not optional:
                 yield f"{name} is missing"
-        elif not _fits(value[name], get_args(hint)[0] if optional else hint):
+        elif type(value[name]) not in plain and not _fits(value[name], hint):
             yield f"{name} is {value[name]!r:.40}"
     for name in value:
-        if name not in hints and not (kind is MetricsLine and _fits(value[name], float | None)):
+        if name not in fields and not (kind is MetricsLine and _fits(value[name], float | None)):
             yield f"{str(name)!r:.40} is no field here"
+
+
+@cache
+def _fields(kind: type) -> dict[str, tuple[bool, Any, frozenset[type]]]:
+    """Field -> whether it may be left out, its type, and the classes whose values fit whatever they are."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        optional = get_origin(hint) is NotRequired
+        own = get_args(hint)[0] if optional else hint
+        found[name] = (optional, own, _plain(own))
+    return found
+
+
+def _plain(hint: Any) -> frozenset[type]:
+    if get_origin(hint) in (Union, UnionType):
+        return frozenset().union(*map(_plain, get_args(hint)))
+    return {
+        int: frozenset({int}),
+        float: frozenset({float}),
+        bool: frozenset({bool}),
+        str: frozenset({str}),
+        NoneType: frozenset({NoneType}),
+    }.get(hint, frozenset())
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -276,5 +299,5 @@ def _fits(value: Any, hint: Any) -> bool:
     if is_typeddict(hint):
         return next(problems(hint, value), None) is None
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300)
     return isinstance(value, hint) and (hint is not int or not isinstance(value, bool))

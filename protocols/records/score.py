@@ -168,10 +168,10 @@ def points(run: Run, episodes: list[EpisodeLine]) -> list[EpisodeLine]:
     return [*(line for line in episodes if line["env_steps"] <= begin), *again]
 
 
-def alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Whether two runs' scores, in the order they were played, are too much alike for two seeds."""
+def alike(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> bool:
+    """Whether two runs' scores, in the order they were played, are too much alike for two seeds. NaN is like nothing."""
     if len(one) != len(other) or not len(one):
         return False
-    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
-    same = [a for a, b in pairs if abs(a - b) <= 1e-6 * max(1.0, abs(a))]
-    return len(same) >= MOST_ALIKE * len(one) and len({round(value, 6) for value in same}) >= FEWEST_VALUES
+    a, b = np.asarray(one, float), np.asarray(other, float)
+    same = a[np.abs(a - b) <= 1e-6 * np.maximum(1.0, np.abs(a))]
+    return len(same) >= MOST_ALIKE * len(a) and len(np.unique(np.round(same, 6))) >= FEWEST_VALUES

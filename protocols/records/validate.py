@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
+
 from dreamer_bench_base import UserError
 from protocols import catalog, own
 from protocols.cadence import cadence_of, episode_seed
 from protocols.records import integrity, profiles, provenance, schedule
+from protocols.records.read_once import ReadOnce
 from protocols.records.schema import (
     SCHEMA,
     EpisodeLine,
@@ -76,27 +79,35 @@ class Violation:
     what: str
 
 
-def check(root: Path, runs: Sequence[Run] | None = None) -> list[Violation]:
+def check(
+    root: Path, runs: Sequence[Run] | None = None, *, sound: Callable[[ReadOnce], None] | None = None
+) -> list[Violation]:
     """Every violation in a runs folder, in the order of its runs, or in some of them.
+
+    sound  gets every run without a violation of its own, while its files are in memory
 
     Raises UserError where it is not a runs folder.
     """
     violations: list[Violation] = []
-    tables: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in find_runs(root) if runs is None else runs:
+    tables: dict[tuple[str, str], _Table] = {}
+    for run in map(ReadOnce, (each.folder for each in (find_runs(root) if runs is None else runs))):
         place = run.folder.relative_to(root).as_posix()
         found = list(_check_run(run))
         violations += [Violation(rule=rule, run=place, what=what) for rule, what in found]
         if not any(rule == "record" for rule, _ in found):
-            tables[run.manifest["protocol"], run.manifest["label"]].append(run)
-    for (protocol, label), runs in tables.items():
-        violations += [Violation(rule=rule, run=f"{protocol}/{label}", what=what) for rule, what in _check_table(runs)]
+            key = (run.manifest["protocol"], run.manifest["label"])
+            tables[key] = tables.get(key) or _Table(run.manifest)
+            tables[key].add(run)
+        if sound is not None and not found:
+            sound(run)
+    for (protocol, label), table in tables.items():
+        violations += [Violation(rule=rule, run=f"{protocol}/{label}", what=what) for rule, what in _check_table(table)]
     return violations
 
 
 def check_run(run: Run) -> list[Violation]:
     """The violations of one run, apart from the table it belongs to."""
-    return [Violation(rule=rule, run=run.folder.name, what=what) for rule, what in _check_run(run)]
+    return [Violation(rule=rule, run=run.folder.name, what=what) for rule, what in _check_run(ReadOnce(run.folder))]
 
 
 def simulator_drift(manifest: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
@@ -375,18 +386,36 @@ def _check_cadence(
             yield "cadence", f"{_name(key)}: expected episodes 0 to {expected[key] - 1}, found {sorted(played[key])}"
 
 
-def _check_table(runs: Sequence[Run]) -> Iterator[Finding]:
+class _Table:
+    """What the checks of a table need of its runs: not their lines, so that thousands of runs fit into memory.
+
+    runs    folder, task, seed and scores (NaN where there is none) of each
+    digests digest -> the first run's folder
+    """
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        self.protocol = _protocol_of(manifest)
+        self.runs: list[tuple[str, str, int, np.ndarray]] = []
+        self.digests: dict[str, str] = {}
+        self.whole = False
+
+    def add(self, run: Run) -> None:
+        manifest, name = run.manifest, run.folder.name
+        scores = np.array([line["score"] for line in run.episodes()], dtype=float)
+        self.runs.append((name, manifest["task"], manifest["seed"], scores))
+        self.digests.setdefault(manifest["digest"], name)
+        self.whole |= manifest["limit_env_steps"] is None
+
+
+def _check_table(table: _Table) -> Iterator[Finding]:
     """What holds of all runs of one agent under one protocol together."""
-    protocol = _protocol_of(runs[0].manifest)
-    if isinstance(protocol, str) or all(run.manifest["limit_env_steps"] is not None for run in runs):
+    protocol = table.protocol
+    if isinstance(protocol, str) or not table.whole:
         return
-    other = next((run for run in runs if run.manifest["digest"] != digest(protocol)), None)
+    other = next((name for found, name in table.digests.items() if found != digest(protocol)), None)
     if other is not None and own.is_own(protocol.id):
-        yield (
-            "protocol",
-            f"{other.folder.name} was made under another {protocol.id}; give every version of a file a name of its own",
-        )
-    have = {(run.manifest["task"], run.manifest["seed"]) for run in runs}
+        yield "protocol", f"{other} was made under another {protocol.id}; give every version of a file a name of its own"
+    have = {(task, seed) for _, task, seed, _ in table.runs}
     missing = [f"{task} seed {seed}" for task in protocol.tasks for seed in protocol.seeds if (task, seed) not in have]
     if missing:
         whole = len(protocol.tasks) * len(protocol.seeds)
@@ -394,13 +423,11 @@ def _check_table(runs: Sequence[Run]) -> Iterator[Finding]:
             "complete",
             f"{len(missing)} of {whole} runs are missing: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}",
         )
-    by_task: dict[str, list[tuple[int, list[Any]]]] = defaultdict(list)
-    for run in runs:
-        task, seed = run.manifest["task"], run.manifest["seed"]
-        played = [line["score"] for line in run.episodes()]
-        for other, other_played in by_task[task]:
+    by_task: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    for _, task, seed, played in table.runs:
+        for other_seed, other_played in by_task[task]:
             if alike(other_played, played):
-                yield "distinct", f"{task}: seeds {other} and {seed} hold the same episodes"
+                yield "distinct", f"{task}: seeds {other_seed} and {seed} hold the same episodes"
                 break
         by_task[task].append((seed, played))
 
