@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -185,13 +185,19 @@ def sha256(data: bytes | Path) -> str:
 # ---------------------------------------------------------------- whole folders
 
 
-def exchange_folder(out: Path, files: Mapping[str, bytes], listed: Callable[[Path], Collection[str] | None]) -> None:
+SYNCED_EACH = 200
+"""Up to so many files are brought to the disk one by one; of thousands, which would take minutes, all at once."""
+
+
+def exchange_folder(
+    out: Path, files: Mapping[str, bytes | Callable[[], bytes]], listed: Callable[[Path], Collection[str] | None]
+) -> None:
     """Makes `out` a folder of exactly these files: a reader finds the old one or the new one, also after a kill.
 
     The new one is written beside it (`.NAME.new`) and then swapped in. What an earlier command wrote goes; what somebody
     else put there (a CNAME, a .git) moves over.
 
-    files   path below `out` with slashes -> content
+    files   path below `out` with slashes -> content, or what gives it when its turn comes
     listed  the files that an earlier command wrote into a folder; None where the folder is not its work
     Raises UserError where `out` is a file, a device, or a folder that holds something else; the old folder then stays.
     """
@@ -211,11 +217,9 @@ def exchange_folder(out: Path, files: Mapping[str, bytes], listed: Callable[[Pat
             for name, content in files.items():
                 path = begun / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-        except OSError:
+                path.write_bytes(content() if callable(content) else content)
+            _sync_below(begun, files)
+        except (OSError, UserError):
             shutil.rmtree(begun, ignore_errors=True)
             raise
         os.rename(begun, ready)
@@ -226,6 +230,24 @@ def exchange_folder(out: Path, files: Mapping[str, bytes], listed: Callable[[Pat
         else:
             os.rename(ready, out)
         sync_folder(out.parent)
+
+
+def _sync_below(folder: Path, names: Collection[str]) -> None:
+    """Waits until the files of a folder are on the disk."""
+    whole = getattr(ctypes.CDLL(None), "syncfs", None)
+    if len(names) > SYNCED_EACH and whole is not None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if whole(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    for name in names:
+        descriptor = os.open(folder / name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _recover(out: Path, begun: Path, ready: Path, aside: Path, listed: Callable[[Path], Collection[str] | None]) -> None:
@@ -253,13 +275,15 @@ def _swap(ready: Path, out: Path, aside: Path) -> None:
 
 def _carry(source: Path, target: Path, listed: Collection[str]) -> None:
     """Moves what is not in the list over, whole folders where nothing in them is."""
+    files = set(listed)
+    folders = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
 
     def move(folder: str) -> None:
         for entry in sorted(os.scandir(source / folder), key=lambda entry: entry.name):
             name = f"{folder}{entry.name}"
-            if any(other.startswith(f"{name}/") for other in listed):
+            if name in folders:
                 move(f"{name}/")
-            elif name not in listed and not os.path.lexists(target / name):
+            elif name not in files and not os.path.lexists(target / name):
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.rename(entry.path, target / name)
 

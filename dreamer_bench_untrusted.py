@@ -301,7 +301,7 @@ def _no_number(constant: str) -> Any:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-_scan = json.JSONDecoder(parse_constant=_no_number).scan_once
+_scan = json.JSONDecoder(parse_constant=_no_number).scan_once  # type: ignore[attr-defined]
 """(text, start) -> one value and where it ends; what `json.loads` calls, without what it does around it."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.leaderboard import evidence, site
-from analysis.leaderboard.submissions import SEAL, Submission, of_files, sealed, violations
+from analysis.leaderboard.submissions import SEAL, Submission, checked, of_files, sealed
 from dreamer_bench_base import InvalidData, UserError, alone_in
 
 MOST_PRINTED = 20
@@ -28,8 +28,8 @@ def add(folder: Path, to: Path) -> Path:
         _write(Path(name), files)
         try:
             submission = of_files(Path(name), files)
-            _refuse_violations(submission, folder)
-            target, hashes = to / submission.slug, submission.hashes()
+            submission = _without_violations(submission, folder)
+            target, hashes = to / submission.slug, dict(submission.hashes)
             if target.exists():
                 if (target / SEAL).is_file() and sealed(target)["sha256"] == hashes:
                     return target
@@ -50,14 +50,16 @@ def add(folder: Path, to: Path) -> Path:
     return target
 
 
-def _refuse_violations(submission: Submission, folder: Path) -> None:
-    found = violations(submission)
+def _without_violations(submission: Submission, folder: Path) -> Submission:
+    """The submission with its runs. Raises InvalidData that names what keeps it out."""
+    submission, found = checked(submission)
     if found:
         more = f" (and {len(found) - MOST_PRINTED} more)" if len(found) > MOST_PRINTED else ""
         raise InvalidData(
             f"{folder} has {len(found)} violation{'s' if len(found) != 1 else ''}, nothing was added: "
             f"{'; '.join(found[:MOST_PRINTED])}{more}"
         )
+    return submission
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analysis.leaderboard import submissions
-from analysis.leaderboard.evidence import RUNS
 from analysis.leaderboard.submissions import Submission
 from analysis.scores import table as tables
+from analysis.scores.from_runs import ScoredRun
 from analysis.scores.groups import tally
 from protocols import catalog
 from protocols.records.schema import Manifest
-from protocols.records.store import Run, find_runs
 from protocols.spec import Protocol
 
 
@@ -64,17 +63,15 @@ def entries_of(submission: Submission) -> list[Entry]:
                 facts=facts,
             )
         ]
-    folder = submission.folder / RUNS
-    by_label: dict[tuple[str, str], list[Run]] = {}
-    for run in find_runs(folder):
+    by_label: dict[tuple[str, str], list[ScoredRun]] = {}
+    for run in submission.runs:
         by_label.setdefault((run.manifest["protocol"], run.manifest["label"]), []).append(run)
     labels = {label for _, label in by_label}
     found = []
     for (id, label), runs in sorted(by_label.items()):
         protocol = catalog.find(id)
-        table = tables.read([folder], protocol=id)
         name = submission.name if len(labels) == 1 else f"{submission.name} {label}"
-        table = table[table["method"] == label].assign(method=name).reset_index(drop=True)
+        table = tables.of_runs(runs).assign(method=name)
         selection = tables.select(table, rule=protocol.score_rule, at=protocol.env_steps, short="drop")
         found.append(
             Entry(
@@ -90,7 +87,7 @@ def entries_of(submission: Submission) -> list[Entry]:
     return found
 
 
-def _run_facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
+def _run_facts(runs: Sequence[ScoredRun]) -> list[tuple[str, str]]:
     manifests = [run.manifest for run in runs]
     diverged = [run for run in runs if run.state() == "diverged"]
     options = ", ".join(f"{key}={value}" for key, value in manifests[0]["overrides"].items())

@@ -11,8 +11,9 @@ Methods are ranked inside one protocol only, by IQM; where intervals cannot tell
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TypedDict
@@ -58,7 +59,7 @@ def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
     if not shown:
         raise InvalidData(f"{root} holds no submission that can be shown: {'; '.join(left_out.values())}")
     environment = _environment()
-    files: dict[str, bytes] = {}
+    files: dict[str, bytes | Callable[[], bytes]] = {}
     boards = []
     for members in _by_protocol(shown):
         board, made = board_of(members, reps)
@@ -89,12 +90,9 @@ def check_shown(submission: Submission, root: Path) -> None:
     entries = entries_of(submission)
     for members in _by_protocol(entries):
         board_of(members, CHECK_REPS)
-    if root.is_dir():
-        others, _ = submissions.read_leaderboard(root) if any(root.iterdir()) else ([], {})
-        left_out: dict[str, str] = {}
-        _without_clashes([*others, submission], left_out)
-        if submission.slug in left_out:
-            raise UserError(left_out[submission.slug])
+    taken = {name: slug for slug, names in submissions.names_of_others(root) for name in names}
+    for entry in entries:
+        _refuse_double(entry, taken)
 
 
 def listed(folder: Path) -> list[str] | None:
@@ -118,29 +116,35 @@ def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _without_clashes(found: Sequence[Submission], left_out: dict[str, str]) -> list[Entry]:
     """The rows of the submissions; one whose row has the name of another's is left out, with a line."""
     shown: list[Entry] = []
+    taken: dict[tuple[str, str], str] = {}
     for submission in found:
         try:
             entries = entries_of(submission)
+            for entry in entries:
+                _refuse_double(entry, taken)
         except UserError as error:
             left_out[submission.slug] = str(error)
             continue
-        names = {(entry.protocol.id, entry.method): entry.submission.slug for entry in shown}
-        double = next((entry for entry in entries if (entry.protocol.id, entry.method) in names), None)
-        if double is None:
-            shown += entries
-        else:
-            left_out[submission.slug] = (
-                f"two entries of {double.protocol.id} are named {double.method!r}, that of {submission.slug!r} and that of "
-                f"{names[double.protocol.id, double.method]!r}; change the name on one card"
-            )
+        shown += entries
+        taken |= {(entry.protocol.id, entry.method): submission.slug for entry in entries}
     return shown
 
 
-def _records(submission: Submission, environment: jinja2.Environment) -> dict[str, bytes]:
+def _refuse_double(entry: Entry, taken: Mapping[tuple[str, str], str]) -> None:
+    """Raises UserError where another submission has a row of that name. taken: (protocol, method) -> submission"""
+    other = taken.get((entry.protocol.id, entry.method))
+    if other is not None:
+        raise UserError(
+            f"two entries of {entry.protocol.id} are named {entry.method!r}, that of {entry.submission.slug!r} and that of "
+            f"{other!r}; change the name on one card"
+        )
+
+
+def _records(submission: Submission, environment: jinja2.Environment) -> dict[str, bytes | Callable[[], bytes]]:
     """The evidence as it was submitted, and a page that lists it with its hashes."""
     base = f"records/{submission.slug}"
-    files = {f"{base}/{name}": data for name, data in submission.files.items()}
-    page = environment.get_template("leaderboard_records.html.j2").render(submission=submission, hashes=submission.hashes())
+    files = {f"{base}/{name}": partial(submission.content, name) for name in submission.hashes}
+    page = environment.get_template("leaderboard_records.html.j2").render(submission=submission, hashes=submission.hashes)
     return {**files, f"{base}/index.html": page.encode()}
 
 

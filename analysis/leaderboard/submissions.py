@@ -11,8 +11,8 @@ is evidence is copied: no checkpoints, no replay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -21,6 +21,7 @@ import pandas as pd
 from analysis.leaderboard import evidence
 from analysis.leaderboard.card import read_card, slug_of
 from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
+from analysis.scores import from_runs
 from analysis.scores import table as tables
 from dreamer_bench_base import InvalidData, UserError, sha256
 from dreamer_bench_untrusted import check_shape, parse_json, read_regular
@@ -45,7 +46,8 @@ class Submission:
 
     slug      folder name on the leaderboard, made of the card's name
     imported  None for records of this project, else protocol, source, licence and method of the published scores
-    files     every file that is evidence: name below the folder -> content
+    hashes    every file that is evidence: name below the folder -> SHA-256
+    runs      the runs of a submission that was checked; empty for imported scores
     """
 
     folder: Path
@@ -57,10 +59,15 @@ class Submission:
     code: str | None
     note: str
     imported: Mapping[str, str] | None
-    files: Mapping[str, bytes]
+    hashes: Mapping[str, str]
+    runs: Sequence[from_runs.ScoredRun] = ()
 
-    def hashes(self) -> dict[str, str]:
-        return {name: sha256(data) for name, data in sorted(self.files.items())}
+    def content(self, name: str) -> bytes:
+        """A file as it was read before. InvalidData where it has changed since."""
+        data = read_regular(self.folder / name)
+        if sha256(data) != self.hashes[name]:
+            raise InvalidData(f"{self.folder / name} was changed while it was read; try again when nothing writes there")
+        return data
 
 
 def of_files(folder: Path, files: Mapping[str, bytes]) -> Submission:
@@ -78,21 +85,25 @@ def of_files(folder: Path, files: Mapping[str, bytes]) -> Submission:
         code=card["code"],
         note=card.get("note", ""),
         imported=card.get("imported"),
-        files=files,
+        hashes={name: sha256(data) for name, data in sorted(files.items())},
     )
 
 
 # ---------------------------------------------------------------- checking
 
 
-def violations(submission: Submission) -> list[str]:
-    """Everything that keeps a submission out, one line each."""
-    if submission.imported is None:
-        found = validate.check(submission.folder / RUNS)
-        if not find_runs(submission.folder / RUNS):
-            return [f"{submission.folder / RUNS} holds no run"]
-        return [f"{violation.run}: {violation.rule}: {violation.what}" for violation in found]
-    return _imported_violations(submission)
+def checked(submission: Submission) -> tuple[Submission, list[str]]:
+    """The submission with its runs, and everything that keeps it out, one line each."""
+    if submission.imported is not None:
+        return submission, _imported_violations(submission)
+    folder = submission.folder / RUNS
+    known = find_runs(folder)
+    if not known:
+        return submission, [f"{folder} holds no run"]
+    runs: list[from_runs.ScoredRun] = []
+    shared: dict[str, Any] = {}
+    found = validate.check(folder, known, sound=lambda run: runs.append(from_runs.scored(run, shared)))
+    return replace(submission, runs=tuple(runs)), [f"{each.run}: {each.rule}: {each.what}" for each in found]
 
 
 def imported_protocol(submission: Submission) -> Protocol:
@@ -182,20 +193,39 @@ def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
     return found, refused
 
 
+def names_of_others(root: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Of every submission of a leaderboard folder its slug and the (protocol, method) of its rows, by card and folders alone.
+
+    Enough to see that a name is taken; whether the others are as they were added is for `read_leaderboard`.
+    """
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        try:
+            card = read_card(read_regular(folder / CARD), folder / CARD)
+        except (InvalidData, FileNotFoundError):
+            continue
+        if card.get("imported"):
+            yield folder.name, [(card["imported"]["protocol"], card["name"])]
+            continue
+        rows = [(path.parent.name, path.name) for path in sorted((folder / RUNS).glob("*@*/*"))]
+        alone = len({label for _, label in rows}) == 1
+        yield folder.name, [(protocol, card["name"] if alone else f"{card['name']} {label}") for protocol, label in rows]
+
+
 def _read_sealed(folder: Path) -> Submission:
     recorded = sealed(folder)["sha256"]
-    files = evidence.of_entry(folder, seal=SEAL)
-    now = {name: sha256(data) for name, data in files.items()}
+    submission = of_files(folder, evidence.of_entry(folder, seal=SEAL))
+    now = submission.hashes
     for name in sorted(set(recorded) | set(now)):
         if recorded.get(name) != now.get(name):
             what = "is missing" if name not in now else "is new" if name not in recorded else "was changed"
             raise InvalidData(f"{folder / name} {what} since it was added; restore it, or remove {folder} and add it again")
-    submission = of_files(folder, files)
     if submission.slug != folder.name:
         raise InvalidData(
             f"{folder} holds the submission {submission.slug!r}; rename the folder, or remove it and add it again"
         )
-    problems = violations(submission)
+    submission, problems = checked(submission)
     if problems:
         raise InvalidData(f"{folder} does not pass the checks of this version: {'; '.join(problems[:3])}")
     return submission

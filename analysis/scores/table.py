@@ -84,12 +84,26 @@ def read(
             raise InvalidData(f"{where}: no run {of}counts: {'; '.join(remarks)}")
         raise InvalidData(f"{where}: no evaluation episode {of}is recorded yet; let a run reach its first evaluation")
     refuse_clashes(table)
-    return _defined(table).sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
+    return _sorted(_defined(table))
+
+
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(["protocol", *RUN, "env_steps", "episode", "final"], ignore_index=True)
+
+
+def of_runs(runs: Sequence[from_runs.ScoredRun]) -> pd.DataFrame:
+    """The same of runs that were found before."""
+    frame, _ = _counted(groups.groups(runs), [])
+    refuse_clashes(frame)
+    return _sorted(frame)
 
 
 def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.DataFrame, int]:
     """The rows of a runs folder's runs that count or may yet count, and how many runs never will."""
-    found = groups.chosen(groups.groups(from_runs.find(root)), protocol)
+    return _counted(groups.chosen(groups.groups(from_runs.find(root)), protocol), notes)
+
+
+def _counted(found: Sequence[groups.Group], notes: list[str]) -> tuple[pd.DataFrame, int]:
     seen: dict[str, groups.Group] = {}
     for group in found:
         other = seen.setdefault(group.protocol, group)

@@ -79,9 +79,7 @@ class Violation:
     what: str
 
 
-def check(
-    root: Path, runs: Sequence[Run] | None = None, *, sound: Callable[[ReadOnce], None] | None = None
-) -> list[Violation]:
+def check(root: Path, runs: Sequence[Run] | None = None, *, sound: Callable[[ReadOnce], None] | None = None) -> list[Violation]:
     """Every violation in a runs folder, in the order of its runs, or in some of them.
 
     sound  gets every run without a violation of its own, while its files are in memory

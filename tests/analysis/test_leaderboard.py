@@ -139,7 +139,7 @@ def change_score_and_hash(kept: Path) -> None:
     change_a_score(kept)
     seal = kept / "submission.json"
     files = evidence.of_entry(kept, seal=seal.name)
-    seal.write_text(json.dumps({"schema": 2, "sha256": submissions.of_files(kept, files).hashes()}))
+    seal.write_text(json.dumps({"schema": 2, "sha256": dict(submissions.of_files(kept, files).hashes)}))
 
 
 def take_a_file_away(kept: Path) -> None:
