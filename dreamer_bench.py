@@ -155,7 +155,7 @@ class ImagineCommand:
 
     def run(self) -> int:
         from agents import imagination
-        from agents.catalog import resolve_device
+        from agents.device import resolve_device
         from agents.learning.model_based import ModelBasedAgent
         from protocols.cadence import episode_seed
         from protocols.running.load_run import revive
@@ -260,7 +260,8 @@ class BenchCommand:
 
     def run(self) -> int:
         from agents import measure
-        from agents.catalog import find, resolve_device
+        from agents.catalog import find
+        from agents.device import resolve_device
         from protocols import catalog
         from protocols.costs import bench, bench_tables
         from protocols.costs.commands import write_json_report

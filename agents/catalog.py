@@ -108,16 +108,3 @@ def find(name: str) -> AgentEntry:
     if name not in known:
         raise unknown("agent", name, known)
     return known[name]
-
-
-def resolve_device(name: str) -> str:
-    """ "auto", "cpu" or "cuda" -> the device an agent is built for. ValueError for "cuda" without a GPU."""
-    return (
-        "cpu" if name == "cpu" else str(importlib.import_module("agents.learning.device").resolve(name))
-    )  # which imports torch
-
-
-def describe_device(device: str) -> str | None:
-    """The name of the GPU, for the record; None on a CPU."""
-    name = None if device == "cpu" else importlib.import_module("agents.learning.device").describe(device)
-    return None if name is None else str(name)

@@ -27,6 +27,7 @@ class SuiteModule(Protocol):
     TASKS    names of its tasks; each starts with the suite's name and "_" (or ":" where the suite takes any name)
     ALIASES  other spellings -> names of TASKS
     OPEN     True where any name after "suite:" is a task; may be left out
+    gl_renderer  () -> what draws its frames with OpenGL, a UserError where nothing can; may be left out
     Options  frozen dataclass of plain values, with at least `action_repeat` and `time_limit_env_steps`
     """
 
@@ -154,10 +155,12 @@ def _module_of(task: str) -> SuiteModule:
 
 
 def gl_renderer() -> str | None:
-    """What draws DeepMind Control frames here, for records; None where nothing can."""
-    from suites import dmc
-
-    try:
-        return dmc.gl_renderer()
-    except ValueError:
-        return None
+    """What draws frames with OpenGL here, for records: the word of the first suite that knows; None where nothing can."""
+    for suite in BUILT_IN:
+        ask = getattr(suite.load(), "gl_renderer", None)
+        if ask is not None:
+            try:
+                return str(ask())
+            except UserError:
+                return None
+    return None

@@ -91,6 +91,7 @@ RUNNING_MAY_KNOW = (
     "suites.workers",
     "agents.api",
     "agents.catalog",
+    "agents.device",
     "agents.environments",
     "agents.interaction",
     "agents.per_seed",

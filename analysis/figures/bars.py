@@ -10,9 +10,9 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from analysis.figures.comparison import Comparison, seeds_in_words
-from analysis.figures.curves import legend_columns, panels, row_major
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import estimate_table, task_estimates
+from analysis.figures.layout import legend_columns, panels, row_major
 from analysis.figures.style import INK, MUTED, bar_number, short_count, task_label
 from analysis.scores import references
 from analysis.statistics import aggregate

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.figures.comparison import Comparison, seeds_in_words, tasks_in_words
-from analysis.figures.curves import env_steps_axis, legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.intervals import axis_label
+from analysis.figures.layout import env_steps_axis, legend_below
 from analysis.statistics import aggregate
 from analysis.statistics import curves as curve_data
 

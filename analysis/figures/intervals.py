@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.comparison import Comparison, seeds_in_words, tasks_in_words
-from analysis.figures.curves import legend_below
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
+from analysis.figures.layout import legend_below
 from analysis.figures.style import INK, RULE
 from analysis.scores import normalize
 from analysis.statistics import aggregate

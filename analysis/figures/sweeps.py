@@ -6,9 +6,9 @@ import math
 import re
 
 from analysis.figures.comparison import Comparison, seeds_in_words
-from analysis.figures.curves import label_bottom, legend_below, panels
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import task_estimates
+from analysis.figures.layout import label_bottom, legend_below, panels
 from analysis.figures.style import styles_of, task_label
 from dreamer_bench_base import UserError
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from analysis.scores import normalize
 from analysis.scores.columns import where
-from analysis.scores.references import Reference
 from analysis.scores.table import scores_by_task
 from analysis.statistics import aggregate, bootstrap, equivalence
 from analysis.statistics.equivalence import Pair, Plan, SuiteTest
 from analysis.verify import verdict
+from analysis.verify.reference import Reference
 from analysis.verify.verdict import Question, Status, Verdict
 from dreamer_bench_base import InvalidData, UserError
 

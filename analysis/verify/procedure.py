@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.scores import normalize, references, table
 from analysis.scores.exchange import check_target
-from analysis.scores.references import Reference
 from analysis.scores.tasks import named
 from analysis.verify import files, judge, validity
 from analysis.verify.files import History
+from analysis.verify.reference import Reference
+from analysis.verify.reference import load as load_reference
 from analysis.verify.verdict import Mode, Question, Verdict
 from dreamer_bench_base import InvalidData, UserError
 from protocols import own
@@ -169,7 +170,7 @@ def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, in
 
 def _reference(command: Any, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
     window = rule.window_env_steps if rule is not None else command.window
-    reference = references.load(
+    reference = load_reference(
         command.reference,
         method=command.reference_method,
         at=selection.budget_env_steps,

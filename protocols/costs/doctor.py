@@ -142,10 +142,10 @@ def shadowing() -> Finding:
 
 
 def gpu() -> Finding:
-    from agents import catalog
+    from agents.device import resolve_device
 
     try:
-        device = catalog.resolve_device("auto")
+        device = resolve_device("auto")
     except (ImportError, OSError) as error:
         return Finding(
             check="GPU", state="bad", found=f"torch does not import: {error}", cure="pip install -c constraints.txt torch"

@@ -25,6 +25,7 @@ from gymnasium import spaces
 
 from agents import catalog as agents
 from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.device import resolve_device
 from protocols.costs.plan import AgentCost, EnvironmentCost, Measured, Workload
 from protocols.spec import Protocol, Scalar
 from suites import catalog as suites
@@ -60,7 +61,7 @@ def measure(
         if name not in costs:
             say(f"measuring {name[0]} ({len(costs) + 1} of {len(names)} agents): decisions and updates")
             seeds = min(seeds_per_program, len(workload.protocol.seeds))
-            alone = _apart(workload, 1, device) if seeds > 1 and agents.resolve_device(device) == "cpu" else None
+            alone = _apart(workload, 1, device) if seeds > 1 and resolve_device(device) == "cpu" else None
             slow = alone is not None and alone.gradient_step_seconds > SLOW_UPDATE_SECONDS
             costs[name] = alone if alone is not None and slow else _apart(workload, seeds, device)
     machine = {
@@ -111,7 +112,7 @@ def measure_agent(
     Run in a process of its own.
     """
     entry = agents.find(name)
-    device = agents.resolve_device(device)
+    device = resolve_device(device)
     options: Any = replace(entry.options(profile), **overrides)
     scheduled = set(SCHEDULE_FIELDS) <= {option.name for option in fields(options)}
     shortened = {

@@ -161,7 +161,7 @@ class RunCommand:
         return found
 
     def _train(self, programs: Any, console: Any) -> int:
-        from agents.catalog import resolve_device
+        from agents.device import resolve_device
         from protocols.running import preflight
         from protocols.running.display import Display
         from protocols.running.executors import EXECUTORS

@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 
 from agents import catalog as agent_catalog
 from agents.api import AgentContext
+from agents.device import describe_device
 from agents.environments import Environments
 from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
@@ -169,7 +170,7 @@ def _run_cohort(
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(folders))
-        code, gpu = provenance.code(), agent_catalog.describe_device(request.device)
+        code, gpu = provenance.code(), describe_device(request.device)
         origins: Origins = {
             "agent": provenance.origin(entry.recipe),
             "suite": provenance.origin(suite_catalog.suite_of(request.task).module),

@@ -25,7 +25,7 @@ class EvaluateCommand:
     """Also write the scores as JSON to this file."""
 
     def run(self) -> int:
-        from agents.catalog import resolve_device
+        from agents.device import resolve_device
         from protocols.records.store import write_json
         from protocols.running.load_run import revive
 
@@ -76,7 +76,7 @@ class VideoCommand:
     """Device to compute on: auto, cpu or cuda."""
 
     def run(self) -> int:
-        from agents.catalog import resolve_device
+        from agents.device import resolve_device
         from dreamer_bench_base import write_atomically
         from protocols.running.film import animation
         from protocols.running.load_run import revive

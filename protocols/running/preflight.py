@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from agents import catalog as agent_catalog
 from agents.api import REPLAY_RESIDENT_BYTES, AgentContext
+from agents.device import resolve_device
 from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
@@ -73,7 +74,7 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
         size, seeds, replay = sizes[learner], len(request.seeds), replay_bytes(request, *given)
         cadence = cadence_of(request.protocol, request.task, request.grid.budget_env_steps)
         episodes = len(cadence.evaluations) * request.protocol.evaluate_episodes + request.protocol.final_episodes
-        device = agent_catalog.resolve_device("auto") if request.device == "auto" else request.device
+        device = resolve_device("auto") if request.device == "auto" else request.device
         update = entry.update_bytes(options, given[0]) if device == "cpu" else 0
         needs.append(
             Needs(

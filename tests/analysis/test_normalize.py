@@ -10,6 +10,7 @@ import pytest
 
 from analysis.scores import normalize, references
 from analysis.statistics.atari_aggregates import AGGREGATES, table_1
+from analysis.verify.reference import load as load_reference
 from dreamer_bench_base import InvalidData
 from tests.analysis.scores import REFERENCE, needs_reference, scores
 
@@ -85,16 +86,16 @@ def test_appendix_g_holds_the_printed_means_and_the_like_for_like_ones() -> None
 
 
 def test_appendix_g_is_a_reference_of_means() -> None:
-    reference = references.load("dreamer-2020-appendix-g")
+    reference = load_reference("dreamer-2020-appendix-g")
     assert (reference.kind, reference.seeds, reference.budget_env_steps) == ("mean", 5, 5_000_000)
     assert reference.scores["score"].mean() == pytest.approx(823.39, abs=0.005)
-    assert len(references.load("dreamer-2020-appendix-g", method="A3C").scores) == 18
+    assert len(load_reference("dreamer-2020-appendix-g", method="A3C").scores) == 18
 
 
 @pytest.mark.parametrize("name", ["dreamer-2020", "nowhere.csv"])
 def test_an_unknown_reference_is_a_usage_error(name: str) -> None:
     with pytest.raises(ValueError, match="neither a file nor one of dreamer-2020-appendix-g"):
-        references.load(name)
+        load_reference(name)
 
 
 def test_every_shipped_number_has_its_source() -> None:
@@ -111,10 +112,10 @@ def test_a_file_of_several_methods_needs_a_choice(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("method,task,seed,env_step,score\n" + "".join(f"{m},pong,{s},10,{s}\n" for m in "ab" for s in range(3)))
     with pytest.raises(ValueError, match="holds the methods a, b; choose one with --reference-method"):
-        references.load(path)
-    assert references.load(path, method="b").seeds == 3
+        load_reference(path)
+    assert load_reference(path, method="b").seeds == 3
     with pytest.raises(ValueError, match="holds no method 'c'"):
-        references.load(path, method="c")
+        load_reference(path, method="c")
 
 
 def test_table_k1_gives_the_four_aggregates_of_table_1() -> None:
@@ -172,11 +173,11 @@ def test_pendulums_optimum_is_what_dynamic_programming_finds() -> None:
 
 
 def test_table_k1_is_a_reference_of_means() -> None:
-    reference = references.load("dreamer-2021-table-k1")
+    reference = load_reference("dreamer-2021-table-k1")
     assert (reference.kind, reference.seeds, reference.budget_env_steps) == ("mean", 5, 200_000_000)
-    assert len(references.load("dreamer-2021-table-k1", method="IQN").scores) == 55
+    assert len(load_reference("dreamer-2021-table-k1", method="IQN").scores) == 55
     with pytest.raises(ValueError, match="has no method 'DQN'; it has DreamerV2, IQN, Rainbow"):
-        references.load("dreamer-2021-table-k1", method="DQN")
+        load_reference("dreamer-2021-table-k1", method="DQN")
 
 
 @needs_reference

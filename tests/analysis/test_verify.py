@@ -20,10 +20,11 @@ import pytest
 
 from analysis.commands import VerifyCommand
 from analysis.scores import normalize, references, table
-from analysis.scores.references import Reference
 from analysis.scores.table import select
 from analysis.verify import judge
 from analysis.verify.procedure import verify_scores
+from analysis.verify.reference import Reference
+from analysis.verify.reference import load as load_reference
 from analysis.verify.verdict import Question
 from protocols import catalog
 from protocols.records.store import Run
@@ -208,7 +209,7 @@ def test_margin_and_rule_come_from_the_protocol_and_an_own_margin_is_recorded(tm
 
 
 def test_a_mean_only_reference_states_its_assumption_and_the_sensitivity(tmp_path: Path) -> None:
-    means = references.load("dreamer-2020-appendix-g").scores
+    means = load_reference("dreamer-2020-appendix-g").scores
     generator = np.random.default_rng(0)
     rows = [
         (f"ours,{row.task},{seed},5000000,{row.score + generator.normal(0, 20):.3f}")

@@ -111,8 +111,8 @@ def test_iqm_curve_of_100_points_at_50000_resamples(benchmark: Any, cube: np.nda
 
 def test_verdict_on_20_tasks_of_5_seeds(benchmark: Any, scores: pd.DataFrame) -> None:
     """The suite test, the profile check at 10,000 draws, and the per-task table."""
-    from analysis.scores.references import Reference
     from analysis.verify import judge
+    from analysis.verify.reference import Reference
     from analysis.verify.verdict import Question
 
     ours = scores[scores["method"] == "method-0"]

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from analysis.scores import table
-from analysis.scores.references import Reference
 from analysis.verify import judge, validity
+from analysis.verify.reference import Reference
 from analysis.verify.verdict import Mode, Question, Verdict
 from protocols import catalog
 from protocols.spec import Protocol

@@ -205,7 +205,7 @@ class _AskedOverThere(Stop):
 
 def _train(request: CohortRequest, index: int, board: Any) -> CohortOutcome:
     """The task: trains one cohort on the node it was put on."""
-    from agents.catalog import resolve_device
+    from agents.device import resolve_device
 
     stop = _AskedOverThere(board)
     try:
