@@ -82,11 +82,7 @@ def predicted_return(world_model: WorldModel, state: State, actions: Tensor, lat
     """
     environments, candidates = actions.shape[:2]
     state = {key: leaf.repeat_interleave(candidates, 0) for key, leaf in state.items()}
-    visited = []
-    for number, noise in enumerate(latent_noise):
-        state = world_model.step(state, actions[:, :, number].flatten(0, 1), noise)
-        visited.append(world_model.features(state))
-    features = torch.stack(visited)
+    features = world_model.rollout(state, actions.flatten(0, 1).movedim(1, 0), latent_noise)
     reward = world_model.reward(features)
     if discounted:
         discount = world_model.discount(features)

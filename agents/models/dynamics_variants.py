@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import elu
 
 from agents.models.latents import Gaussian, Latent, NoiseSpec
-from agents.models.rssm import State
+from agents.models.rssm import State, rollout_by_steps
 
 
 class MeanOnly:
@@ -80,6 +80,10 @@ class StochasticOnly(nn.Module):
 
     def step(self, state: State, action: Tensor, noise: Tensor) -> State:
         return self._draw(self._prior(state["stoch"], action), noise)
+
+    def rollout(self, state: State, actions: Tensor, noise: Tensor) -> Tensor:
+        with torch.no_grad():
+            return rollout_by_steps(self, state, actions, noise)
 
     def filter(self, state: State, action: Tensor, embed: Tensor, is_first: Tensor, noise: Tensor) -> State:
         keep = (1.0 - is_first).unsqueeze(-1)

@@ -7,12 +7,14 @@ latent ("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, linear
 
+from agents.models.grouped import over_groups, prior_rollout, usable
 from agents.models.latents import Latent
 from agents.models.networks import GRU
 
@@ -36,11 +38,23 @@ class Dynamics(Protocol):
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
         """(posterior, prior) of a sequence: embed [T, B, E], action [T, B, A], is_first [T, B] float, noise [T, B, ...]."""
 
+    def rollout(self, state: State, actions: Tensor, noise: Tensor) -> Tensor:
+        """Features [H, N, F] of H prior steps from [N, ...] under actions [H, N, A]; noise [H, N, ...]. Without gradient."""
+
     def features(self, state: State) -> Tensor:
         """cat(stoch, deter) [..., F]."""
 
     def divergence(self, posterior: State, prior: State) -> Tensor:
         """KL(posterior || prior) [...], summed over the latent's dimensions."""
+
+
+def rollout_by_steps(dynamics: Dynamics, state: State, actions: Tensor, noise: Tensor) -> Tensor:
+    """`Dynamics.rollout` as its steps."""
+    visited = []
+    for action, draw in zip(actions.unbind(), noise.unbind()):
+        state = dynamics.step(state, action, draw)
+        visited.append(dynamics.features(state))
+    return torch.stack(visited)
 
 
 class RSSM(nn.Module):
@@ -92,6 +106,17 @@ class RSSM(nn.Module):
     def step(self, state: State, action: Tensor, noise: Tensor) -> State:
         deter = self._advance(state["stoch"], state["deter"], action)
         return self._state(deter, self.prior_statistics(self.activation(self.prior_hidden(deter))), noise)
+
+    def rollout(self, state: State, actions: Tensor, noise: Tensor) -> Tensor:
+        with torch.no_grad():
+            if not (isinstance(self.gru, GRU) and usable(actions)):
+                return rollout_by_steps(self, state, actions, noise)
+            function = partial(prior_rollout, self.latent, self.activation)
+            return over_groups(function, state["deter"], state["stoch"], actions, noise, *self._prior_parameters())
+
+    def _prior_parameters(self) -> list[Tensor]:
+        modules = (self.input, self.gru, self.prior_hidden, self.prior_statistics)
+        return [parameter for module in modules for parameter in module.parameters()]
 
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
         """The loop over time keeps only what depends on the state: inputs are projected before it, priors made after it."""

@@ -121,6 +121,10 @@ class WorldModel(nn.Module):
         latent = self.dynamics.latent
         return {**state, "stoch": latent.sample(latent.heated(state, temperature), noise)}
 
+    def rollout(self, state: State, actions: Tensor, noise: Tensor) -> Tensor:
+        """Features [H, N, F] of H prior steps from `state` [N, ...] under actions [H, N, A]; noise [H, N, ...]. No gradient."""
+        return self.dynamics.rollout(state, actions, noise)
+
     def starts(self, posterior: State, is_terminal: Tensor) -> State:
         """States to imagine from: [T, B, ...] -> [N, ...], none of them terminal where the model predicts ends.
 

@@ -19,6 +19,7 @@ from agents.behaviors.cem import (
     search_gaussian,
 )
 from agents.behaviors.exploration import EpsilonGreedy, GaussianNoise
+from agents.models.rssm import rollout_by_steps
 
 
 def test_the_best_candidates_are_kept_per_environment():
@@ -96,6 +97,9 @@ class Sum:
     def features(self, state):
         return state["stoch"]
 
+    def rollout(self, state, actions, noise):
+        return rollout_by_steps(self, state, actions, noise)
+
     def reward(self, features):
         return features.sum(-1)
 
@@ -151,13 +155,13 @@ def test_planner_executes_the_first_action_and_explores_inside_the_borders():
 
 
 def test_candidates_of_all_environments_are_one_batch():
-    """Each model step of a decision happens once. (All seeds': tests/agents/test_ways_of_running.py.)"""
+    """Each round rolls the model once. (All seeds': tests/agents/test_ways_of_running.py.)"""
     widths = []
 
     class Watched(Sum):
-        def step(self, state, action, noise):
-            widths.append(tuple(action.shape))
-            return super().step(state, action, noise)
+        def rollout(self, state, actions, noise):
+            widths.append(tuple(actions.shape))
+            return super().rollout(state, actions, noise)
 
     behavior = CEMPlanner(
         settings=PlannerSettings(horizon=3, iterations=2, candidates=8, elites=2),
@@ -171,7 +175,7 @@ def test_candidates_of_all_environments_are_one_batch():
         "latent": torch.randn(2, 3, 40, 2, generator=generator),
     }
     behavior.act(holder, {"stoch": torch.randn(5, 2, generator=generator)}, noise, torch.tensor(0.0), explore=False)
-    assert widths == [(40, 2)] * (2 * 3)
+    assert widths == [(3, 40, 2)] * 2
 
 
 def test_categorical_planner_gives_one_hot_actions_and_wanders_by_epsilon():

@@ -109,11 +109,11 @@ def test_lifting_by_vmap_equals_a_loop_over_seeds(arm):
 def test_the_planner_searches_for_all_seeds_and_environments_in_one_batch(actions, monkeypatch):
     """And finds what each seed alone finds."""
     seeds, num_envs, decisions = (3, 4, 5), 2, 4
-    calls, step_model = [], WorldModel.step
+    calls, roll = [], WorldModel.rollout
 
-    def counted(self, state, action, noise):
-        calls.append(tuple(action.shape))  # of one seed: vmap hides the axis of seeds, a loop would call once for each
-        return step_model(self, state, action, noise)
+    def counted(self, state, actions, noise):
+        calls.append(tuple(actions.shape))  # of one seed: vmap hides the axis of seeds, a loop would call once for each
+        return roll(self, state, actions, noise)
 
     def decide(chosen):
         agent = build("planet", seeds=chosen, actions=actions)
@@ -134,11 +134,11 @@ def test_the_planner_searches_for_all_seeds_and_environments_in_one_batch(action
 
     alone = np.concatenate([decide((seed,)) for seed in seeds], 1)
     assert not np.array_equal(alone[:, 0], alone[:, 1])
-    monkeypatch.setattr(WorldModel, "step", counted)
+    monkeypatch.setattr(WorldModel, "rollout", counted)
     np.testing.assert_allclose(decide(seeds), alone, atol=1e-5)
     planner = ARMS["planet"]
-    width = num_envs * planner["planner_candidates"], 2 if actions is ACTIONS else 3
-    assert calls == [width] * (decisions * planner["planner_iterations"] * planner["planner_horizon"])
+    rolled = planner["planner_horizon"], num_envs * planner["planner_candidates"], 2 if actions is ACTIONS else 3
+    assert calls == [rolled] * (decisions * planner["planner_iterations"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""Layers and recurrent steps for several sets of weights at once, in few operations: the fast way on a CPU.
+
+Small networks cost what is around the arithmetic: an operation that is lifted over seeds, and a node for its derivative. Here
+a function takes tensors that lead with groups [G, ...], a group being a seed with its own weights, and does the work of all
+groups in one batched product; `over_groups` calls it from code written for one seed, lifted or not. Every function has a slower
+twin written for one seed, and the tests hold both equal. Measured in docs/log.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C import _functorch as _C
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
+from torch.nn.functional import elu
+
+MOST_AT_ONCE, FEWEST_ROWS = 2**16, 64
+"""Numbers of an activation that are worked on at a time, per thread: 256 KiB of a second cache of 1 to 2 MiB. Measured."""
+
+
+def usable(tensor: Tensor) -> bool:
+    """Whether these functions may stand in: on a CPU, in the precision of the tensors. A compiler fuses by itself."""
+    return (
+        tensor.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.is_autocast_enabled(tensor.device.type)
+    )
+
+
+def over_groups(function: Callable[..., Any], *inputs: Tensor) -> Any:
+    """function(*inputs) for one seed [...]; the function itself takes and gives tensors that lead with groups [G, ...].
+
+    Under a lift over seeds the axis of seeds is the axis of groups. The same as a `torch.autograd.Function` with its own rule
+    for the lift, whose call takes 0.25 ms; this takes 0.03.
+    """
+    if not any(_C.is_batchedtensor(tensor) for tensor in inputs):
+        return _each(lambda part: part.squeeze(0), function(*(tensor.unsqueeze(0) for tensor in inputs)))
+    lift = retrieve_current_functorch_interpreter()
+    level = lift.level()
+    groups = []
+    for tensor in inputs:
+        value, axis = _C._unwrap_batched(tensor, level)
+        groups.append(value.expand(lift.batch_size(), *value.shape) if axis is None else value.movedim(axis, 0))  # type: ignore[attr-defined]
+    with lift.lower():
+        result = function(*groups)
+    return _each(lambda part: _C._add_batch_dim(part, 0, level), result)
+
+
+def _each(change: Callable[[Tensor], Tensor], result: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    return tuple(change(part) for part in result) if isinstance(result, tuple) else change(result)
+
+
+def elu_(x: Tensor, scratch: Tensor) -> Tensor:
+    """ELU in place: min(max(x, 0), exp(x) - 1). Twice as fast as torch's, whose expm1 is exact to the last bit near 0.
+
+    scratch  of the shape of x
+    """
+    torch.exp(x, out=scratch).sub_(1.0)
+    return torch.minimum(x.clamp_min_(0.0), scratch, out=x)
+
+
+def activate_(activation: Callable[..., Tensor], x: Tensor, scratch: Tensor) -> Tensor:
+    return elu_(x, scratch) if activation is elu else activation(x, inplace=True)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
+    """A linear layer of every group: x [G, N, in], weight [G, out, in], bias [G, out] -> [G, N, out]."""
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2), out=out)  # type: ignore[call-overload]
+
+
+def blocks(groups: int, rows: int, width: int) -> list[slice]:
+    """Rows in pieces whose activations stay in the cache, and are enough for every thread."""
+    at_once = max(MOST_AT_ONCE * torch.get_num_threads() // (groups * width), FEWEST_ROWS)
+    pieces = -(-rows // at_once)
+    size = -(-rows // pieces)
+    return [slice(begin, min(begin + size, rows)) for begin in range(0, rows, size)]
+
+
+def stack_of_layers(activation: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+    """Dense layers, activated but for the last, without gradient: x [G, N, in]; weight and bias of every layer in turn."""
+    layers = list(zip(parameters[::2], parameters[1::2]))
+    groups, rows = x.shape[:2]
+    widths = [weight.shape[1] for weight, _ in layers]
+    result = x.new_empty(groups, rows, widths[-1])
+    pieces = blocks(groups, rows, max(widths))
+    space: dict[tuple[int, int, int], Tensor] = {}
+
+    def room(turn: int, height: int, width: int) -> Tensor:
+        return space.setdefault((turn, height, width), x.new_empty(0)).resize_(groups, height, width)
+
+    for piece in pieces:
+        h = x[:, piece]
+        for number, (weight, bias) in enumerate(layers[:-1]):
+            h = dense(h, weight, bias, out=room(number % 2, h.shape[1], weight.shape[1]))
+            activate_(activation, h, room(2, h.shape[1], weight.shape[1]))
+        result[:, piece] = dense(h, *layers[-1])
+    return result
+
+
+def prior_rollout(
+    latent: Any,
+    activation: Callable[..., Tensor],
+    deter: Tensor,
+    stoch: Tensor,
+    actions: Tensor,
+    noise: Tensor,
+    *parameters: Tensor,
+) -> Tensor:
+    """Steps of the RSSM's prior under given actions, without gradient: features [G, H, N, Z + D].
+
+    latent      whose statistics and draws take any leading axes
+    deter       [G, N, D], stoch [G, N, Z]: where it begins
+    actions     [G, H, N, A], noise [G, H, N, ...]
+    parameters  input weight and bias, the GRU's four (networks.GRU), hidden weight and bias, statistics weight and bias
+    """
+    groups, horizon, rows, _ = actions.shape
+    size, units = stoch.shape[-1], deter.shape[-1]
+    features = actions.new_empty(groups, horizon, rows, size + units)
+    for piece in blocks(groups, rows, 2 * units):
+        _roll(latent, activation, deter[:, piece], stoch[:, piece], actions[:, :, piece], noise[:, :, piece], parameters,
+              features[:, :, piece])  # fmt: skip
+    return features
+
+
+def _roll(
+    latent: Any,
+    activation: Callable[..., Tensor],
+    deter: Tensor,
+    stoch: Tensor,
+    actions: Tensor,
+    noise: Tensor,
+    parameters: Sequence[Tensor],
+    features: Tensor,
+) -> None:
+    """`prior_rollout` of some rows, written into `features`."""
+    entry, entry_bias, fresh, kept, fresh_bias, kept_bias, hidden, hidden_bias, statistics, statistics_bias = parameters
+    size, units = stoch.shape[-1], deter.shape[-1]
+    gates, candidate = slice(0, 2 * units), slice(2 * units, None)
+    gate_bias = (fresh_bias + kept_bias)[:, gates]
+    from_stoch, from_action = entry[..., :size].transpose(1, 2), entry[..., size:]
+    kept_gates = kept[:, gates].transpose(1, 2)
+    h, z = deter.clone(), stoch
+    groups, rows = h.shape[:2]
+    x, scratch = h.new_empty(groups, rows, entry.shape[1]), h.new_empty(groups, rows, entry.shape[1])
+    gate, new, old = h.new_empty(groups, rows, 2 * units), torch.empty_like(h), torch.empty_like(h)
+    inner, inner_scratch = h.new_empty(groups, rows, hidden.shape[1]), h.new_empty(groups, rows, hidden.shape[1])
+    reset, update = gate.split(units, -1)
+    for action_t, noise_t, features_t in zip(actions.unbind(1), noise.unbind(1), features.unbind(1)):
+        activate_(activation, dense(action_t, from_action, entry_bias, out=x).baddbmm_(z, from_stoch), scratch)
+        dense(x, fresh[:, gates], gate_bias, out=gate).baddbmm_(h, kept_gates).sigmoid_()
+        dense(x, fresh[:, candidate], fresh_bias[:, candidate], out=new)
+        dense(h, kept[:, candidate], kept_bias[:, candidate], out=old)
+        torch.lerp(new.addcmul_(reset, old).tanh_(), h, update, out=h)
+        activate_(activation, dense(h, hidden, hidden_bias, out=inner), inner_scratch)
+        z = latent.sample(latent.statistics(dense(inner, statistics, statistics_bias)), noise_t)
+        features_t[..., :size], features_t[..., size:] = z, h

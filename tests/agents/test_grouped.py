@@ -1,0 +1,124 @@
+"""The functions for all seeds at once against their twins written for one seed, in float64: lifted, alone, and in pieces."""
+
+import pytest
+import torch
+from torch.func import functional_call, vmap
+from torch.nn.functional import elu, relu
+
+from agents.models import grouped, networks, rssm
+from agents.models.categorical_latent import Categorical
+from agents.models.dynamics_variants import MeanOnly
+from agents.models.latents import Gaussian
+from agents.models.networks import MLP, initialize
+from agents.models.rssm import RSSM, rollout_by_steps
+
+SEEDS, ROWS, HORIZON, ACTION = 3, 7, 4, 2
+LATENTS = {"gaussian": Gaussian(3), "mean only": MeanOnly(3), "categorical": Categorical(2, 3)}
+
+
+@pytest.fixture(autouse=True)
+def float64_everywhere(monkeypatch):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    yield
+    torch.set_default_dtype(before)
+
+
+def weights(module, seed):
+    """Drawn, biases too: a bias of zero hides its place."""
+    generator = torch.Generator().manual_seed(seed)
+    initialize(module, generator)
+    return {name: p.detach() + 0.3 * torch.randn(p.shape, generator=generator) for name, p in module.named_parameters()}
+
+
+def lifted(module, function, *inputs):
+    stacked = {name: torch.stack([weights(module, s)[name] for s in range(SEEDS)]) for name, _ in module.named_parameters()}
+    return vmap(lambda values, *rows: functional_call(Calling(module, function), values, rows))(
+        {f"module.{name}": value for name, value in stacked.items()}, *inputs
+    )
+
+
+class Calling(torch.nn.Module):
+    def __init__(self, module, function):
+        super().__init__()
+        self.module, self.function = module, function
+
+    def forward(self, *inputs):
+        return self.function(self.module, *inputs)
+
+
+def alone(module, function, *inputs):
+    found = []
+    for s in range(SEEDS):
+        module.load_state_dict(weights(module, s))
+        found.append(function(module, *(tensor[s] for tensor in inputs)))
+    return torch.stack(found)
+
+
+def draw(*shape, seed=9):
+    return torch.randn(SEEDS, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=["whole", "in pieces"])
+def pieces(request, monkeypatch):
+    if request.param == "in pieces":
+        monkeypatch.setattr(grouped, "MOST_AT_ONCE", 1)
+        monkeypatch.setattr(grouped, "FEWEST_ROWS", 3)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("activation", [elu, relu])
+def test_a_stack_of_layers_without_gradient_is_the_one_with(activation):
+    stack, x = MLP(5, 2, layers=3, hidden=6, activation=activation), 3.0 * draw(ROWS, 2, 5)
+    with torch.enable_grad():
+        expected = alone(stack, MLP.forward, x).detach()
+    with torch.no_grad():
+        for way in (alone, lifted):
+            torch.testing.assert_close(way(stack, MLP.forward, x), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("latent", LATENTS)
+@pytest.mark.parametrize("activation", [elu, relu])
+def test_a_rollout_is_its_steps(latent, activation):
+    latent = LATENTS[latent]
+    dynamics = RSSM(action=ACTION, embed=1, latent=latent, deter=5, hidden=6, activation=activation)
+    noise = latent.noise.over(HORIZON, ROWS)
+    inputs = (draw(ROWS, latent.size), draw(ROWS, 5), draw(HORIZON, ROWS, ACTION), draw(*noise.shape).abs() % 1.0)
+
+    def rolled(way):
+        return lambda dynamics, stoch, deter, *more: way(dynamics, {"stoch": stoch, "deter": deter}, *more)
+
+    with torch.no_grad():
+        expected = alone(dynamics, rolled(rollout_by_steps), *inputs)
+        assert expected.std() > 0.1
+        for way in (alone, lifted):
+            torch.testing.assert_close(way(dynamics, rolled(RSSM.rollout), *inputs), expected, rtol=0, atol=1e-13)
+
+
+def test_where_the_seeds_share_an_input_it_is_given_to_each():
+    x = draw(ROWS, 5)[0]
+    stack = MLP(5, 2, layers=1, hidden=6)
+    with torch.no_grad():
+        found = lifted(stack, lambda stack, _: stack(x), draw(1))
+        expected = alone(stack, lambda stack, _: stack(x), draw(1))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+
+
+def test_extreme_activations_are_those_of_torch():
+    x = torch.tensor([-torch.inf, -800.0, -1e-9, 0.0, 1e-9, 800.0, torch.inf, torch.nan])
+    torch.testing.assert_close(grouped.elu_(x.clone(), torch.empty_like(x)), elu(x), rtol=0, atol=1e-15, equal_nan=True)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_lower_precision_takes_the_slow_way(precision, monkeypatch):
+    called = []
+    monkeypatch.setattr(networks, "stack_of_layers", lambda *inputs: called.append(1) or grouped.stack_of_layers(*inputs))
+    monkeypatch.setattr(rssm, "prior_rollout", lambda *inputs: called.append(1) or grouped.prior_rollout(*inputs))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        MLP(5, 2, layers=1, hidden=6)(torch.zeros(2, 5))
+        RSSM(action=1, embed=1, latent=Gaussian(2), deter=2, hidden=2).rollout(
+            {"deter": torch.zeros(1, 2), "stoch": torch.zeros(1, 2)}, torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
+        )
+    assert len(called) == (0 if precision == torch.bfloat16 else 2)
