@@ -1,6 +1,6 @@
 """The options that each profile of this project's agents has, as data: a reader of records imports no agent.
 
-`tests/protocols/test_profiles.py` compares the file with the recipes and says how to write it again.
+`tests/protocols/records/test_profiles.py` compares the file with the recipes and says how to write it again.
 """
 
 from __future__ import annotations

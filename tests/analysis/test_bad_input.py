@@ -17,7 +17,7 @@ from analysis.report.commands import ReportCommand
 from protocols import catalog
 from protocols.records.store import Run
 from protocols.spec import Protocol
-from tests.analysis.test_table import TASK, curve, record, write_csv
+from tests.analysis.scores.test_table import TASK, curve, record, write_csv
 from tests.make_records import make_run, rechain
 
 Rows = list[tuple[object, ...]]

@@ -14,7 +14,7 @@ import pytest
 from analysis.commands import COMMANDS, AggregateCommand
 from analysis.scores import normalize, table
 from analysis.statistics import aggregate
-from tests.analysis.test_table import END, TASK, curve, record, write_csv
+from tests.analysis.scores.test_table import END, TASK, curve, record, write_csv
 
 
 def call(*paths: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[dict[str, Any], str]:

@@ -2,7 +2,7 @@
 
 The same equations and sizes as agents.recipes.dreamer (docs/algorithms/dreamer.md §2-§8), with the modules at hand: nn.Conv2d,
 nn.GRUCell, nn.ConvTranspose2d, torch.distributions, torch.optim.Adam. The encoder stands outside the loop over time; no other
-care is taken. tests/agents/test_plain_dreamer.py holds it equal to the agent's.
+care is taken. tests/agents/recipes/test_plain_dreamer.py holds it equal to the agent's.
 """
 
 from __future__ import annotations

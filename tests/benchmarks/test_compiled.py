@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.agents.test_ways_of_running import assert_same, build, trained
+from tests.agents.learning.test_ways_of_running import assert_same, build, trained
 
 pytestmark = pytest.mark.benchmark_suite
 

@@ -12,11 +12,21 @@ from tests.mutants.mutations import Mutation
 from tests.mutants.tree import ROOT, copy_of, environment
 
 ORDER = (
-    *("tests/agents/test_returns.py", "tests/agents/test_replay.py", "tests/agents/test_dreamer_oracle.py"),
-    *("tests/agents/test_world_model.py", "tests/agents/test_plain_dreamer.py", "tests/agents/test_learner.py"),
-    *("tests/agents/test_model_based.py", "tests/agents/test_actor_entropy.py", "tests/agents/test_dreamer_v2_oracle.py"),
-    *("tests/protocols/test_cadence.py", "tests/protocols/test_loop.py", "tests/protocols/test_commands.py"),
-    *("tests/agents/test_conformance.py", "tests/agents/test_arms_on_probes.py", "tests/protocols/test_validate.py"),
+    "tests/agents/behaviors/test_returns.py",
+    "tests/agents/learning/test_replay.py",
+    "tests/agents/recipes/test_dreamer_oracle.py",
+    "tests/agents/models/test_world_model.py",
+    "tests/agents/recipes/test_plain_dreamer.py",
+    "tests/agents/learning/test_learner.py",
+    "tests/agents/learning/test_model_based.py",
+    "tests/agents/behaviors/test_actor_entropy.py",
+    "tests/agents/recipes/test_dreamer_v2_oracle.py",
+    "tests/protocols/test_cadence.py",
+    "tests/protocols/running/test_loop.py",
+    "tests/protocols/running/test_commands.py",
+    "tests/agents/test_conformance.py",
+    "tests/agents/recipes/test_arms_on_probes.py",
+    "tests/protocols/records/test_validate.py",
 )
 """Parts by hand and against the original code, then counting and recording, then learning."""
 LIMIT_SECONDS = 1_200

@@ -324,7 +324,7 @@ def test_a_line_of_a_run_under_way_cannot_be_taken_out(tmp_path):
 
 def test_a_record_written_before_the_chain_still_holds():
     """Three runs of the random agent, written by commit fb0a2b6 under schema 1."""
-    root = Path(__file__).parent / "records_of_schema_1"
+    root = Path(__file__).parents[1] / "records_of_schema_1"
     assert check(root) == []
     scores = [run.result()["score"] for run in find_runs(root)]
     assert scores == pytest.approx([151.2, 153.6, 142.1], abs=0.06)  # as the command printed them

@@ -22,7 +22,7 @@ from analysis.statistics.aggregate_table import aggregate_scores
 from dreamer_bench_base import InvalidData, UserError
 from suites import catalog as suites
 
-CASES = Path(__file__).with_name("cases")
+CASES = Path(__file__).parents[1] / "cases"
 ONE = {"method": "m", "task": "walker_walk", "seed": "3"}
 
 

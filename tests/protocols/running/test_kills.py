@@ -11,7 +11,7 @@ from probe_runs import learned, records
 from protocols.records.store import find_runs
 from suites import atari
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2]
 
 
 def weights(root):

@@ -20,7 +20,7 @@ from protocols.spec import digest
 from protocols.studies import Row, Study
 
 register()
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2]
 SCORES = {0: [1.0], 400: [3.0], 800: [2.0]}
 
 

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
 from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.models.networks import initialize
 from agents.models.reduced_bits import reduced
+from tests.agents.recipes.test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
 
 VARIANTS = {
     "contrastive": {"representation": "contrastive"},

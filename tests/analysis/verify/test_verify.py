@@ -28,10 +28,10 @@ from analysis.verify.reference import load as load_reference
 from analysis.verify.verdict import Question
 from protocols import catalog
 from protocols.records.store import Run
-from tests.analysis.scores import REFERENCE, needs_reference
+from tests.analysis.made_up_scores import REFERENCE, needs_reference
 from tests.make_records import make_run, reseal
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples/ci"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples/ci"
 FIXTURES = EXAMPLES / "fixtures"
 
 

@@ -21,7 +21,7 @@ from protocols.running.launch import Stop, inline
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
 register()
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LONG = replace(PROBE, env_steps=24_000, evaluate_every_env_steps=600, num_envs=1)  # outlasts a restart on a busy machine
 
 

@@ -11,7 +11,7 @@ import tyro
 from protocols.costs.plan import SCHEMA, read_measured
 from protocols.running.commands import COMMANDS
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/cluster.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs/cluster.md").read_text()
 
 
 def block(language):

@@ -1,6 +1,6 @@
 """Dreamer from images to actions through its contract, on probes whose best return is known.
 
-tests/agents/test_arms_on_probes.py has the same tasks as vectors, for every arm.
+tests/agents/recipes/test_arms_on_probes.py has the same tasks as vectors, for every arm.
 """
 
 import pytest

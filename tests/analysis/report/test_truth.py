@@ -16,7 +16,7 @@ from dreamer_bench_base import InvalidData, UserError
 from protocols import catalog
 from tests.make_records import make_run
 
-CASES = Path(__file__).with_name("cases")
+CASES = Path(__file__).parents[1] / "cases"
 DMC = catalog.find("dmc-1m@1")
 
 

@@ -155,7 +155,7 @@ def test_planner_executes_the_first_action_and_explores_inside_the_borders():
 
 
 def test_candidates_of_all_environments_are_one_batch():
-    """Each round rolls the model once. (All seeds': tests/agents/test_ways_of_running.py.)"""
+    """Each round rolls the model once. (All seeds': tests/agents/learning/test_ways_of_running.py.)"""
     widths = []
 
     class Watched(Sum):

@@ -10,7 +10,7 @@ from rliable import library, metrics
 
 from analysis.statistics import aggregate
 from dreamer_bench_base import InvalidData
-from tests.analysis.scores import TASKS, made_up, rectangle, scores
+from tests.analysis.made_up_scores import TASKS, made_up, rectangle, scores
 
 ORACLE = {
     "iqm": metrics.aggregate_iqm,

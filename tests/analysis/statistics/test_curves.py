@@ -10,7 +10,7 @@ from rliable import library, metrics
 from analysis.scores.columns import COLUMNS, DEFAULTS
 from analysis.statistics import curves
 from dreamer_bench_base import InvalidData
-from tests.analysis.scores import TASKS, needs_reference
+from tests.analysis.made_up_scores import TASKS, needs_reference
 
 
 def table_of(runs: dict[tuple[str, str, str], list[tuple[int, float]]], seconds_per_step: float | None = None) -> pd.DataFrame:
@@ -151,7 +151,7 @@ def test_task_curves_show_every_seeds_range() -> None:
 def test_published_curves_end_at_the_score_selected_there() -> None:
     from analysis.scores import normalize, table
     from analysis.statistics import aggregate
-    from tests.analysis.scores import REFERENCE
+    from tests.analysis.made_up_scores import REFERENCE
 
     points = table.read([REFERENCE / "dmc_vision_dreamerv2.csv.gz"])
     curve = curves.efficiency(points, normalization="dmc", points=66, reps=200)

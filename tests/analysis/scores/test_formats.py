@@ -15,7 +15,7 @@ from analysis.scores import exchange, formats, tasks
 from analysis.scores.formats.raw import Options
 from analysis.scores.table import read, select
 from dreamer_bench_base import InvalidData
-from tests.analysis.scores import REFERENCE, needs_reference
+from tests.analysis.made_up_scores import REFERENCE, needs_reference
 
 DANIJAR = [
     {"task": "dmc_walker_walk", "method": "m", "seed": "0", "xs": [10, 20], "ys": [1.5, 2.5]},

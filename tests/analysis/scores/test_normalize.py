@@ -12,7 +12,7 @@ from analysis.scores import normalize, references
 from analysis.statistics.atari_aggregates import AGGREGATES, table_1
 from analysis.verify.reference import load as load_reference
 from dreamer_bench_base import InvalidData
-from tests.analysis.scores import REFERENCE, needs_reference, scores
+from tests.analysis.made_up_scores import REFERENCE, needs_reference, scores
 
 
 def one(task: str, score: float) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from protocols.running.commands import RunCommand
 from protocols.running.launch import Stop, run_cohort
 
 register()
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2]
 
 
 def command(root, *more):

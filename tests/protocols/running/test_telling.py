@@ -8,7 +8,7 @@ import pytest
 
 from protocols.records.store import find_runs
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("where", ["| head -1", "> /dev/full", "| head -c 1"])

@@ -20,7 +20,9 @@ def options_of_recipes():
 def test_the_file_of_profiles_is_that_of_the_recipes():
     expected = profiles.text(options_of_recipes())
     found = resources.files("protocols.records").joinpath(profiles.FILE).read_text()
-    write = "python -c 'from tests.protocols.test_profiles import *; print(profiles.text(options_of_recipes()), end=\"\")'"
+    write = (
+        "python -c 'from tests.protocols.records.test_profiles import *; print(profiles.text(options_of_recipes()), end=\"\")'"
+    )
     assert found == expected, f"write it again: {write} > protocols/records/profiles.json"
 
 

@@ -26,7 +26,7 @@ from tests.make_records import make_run
 
 QUICK = catalog.find("quick@1")
 TASK = QUICK.tasks[0]
-REFERENCE = Path(__file__).resolve().parents[2] / "../shared/reference/dmc_vision_1m_dreamerv3_suite.csv.gz"
+REFERENCE = Path(__file__).resolve().parents[3] / "../shared/reference/dmc_vision_1m_dreamerv3_suite.csv.gz"
 REPS = 300
 
 
