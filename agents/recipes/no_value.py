@@ -53,7 +53,7 @@ PROFILES: Mapping[str, Options] = with_joined(
         "paper": Options(),
         "discrete": Options(**DISCRETE, horizon=10),
         "quick": Options(**QUICK, **QUICK_ACTOR),
-        "small": Options(**SMALL, **SMALL_ACTOR),
+        "small": Options(**SMALL, **{**SMALL_ACTOR, "horizon": 15}),
     }
 )
 

@@ -51,7 +51,9 @@ PROFILES: Mapping[str, Options] = with_joined(
         "paper": Options(),
         "discrete": Options(**DISCRETE, search_discounted=True),
         "quick": Options(**QUICK, search_starts=8, search_horizon=15, search_generations=4),
-        "small": Options(**SMALL, search_starts=8, search_horizon=15, search_generations=8, search_discounted=True),
+        "small": Options(
+            **SMALL, search_sigma=0.5, search_starts=8, search_horizon=15, search_generations=8, search_discounted=True
+        ),
     }
 )
 

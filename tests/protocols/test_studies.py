@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from agents import catalog as agents
 from protocols import catalog, studies
 
 ALL = pytest.mark.parametrize("study", studies.BUILT_IN, ids=lambda study: study.name)
@@ -67,3 +68,11 @@ def test_what_a_row_sets_is_an_option_of_its_agent(study):
         changed = replace(options, **row.overrides)
         assert all(isinstance(value, type(getattr(options, name))) for name, value in row.overrides.items())
         assert (changed == options) == (not row.overrides), "setting what is set already would file the same runs apart"
+
+
+def test_every_row_of_the_small_horizons_looks_as_far_as_its_name_says():
+    """An agent's own length is its profile's, which stands in its recipe and not in the study."""
+    options = {"dreamer": "horizon", "no_value": "horizon", "planet": "planner_horizon"}
+    for row in studies.SMALL_HORIZONS.rows:
+        own = getattr(agents.find(row.agent).options("small"), options[row.agent])
+        assert f"{row.overrides.get(options[row.agent], own)}" == row.name.rsplit(" ", 1)[-1]
