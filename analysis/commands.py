@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -197,8 +197,8 @@ class VerifyCommand:
     """If the means agree but single tasks differ in opposite directions: fail, or warn."""
     per_task: bool = False
     """Also print the table per task; it does not decide."""
-    look: int | None = None
-    """Number of this look, where verdict.json is not kept between them."""
+    interim: Annotated[int | None, tyro.conf.arg(aliases=["--look"])] = None
+    """Number of this interim analysis of growing data (1 is the first), where verdict.json is not kept between them."""
     own_tasks: tuple[str, ...] = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 

@@ -1,4 +1,4 @@
-"""A verdict on disk: verdict.json with the history of looks, JUnit XML, and the Markdown summary of a CI job."""
+"""A verdict on disk: verdict.json with the history of interim analyses, JUnit XML, and the Markdown summary of a CI job."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from dreamer_bench_untrusted import MOST_JSON_BYTES, check_shape, parse_json, re
 SCHEMA = 1
 
 
-class Look(TypedDict):
+class Interim(TypedDict):
     data_sha256: str
     status: str
     alpha: float
 
 
-class Looks(TypedDict):
+class InterimOfQuestion(TypedDict):
     key: dict[str, Any]
-    looks: list[Look]
+    looks: list[Interim]
 
 
 class Recorded(TypedDict):
-    """What must be there in a verdict.json for its looks to count."""
+    """What must be there in a verdict.json for its interim analyses to count. The file calls them looks, as it always has."""
 
-    history: list[Looks]
+    history: list[InterimOfQuestion]
 
 
 def question_key(question: Question, reference: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
@@ -50,32 +50,32 @@ def question_key(question: Question, reference: dict[str, Any], tasks: list[str]
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Which looks were taken, at which questions: [{"key": …, "looks": [{"data_sha256", "status", "alpha"}, …]}, …]."""
+    """Which questions were asked of which data: [{"key": …, "looks": [{"data_sha256", "status", "alpha"}, …]}, …]."""
 
     entries: tuple[dict[str, Any], ...] = ()
 
-    def looks(self, key: dict[str, Any]) -> list[dict[str, Any]]:
-        """The looks at one question, first to last."""
+    def analyses(self, key: dict[str, Any]) -> list[dict[str, Any]]:
+        """The interim analyses of one question, first to last."""
         return next((list(entry["looks"]) for entry in self.entries if entry["key"] == key), [])
 
     def number(self, key: dict[str, Any], data_sha256: str) -> int:
-        """Which look this data is: its old number where it was looked at before, else the next one."""
-        known = [look["data_sha256"] for look in self.looks(key)]
+        """Which interim analysis this data is: its old number where it was analysed before, else the next one."""
+        known = [one["data_sha256"] for one in self.analyses(key)]
         return known.index(data_sha256) + 1 if data_sha256 in known else len(known) + 1
 
-    def with_look(self, key: dict[str, Any], verdict: Verdict) -> History:
-        """The history with this verdict in it; an invalid comparison has shown nothing and is no look."""
-        looks = self.looks(key)
-        if verdict.status == "invalid" or verdict.data_sha256 in [look["data_sha256"] for look in looks]:
+    def with_analysis(self, key: dict[str, Any], verdict: Verdict) -> History:
+        """The history with this verdict in it; an invalid comparison has shown nothing and does not count."""
+        before = self.analyses(key)
+        if verdict.status == "invalid" or verdict.data_sha256 in [one["data_sha256"] for one in before]:
             return self
-        looks.append({"data_sha256": verdict.data_sha256, "status": verdict.status, "alpha": verdict.question.alpha})
-        return History(entries=(*(entry for entry in self.entries if entry["key"] != key), {"key": key, "looks": looks}))
+        before.append({"data_sha256": verdict.data_sha256, "status": verdict.status, "alpha": verdict.question.alpha})
+        return History(entries=(*(entry for entry in self.entries if entry["key"] != key), {"key": key, "looks": before}))
 
 
 def read_history(path: Path) -> History:
     """The history in the verdict.json of the last time; empty where there is none.
 
-    Raises ValueError for a file that is no verdict: it would be overwritten, and forgetting looks raises the chance of a
+    Raises ValueError for a file that is no verdict: it would be overwritten, and forgetting analyses raises the chance of a
     false pass.
     """
     if not path.exists():
@@ -92,12 +92,13 @@ def read_history(path: Path) -> History:
 
 def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: dict[str, Any]) -> str:
     """Every number of a verdict. Non-finite ones become null."""
-    after = history.with_look(key, verdict)
+    after = history.with_analysis(key, verdict)
     record = {
         "schema": SCHEMA,
         **asdict(verdict),
+        "question": {"look" if name == "interim" else name: value for name, value in asdict(verdict.question).items()},
         "key": key,
-        "looks": len(after.looks(key)),
+        "looks": len(after.analyses(key)),
         "history": after.entries,
         "command": command,
     }

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-MOST_LOOKS = 1_000
-"""Looks at one question; the level of the thousandth is 5% of a thousandth power of a half, which is nothing."""
+MOST_INTERIM = 1_000
+"""Interim analyses of one question; the level of the thousandth is 5% of a thousandth power of a half, which is nothing."""
 
 
 def verify_scores(command: Any) -> int:
@@ -37,8 +37,8 @@ def verify_scores(command: Any) -> int:
         raise UserError(
             f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
         )
-    if command.look is not None and not 1 <= command.look <= MOST_LOOKS:
-        raise UserError(f"--look must be 1 to {MOST_LOOKS}, not {command.look}")
+    if command.interim is not None and not 1 <= command.interim <= MOST_INTERIM:
+        raise UserError(f"--interim must be 1 to {MOST_INTERIM}, not {command.interim}")
     if command.at is not None and command.at < 1:
         raise UserError(f"--at must be a number of env_steps above 0, not {command.at}")
     if command.margin is not None and not (command.margin > 0 and math.isfinite(command.margin)):
@@ -90,7 +90,7 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         reference = _reference(command, selection, rule, tasks)
         compared = sorted(selection.scores["task"].unique())
         key = files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, compared)
-        look = command.look or history.number(key, judge.data_sha256(selection.scores))
+        interim = command.interim or history.number(key, judge.data_sha256(selection.scores))
         if reference.kind == "mean":
             notes.append(f"score: {selection.rule}; how the reference was evaluated is {reference.evaluation}")
         if protocol is not None and len(compared) < len(protocol.tasks):
@@ -100,7 +100,7 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         verdict = judge.judge(
             selection.scores,
             reference,
-            replace(question, look=look),
+            replace(question, interim=interim),
             budget_env_steps=selection.budget_env_steps,
             causes=causes,
             notes=notes,

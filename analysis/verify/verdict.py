@@ -46,7 +46,7 @@ class Question:
 
     margin         equivalence margin in normalised units (for atari-human: share of the reference's IQM)
     margin_source  "protocol dmc-5m@1", "--margin", "default of dmc"
-    look           how often this question has been put to growing data; look k is tested at 0.05 / 2^(k-1)
+    interim        how often this question has been put to growing data; interim analysis k is tested at 0.05 / 2^(k-1)
     """
 
     method: str
@@ -55,13 +55,13 @@ class Question:
     margin: float
     margin_source: str
     protocol: str = ""
-    look: int = 1
+    interim: int = 1
     allow_better: bool = False
     profile: Literal["fail", "warn"] = "fail"
 
     @property
     def alpha(self) -> float:
-        return 0.05 / 2 ** (self.look - 1)
+        return 0.05 / 2 ** (self.interim - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +154,10 @@ def remarks(
         notes.append("no run differs from another on any task: the interval is a point")
     if question.mode == "equivalent" and profile_p < PROFILE_ALPHA and suite.within(margin):
         notes.append("the means agree but the tasks do not: differences of opposite sign cancel (see the per-task table)")
-    if question.look > 1:
+    if question.interim > 1:
         notes.append(
-            f"look {question.look} at this question: tested at {question.alpha:g} instead of 0.05, so that all looks "
-            "together stay below 0.10"
+            f"interim analysis {question.interim} of this question: tested at {question.alpha:g} instead of 0.05, so that "
+            "all of them together stay below 0.10"
         )
     return notes
 

@@ -4,7 +4,7 @@
 #
 #   examples/ci/verify.sh SCORES REFERENCE OUT [options of `dreamer-bench verify`]
 #
-# OUT receives verdict.json and verdict.xml (JUnit). Keep verdict.json between builds: it counts the looks at growing data.
+# OUT receives verdict.json and verdict.xml (JUnit). Keep verdict.json between builds: it counts the interim analyses of growing data.
 set -euo pipefail
 if [ "$#" -lt 3 ]; then
     echo "usage: $0 SCORES REFERENCE OUT [options of dreamer-bench verify]" >&2

@@ -184,20 +184,20 @@ def test_unequal_seeds_and_constant_tasks_are_handled(tmp_path: Path) -> None:
     assert math.isfinite(verdict["profile_p"])
 
 
-def test_looks_at_growing_data_are_counted_and_tested_more_strictly(tmp_path: Path) -> None:
+def test_interim_analyses_of_growing_data_are_counted_and_tested_more_strictly(tmp_path: Path) -> None:
     few = changed(tmp_path, lambda rows: rows[rows["seed"].astype(int) < 3])
     _, first = run(tmp_path, few)
     _, second = run(tmp_path, FIXTURES / "0-reproduced.csv")
     assert [first["suite"]["alpha"], second["suite"]["alpha"]] == [0.05, 0.025]
     assert [first["looks"], second["looks"]] == [1, 2]
-    _, again = run(tmp_path, FIXTURES / "0-reproduced.csv")  # the same data is the same look
+    _, again = run(tmp_path, FIXTURES / "0-reproduced.csv")  # the same data is the same interim analysis
     assert (again["looks"], again["question"]["look"]) == (2, 2)
     run(tmp_path, FIXTURES / "4-invalid.csv")  # shows nothing, forgets nothing
     _, other = run(tmp_path, FIXTURES / "0-reproduced.csv", non_inferior=True)  # another question
     assert other["question"]["look"] == 1
     _, third = run(tmp_path, changed(tmp_path, lambda rows: rows[rows["seed"] != "2"]))
     assert third["question"]["look"] == 3
-    assert run(tmp_path, FIXTURES / "0-reproduced.csv", look=4, json=tmp_path / "new.json")[1]["suite"]["alpha"] == 0.05 / 8
+    assert run(tmp_path, FIXTURES / "0-reproduced.csv", interim=4, json=tmp_path / "new.json")[1]["suite"]["alpha"] == 0.05 / 8
 
 
 def test_margin_and_rule_come_from_the_protocol_and_an_own_margin_is_recorded(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_junit_has_a_case_per_task_that_never_fails_and_one_that_decides(
     ("options", "message"),
     [
         ({"margin": -1.0}, "--margin must be"),
-        ({"look": 0}, "--look must be"),
+        ({"interim": 0}, "--interim must be"),
         ({"method": "nobody"}, "method 'nobody'"),
         ({"tasks": ("wlaker_walk",)}, "did you mean"),
         ({"reference_method": "x"}, "holds no method 'x'"),
