@@ -27,6 +27,9 @@ from dreamer_bench_base import UserError
 CANDIDATES, DREAMS = range(2)
 """What the draws of a generation are for."""
 
+MIRRORED_BELOW = 6
+"""Candidates. With fewer the package mirrors the last generation's worst ones into the next, and no checkpoint holds those."""
+
 STATE = (
     "sigma", "mean", "mean_old", "pc", "pc2", "countiter", "countevals",
     "adapt_sigma.ps", "adapt_sigma.delta", "sm.C", "sm.B", "sm.D", "sm.last_update", "sm.count_tell", "sm.count_eigen",
@@ -58,6 +61,7 @@ class Strategy:
     def __init__(self, seed: int, size: int, settings: EvolutionSettings):
         import cma  # here, because no other arm needs it
 
+        assert settings.population >= MIRRORED_BELOW, settings
         self.seed, self.size = seed, size
         self.generation = 0
         self._generator: np.random.Generator | None = None

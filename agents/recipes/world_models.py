@@ -16,7 +16,7 @@ from agents.api import AgentContext
 from agents.behaviors.exploration import GaussianNoise
 from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, LinearController, TanhControl
 from agents.learning import model_based
-from agents.learning.evolution import EvolutionSettings
+from agents.learning.evolution import MIRRORED_BELOW, EvolutionSettings
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
 from dreamer_bench_options import Above, AtLeast
@@ -26,7 +26,7 @@ from dreamer_bench_options import Above, AtLeast
 class Options(Backbone):
     """The search of Ha & Schmidhuber 2018, and what it takes to run it beside the model's updates."""
 
-    search_population: Annotated[int, AtLeast(4)] = 64
+    search_population: Annotated[int, AtLeast(MIRRORED_BELOW)] = 64
     """Candidates of a generation (§2)."""
     search_sigma: Annotated[float, Above(0)] = 0.1
     """First step size; the first mean is 0 (§2)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -239,3 +240,21 @@ def test_a_recipe_of_another_package_says_itself_what_it_is(monkeypatch):
     assert entry.described() == "from package mine"
     recipe.SUMMARY = "plans with a table"
     assert entry.described() == "plans with a table"
+
+
+SMALL_SEARCH = {
+    "stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6, "depth": 1, "batch_sequences": 2, "batch_length": 4,
+    "search_population": 6, "search_starts": 2, "search_horizon": 2, "search_generations": 1,
+}  # fmt: skip
+
+
+def test_a_search_in_imagination_keeps_the_contract_from_pixels_while_it_learns(monkeypatch):
+    """World Models' controller, tiny: what a generation finds is kept, loaded and forgotten as the contract wants it."""
+    from agents.recipes import world_models
+
+    tiny = replace(world_models.PROFILES["quick"], **SMALL_SEARCH)
+    monkeypatch.setattr(world_models, "PROFILES", {"paper": tiny, "quick": tiny})
+    monkeypatch.setattr(check_agent, "KINDS", ({"pixels": True, "discrete": False},))
+    findings = check_agent.check_agent(find("world_models"), make=suites.make)
+    assert [finding for finding in findings if not finding.passed] == []
+    assert findings[-1].detail == "4 gradient steps were taken"

@@ -24,7 +24,7 @@ OWN = {
     "no_value": {"horizon": 3},
     "planet": {"planner_horizon": 2, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2},
     "sac": {},
-    "world_models": {"search_population": 4, "search_starts": 2, "search_horizon": 3, "search_generations": 1},
+    "world_models": {"search_population": 6, "search_starts": 2, "search_horizon": 3, "search_generations": 1},
 }
 SHORT = {"env_steps": 100, "evaluate_every_env_steps": 50, "evaluate_episodes": 2, "final_episodes": 2, "seeds": (0,)}
 PARTS = ("probe_count", "probe_one_step")

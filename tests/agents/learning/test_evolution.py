@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.learning.evolution import EvolutionSettings, Strategy
+from agents.learning.evolution import MIRRORED_BELOW, EvolutionSettings, Strategy
 from agents.learning.noise import SEARCH, entropy
 
 
@@ -68,8 +68,9 @@ def test_seeds_search_apart_and_the_same_seed_alike():
         (80, 6, False, valley),  # few candidates for many weights: axes are renewed every few generations only
         (6, 12, True, valley),
         (6, 12, False, lambda points: np.zeros(len(points))),
+        (6, MIRRORED_BELOW, False, valley),
     ],
-    ids=["full", "lazy", "diagonal", "flat"],
+    ids=["full", "lazy", "diagonal", "flat", "smallest"],
 )
 def test_its_state_continues_to_the_bit_through_a_file_that_holds_no_pickle(size, population, diagonal, returns):
     settings = EvolutionSettings(population=population, diagonal=diagonal)

@@ -30,7 +30,7 @@ ARMS = {
     "no_value": {"horizon": 3},
     "sac": {"update_ratio": "typical"},
     "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2},
-    "world_models": {"search_population": 4, "search_starts": 2, "search_horizon": 3},
+    "world_models": {"search_population": 6, "search_starts": 2, "search_horizon": 3},
 }
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -37,7 +37,7 @@ def built(name, control, seeds=(5,), **chosen):
         "planner_iterations": 1,
         "planner_horizon": 2,
         "horizon": 3,
-        "search_population": 4,
+        "search_population": 6,
         "search_starts": 2,
         "search_horizon": 2,
         "search_generations": 100,  # one after every update
