@@ -28,9 +28,9 @@ class ListCommand:
     """What to list; `ablations` is the old word for `studies`."""
 
     def run(self) -> int:
-        from rich.console import Console
         from rich.table import Table
 
+        from protocols.running.terminal import console_for_tables
         from protocols.spec import digest
 
         tables: list[Table] = []
@@ -48,14 +48,14 @@ class ListCommand:
         if self.what in ("protocols", "all"):
             from protocols import catalog as protocol_catalog
 
-            rows = table("protocols", "id", "what it is", "tasks", "env_steps", "seeds", "digest")
+            rows = table("protocols", "id", "tasks", "env_steps", "seeds", "what it is", "digest")
             for protocol in protocol_catalog.entries().values():
                 rows.add_row(
                     protocol.id,
-                    protocol.title,
                     str(len(protocol.tasks)),
                     f"{protocol.env_steps:,}",
                     str(len(protocol.seeds)),
+                    protocol.title,
                     digest(protocol)[:12],
                 )
         if self.what in ("studies", "ablations", "all"):
@@ -72,7 +72,7 @@ class ListCommand:
             rows = table("tasks", "name", "available")
             for name in suite_catalog.names():
                 rows.add_row(name, escape(suite_catalog.unavailable(name) or "yes"))  # "[box2d]" is no markup
-        console = Console()
+        console = console_for_tables()
         for index, each in enumerate(tables):
             if index:
                 console.print()

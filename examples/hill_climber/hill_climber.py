@@ -16,6 +16,7 @@ class Options(CheckedOptions):
     """Standard deviation of a change to the policy's weights."""
 
 
+SUMMARY = "climbs hills: keeps a random change of a linear policy where its episode was better"
 PROFILES = {"paper": Options(), "quick": Options(), "discrete": Options()}
 KEEPS_REPLAY = False
 

@@ -139,7 +139,9 @@ def measure_agent(
         player = Player(entry.build(replace(options, **shortened) if scheduled else options, context), context)
         if scheduled:
             player.feed(FILL_DECISIONS, learn=False)
-            player.feed(1 + updates, learn=True)
+            player.feed(1, learn=True)
+            slow = player.learn_seconds[-1] > SLOW_UPDATE_SECONDS
+            player.feed(1 if slow else updates, learn=True)  # where an update takes seconds, one after the first says enough
         else:
             player.feed(3 * EPISODE_DECISIONS, learn=True)
         player.act(ACTS)

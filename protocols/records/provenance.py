@@ -30,6 +30,8 @@ IMPORTABLE = (
     *(":(top,glob)*.py", ":(top)pyproject.toml", ":(top)constraints.txt"),
 )
 """What makes a checkout differ from its commit: files that can be imported, and what says which packages are installed."""
+LEFTOVERS = (":(exclude,glob)**/*.egg-info/**", ":(exclude,glob)**/__pycache__/**")
+"""What pip and Python write into a package's folder: no change of its code, and seldom ignored in a young repository."""
 PACKAGES = ("dreamer-bench", "torch", "numpy", "gymnasium", "dm_control", "mujoco", "ale-py")
 """Packages that can move a number; those of the protocol's `simulators` are recorded as well."""
 
@@ -179,7 +181,8 @@ def _distribution(top: str, root: Path, files: Sequence[Path]) -> tuple[str | No
     head = _git(root, "rev-parse", "HEAD")
     if head is None or not _git(root, "ls-files", "--", str(files[0])):
         return package, version, None, False
-    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *map(str, {path.parent for path in files}))
+    places = map(str, {path.parent for path in files})
+    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *places, *LEFTOVERS)
     return package, version, head, status is None or bool(status)
 
 

@@ -6,6 +6,7 @@ On a terminal it is live. Elsewhere (a log file) it is a line for each evaluatio
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 import threading
 import time
@@ -52,6 +53,8 @@ class Display:
             for index, title in enumerate(self.titles)
         ]
         self._under_way: dict[int, _UnderWay] = {}
+        self._heard: set[int] = set()
+        self._last_line = time.monotonic()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
@@ -74,6 +77,9 @@ class Display:
         """Says where each program under way is that has been quiet for long; a long series of updates tells nothing itself."""
         while not self._ended.wait(QUIET_SECONDS / 10):
             now = time.monotonic()
+            silent = next((index for index in range(len(self.titles)) if index not in self._heard), None)
+            if silent is not None and not self._under_way and now - self._last_line >= QUIET_SECONDS:
+                self.say(f"{self.titles[silent]}: starting")  # imports, environments and the first evaluation can take minutes
             for index, row in sorted(self._under_way.items()):
                 if now - row.said >= QUIET_SECONDS:
                     row.said = now
@@ -83,13 +89,18 @@ class Display:
         """What `run_cohort` tells about cohort number `index`."""
 
         def watch(moment: Moment) -> None:
+            self._heard.add(index)
             words = standing(moment, short=self.live and not self.wide)
             if self.live:
                 if index >= KEPT_ROWS:
                     self._progress.update(self._rows[index - KEPT_ROWS], visible=False)
                 self._progress.start_task(self._rows[index])
                 self._progress.update(
-                    self._rows[index], completed=moment.env_steps / moment.budget_env_steps, visible=True, words=words
+                    self._rows[index],
+                    completed=moment.env_steps / moment.budget_env_steps,
+                    visible=True,
+                    words=words,
+                    heard=math.inf if moment.env_steps >= moment.budget_env_steps else time.monotonic(),
                 )
                 return
             words = f"{100 * moment.env_steps / moment.budget_env_steps:.0f}% {words}"
@@ -104,6 +115,7 @@ class Display:
         return watch
 
     def say(self, line: str) -> None:
+        self._last_line = time.monotonic()
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -117,7 +129,9 @@ class _UnderWay:
 
 class _Standing(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(str(task.fields["words"]))
+        """The words, and how old they are where nothing was heard for long: a long series of updates tells nothing itself."""
+        quiet = time.monotonic() - task.fields.get("heard", math.inf)
+        return Text(str(task.fields["words"]) + (f", {quiet:.0f} s ago" if quiet >= QUIET_SECONDS else ""))
 
 
 def standing(moment: Moment, *, short: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
@@ -125,6 +126,30 @@ def test_an_installed_package_is_named_with_version_and_the_commit_that_pip_note
     assert "their_agent" not in sys.modules
     (tmp_path / "their_agent" / "recipe.py").write_text("y = 2\n")
     assert provenance.origin("their_agent.recipe")["sha256"] != found["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("path", "dirty"),
+    [
+        ("my_agent.egg-info/PKG-INFO", False),
+        ("__pycache__/my_agent.cpython-311.pyc", False),
+        ("my_agent.py", True),
+        ("weights.npz", True),
+        ("other.py", True),
+    ],
+)
+def test_what_pip_and_python_leave_in_an_agents_repository_is_no_change_of_its_code(tmp_path, monkeypatch, path, dirty):
+    """As after `pip install -e` of a package that has no .gitignore yet."""
+    (tmp_path / "my_agent.py").write_text("PROFILES = {}\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    place = tmp_path / path
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("changed\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    assert provenance.origin("my_agent")["dirty"] is dirty
 
 
 def test_what_this_project_brings_is_named_so():

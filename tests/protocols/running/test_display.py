@@ -35,3 +35,24 @@ def test_a_program_that_is_silent_gets_a_line_until_it_ends(monkeypatch):
         line.startswith("dreamer on a task: 10% 10 env_steps, 7/s, ") and line.endswith(" s ago") for line in between[1:]
     )
     assert len(text.getvalue().splitlines()) == ended
+
+
+def test_a_program_that_has_not_told_anything_yet_gets_a_line_too(monkeypatch):
+    """Imports, environments and the first evaluation come before the first word, and may take minutes."""
+    monkeypatch.setattr(display, "QUIET_SECONDS", 0.1)
+    text = io.StringIO()
+    with display.Display(Console(file=text, width=200), ["dreamer on a task"]):
+        time.sleep(0.5)
+    assert text.getvalue().splitlines()[0] == "dreamer on a task: starting"
+
+
+def test_a_terminal_says_how_old_its_words_are_while_a_program_is_silent(monkeypatch):
+    monkeypatch.setattr(display, "QUIET_SECONDS", 0.1)
+    text = io.StringIO()
+    with display.Display(Console(file=text, width=200, force_terminal=True), ["dreamer on a task"]) as shown:
+        shown.watcher(0)(moment(10))
+        time.sleep(0.5)
+        shown.watcher(0)(moment(100))
+        time.sleep(0.3)
+    assert "10 env_steps, 7/s, 0 s ago" in text.getvalue()
+    assert "100 env_steps, 7/s, " not in text.getvalue()
