@@ -16,7 +16,7 @@ from pathlib import Path
 
 from analysis.verify.verdict import Mode
 from dreamer_bench_base import UserError
-from tests.mutants import caught, mutations, study, tables, verdicts
+from tests.mutants import caught, mutations, page, study, tables, verdicts
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +36,11 @@ def arguments() -> argparse.Namespace:
     train.add_argument("--agent", default="dreamer")
     scores = commands.add_parser("scores", help="gather the records into one score file")
     scores.add_argument("--work", type=Path, required=True)
-    scores.add_argument("--out", type=Path, required=True)
+    scores.add_argument(
+        "--unchanged", nargs="+", type=Path, default=[], help="runs folders of the agent, made by the same code"
+    )
+    scores.add_argument("--agent", default="dreamer")
+    scores.add_argument("--out", type=Path, default=page.SCORES)
     for name, says in (("verdicts", "what `verify` says of each mutation"), ("alarms", "and of unchanged code on other seeds")):
         asking = commands.add_parser(name, help=says)
         asking.add_argument("file", type=Path, help="written by `scores`")
@@ -49,6 +53,7 @@ def arguments() -> argparse.Namespace:
     catching = commands.add_parser("caught", help="which other test sees each mutation first (minutes each)")
     catching.add_argument("--work", type=Path, required=True)
     catching.add_argument("--mutations", nargs="+", default=[m.name for m in mutations.MUTATIONS])
+    commands.add_parser("page", help="write the tables of the shipped scores into docs/verifying.md")
     return parser.parse_args()
 
 
@@ -78,7 +83,7 @@ def main() -> int:
             print(f"{mutation.name:24} {mutation.says} ({', '.join(mutation.tasks)})")
         return 0
     if asked.command == "scores":
-        study.write_scores(asked.work, asked.out)
+        study.write_scores(asked.work, asked.out, asked.unchanged, asked.agent)
         return 0
     if asked.command in ("verdicts", "alarms"):
         show(asked)
@@ -86,7 +91,10 @@ def main() -> int:
     if asked.command == "caught":
         for name in asked.mutations:
             print(caught.caught(asked.work, mutations.find(name)), flush=True)
-        print("\n".join(tables.caught(asked.work)))
+        page.CAUGHT.write_text(caught.everything(asked.work))
+        return 0
+    if asked.command == "page":
+        page.write()
         return 0
     worst = 0
     for name in asked.mutations:

@@ -57,28 +57,33 @@ def train(work: Path, mutation: Mutation, *, protocol: str, agent: str, tasks: S
     return code
 
 
-def gather(work: Path) -> pd.DataFrame:
-    """The table of all records of a work folder: the method of a row is its mutation."""
+def gather(work: Path, unchanged: Sequence[Path] = (), agent: str | None = None) -> pd.DataFrame:
+    """The table of all records of a work folder: the method of a row is its mutation.
+
+    unchanged  runs folders of the same code, from elsewhere
+    agent      whose runs count; None: all
+    """
     import pandas as pd
 
     from analysis.scores import table
 
     frames = []
-    for mutation in (UNCHANGED, *MUTATIONS):
-        folder = work / "runs" / mutation.name
+    own = [(mutation.name, work / "runs" / mutation.name) for mutation in (UNCHANGED, *MUTATIONS)]
+    for name, folder in [*own, *((UNCHANGED.name, folder) for folder in unchanged)]:
         if any(folder.rglob("episodes.jsonl")):
             points = table.read([folder])
-            frames.append(points[points["finished"]].assign(method=mutation.name))
+            kept = points["finished"] & ((points["method"] == agent) | (agent is None))
+            frames.append(points[kept].assign(method=name))
     if not frames:
         raise UserError(f"{work} holds no records yet; train first")
     return pd.concat(frames, ignore_index=True)
 
 
-def write_scores(work: Path, out: Path) -> None:
+def write_scores(work: Path, out: Path, unchanged: Sequence[Path], agent: str) -> None:
     """A score file that `dreamer-bench verify` reads; its methods are the mutations."""
     from analysis.scores.exchange import compressed, tidy
 
-    points = gather(work)
+    points = gather(work, unchanged, agent)
     write_atomically(out, compressed(out, tidy(points)))
     for (method, task), rows in points.groupby(["method", "task"]):
         print(f"{method}: {task}, {rows['seed'].nunique()} seeds")

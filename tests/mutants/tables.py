@@ -1,16 +1,14 @@
-"""The tables of docs/verifying.md, from a score file and from what `caught` kept."""
+"""Verdicts in the words of a table."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.verify.verdict import Verdict
 from tests.mutants import verdicts
-from tests.mutants.mutations import MUTATIONS, UNCHANGED, find
+from tests.mutants.mutations import find
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,22 +45,4 @@ def mutations(points: pd.DataFrame, tasks: Sequence[str], rule: verdicts.Rule, b
         seeds = len(verdicts.seeds_of(points, name, tasks)[: verdicts.COHORT])
         last = words(max(asked, key=lambda pair: pair[0])[1])
         rows.append(f"| {find(name).says} | {shown} | {seeds} | {smallest(asked)} | {last} |")
-    return rows
-
-
-def caught(work: Path) -> list[str]:
-    """Rows: bug, first other test that fails, seconds until then."""
-    rows = []
-    for mutation in (UNCHANGED, *MUTATIONS):
-        kept = work / "caught" / f"{mutation.name}.json"
-        if kept.exists():
-            row = json.loads(kept.read_text())
-            where = (
-                f"`{row['caught_by'].removeprefix('tests/')}`"
-                if row["caught_by"]
-                else "none"
-                if row["finished"]
-                else "none in time"
-            )
-            rows.append(f"| {mutation.says} | {where} | {row['seconds']} |")
     return rows

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import caught
 from tests.mutants.mutations import MUTATIONS, UNCHANGED, Edit, Mutation, apply
-from tests.mutants.tree import copy_of
+from tests.mutants.tree import ROOT, copy_of
 
 TIMES = ("seconds", "env_steps_per_second")
 PROTOCOL = """
@@ -67,6 +68,11 @@ def test_every_mutation_applies_once_and_compiles(mutation, tmp_path):
     tree = copy_of(mutation, tmp_path / "tree")
     for edit in mutation.edits:
         assert compileall.compile_file(str(tree / edit.path), quiet=1)
+
+
+@pytest.mark.parametrize("name", caught.ORDER)
+def test_the_tests_that_may_see_a_mutation_first_are_there(name):
+    assert (ROOT / name).is_file()
 
 
 def test_an_edit_whose_text_is_gone_is_refused(tmp_path):
