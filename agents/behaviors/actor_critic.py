@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from agents.behaviors import imagined_actor
 from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
 from agents.behaviors.over_time import Weight, at
 from agents.behaviors.policy_gradients import Bootstrap, Dynamics, LiveValue, PolicyGradient
 from agents.behaviors.returns import cumulative_discount, lambda_return
 from agents.behaviors.scored_states import AfterStart, ScoredStates
 from agents.models.distributions import Policy, TanhNormal
-from agents.models.networks import MLP, Scalar
+from agents.models.networks import Scalar
 from agents.models.objectives import LOG_SQRT_2PI
 from agents.models.rssm import State
 from agents.models.world_model import Observed
@@ -61,23 +62,19 @@ class ActorCritic:
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         return {
-            "actor": MLP(sizes.features, self.policy.raw_size(sizes.action), layers=self.actor_layers, hidden=self.hidden),
+            "actor": imagined_actor.network(self.policy, sizes, layers=self.actor_layers, hidden=self.hidden),
             "value": Scalar(sizes.features, layers=self.value_layers, hidden=self.hidden),
         }
 
     def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
-        return (self.policy.explore_noise if explore else self.policy.evaluate_noise)(sizes.action, num_envs)
+        return imagined_actor.act_noise(self.policy, sizes, num_envs, explore=explore)
 
     def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
-        raw = parts.actor(parts.world_model.features(state))
-        return self.policy.explore(raw, noise, gradient_steps) if explore else self.policy.evaluate(raw, noise)
+        return imagined_actor.act(self.policy, parts, state, noise, gradient_steps, explore=explore)
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         steps, starts = self.scored.steps(self.horizon), self.scored.count(sizes, length, sequences)
-        return {
-            "latent": sizes.latent.over_time(steps, starts),
-            "policy": self.policy.sample_noise(sizes.action).over(steps, starts),
-        }
+        return imagined_actor.dream_noise(self.policy, sizes, steps=steps, starts=starts)
 
     def losses(
         self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
@@ -90,12 +87,7 @@ class ActorCritic:
         model, scored = parts.world_model, self.scored
         start = scored.starts(model, observed, batch)
         with nullcontext() if self.gradient.through_dream else torch.no_grad():
-            dream = model.imagine(
-                start,
-                lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
-                noise["latent"],
-                noise["policy"],
-            )
+            dream = imagined_actor.dream(self.policy, parts, start, noise)
             features = scored.features(model, start, dream)
             bootstrap = self.bootstrap.values(parts, features)
             discount = scored.discount(model, model.discount(features), batch)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from agents.behaviors import imagined_actor
 from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
 from agents.models.distributions import Policy, TanhNormal
-from agents.models.networks import MLP
 from agents.models.rssm import State
 from agents.models.world_model import Observed
 
@@ -62,21 +62,16 @@ class ActorOnly:
         return {}
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
-        return {"actor": MLP(sizes.features, self.policy.raw_size(sizes.action), layers=self.actor_layers, hidden=self.hidden)}
+        return {"actor": imagined_actor.network(self.policy, sizes, layers=self.actor_layers, hidden=self.hidden)}
 
     def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]:
-        return (self.policy.explore_noise if explore else self.policy.evaluate_noise)(sizes.action, num_envs)
+        return imagined_actor.act_noise(self.policy, sizes, num_envs, explore=explore)
 
     def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
-        raw = parts.actor(parts.world_model.features(state))
-        return self.policy.explore(raw, noise, gradient_steps) if explore else self.policy.evaluate(raw, noise)
+        return imagined_actor.act(self.policy, parts, state, noise, gradient_steps, explore=explore)
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        starts = sizes.starts(length, sequences)
-        return {
-            "latent": sizes.latent.over_time(self.horizon, starts),
-            "policy": self.policy.sample_noise(sizes.action).over(self.horizon, starts),
-        }
+        return imagined_actor.dream_noise(self.policy, sizes, steps=self.horizon, starts=sizes.starts(length, sequences))
 
     def losses(
         self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
@@ -86,12 +81,7 @@ class ActorOnly:
         Source: docs/algorithms/dreamer.md §6 and ablations.md §2.
         """
         model = parts.world_model
-        dream = model.imagine(
-            model.starts(observed.posterior, batch["is_terminal"]),
-            lambda features, draw: self.policy.sample(parts.actor(features.detach()), draw),
-            noise["latent"],
-            noise["policy"],
-        )
+        dream = imagined_actor.dream(self.policy, parts, model.starts(observed.posterior, batch["is_terminal"]), noise)
         reward = model.reward(dream.features)
         discount = torch.ones_like(reward) if self.undiscounted else model.discount(dream.features)
         loss = -rewards_to_go(reward, discount).mean()

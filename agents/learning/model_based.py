@@ -51,17 +51,17 @@ class Schedule:
     model_first             the model descends before the behaviour learns from it
     """
 
-    batch_sequences: int = 50
-    batch_length: int = 50
-    prefill_env_steps: int = 5000
-    pretrain_updates: int = 100
-    update_every_env_steps: int = 1000
-    updates: int = 100
-    clip_rewards: bool = False
-    balance_ends: bool = False
-    replay_capacity: int | None = None
-    skip_short_episodes: bool = False
-    model_first: bool = False
+    batch_sequences: int
+    batch_length: int
+    prefill_env_steps: int
+    pretrain_updates: int
+    update_every_env_steps: int
+    updates: int
+    clip_rewards: bool
+    balance_ends: bool
+    replay_capacity: int | None
+    skip_short_episodes: bool
+    model_first: bool
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,14 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
 IMAGE_SIZE = 64
+ENCODER_SIDES, ENCODER_WIDTHS = (31, 14, 6, 2), (1, 2, 4, 8)
+DECODER_SIDES, DECODER_WIDTHS = (5, 13, 30), (4, 2, 1)
+"""Of the maps between the layers, in pixels and in units of `depth`."""
+
+FEATURE_MAPS = sum(
+    side**2 * width for side, width in zip(ENCODER_SIDES + DECODER_SIDES, ENCODER_WIDTHS + DECODER_WIDTHS, strict=True)
+)
+"""Numbers in all maps of one image there and back, in units of `depth`."""
 
 
 def image_blocks(image: Tensor) -> Tensor:
@@ -38,9 +46,9 @@ class ImageEncoder(nn.Module):
     def __init__(self, channels: int, depth: int = 32, activation: Callable[..., Tensor] = relu):
         super().__init__()
         self.activation = activation
-        widths = [channels, depth, 2 * depth, 4 * depth, 8 * depth]
+        widths = [channels, *(width * depth for width in ENCODER_WIDTHS)]
         self.layers: Any = nn.ModuleList(nn.Conv2d(a, b, 4, 2) for a, b in itertools.pairwise(widths))
-        self.size = 32 * depth
+        self.size = ENCODER_SIDES[-1] ** 2 * widths[-1]
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [..., 64, 64, C] -> [..., size]."""
@@ -58,7 +66,7 @@ class ImageDecoder(nn.Module):
     def __init__(self, inputs: int, channels: int, depth: int = 32, activation: Callable[..., Tensor] = relu):
         super().__init__()
         self.activation = activation
-        widths = [32 * depth, 4 * depth, 2 * depth, depth, channels]
+        widths = [32 * depth, *(width * depth for width in DECODER_WIDTHS), channels]
         self.dense = nn.Linear(inputs, widths[0])
         kernels = (5, 5, 6, 6)
         self.layers: Any = nn.ModuleList(nn.ConvTranspose2d(a, b, k, 2) for a, b, k in zip(widths[:-1], widths[1:], kernels))

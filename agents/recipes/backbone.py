@@ -21,6 +21,7 @@ from agents.behaviors.exploration import EpsilonGreedy
 from agents.learning import model_based
 from agents.learning.model_based import PRECISIONS, Schedule
 from agents.models.categorical_latent import BalancedKL
+from agents.models.images import FEATURE_MAPS
 from agents.models.networks import Encoder, Scalar, shape
 from agents.models.objectives import Divergence, FreeNats
 from agents.models.overshooting import GlobalPrior, Overshooting
@@ -204,8 +205,7 @@ class Backbone(CheckedOptions):
         """
         if "image" not in space.spaces:
             return 0
-        maps = (31**2 + 14**2 * 2 + 6**2 * 4 + 2**2 * 8) + (5**2 * 4 + 13**2 * 2 + 30**2)  # channels in units of depth (§2)
-        floats = maps * self.depth + int(np.prod(shape(space["image"])))
+        floats = FEATURE_MAPS * self.depth + int(np.prod(shape(space["image"])))
         return int(2.3 * 4 * floats) * self.batch_sequences * self.batch_length
 
     def world_model(self, space: spaces.Dict) -> Callable[[int], WorldModel]:
@@ -263,3 +263,8 @@ class Backbone(CheckedOptions):
         if self.global_prior_scale:
             divergence = GlobalPrior(base=divergence, scale=self.global_prior_scale)
         return divergence
+
+
+def refuses(options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
+    """What every recipe with this model refuses, whatever its options: a member of `agents.api.Recipe`."""
+    return model_based.refuses(observation_space, action_space)

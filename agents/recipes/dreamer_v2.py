@@ -22,6 +22,7 @@ from agents.behaviors.scored_states import FromEveryRow, FromStart
 from agents.learning import model_based
 from agents.models.distributions import Policy
 from agents.models.truncated_normal import TruncatedNormal
+from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import QUICK, SMALL, with_joined
 from dreamer_bench_options import Above, AtLeast, Between
@@ -191,8 +192,7 @@ def policy(options: Options, action_space: spaces.Space) -> Policy:
     return TruncatedNormal(exact=options.exact_truncation)
 
 
-def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-    return model_based.refuses(observation_space, action_space)
+refuses = backbone.refuses
 
 
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:

@@ -16,18 +16,17 @@ from typing import Annotated
 from gymnasium import spaces
 
 from agents.api import AgentContext
-from agents.behaviors.cem import CEMPlanner, GaussianSearch, PlannerSettings
+from agents.behaviors.cem import CEMPlanner, GaussianSearch
 from agents.behaviors.exploration import GaussianNoise
 from agents.learning import model_based
-from agents.recipes import variants
-from agents.recipes.backbone import Backbone
+from agents.recipes import backbone, variants
+from agents.recipes.planning import QUICK_PLANNER, Planning
 from agents.recipes.profiles import QUICK, with_joined
-from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Backbone):
+class Options(Planning):
     """Defaults are the published agent's."""
 
     hidden: Annotated[int, AtLeast(1)] = 200
@@ -46,31 +45,13 @@ class Options(Backbone):
     """Appendix A."""
     clip_norm: Annotated[float, Above(0)] = 1000.0
     """Appendix A."""
-    planner_horizon: Annotated[int, AtLeast(1)] = 12
-    """Appendix A."""
-    planner_iterations: Annotated[int, AtLeast(1)] = 10
-    """Appendix A."""
-    planner_candidates: Annotated[int, AtLeast(1)] = 1000
-    """Appendix A."""
-    planner_elites: Annotated[int, AtLeast(1)] = 100
-    """Appendix A."""
-    exploration: Annotated[float, AtLeast(0)] = 0.3
-    """Standard deviation of the noise on training actions (appendix A)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.planner_elites > self.planner_candidates:
-            raise UserError(
-                f"option planner_elites must be at most planner_candidates ({self.planner_candidates}), "
-                f"got {self.planner_elites}"
-            )
 
 
 PROFILES: Mapping[str, Options] = with_joined(
     {
         "paper": Options(),
         "discrete": Options(),  # so that a protocol of discrete actions hears from `refuses` why not
-        "quick": Options(**QUICK, planner_iterations=2, planner_candidates=64, planner_elites=8),
+        "quick": Options(**QUICK, **QUICK_PLANNER),
     }
 )
 
@@ -78,15 +59,9 @@ PROFILES: Mapping[str, Options] = with_joined(
 def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
     if isinstance(action_space, spaces.Discrete):
         return "the published PlaNet has continuous actions only; agent 'planet' searches discrete ones"
-    return model_based.refuses(observation_space, action_space)
+    return backbone.refuses(options, observation_space, action_space)
 
 
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
-    settings = PlannerSettings(
-        horizon=options.planner_horizon,
-        iterations=options.planner_iterations,
-        candidates=options.planner_candidates,
-        elites=options.planner_elites,
-    )
     exploration = GaussianNoise(std=options.exploration)
-    return options.agent(context, CEMPlanner(settings=settings, search=GaussianSearch(), exploration=exploration))
+    return options.agent(context, CEMPlanner(settings=options.planner(), search=GaussianSearch(), exploration=exploration))

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+SIZES: Mapping[str, Any] = {"stoch": 16, "deter": 64, "model_hidden": 64, "depth": 8, "hidden": 64}
+"""A network for CPU cores; ours."""
+
 QUICK: Mapping[str, Any] = {
-    "stoch": 16,
-    "deter": 64,
-    "model_hidden": 64,
-    "depth": 8,
-    "hidden": 64,
+    **SIZES,
     "batch_sequences": 8,
     "batch_length": 8,
     "model_learning_rate": 2e-3,
@@ -33,11 +32,7 @@ model is still poor, at one constant action, and its gradient with it (norms of 
 score of random actions."""
 
 SMALL: Mapping[str, Any] = {
-    "stoch": 16,
-    "deter": 64,
-    "model_hidden": 64,
-    "depth": 8,
-    "hidden": 64,
+    **SIZES,
     "batch_sequences": 16,
     "batch_length": 16,
     "start_every": 4,

@@ -15,6 +15,7 @@ from gymnasium import spaces
 from agents.api import AgentContext
 from agents.behaviors.soft_actor_critic import ContinuousControl, Control, DiscreteControl, SoftActorCritic
 from agents.learning import model_based
+from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
 from dreamer_bench_base import UserError
@@ -65,8 +66,7 @@ PROFILES: Mapping[str, Options] = with_joined(
 )
 
 
-def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-    return model_based.refuses(observation_space, action_space)
+refuses = backbone.refuses
 
 
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:

@@ -17,6 +17,7 @@ from agents.behaviors.exploration import GaussianNoise
 from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, LinearController, TanhControl
 from agents.learning import model_based
 from agents.learning.evolution import MIRRORED_BELOW, EvolutionSettings
+from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
 from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
 from dreamer_bench_options import Above, AtLeast
@@ -58,8 +59,7 @@ PROFILES: Mapping[str, Options] = with_joined(
 )
 
 
-def refuses(options: Options, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-    return model_based.refuses(observation_space, action_space)
+refuses = backbone.refuses
 
 
 def build(options: Options, context: AgentContext) -> model_based.ModelBasedAgent:
