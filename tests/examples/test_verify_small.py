@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocols.records.store import find_runs
+from tests.mutants.verdicts import Rule
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "leaderboard" / "dreamer" / "runs"
@@ -34,15 +35,18 @@ def words(line, option):
 
 
 def test_the_gate_judges_what_it_trained_and_leaves_by_the_verdict(asked):
-    (run, verify), code = asked
-    assert (run[:2], verify[0], code) == (["run", "small@1"], "verify", 1)
-    assert words(run, "--runs") == [verify[1]]
-    assert words(run, "--tasks") == words(verify, "--tasks")
-    assert verify[-2:] == ["--look", "2"]
+    (run, *verdicts), code = asked
+    assert (run[:2], code) == (["run", "small@1"], 1)
+    assert words(run, "--tasks") == [task for verify in verdicts for task in words(verify, "--tasks")]
+    for verify in verdicts:
+        assert verify[0] == "verify"
+        assert words(run, "--runs") == [verify[1]]
+        assert words(verify, "--margin") == [str(Rule.margin)]  # what the mutation study measures
+        assert verify[-2:] == ["--look", "2"]
 
 
 def test_the_gate_trains_seeds_that_the_reference_does_not_have(asked):
-    (run, verify), _ = asked
+    (run, verify, *_), _ = asked
     tasks = words(run, "--tasks")
     have = {(r.manifest["task"], r.manifest["seed"]) for r in find_runs(Path(words(verify, "--reference")[0]))}
     assert all(sum(task == name for task, _ in have) >= 5 for name in tasks)

@@ -44,9 +44,9 @@ def arguments() -> argparse.Namespace:
     for name, says in (("verdicts", "what `verify` says of each mutation"), ("alarms", "and of unchanged code on other seeds")):
         asking = commands.add_parser(name, help=says)
         asking.add_argument("file", type=Path, help="written by `scores`")
-        asking.add_argument("--tasks", nargs="+", default=[mutations.PENDULUM], help="judged together")
+        asking.add_argument("--tasks", nargs="+", default=[mutations.PENDULUM], help="each judged apart")
         asking.add_argument("--at", nargs="+", type=int, default=[2_000, 4_000, 6_000, 8_000], help="env_steps")
-        asking.add_argument("--margin", type=float, help="default: the protocol's")
+        asking.add_argument("--margin", type=float, default=verdicts.Rule.margin)
         asking.add_argument("--non-inferior", action="store_true", help="ask for the worse side alone")
         asking.add_argument("--protocol", default="small@1")
         asking.add_argument("--cohorts", type=int, default=400)
@@ -63,7 +63,8 @@ def show(asked: argparse.Namespace) -> None:
     rule = verdicts.Rule(protocol=asked.protocol, mode=mode, margin=asked.margin)
     points = verdicts.read(asked.file)
     if asked.command == "verdicts":
-        print("\n".join(tables.mutations(points, asked.tasks, rule, asked.at)))
+        for task in asked.tasks:
+            print("\n".join(tables.mutations(points, task, rule, asked.at)))
         return
     for at in asked.at:
         found = verdicts.of_unchanged(points, asked.tasks, rule, at, asked.cohorts)
@@ -91,7 +92,7 @@ def main() -> int:
     if asked.command == "caught":
         for name in asked.mutations:
             print(caught.caught(asked.work, mutations.find(name)), flush=True)
-        page.CAUGHT.write_text(caught.everything(asked.work))
+            page.CAUGHT.write_text(caught.everything(asked.work, page.CAUGHT.read_text()))
         return 0
     if asked.command == "page":
         page.write()

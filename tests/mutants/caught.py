@@ -50,8 +50,13 @@ def caught(work: Path, mutation: Mutation) -> dict[str, object]:
     return row
 
 
-def everything(work: Path) -> str:
-    """What was found of every mutation, as one JSON text without the times, which say something of this machine alone."""
-    rows = [json.loads(path.read_text()) for path in sorted((work / "caught").glob("*.json"))]
-    kept = [{name: row[name] for name in ("mutation", "caught_by", "finished")} for row in rows]
-    return json.dumps(kept, indent=1) + "\n"
+def everything(work: Path, before: str) -> str:
+    """What is known of every mutation, as one JSON text without the times, which say something of this machine alone.
+
+    before  the text of the last time; what was found since replaces what it says of the same mutations
+    """
+    rows = {row["mutation"]: row for row in json.loads(before)}
+    for path in (work / "caught").glob("*.json"):
+        row = json.loads(path.read_text())
+        rows[row["mutation"]] = {name: row[name] for name in ("mutation", "caught_by", "finished")}
+    return json.dumps([rows[name] for name in sorted(rows)], indent=1) + "\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dreamer_bench_base import write_atomically
 from tests.mutants import tables, verdicts
-from tests.mutants.mutations import ACROBOT, CARTPOLE, MUTATIONS, PENDULUM, UNCHANGED
+from tests.mutants.mutations import CARTPOLE, MUTATIONS, PENDULUM, UNCHANGED
 from tests.mutants.tree import ROOT
 
 if TYPE_CHECKING:
@@ -53,19 +53,19 @@ def _gate(points: pd.DataFrame | None, name: str, task: str) -> tuple[str, str]:
     """The verdict at the whole budget, and the smallest budget from which on it fails."""
     if points is None or not verdicts.seeds_of(points, name, [task]) or not verdicts.seeds_of(points, UNCHANGED.name, [task]):
         return NOT_RUN, NOT_RUN
-    asked = [(at, v) for n, at, v in verdicts.of_mutations(points, [task], verdicts.Rule(), BUDGETS) if n == name]
+    asked = [(at, v) for n, at, v in verdicts.of_mutations(points, task, verdicts.Rule(), BUDGETS) if n == name]
     return tables.words(asked[-1][1]), tables.smallest(asked)
 
 
 def _false_alarms(points: pd.DataFrame | None) -> list[str]:
     rows = []
-    for tasks in ([PENDULUM], [CARTPOLE], [PENDULUM, CARTPOLE], [ACROBOT]):
+    for tasks in ([PENDULUM], [CARTPOLE], [PENDULUM, CARTPOLE]):
         have = [] if points is None else verdicts.seeds_of(points, UNCHANGED.name, tasks)
         if points is None or len(have) < verdicts.REFERENCE_SEEDS + verdicts.COHORT:
             continue
         found = verdicts.of_unchanged(points, tasks, verdicts.Rule(), BUDGETS[-1], COHORTS)
         low, high = found.interval(found.apart)
-        shown = ", ".join(task.removeprefix("gym:").partition("-")[0] for task in tasks)
+        shown = " and ".join(task.removeprefix("gym:").partition("-")[0] for task in tasks)
         rows.append(
             f"| {shown} | {found.seeds} | {found.apart[1]} of {found.apart[0]}, {low:.2f} to {high:.2f} | "
             f"{found.resampled[1]} of {found.resampled[0]} | {found.inconclusive} of {found.resampled[0]} |"

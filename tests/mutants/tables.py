@@ -34,15 +34,15 @@ def smallest(found: Sequence[tuple[int, Verdict]]) -> str:
     return seen or "no"
 
 
-def mutations(points: pd.DataFrame, tasks: Sequence[str], rule: verdicts.Rule, budgets: Sequence[int]) -> list[str]:
+def mutations(points: pd.DataFrame, task: str, rule: verdicts.Rule, budgets: Sequence[int]) -> list[str]:
     """Rows: bug, task, seeds, seen from (env_steps), verdict at the largest budget."""
     found: dict[str, list[tuple[int, Verdict]]] = {}
-    for name, at, verdict in verdicts.of_mutations(points, tasks, rule, budgets):
+    for name, at, verdict in verdicts.of_mutations(points, task, rule, budgets):
         found.setdefault(name, []).append((at, verdict))
-    shown = ", ".join(task.removeprefix("gym:").partition("-")[0] for task in tasks)
+    shown = task.removeprefix("gym:").partition("-")[0]
     rows = []
     for name, asked in found.items():
-        seeds = len(verdicts.seeds_of(points, name, tasks)[: verdicts.COHORT])
+        seeds = len(verdicts.seeds_of(points, name, [task])[: verdicts.COHORT])
         last = words(max(asked, key=lambda pair: pair[0])[1])
         rows.append(f"| {find(name).says} | {shown} | {seeds} | {smallest(asked)} | {last} |")
     return rows

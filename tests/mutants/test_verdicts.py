@@ -37,14 +37,14 @@ def points(tmp_path_factory):
 
 
 def test_a_large_loss_is_seen_at_every_budget_and_none_where_there_is_none(points):
-    found = {(name, at): verdict for name, at, verdict in verdicts.of_mutations(points, [PENDULUM], verdicts.Rule(), BUDGETS)}
+    found = {(name, at): verdict for name, at, verdict in verdicts.of_mutations(points, PENDULUM, verdicts.Rule(), BUDGETS)}
     assert {found["lambda_zero", at].status for at in BUDGETS} == {"below"}
     assert {found["clipped_at_a_tenth", at].status for at in BUDGETS} == {"reproduced"}
     assert [verdicts.alarms(found[name, AT]) for name in ("lambda_zero", "clipped_at_a_tenth")] == [True, False]
 
 
 def test_runs_that_are_copies_of_each_other_are_seen_by_the_check_of_the_records(points):
-    found = {name: verdict for name, at, verdict in verdicts.of_mutations(points, [PENDULUM], verdicts.Rule(), (AT,))}
+    found = {name: verdict for name, at, verdict in verdicts.of_mutations(points, PENDULUM, verdicts.Rule(), (AT,))}
     assert (found["one_seed_for_all"].status, found["one_seed_for_all"].exit_code) == ("invalid", 4)
     assert verdicts.alarms(found["one_seed_for_all"])
 
@@ -64,9 +64,14 @@ def test_an_inconclusive_verdict_is_no_alarm(points):
 
 
 def test_the_table_names_the_smallest_budget_from_which_on_a_bug_is_seen(points):
-    rows = {
-        row.split(" | ")[0].removeprefix("| "): row for row in tables.mutations(points, [PENDULUM], verdicts.Rule(), BUDGETS)
-    }
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in tables.mutations(points, PENDULUM, verdicts.Rule(), BUDGETS)}
     assert "| Pendulum | 5 | 2,000 | below, -0." in rows["λ is 0: returns of one imagined step"]
     assert "| Pendulum | 5 | no | reproduced, " in rows["gradients are clipped at a norm of 0.1 in place of 100"]
     assert "| 2,000 | invalid |" in rows["every run of a program gets the first one's seed"]
+
+
+def test_a_better_score_is_no_alarm(points):
+    rows = verdicts.scored(verdicts.chosen(points, "lambda_zero", [PENDULUM], list("01234")), verdicts.Rule(), AT)
+    theirs = verdicts.scored(verdicts.chosen(points, "unchanged", [PENDULUM], list("01234")), verdicts.Rule(), AT)
+    better = verdicts.ask(theirs, rows, verdicts.Rule(), AT)
+    assert (better.status, verdicts.alarms(better)) == ("above", False)

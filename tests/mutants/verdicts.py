@@ -28,11 +28,12 @@ COHORT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How the gate asks. margin: None takes the protocol's."""
+    """How the gate asks, of each task apart; the defaults are those of examples/ci/verify-small.sh."""
 
     protocol: str = "small@1"
     mode: Mode = "equivalent"
-    margin: float | None = None
+    margin: float = 0.05
+    allow_better: bool = True
 
     @property
     def known(self) -> Protocol:
@@ -76,6 +77,7 @@ def ask(ours: pd.DataFrame, theirs: pd.DataFrame, rule: Rule, at: int, causes: S
         margin=margin,
         margin_source=source,
         protocol=protocol.id,
+        allow_better=rule.allow_better,
     )
     reference = Reference(
         name="unchanged",
@@ -92,17 +94,15 @@ def ask(ours: pd.DataFrame, theirs: pd.DataFrame, rule: Rule, at: int, causes: S
     return judge.judge(ours, reference, question, budget_env_steps=at, causes=causes)
 
 
-def of_mutations(
-    points: pd.DataFrame, tasks: Sequence[str], rule: Rule, budgets: Sequence[int]
-) -> Iterator[tuple[str, int, Verdict]]:
-    """(mutation, budget, verdict) of every mutation that ran on all of the tasks."""
-    reference = seeds_of(points, UNCHANGED.name, tasks)[:REFERENCE_SEEDS]
-    theirs = chosen(points, UNCHANGED.name, tasks, reference)
+def of_mutations(points: pd.DataFrame, task: str, rule: Rule, budgets: Sequence[int]) -> Iterator[tuple[str, int, Verdict]]:
+    """(mutation, budget, verdict) of every mutation that ran on the task."""
+    reference = seeds_of(points, UNCHANGED.name, [task])[:REFERENCE_SEEDS]
+    theirs = chosen(points, UNCHANGED.name, [task], reference)
     for mutation in MUTATIONS:
-        seeds = seeds_of(points, mutation.name, tasks)[:COHORT]
+        seeds = seeds_of(points, mutation.name, [task])[:COHORT]
         if not seeds:
             continue
-        rows = chosen(points, mutation.name, tasks, seeds)
+        rows = chosen(points, mutation.name, [task], seeds)
         for at in budgets:
             upto = rows[rows["env_steps"] <= at]
             yield mutation.name, at, ask(scored(rows, rule, at), scored(theirs, rule, at), rule, at, validity.copies(upto))
@@ -128,21 +128,28 @@ class Alarms:
 
 
 def of_unchanged(points: pd.DataFrame, tasks: Sequence[str], rule: Rule, at: int, cohorts: int, seed: int = 0) -> Alarms:
-    """Cohorts of five of the unchanged code's seeds that are not in the reference, against the reference."""
+    """Cohorts of five of the unchanged code's seeds that are not in the reference, against the reference.
+
+    Every task is judged apart, as the gate does: one alarm is enough.
+    """
     seeds = seeds_of(points, UNCHANGED.name, tasks)
     scores = scored(chosen(points, UNCHANGED.name, tasks, seeds), rule, at)
-    theirs, fresh = scores[scores["seed"].isin(seeds[:REFERENCE_SEEDS])], seeds[REFERENCE_SEEDS:]
+    fresh = seeds[REFERENCE_SEEDS:]
     generator = np.random.default_rng(seed)
     whole = [fresh[i : i + COHORT] for i in range(0, len(fresh) - COHORT + 1, COHORT)]
     drawn = [list(generator.choice(fresh, COHORT, replace=False)) for _ in range(cohorts)]
 
-    def verdicts(groups: Sequence[Sequence[str]]) -> list[Verdict]:
-        return [ask(scores[scores["seed"].isin(group)], theirs, rule, at) for group in groups]
+    def verdicts(group: Sequence[str]) -> list[Verdict]:
+        found = []
+        for task in tasks:
+            rows = scores[scores["task"] == task]
+            found.append(ask(rows[rows["seed"].isin(group)], rows[rows["seed"].isin(seeds[:REFERENCE_SEEDS])], rule, at))
+        return found
 
-    apart, resampled = verdicts(whole), verdicts(drawn)
+    apart, resampled = [verdicts(group) for group in whole], [verdicts(group) for group in drawn]
     return Alarms(
         seeds=len(fresh),
-        apart=(len(apart), sum(map(alarms, apart))),
-        resampled=(len(resampled), sum(map(alarms, resampled))),
-        inconclusive=sum(verdict.status == "inconclusive" for verdict in resampled),
+        apart=(len(apart), sum(any(map(alarms, each)) for each in apart)),
+        resampled=(len(resampled), sum(any(map(alarms, each)) for each in resampled)),
+        inconclusive=sum(any(verdict.status == "inconclusive" for verdict in each) for each in resampled),
     )
