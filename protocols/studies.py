@@ -225,7 +225,7 @@ DREAMER_V2 = Study(
     ),
 )
 
-_SMALL_HORIZON = {"dreamer": 10, "no_value": 15, "planet": 10}
+_SMALL_HORIZON = {"dreamer": 10, "no_value": 15, "planet": 15}
 """Of the small profiles."""
 
 SMALL_HORIZONS = Study(

@@ -35,7 +35,7 @@ PROFILES: Mapping[str, Options] = with_joined(
         "quick": Options(**QUICK, **QUICK_PLANNER),
         "small": Options(
             **SMALL,
-            planner_horizon=10,
+            planner_horizon=15,
             planner_iterations=4,
             planner_candidates=100,
             planner_elites=10,
