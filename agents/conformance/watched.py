@@ -26,7 +26,8 @@ class Watched:
             return
         frames = [(frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line) for frame, line in walk_tb(trace)]
         own = [(path, line) for name, path, line in frames if _of_agent(name, self.entry.recipe)]
-        where = f"raised in {own[-1][0]}, line {own[-1][1]}" if own else "check-agent could not read what the agent returned"
+        path, line = own[-1] if own else frames[-1][1:]
+        where = f"raised in {path}, line {line}" + ("" if own else ", on what the agent did or returned")
         raise AgentError(
             f"exception of the agent, not a claim that does not hold: {type(error).__name__} ({where}; its traceback is above) "
             f"while this was checked: {self.claim}"

@@ -204,6 +204,64 @@ def test_an_exception_of_the_agent_is_told_from_a_claim_that_does_not_hold(monke
     assert last.endswith("vectors, continuous actions: it continues after loading, and one seed loads alone")
 
 
+class OnPolicy:
+    """As docs/adding-an-agent.md says: collects what `observe` shows until a batch is whole, updates in `learn`, keeps no more.
+
+    A linear policy moved along action x reward; the batch is counted in `progress.agent_steps`.
+    """
+
+    BATCH = 12
+    diverged = np.zeros(1, dtype=bool)
+
+    def __init__(self, options, context):
+        width = context.observation_space["vector"].shape[0]
+        self.seed, self.updates, self.rows = context.seeds[0], 0, []
+        self.weights = np.random.default_rng((self.seed, 0)).normal(size=(width, context.action_space.shape[0]))
+        self.before = np.zeros((context.num_envs, width))
+
+    def initial(self, num_envs, *, stream=0):
+        return stream, 0
+
+    def act(self, carry, step, *, explore):
+        stream, position = carry
+        action = step.observation["vector"][0] @ self.weights
+        if explore:
+            action = action + np.random.default_rng((self.seed, 1, stream, position)).normal(size=action.shape)
+        return np.tanh(action)[None].astype(np.float32), (stream, position + 1)
+
+    def observe(self, action, step, lanes):
+        vector = step.observation["vector"][0]
+        moved = lanes[0] & ~step.is_first[0]
+        self.rows += [self.before[e][:, None] * action[0, e] * step.reward[0, e] for e in np.flatnonzero(moved)]
+        self.before = np.where(lanes[0][:, None], vector, self.before)
+
+    def learn(self, progress):
+        due = progress.agent_steps // self.BATCH - self.updates
+        if due > 0:
+            self.weights = self.weights + 0.1 * np.mean(self.rows, axis=0)
+            self.rows, self.updates = [], self.updates + due
+        return due
+
+    def metrics(self):
+        return {}
+
+    def save(self, folders, carry):
+        np.savez(folders[0] / "on_policy.npz", weights=self.weights, rows=np.array(self.rows), updates=self.updates,
+                 before=self.before, carry=carry)  # fmt: skip
+
+    def load(self, folders):
+        if not (folders[0] / "on_policy.npz").exists():
+            raise ValueError(f"{folders[0]} holds no checkpoint of this agent")
+        kept = np.load(folders[0] / "on_policy.npz")
+        self.weights, self.rows, self.updates = kept["weights"], list(kept["rows"]), int(kept["updates"])
+        self.before = kept["before"]
+        return tuple(int(value) for value in kept["carry"])
+
+
+def test_an_on_policy_agent_as_the_page_describes_it_keeps_the_contract(monkeypatch):
+    assert check(monkeypatch, OnPolicy) == {}
+
+
 def test_options_must_be_frozen(monkeypatch):
     assert check(monkeypatch, PROFILES={"paper": SimpleNamespace(step_size=0.5)}) == {
         "its options are a frozen dataclass": "the profile 'paper' is SimpleNamespace"
