@@ -86,7 +86,8 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         notes += more
         causes += validity.copies(points)
         rule, at = _rule(command, protocol)
-        selection = _score(points, rule, at, command.window)
+        # what is wrong already is not said a second time, and must not hide what else is
+        selection = _score(points, rule, at, command.window, short="drop" if causes else "fail")
         reference = _reference(command, selection, rule, tasks)
         compared = sorted(selection.scores["task"].unique())
         key = files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, compared)
@@ -111,10 +112,10 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     return verdict, key
 
 
-def _score(points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> table.Selection:
-    """One score per run of ours; runs that stop short are never dropped or carried in a verdict."""
+def _score(points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int, short: table.Short) -> table.Selection:
+    """One score per run of ours; runs that stop short are dropped only where the verdict is invalid for them already."""
     try:
-        return table.select(points, rule=rule, at=at, window=window)
+        return table.select(points, rule=rule, at=at, window=window, short=short)
     except InvalidData as error:
         what, _, cure = str(error).partition("; ")
         raise InvalidData(f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}") from None

@@ -272,6 +272,10 @@ def test_unfinished_runs_and_foreign_protocols_are_invalid(tmp_path: Path) -> No
     _, verdict = run(tmp_path, open_runs, theirs)
     assert verdict["status"] == "invalid"
     assert sum("is resumable, not complete" in cause for cause in verdict["causes"]) == 5
+    one_open = record(tmp_path / "one", seeds=6)
+    (next(one_open.rglob("seed-5")) / "result.json").unlink()
+    _, verdict = run(tmp_path, one_open, theirs)
+    assert [("seed-5 is" in cause) for cause in verdict["causes"]] == [True], "said once"
     diverged = record(tmp_path / "diverged", status="diverged")
     assert "no run of quick@1 counts: " in run(tmp_path, diverged, theirs)[1]["causes"][0]
     mixed = record(tmp_path / "mixed")
