@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.ticker import FuncFormatter
 
 from analysis.figures.comparison import Comparison, seeds_in_words
@@ -30,10 +31,12 @@ def own_grid(table: pd.DataFrame) -> np.ndarray | None:
 
 def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Style, label: str, *, crowded: bool) -> None:
     """One method in one panel: a thin line per seed, a thick one with markers for their mean."""
-    for _, one in seeds.groupby("seed"):
-        axes.plot(
-            one["x"], one["score"], color=chosen.color, linewidth=0.45 if crowded else 0.7, alpha=0.25 if crowded else 0.45
+    lines = [one[["x", "score"]].to_numpy(float) for _, one in seeds.groupby("seed")]
+    axes.add_collection(
+        LineCollection(
+            lines, colors=chosen.color, linewidths=0.45 if crowded else 0.7, alpha=0.25 if crowded else 0.45, capstyle="projecting"
         )
+    )
     axes.plot(
         mean["x"],
         mean["mean"],
@@ -101,11 +104,11 @@ def curves(
     references = {} if lines is None else reference_styles(lines["label"])
     with drawing_style(name):
         figure, every = panels(len(tasks), legend_rows=math.ceil((len(chosen) + (lines is not None)) / LEGEND_COLUMNS))
+        seeds_of, means_of = (dict(iter(data.groupby(["method", "task"]))) for data in (seeds, means))
         for axes, task in zip(every, tasks):
             for method in chosen:
-                mine = means[(means["method"] == method) & (means["task"] == task)]
-                if len(mine):
-                    own = seeds[(seeds["method"] == method) & (seeds["task"] == task)]
+                if (method, task) in means_of:
+                    own, mine = seeds_of[method, task], means_of[method, task]
                     draw_seeds(axes, own, mine, chosen_styles[method], comparison.label(method), crowded=crowded)
             if lines is not None:
                 for line in lines[lines["task"] == task].itertuples():

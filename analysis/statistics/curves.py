@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -53,10 +54,19 @@ def learning_curves(
     timed = _timed(table, axis)
     at = np.asarray(grid_of(table, axis=axis) if grid is None else grid, dtype=float)
     width = float(window if window is not None else (np.diff(at).min() if len(at) > 1 else at[0]))
-    frames = []
-    for (method, task, seed), run in timed.groupby(RUN, sort=True):
-        frames.append(pd.DataFrame({"method": method, "task": task, "seed": seed, "x": at, "score": _on_grid(run, at, width)}))
-    return pd.concat(frames, ignore_index=True)
+    number = timed.groupby(RUN, sort=True).ngroup().to_numpy()
+    order = np.lexsort((timed["x"].to_numpy(float), number))
+    x, score, number = timed["x"].to_numpy(float)[order], timed["score"].to_numpy(float)[order], number[order]
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    runs = [slice(start, end) for start, end in itertools.pairwise([*starts, len(number)])]
+    names = timed[RUN].iloc[order[starts]]
+    return pd.DataFrame(
+        {
+            **{name: np.repeat(names[name].to_numpy(), len(at)) for name in RUN},
+            "x": np.tile(at, len(runs)),
+            "score": np.concatenate([_on_grid(x[run], score[run], at, width) for run in runs]),
+        }
+    )
 
 
 def task_curves(curves: pd.DataFrame) -> pd.DataFrame:
@@ -119,10 +129,8 @@ def _timed(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     return regular.assign(x=hours)[hours.notna()]
 
 
-def _on_grid(run: pd.DataFrame, at: np.ndarray, width: float) -> np.ndarray:
-    """[grid] scores of one run. Sums by prefix, so a run of any length costs two searches per grid point."""
-    ordered = run.sort_values("x", kind="stable")
-    x, score = ordered["x"].to_numpy(float), ordered["score"].to_numpy(float)
+def _on_grid(x: np.ndarray, score: np.ndarray, at: np.ndarray, width: float) -> np.ndarray:
+    """[grid] scores of one run, its points in order of x. Sums by prefix, so a run of any length costs two searches a point."""
     prefix = np.concatenate([[0.0], np.cumsum(score)])
     last = np.searchsorted(x, at * (1 + 1e-12), side="right")
     first = np.searchsorted(x, (at - width) * (1 + 1e-12), side="right")
