@@ -28,6 +28,7 @@ from agents.learning.lifting import LoopOverSeeds, MakeLift, Vmap
 from agents.learning.memory import keep_freed_memory
 from agents.learning.noise import ACT, LEARN, REPLAY, Noise, entropy
 from agents.learning.replay import Replay, firsts
+from agents.learning.self_check import self_check
 from agents.models.latents import NoiseSpec
 from agents.models.networks import refuses_observation, shape
 from agents.models.rssm import State
@@ -195,6 +196,22 @@ class ModelBasedAgent:
         return Carry(state, torch.zeros(seeds, num_envs, self.action_width, device=self.device), stream, 0)
 
     def act(self, carry: Carry, step: TimeStep, *, explore: bool) -> tuple[np.ndarray, Carry]:
+        function, seen, noise = self.decision(carry, step, explore=explore)
+        if "prefill" in noise:
+            state = self.learner.apply_captured(function, *seen, noise["filter"])
+            action = 2.0 * noise["prefill"] - 1.0
+            if self.discrete:
+                action = one_hot(action.argmax(-1), self.action_width).float()
+        else:
+            action, state = self.learner.apply_captured(function, *seen, noise)
+            action = action.float()
+        carry = Carry(state, action, carry.stream, carry.position + 1)
+        return (action.argmax(-1) if self.discrete else action).cpu().numpy(), carry
+
+    def decision(
+        self, carry: Carry, step: TimeStep, *, explore: bool
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Tensor]]:
+        """What a decision computes: the function of one seed, what it has seen, and the noise."""
         num_envs = step.is_first.shape[1]
         specs = {**self.behavior.act_noise(self.sizes, num_envs, explore=explore), "filter": self.sizes.latent.over(num_envs)}
         if explore and self.next_update_env_steps is None:
@@ -207,16 +224,8 @@ class ModelBasedAgent:
             {key: self._tensor(value) for key, value in step.observation.items()},
             self._tensor(step.is_first).float(),
         )
-        if "prefill" in noise:
-            state = self.learner.apply_captured(self._filter, *seen, noise["filter"])
-            action = 2.0 * noise["prefill"] - 1.0
-            if self.discrete:
-                action = one_hot(action.argmax(-1), self.action_width).float()
-        else:
-            action, state = self.learner.apply_captured(self._explore if explore else self._evaluate, *seen, noise)
-            action = action.float()
-        carry = Carry(state, action, carry.stream, carry.position + 1)
-        return (action.argmax(-1) if self.discrete else action).cpu().numpy(), carry
+        function = self._filter if "prefill" in noise else self._explore if explore else self._evaluate
+        return function, seen, noise
 
     def _filter(self, parts: Parts, *inputs: Any) -> dict[str, Tensor]:
         return parts.world_model.filter(*inputs)
@@ -280,6 +289,18 @@ class ModelBasedAgent:
 
     def update(self) -> None:
         """One gradient step of every group, from a fresh batch, and the generations of a search that are due after it."""
+        clock = self.learner.clock
+        batch, model_noise, behavior_noise = self.update_inputs()
+        with clock("learner"):
+            self.learner.update(batch, model_noise, behavior_noise)
+        self.gradient_steps += 1
+        if self.evolution is not None:
+            with clock("search"):
+                for _ in range(self.evolution.due(self.gradient_steps, self.schedule.updates)):
+                    self.learner.note(self.evolution.generation(batch))
+
+    def update_inputs(self) -> tuple[dict[str, Tensor], dict[str, Tensor], list[dict[str, Tensor]]]:
+        """What the next update is made from: a batch of replay, noise of the model and of each round of the behaviour."""
         clock, steps = self.learner.clock, self.gradient_steps
         with clock("replay sampling"):
             batch = self._sample()
@@ -288,13 +309,7 @@ class ModelBasedAgent:
             behavior_noise = [
                 self.noise.draw(self.loss_noise, LEARN, steps, 1 + repeat) for repeat in range(self.behavior.repeats)
             ]
-        with clock("learner"):
-            self.learner.update(batch, model_noise, behavior_noise)
-        self.gradient_steps += 1
-        if self.evolution is not None:
-            with clock("search"):
-                for _ in range(self.evolution.due(self.gradient_steps, self.schedule.updates)):
-                    self.learner.note(self.evolution.generation(batch))
+        return batch, model_noise, behavior_noise
 
     def _sample(self) -> dict[str, Tensor]:
         if self._batches is None:  # only an agent that learns takes the memory
@@ -322,6 +337,13 @@ class ModelBasedAgent:
     @property
     def diverged(self) -> np.ndarray:
         return ~self.learner.alive.cpu().numpy()
+
+    def self_check(self) -> dict[str, Any]:
+        """Compares captured graphs and seeds lifted together with the plain way (agents/learning/self_check.py).
+
+        For an agent that is built for this alone: its replay is filled with drawn rows.
+        """
+        return self_check(self)
 
     # -- keeping ---------------------------------------------------------------------------------------------------------------
 

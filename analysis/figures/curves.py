@@ -34,7 +34,11 @@ def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Styl
     lines = [one[["x", "score"]].to_numpy(float) for _, one in seeds.groupby("seed")]
     axes.add_collection(
         LineCollection(
-            lines, colors=chosen.color, linewidths=0.45 if crowded else 0.7, alpha=0.25 if crowded else 0.45, capstyle="projecting"
+            lines,
+            colors=chosen.color,
+            linewidths=0.45 if crowded else 0.7,
+            alpha=0.25 if crowded else 0.45,
+            capstyle="projecting",
         )
     )
     axes.plot(

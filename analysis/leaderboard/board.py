@@ -23,6 +23,10 @@ MOST_INCHES = 10.0
 """A wider figure takes both columns of a wide page."""
 
 
+MOST_DRAWN = 20
+"""Methods beside each other in curves and pairs: more cannot be told apart, and pairs grow with their square."""
+
+
 def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str, bytes]]:
     protocol = entries[0].protocol
     names = [entry.method for entry in entries]
@@ -45,13 +49,15 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         ranks = aggregate.rank_ranges(subject.normalized, reps=reps)
         rows = [_row(subject, entry_of(ranked, rank.method), rank, estimates) for rank in ranks.itertuples()]
         order = [row["method"] for row in rows]
-        pairs = _pairs(subject, order, reps)
+        best = order[:MOST_DRAWN]
+        pairs = _pairs(subject.only(best), best, reps)
         glance = intervals.ranking(subject, order)
         drawings.append(intervals.aggregates(subject, order=order))
-        drawings.append(efficiency.efficiency(subject))
-    drawings.append(curves.curves(_subject(protocol, entries, reps)))
-    figures = [_figure(drawing, anchor, files) for drawing in drawings]
+        drawings.append(efficiency.efficiency(subject.only(best)))
     everyone = _subject(protocol, entries, reps)
+    drawn = [row["method"] for row in rows] + sorted(entry.method for entry in partial)
+    drawings.append(curves.curves(everyone.only(drawn[:MOST_DRAWN])))
+    figures = [_figure(drawing, anchor, files) for drawing in drawings]
     board = {
         "id": protocol.id,
         "anchor": anchor,
@@ -66,6 +72,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "rows": rows,
         "partial": [_partial(everyone, entry) for entry in partial],
         "pairs": pairs,
+        "drawn": min(len(drawn), MOST_DRAWN),
         "per_task": _per_task(everyone, [row["method"] for row in rows] + [entry.method for entry in partial], reps),
         "figures": figures,
         "glance": None if glance is None else _figure(glance, anchor, files),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from dreamer_bench_base import UserError, sha256
-from protocols.records.schema import SCHEMA, Asked, Manifest, Origin, Origins, SessionLine, Source
+from protocols.records.schema import SCHEMA, Asked, DeviceCheck, Manifest, Origin, Origins, SessionLine, Source
 from protocols.spec import Protocol, RunSpec
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -49,14 +49,16 @@ def manifest(
     code: Code,
     origins: Origins,
     asked: Asked,
+    device_check: DeviceCheck | None = None,
 ) -> Manifest:
     """The first file of a run: everything that decides it, and what it was made with.
 
     code     what `code()` said, asked once for a whole cohort
     origins  the packages that brought agent, suite and protocol
     asked    the tasks and seeds that were asked for in one call
+    device_check  what the agent said of its fast ways on a GPU
     """
-    return {
+    found: Manifest = {
         "schema": SCHEMA,
         "protocol": spec.protocol,
         "digest": spec.digest,
@@ -82,6 +84,9 @@ def manifest(
         "device": device,
         "command": command,
     }
+    if device_check is not None:
+        found["device_check"] = device_check
+    return found
 
 
 def session(device: str, gpu: str | None, command: str, code: Code) -> SessionLine:

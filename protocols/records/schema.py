@@ -66,6 +66,14 @@ class Asked(TypedDict):
     seeds: list[int]
 
 
+class DeviceCheck(TypedDict):
+    """How far the fast ways of an agent on a GPU lay from the plain one, before anything was recorded."""
+
+    largest_difference: dict[str, dict[str, float]]
+    """"captured" or "together" -> "update" and "decision" -> largest difference, as a share of the tensor's size."""
+    seconds: float
+
+
 class Manifest(TypedDict):
     """manifest.json, the first file of a run: everything that decides it, and what it was made with."""
 
@@ -110,6 +118,8 @@ class Manifest(TypedDict):
     """What drew DeepMind Control frames."""
     device: str
     """What the agent computed on: "cpu" or "cuda"."""
+    device_check: NotRequired[DeviceCheck]
+    """On a GPU."""
     command: str
 
 

@@ -26,7 +26,7 @@ from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
 from protocols.cadence import cadence_of
 from protocols.records import checkpoint, provenance
-from protocols.records.schema import Origin, Origins
+from protocols.records.schema import DeviceCheck, Origin, Origins
 from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
 from protocols.records.validate import simulator_drift
 from protocols.running.display import Display
@@ -37,6 +37,8 @@ from protocols.spec import Protocol, canonical_json
 from suites import catalog as suite_catalog
 from suites.workers import Lanes
 
+CHECKED_DECISIONS = 1_000
+"""Budget of the agent that is built to be checked: its replay on the device stays small."""
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 STOPPING = b"\nStopping after the current update. Press Ctrl-C again to stop now.\n"
 
@@ -176,6 +178,7 @@ def _run_cohort(
             "suite": provenance.origin(suite_catalog.suite_of(request.task).module),
             "protocol": provenance.origin(protocol_catalog.module_of(protocol)),
         }
+        device_check = _checked_device(request, options, environments)
         for spec, folder in zip(specs, folders, strict=True):
             if (folder / MANIFEST).exists():
                 _check_same(Run(folder), options, request, origins)
@@ -194,6 +197,7 @@ def _run_cohort(
                         code=code,
                         origins=origins,
                         asked={"tasks": list(grid.tasks), "seeds": list(grid.seeds)},
+                        device_check=device_check,
                     ),
                 )
         runs = tuple(Run(folder) for folder in folders)
@@ -248,6 +252,30 @@ def _run_cohort(
         del agent, job
         checkpoint.tidy(folders)
     return CohortOutcome(request=request, status="complete")
+
+
+def _checked_device(request: CohortRequest, options: Any, environments: Environments) -> DeviceCheck | None:
+    """What an agent of its own says of its fast ways on this GPU; None on a CPU, and for an agent that has none.
+
+    Raises UserError, before anything is recorded, where they do not compute what the plain way does.
+    """
+    if not request.device.startswith("cuda"):
+        return None
+    decision = request.protocol.num_envs * request.protocol.action_repeat_of(request.task)
+    agent = agent_catalog.find(request.agent).build(
+        options,
+        AgentContext(
+            observation_space=environments.observation_space,
+            action_space=environments.action_space,
+            seeds=request.seeds,
+            num_envs=request.protocol.num_envs,
+            action_repeat=request.protocol.action_repeat_of(request.task),
+            budget_env_steps=CHECKED_DECISIONS * decision,
+            device=request.device,
+        ),
+    )
+    check = getattr(agent, "self_check", None)
+    return None if check is None else check()
 
 
 Room = Callable[[int, bool], None]

@@ -1,0 +1,144 @@
+"""The check that a program asks of itself on a GPU, with ways that are sound and ways that were broken on purpose.
+
+CUDA graphs are stood in for by calling the function again on the inputs where the graph would read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from agents import catalog
+from agents.api import AgentContext
+from agents.learning import self_check as checking
+from agents.learning.captured import Captured
+from agents.learning.lifting import Vmap
+from agents.learning.trees import leaves, mapped
+from agents.recipes.backbone import Backbone
+from dreamer_bench_base import UserError
+
+TINY = {"stoch": 4, "deter": 8, "model_hidden": 8, "depth": 2, "hidden": 8, "batch_sequences": 3, "batch_length": 5}
+ARMS = {
+    "dreamer": {"horizon": 3},
+    "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2},
+    "sac": {},
+}
+
+
+@pytest.fixture
+def changing():
+    """What the update of the agent under test changes: recording a real graph computes nothing."""
+    return []
+
+
+@pytest.fixture
+def build(monkeypatch, changing):
+    def make(arm="dreamer", seeds=(3, 4), capture=True):
+        chosen = Backbone.execution
+        monkeypatch.setattr(Backbone, "execution", lambda self: {**chosen(self), "lift": Vmap})
+        context = AgentContext(
+            observation_space=spaces.Dict({"position": spaces.Box(-1, 1, (3,), np.float32)}),
+            action_space=spaces.Box(-1, 1, (2,), np.float32),
+            seeds=seeds,
+            num_envs=2,
+            action_repeat=1,
+            budget_env_steps=1000,
+        )
+        entry = catalog.find(arm)
+        agent = entry.build(replace(entry.options("quick"), **TINY, **ARMS[arm]), context)
+        agent.learner.capture = capture
+        changing.extend(agent.learner.changing)
+        return agent
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def graphs(monkeypatch, changing):
+    """A stand-in for CUDA graphs; what is put in its place spoils the results of a replay."""
+    spoiling = [lambda results: None]
+
+    def record(self, function):
+        kept = mapped(torch.clone, changing)
+        results = mapped(torch.clone, function(*self._inputs))
+        for tensor, value in zip(changing, kept):
+            tensor.copy_(value)
+
+        def replay():
+            for place, value in zip(leaves(results), leaves(function(*self._inputs))):
+                place.copy_(value)
+            spoiling[0](results)
+
+        return replay, results
+
+    monkeypatch.setattr(Captured, "_warm_up", lambda self, function: function(*self._inputs))
+    monkeypatch.setattr(Captured, "_record", record)
+    return spoiling
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_ways_that_are_sound_pass_and_say_how_far_they_lie(arm, build):
+    agent = build(arm)
+    before = [tensor.clone() for tensor in agent.learner.changing]
+    report = agent.self_check()
+    assert report["largest_difference"]["captured"] == {"update": 0.0, "decision": 0.0}  # the same function on the same numbers
+    assert 0.0 <= report["largest_difference"]["together"]["update"] < 1e-4
+    assert report["seconds"] > 0
+    after = agent.learner.changing
+    assert all(torch.equal(one, other) for one, other in zip(before, after) if one.shape == agent.learner.alive.shape)
+
+
+def test_without_capture_and_with_one_seed_nothing_is_left_to_compare(build):
+    assert build(seeds=(3,), capture=False).self_check()["largest_difference"] == {}
+
+
+def test_a_graph_that_reads_old_inputs_is_refused_and_the_option_named(build, monkeypatch):
+    def stale(self, *inputs):
+        self._replay()
+        return self._results
+
+    monkeypatch.setattr(Captured, "__call__", stale)
+    with pytest.raises(UserError, match=r"the update captured as a graph differs .* in .* --set capture=false"):
+        build().self_check()
+
+
+def test_a_graph_that_gives_another_action_is_refused(build, graphs):
+    def spoil(results):
+        if isinstance(results, tuple):  # a decision
+            results[0].add_(0.1)
+
+    graphs[0] = spoil
+    with pytest.raises(UserError, match=r"the decision captured as a graph differs .* in action"):
+        build().self_check()
+
+
+def test_an_error_of_capture_is_a_line_with_the_option(build, monkeypatch):
+    def refuse(self, function):
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore lines")
+
+    monkeypatch.setattr(Captured, "_record", refuse)
+    with pytest.raises(UserError, match=r"update cannot be captured.*not permitted.*--set capture=false") as told:
+        build().self_check()
+    assert "\n" not in str(told.value)
+
+
+def test_a_lift_that_takes_another_seeds_batch_is_refused(build, monkeypatch):
+    take = Vmap.take
+
+    def swapped(self, tree):
+        return mapped(lambda tensor: tensor.flip(0), tree) if isinstance(tree, dict) and "reward" in tree else take(self, tree)
+
+    monkeypatch.setattr(Vmap, "take", swapped)
+    with pytest.raises(UserError, match=r"of all seeds together differs .*--seeds-per-program 1"):
+        build().self_check()
+
+
+def test_a_number_that_is_none_is_a_difference():
+    ones = {"loss": torch.ones(2)}
+    assert checking.agree("captured", "update", ones, {"loss": torch.ones(2) * (1 + 1e-5)}, torch.float32) < 1e-3
+    with pytest.raises(UserError, match="in loss"):
+        checking.agree("captured", "update", ones, {"loss": torch.tensor([1.0, torch.nan])}, torch.float32)

@@ -1,0 +1,53 @@
+"""A program on a GPU checks itself before anything is recorded; what it found is in the record."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tally_agent
+from probe_runs import register, request
+
+from dreamer_bench_base import UserError
+from protocols.records.schema import Manifest, problems
+from protocols.records.store import find_runs
+from protocols.running import launch
+from protocols.running.launch import run_cohort
+
+FOUND = {"largest_difference": {"captured": {"update": 0.0, "decision": 1e-7}}, "seconds": 0.5}
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """A cohort that believes to be on a GPU, with an agent whose check does what it is told."""
+    register()
+    monkeypatch.setattr(launch, "describe_device", lambda device: "a GPU")
+
+    def checking(check):
+        monkeypatch.setattr(tally_agent.Tally, "self_check", check, raising=False)
+
+    return checking
+
+
+def test_the_result_is_in_the_manifest(on_a_gpu, tmp_path):
+    on_a_gpu(lambda self: FOUND)
+    run_cohort(request(tmp_path, device="cuda"))
+    manifests = [run.manifest for run in find_runs(tmp_path)]
+    assert [manifest["device_check"] for manifest in manifests] == [FOUND, FOUND]
+    assert not list(problems(Manifest, dict(manifests[0])))
+
+
+def test_a_difference_ends_the_run_before_anything_is_recorded(on_a_gpu, tmp_path):
+    def differs(self):
+        raise UserError("the update captured as a graph differs")
+
+    on_a_gpu(differs)
+    with pytest.raises(UserError, match="differs"):
+        run_cohort(request(tmp_path, device="cuda"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"] == []
+
+
+def test_on_a_cpu_nothing_is_asked_and_the_manifest_says_nothing(on_a_gpu, tmp_path):
+    on_a_gpu(lambda self: pytest.fail("asked"))
+    run_cohort(request(tmp_path))
+    assert all("device_check" not in json.loads((run.folder / "manifest.json").read_text()) for run in find_runs(tmp_path))
