@@ -18,14 +18,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from agents.api import TimeStep
 from agents.behaviors.api import Parts
+from agents.environments import Environments, InThisProcess
 from agents.learning.model_based import ModelBasedAgent
 from agents.learning.noise import ACT
 from dreamer_bench_base import UserError
 
-CONTEXT_STEPS, PREDICTED_STEPS = 5, 45
-EPISODES = 2
+CONTEXT_STEPS = 5
 STREAM = 1_000_003
 """Names the acting noise of predictions, far from those of training and evaluation."""
 SCALE, GAP = 2, 4
@@ -60,23 +59,25 @@ def record_episode(agent: ModelBasedAgent, env: gymnasium.Env, *, seed: int, row
     Returns "image" [T, 64, 64, C] uint8, other observations [T, ...], "action" [T, ...] and "reward" [T].
     Raises ValueError if the agent sees no image, or the episode ends before `rows`.
     """
-    observation, _ = env.reset(seed=seed)
-    if "image" not in observation:
-        raise UserError(
-            f"predictions are drawn from images, and this task shows only {', '.join(observation)}; choose a task with pixels"
-        )
+    environments = Environments(InThisProcess([env]), 1, 1)
+    if "image" not in environments.observation_space.spaces:
+        shown = ", ".join(environments.observation_space.spaces)
+        raise UserError(f"predictions are drawn from images, and this task shows only {shown}; choose a task with pixels")
     carry = agent.initial(1, stream=STREAM)
-    step = _arrival(observation, 0.0, is_first=True, is_last=False)
+    step = environments.reset(np.ones((1, 1), bool), np.full((1, 1), seed))
     action = np.zeros((1, 1, *(env.action_space.shape or ())), env.action_space.dtype)
-    kept = [{**observation, "action": action[0, 0], "reward": np.float32(0.0)}]
+    kept = [(step, action)]
     while len(kept) < rows:
         if step.is_last.all():
             raise UserError(f"the episode of seed {seed} ended after {len(kept)} of {rows} steps; ask for fewer steps")
         action, carry = agent.act(carry, step, explore=False)
-        observation, reward, terminated, truncated, _ = env.step(action[0, 0])
-        step = _arrival(observation, float(reward), is_first=False, is_last=terminated or truncated)
-        kept.append({**observation, "action": action[0, 0], "reward": np.float32(reward)})
-    return {key: np.stack([row[key] for row in kept]) for key in kept[0]}
+        step = environments.step(action)
+        kept.append((step, action))
+    found = {key: np.stack([row.observation[key][0, 0] for row, _ in kept]) for key in step.observation}
+    led, reward = (
+        np.stack([part[0, 0] for part in parts]) for parts in ([a for _, a in kept], [row.reward for row, _ in kept])
+    )
+    return {**found, "action": led, "reward": reward}
 
 
 def open_loop(
@@ -196,10 +197,3 @@ def _frame(prediction: Prediction, t: int) -> np.ndarray:
 def _colour(image: np.ndarray) -> np.ndarray:
     """[64, 64, C] -> [64, 64, 3]."""
     return image if image.shape[-1] == 3 else np.repeat(image[..., :1], 3, axis=-1)
-
-
-def _arrival(observation: Mapping[str, np.ndarray], reward: float, *, is_first: bool, is_last: bool) -> TimeStep:
-    flags = [np.full((1, 1), flag) for flag in (is_first, is_last, False)]
-    return TimeStep(
-        {key: np.asarray(value)[None, None] for key, value in observation.items()}, np.full((1, 1), reward, np.float32), *flags
-    )

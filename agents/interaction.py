@@ -6,11 +6,18 @@ NumPy only. Who owns the environments, counts and records is the caller's affair
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from agents.api import Agent, Carry, TimeStep
+from agents.api import Carry, TimeStep
+
+
+class Interacts(Protocol):
+    """Of `agents.api.Agent` what a decision needs."""
+
+    def act(self, carry: Carry, step: TimeStep, *, explore: bool) -> tuple[np.ndarray, Carry]: ...
+    def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None: ...
 
 
 class Decided(NamedTuple):
@@ -26,13 +33,13 @@ class Decided(NamedTuple):
     step: TimeStep
 
 
-def begin(agent: Agent, action: np.ndarray, step: TimeStep) -> None:
+def begin(agent: Interacts, action: np.ndarray, step: TimeStep) -> None:
     """Shows an agent the first observations; `action` are zeros of the actions' shape."""
     agent.observe(action, step, np.ones(step.is_first.shape, bool))
 
 
 def interact(
-    agent: Agent,
+    agent: Interacts,
     carry: Carry,
     step: TimeStep,
     *,

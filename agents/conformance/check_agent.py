@@ -289,7 +289,7 @@ def _trained(entry: AgentEntry, name: str, make: Make, decisions: int = 3_000, e
         step = stream.advance(action)
         total += float(step.reward[going].sum())
         going &= ~step.is_last
-        stream.restart(step.is_last)
+        stream.restart(step)
     reached = f"{total / episodes:.2f} of {optimum:.2f} after {decisions:,} decisions"
     enough = total / episodes >= ENOUGH_OF_THE_OPTIMUM * optimum
     return Finding(claim=f"{name}: reaches {ENOUGH_OF_THE_OPTIMUM:.0%} of the optimum", passed=enough, detail=reached)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.api import AgentContext, Progress, TimeStep
+from agents.api import AgentContext, Progress
+from agents.environments import Environments, InThisProcess
 from agents.interaction import begin, interact
 
 
@@ -13,6 +14,7 @@ class Driver:
 
     def __init__(self, make, seeds, *, action_repeat=1, budget_env_steps=100_000, replay_folders=None):
         self.environments = [make() for _ in seeds]
+        self.stepped = Environments(InThisProcess(self.environments), len(seeds), 1)
         self.context = AgentContext(
             observation_space=self.environments[0].observation_space,
             action_space=self.environments[0].action_space,
@@ -52,30 +54,17 @@ class Driver:
         return np.zeros((len(self.environments), 1, *space.shape), space.dtype)
 
     def reset_all(self):
-        self.rows = [self.first(s) for s in range(len(self.environments))]
-        self.step = joined(self.rows)
-
-    def first(self, s):
-        observation, _ = self.environments[s].reset(seed=1000 * s + self.episodes)
-        return observation, 0.0, True, False, False
+        self.step = self._begin(np.ones(self.stepped.shape, bool))
 
     def advance(self, action):
-        self.rows = []
-        for environment, chosen in zip(self.environments, action[:, 0]):
-            observation, reward, terminated, truncated, _ = environment.step(chosen)
-            self.rows.append((observation, reward, False, terminated or truncated, terminated))
-        return joined(self.rows)
+        return self.stepped.step(action)
 
     def restart(self, arrived):
         self.episodes += 1
-        self.rows = [self.first(s) if arrived.is_last[s] else row for s, row in enumerate(self.rows)]
-        return joined(self.rows)
+        return self._begin(arrived.is_last)
 
-
-def joined(rows):
-    observation = {key: np.stack([row[0][key] for row in rows])[:, None] for key in rows[0][0]}
-    reward, is_first, is_last, is_terminal = (np.array([row[i] for row in rows])[:, None] for i in range(1, 5))
-    return TimeStep(observation, reward.astype(np.float32), is_first, is_last, is_terminal)
+    def _begin(self, chosen):
+        return self.stepped.reset(chosen, 1000 * np.arange(len(self.environments))[:, None] + self.episodes)
 
 
 def mean_return(agent, make, episodes):

@@ -11,60 +11,47 @@ import numpy as np
 
 from agents import catalog
 from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.environments import Environments, InThisProcess
 from agents.interaction import begin, interact
 from agents.learning.model_based import ModelBasedAgent
 
 MakeEnvironment = Callable[[], gymnasium.Env]
 
 
-class Lanes:
+class Restarting:
     """S x E environments that restart by themselves."""
 
     def __init__(self, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, purpose: int):
-        self.envs = [[make() for _ in range(num_envs)] for _ in seeds]
+        lanes = InThisProcess([make() for _ in range(len(seeds) * num_envs)])
+        self.environments, self.action_space = Environments(lanes, len(seeds), num_envs), lanes.action_space
         self.seeds, self.purpose = seeds, purpose
         self.episodes = np.zeros((len(seeds), num_envs), int)
 
-    def _rows(self, rows) -> TimeStep:
-        grid = [rows[start : start + len(self.envs[0])] for start in range(0, len(rows), len(self.envs[0]))]
-        keys = grid[0][0][0]
-        observation = {key: np.stack([np.stack([row[0][key] for row in line]) for line in grid]) for key in keys}
-        column = [np.array([[row[i] for row in line] for line in grid]) for i in range(1, 5)]
-        return TimeStep(observation, column[0].astype(np.float32), *(flag.astype(bool) for flag in column[1:]))
-
-    def reset(self, s: int, e: int):
-        seed = np.random.SeedSequence([self.seeds[s], self.purpose, e, int(self.episodes[s, e])]).generate_state(1)[0]
-        self.episodes[s, e] += 1
-        return self.envs[s][e].reset(seed=int(seed))[0], 0.0, True, False, False
+    def reset(self, chosen: np.ndarray) -> TimeStep:
+        drawn = np.zeros(chosen.shape, np.uint32)
+        for s, e in np.argwhere(chosen):
+            drawn[s, e] = np.random.SeedSequence([self.seeds[s], self.purpose, e, int(self.episodes[s, e])]).generate_state(1)[
+                0
+            ]
+        self.episodes += chosen
+        return self.environments.reset(chosen, drawn)
 
     def reset_all(self) -> TimeStep:
-        return self._rows([self.reset(s, e) for s in range(len(self.envs)) for e in range(len(self.envs[0]))])
+        return self.reset(np.ones(self.episodes.shape, bool))
 
     def step(self, action: np.ndarray) -> TimeStep:
-        rows = []
-        for s, line in enumerate(self.envs):
-            for e, env in enumerate(line):
-                observation, reward, terminated, truncated, _ = env.step(action[s, e])
-                rows.append((observation, reward, False, terminated or truncated, terminated))
-        return self._rows(rows)
+        return self.environments.step(action)
 
     def restart(self, step: TimeStep) -> TimeStep:
-        """The same step, with those lanes reset whose episode ended."""
-        arrays = [{key: value.copy() for key, value in step.observation.items()}, *(part.copy() for part in step[1:])]
-        for s, e in zip(*np.nonzero(step.is_last)):
-            observation, *rest = self.reset(s, e)
-            for key, value in observation.items():
-                arrays[0][key][s, e] = value
-            for array, value in zip(arrays[1:], rest):
-                array[s, e] = value
-        return TimeStep(*arrays)
+        """The same step, with those environments reset whose episode ended."""
+        return self.reset(step.is_last)
 
 
 def train(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], num_envs: int, decisions: int) -> None:
     """Every environment takes `decisions` steps; env_steps count those of all environments of one seed (repeat 1)."""
-    lanes = Lanes(make, seeds, num_envs, 0)
+    lanes = Restarting(make, seeds, num_envs, 0)
     step, carry = lanes.reset_all(), agent.initial(num_envs)
-    begin(agent, np.zeros((len(seeds), num_envs, *lanes.envs[0][0].action_space.shape), np.float32), step)
+    begin(agent, np.zeros((len(seeds), num_envs, *lanes.action_space.shape), np.float32), step)
     for number in range(1, decisions + 1):
         _, carry, _, step = interact(agent, carry, step, advance=lanes.step, restart=lanes.restart)
         agent.learn(
@@ -79,7 +66,7 @@ def train(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], num_envs: i
 
 def evaluate(agent: Agent, make: MakeEnvironment, seeds: Sequence[int], episodes: int) -> np.ndarray:
     """Mean return per seed of `episodes` parallel episodes without exploration."""
-    lanes = Lanes(make, seeds, episodes, 1)
+    lanes = Restarting(make, seeds, episodes, 1)
     step, carry = lanes.reset_all(), agent.initial(episodes, stream=1)
     returns, running = np.zeros((len(seeds), episodes)), np.ones((len(seeds), episodes), bool)
     while running.any():
