@@ -60,7 +60,7 @@ setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "Installing the packages of constraints.txt into .venv: about 2 minutes and 2.5 GB with the CPU build of torch."
+	@echo "Installing the packages of constraints.txt into .venv: about 2 minutes and 2.7 GB with the CPU build of torch."
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt --editable ".[all,dev,docs]"
 	touch $@
 
