@@ -74,6 +74,11 @@ def find(id: str) -> Protocol:
         raise UserError(
             f"{id!r} is a study over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
         )
+    if own.is_own(id):
+        raise UserError(
+            f"{id} is a protocol of a user's own file, which no installation knows: give the file, or a folder of its runs; "
+            "a leaderboard takes published protocols and those of packages only"
+        )
     versions = [other for other in known if other.split("@")[0] == id]
     hint = suggestion(id, versions[-1:] or known, cutoff=0.3 if versions else 0.5) or "."
     raise UserError(f"protocol {id!r} is not known{hint} Known: {', '.join(known)}")

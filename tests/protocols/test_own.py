@@ -136,6 +136,11 @@ def test_records_under_an_own_protocol_are_held_to_what_their_manifest_keeps(tmp
     assert validate.check(root) == []
 
 
+def test_the_id_of_an_own_protocol_alone_is_refused_with_the_reason():
+    with pytest.raises(UserError, match=r"own-mine@1 is a protocol of a user's own file.* a leaderboard takes published"):
+        catalog.find("own-mine@1")
+
+
 def test_a_missing_run_of_an_own_protocol_is_seen(tmp_path):
     _, root = whole(tmp_path)
     shutil.rmtree(next(root.glob("*/*/*/seed-8")))
