@@ -176,6 +176,31 @@ def test_episodes_that_end_early_are_scored_to_their_end(tmp_path):
             assert line["length"] == (int(steps) // 2 + 1 if ended else 5)
 
 
+def test_an_end_of_the_task_is_shown_as_one_and_a_time_limit_is_not(tmp_path, watched):
+    """Leaving pays 1.5 and is the only way to end before the limit; every other reward is whole."""
+    run_cohort(request(tmp_path, task="probe_terminal"))
+    steps = [call[2] for call in watched if call[0] == "observe"]
+    left = np.concatenate([(step.reward % 1 == 0.5).ravel() for step in steps])
+    terminal, last = (np.concatenate([getattr(step, name).ravel() for step in steps]) for name in ("is_terminal", "is_last"))
+    np.testing.assert_array_equal(terminal, left)
+    assert terminal.any()
+    assert (last & ~terminal).any()
+    assert last[terminal].all()
+
+
+def test_it_explores_in_training_and_never_in_evaluation(tmp_path, monkeypatch):
+    acted, act = [], Tally.act
+
+    def note(self, carry, step, *, explore):
+        acted.append((carry.stream, explore))
+        return act(self, carry, step, explore=explore)
+
+    monkeypatch.setattr(Tally, "act", note)
+    run_cohort(request(tmp_path))
+    assert {explore for stream, explore in acted if stream == 0} == {True}  # training
+    assert {explore for stream, explore in acted if stream > 0} == {False}
+
+
 def test_a_diverged_seed_is_a_result_and_the_others_go_on(tmp_path):
     said = []
     run_cohort(request(tmp_path / "with", overrides={"diverging_seed": 1, "diverging_env_steps": 300}), say=said.append)
