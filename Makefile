@@ -7,7 +7,7 @@ REPORT ?= report
 BASE ?= origin/main
 ARGS ?=
 
-.PHONY: slim quick verify-small test fuzz site setup lint docs bench compare egl browser
+.PHONY: gpu slim quick verify-small test fuzz site setup lint docs bench compare egl browser
 .DEFAULT_GOAL := quick
 
 quick: setup egl
@@ -17,6 +17,10 @@ quick: setup egl
 # The gate for changes of agents/: Dreamer on small@1 with new seeds against the records in results/. About 10 minutes on one core.
 verify-small: setup
 	DREAMER_BENCH=$(BIN)/dreamer-bench examples/ci/verify-small.sh $(RUNS)
+
+# Where a GPU is: its tests, the bench and the reproduction check, with their tables in build/gpu. Without one: a line, exit code 2.
+gpu: setup egl
+	$(BIN)/python -m tests.gpu $(ARGS)
 
 test: setup egl browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not benchmark_suite"

@@ -20,6 +20,15 @@ def resolve_device(name: str) -> str:
     return "cuda" if available else "cpu"
 
 
+def free_bytes(device: str) -> int | None:
+    """Memory of the GPU that nobody holds; None on a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
 def describe_device(device: str) -> str | None:
     """The GPU's name for the record, None on a CPU."""
     if not device.startswith("cuda"):

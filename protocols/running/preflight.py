@@ -15,7 +15,7 @@ from gymnasium import spaces
 
 from agents import catalog as agent_catalog
 from agents.api import REPLAY_RESIDENT_BYTES, AgentContext
-from agents.device import resolve_device
+from agents.device import free_bytes, resolve_device
 from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
@@ -27,6 +27,10 @@ ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 BASE_MEMORY_BYTES = 800_000_000
 """Measured: 761,656 KiB at the peak of the smallest Dreamer (torch, MuJoCo, two seeds, six environments)."""
+DEVICE_BASE_BYTES = 700_000_000
+"""CUDA's context and the libraries' workspaces. Reasoned, not measured."""
+WAYS_OF_AN_UPDATE = 2
+"""An update is made once line by line to warm up, and again as a graph, whose memory is its own. Reasoned, not measured."""
 LEARNER_COPIES = 2
 """A learner in memory, in checkpoints: it has gradients beside its weights and moments, and is copied when it is saved."""
 
@@ -38,11 +42,13 @@ class Needs:
     kept_bytes     of disk, for good: a checkpoint and the records of every seed
     running_bytes  of disk beside that while it trains: replay beyond what is there already, and earlier checkpoints
     memory_bytes   of its process
+    device_bytes   of a GPU; 0 on a CPU
     """
 
     kept_bytes: int
     running_bytes: int
     memory_bytes: int
+    device_bytes: int = 0
 
 
 def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] = lambda: False) -> tuple[Needs, ...]:
@@ -75,18 +81,38 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
         cadence = cadence_of(request.protocol, request.task, request.grid.budget_env_steps)
         episodes = len(cadence.evaluations) * request.protocol.evaluate_episodes + request.protocol.final_episodes
         device = resolve_device("auto") if request.device == "auto" else request.device
-        update = entry.update_bytes(options, given[0]) if device == "cpu" else 0
+        update = entry.update_bytes(options, given[0])
         needs.append(
             Needs(
                 kept_bytes=seeds * (size + RECORD_BYTES_PER_EPISODE * episodes),
                 running_bytes=max(0, replay - _there_already(request)) + seeds * EXTRA_CHECKPOINTS * size,
                 memory_bytes=BASE_MEMORY_BYTES
-                + update
+                + (update if device == "cpu" else 0)
                 + seeds * LEARNER_COPIES * size
                 + min(replay, seeds * REPLAY_RESIDENT_BYTES),
+                device_bytes=0 if device == "cpu" else device_bytes(size, update, seeds),
             )
         )
     return tuple(needs)
+
+
+def device_bytes(checkpoint: int, update: int, seeds: int) -> int:
+    """What a program takes of a GPU: all seeds are updated at once, and a captured graph keeps memory of its own.
+
+    checkpoint  weights and Adam's two moments of a seed; gradients and a scratch buffer lie beside them
+    update      what one update of a seed keeps for its derivatives
+    """
+    return DEVICE_BASE_BYTES + seeds * (checkpoint * 5 // 3 + WAYS_OF_AN_UPDATE * update)
+
+
+def check_device_room(needs: Sequence[Needs], *, at_once: int, free: int | None) -> None:
+    """Raises UserError, in one line, where the GPU has no room for the largest programs, `at_once` of them at a time."""
+    wanted = sum(sorted(need.device_bytes for need in needs)[-at_once:])
+    if free is not None and wanted > free:
+        raise UserError(
+            f"{at_once} program{'s' if at_once > 1 else ''} at a time need about {_size(wanted)} of the GPU's memory, "
+            f"{_size(free)} are free; ask for a smaller --seeds-per-program or batch, or for --device cpu"
+        )
 
 
 def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_once: int, memory: bool = True) -> None:
@@ -104,6 +130,8 @@ def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_
             f"{_size(running)} while they train, mostly replay), {existing} has {_size(free)} free; make room, "
             "give another folder with --runs, or fewer --tasks, --seeds or --seeds-per-program"
         )
+    if memory and any(need.device_bytes for need in needs):
+        check_device_room(needs, at_once=at_once, free=free_bytes("cuda"))
     wanted, there = sum(sorted(need.memory_bytes for need in needs)[-at_once:]), available_memory_bytes()
     if memory and there is not None and there < wanted:
         raise UserError(

@@ -32,7 +32,11 @@ ARMS = {
     "planet": {"planner_horizon": 3, "planner_iterations": 2, "planner_candidates": 8, "planner_elites": 2},
     "world_models": {"search_population": 6, "search_starts": 2, "search_horizon": 3},
 }
-cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def cuda(test):
+    """A test that waits for a GPU: `make gpu` runs these alone."""
+    return pytest.mark.gpu(pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")(test))
 
 
 def build(arm="dreamer", *, seeds=(0,), device="cpu", observations=VECTORS, actions=ACTIONS, lift=None, **options):

@@ -4,10 +4,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from gymnasium import spaces
 from probe_runs import PROBE, register, request
 
+from agents import catalog as catalog_of_agents
 from agents.api import REPLAY_RESIDENT_BYTES
+from dreamer_bench_base import UserError
 from protocols import catalog
 from protocols.running import preflight
 from protocols.running.executors.ray_tasks import at_once
@@ -128,3 +131,50 @@ def test_a_replay_with_a_capacity_is_counted_with_it(tmp_path):
     atari = request(tmp_path, protocol=protocol, task="atari_pong", agent="dreamer_v2", seeds=(0, 1))
     expected = 2 * 1.25 * 2e6 * (64 * 64 + 4 * 18 + 12)
     assert preflight.replay_bytes(atari, grey, choices) == pytest.approx(expected, rel=0.001)
+
+
+def test_a_gpus_share_is_five_times_the_weights_and_twice_what_an_update_keeps(tmp_path, no_simulator):
+    """Weights, gradients, a scratch buffer and two moments; the parameters of the model are counted on "meta"."""
+    asked = paper(tmp_path, device="cuda", seeds=(0, 1, 2))
+    options = asked.options()
+    (needs,) = preflight.check([asked])
+    parameters = 6_288_833  # docs/algorithms/dreamer.md: of the model, the actor and the value
+    with torch.device("meta"):
+        model = sum(parameter.numel() for parameter in options.world_model(IMAGE)(6).parameters())
+    assert 0.8 * parameters < model < parameters
+    update = options.update_bytes(IMAGE)
+    assert needs.device_bytes == pytest.approx(preflight.DEVICE_BASE_BYTES + 3 * (5 * 4 * parameters + 2 * update), rel=0.02)
+    assert preflight.check([paper(tmp_path)])[0].device_bytes == 0
+
+
+def test_what_an_update_keeps_is_what_its_derivatives_were_seen_to_keep():
+    """Tensors saved for the derivatives of the model's loss on a CPU, each storage once; the estimate is for a whole update."""
+    options = catalog_of_agents.find("dreamer").options("paper")
+    options = replace(options, depth=16, batch_sequences=4, batch_length=6, hidden=32, deter=16, stoch=4, model_hidden=16)
+    torch.manual_seed(0)
+    model = options.world_model(IMAGE)(6)
+    rows = (options.batch_length, options.batch_sequences)
+    batch = {
+        "image": torch.randint(0, 256, (*rows, 64, 64, 3), dtype=torch.uint8),
+        **{name: torch.zeros(rows) for name in ("reward", "is_first", "is_terminal")},
+        "action": torch.zeros(*rows, 6),
+    }
+    noise = {name: torch.randn(spec.shape) for name, spec in model.noise(*rows).items()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss, *_ = model.loss(batch, noise)
+    assert loss.requires_grad
+    assert 0.4 < sum(kept.values()) / options.update_bytes(IMAGE) < 1.0
+
+
+def test_a_program_that_does_not_fit_the_gpu_is_refused_in_a_line():
+    needs = [preflight.Needs(kept_bytes=0, running_bytes=0, memory_bytes=0, device_bytes=size * 10**9) for size in (3, 9, 20)]
+    preflight.check_device_room(needs, at_once=2, free=29 * 10**9)
+    preflight.check_device_room(needs, at_once=2, free=None)  # no GPU says how much is free
+    with pytest.raises(UserError, match=r"2 programs at a time need about 29.0 GB .*, 28.0 GB are free; .*--seeds-per-program"):
+        preflight.check_device_room(needs, at_once=2, free=28 * 10**9)
