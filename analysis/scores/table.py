@@ -10,7 +10,7 @@ Knows no simulator and no agent; a runs folder is read through `protocols.record
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from analysis.scores.columns import COLUMNS, RUN, refuse_clashes, rule_of, rule_
 from analysis.scores.tasks import named
 from dreamer_bench_base import InvalidData, UserError, suggestion
 from protocols import own
+from protocols.records.score import eligible, in_words
 from protocols.records.store import MANIFEST
 from protocols.spec import Protocol, ScoreRule
 
@@ -222,10 +223,9 @@ def select(
     if short == "drop":
         points = points.set_index(RUN)[~_lookup(reached["short"], points)].reset_index()
     end = _lookup(reached["last"].clip(upper=at).where(reached["short"], at), points)
-    if rule.kind == "window":
-        used = points[points["env_steps"] > end - rule.window_env_steps]
-    else:
-        used = points[points["env_steps"] == points.groupby(RUN)["env_steps"].transform("max")]
+    used = points[eligible(rule, points["env_steps"].to_numpy(), points["final"].to_numpy(bool), end)]
+    if rule.kind != "window":
+        used = used[used["env_steps"] == used.groupby(RUN)["env_steps"].transform("max")]
     grouped = used.groupby(RUN)
     scores = grouped.agg(
         score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size"), place=("place", "first")
@@ -239,7 +239,7 @@ def select(
     return Selection(
         scores=scores,
         left_out=left_out[[*RUN, "env_steps"]].astype({"env_steps": "int64"}),
-        rule=_in_words(rule, at),
+        rule=in_words(rule, at),
         budget_env_steps=at,
     )
 
@@ -326,12 +326,3 @@ def _refuse_holes(runs: pd.MultiIndex, rule: ScoreRule, at: int) -> None:
         where = f"in the last {rule.window_env_steps:,} env_steps before" if rule.kind == "window" else "at or before"
         cure = "widen --window" if rule.kind == "window" else "give a larger --at"
         raise InvalidData(f"{method}, {task}, seed {seed} has no point {where} {at:,} env_steps; {cure}")
-
-
-def _in_words(rule: ScoreRule, at: int) -> str:
-    words: Mapping[str, str] = {
-        "window": f"mean of the last {rule.window_env_steps:,} env steps before {at:,}",
-        "last": f"last evaluation at or before {at:,} env steps",
-        "final": f"separate final evaluation at {at:,} env steps",
-    }
-    return words[rule.kind]

@@ -57,6 +57,31 @@ def counts_as_untrained(protocol: Mapping[str, Any]) -> bool:
     return protocol.get("diverged", "absent") == "untrained"
 
 
+def eligible(
+    rule: ScoreRule | Mapping[str, Any],
+    env_steps: Sequence[int] | np.ndarray,
+    final: Sequence[bool] | np.ndarray,
+    end_env_steps: int | np.ndarray,
+) -> np.ndarray:
+    """Which points a rule may take, whatever run they are of: a mask. `end_env_steps` is the budget, or one number a point.
+
+    window  regular points with end - window < env_steps <= end
+    last    regular points at or before the end, of which the last evaluation counts
+    final   the points of the separate final evaluation
+    """
+    kind, window = _parts(rule)
+    steps, is_final = np.asarray(env_steps), np.asarray(final, bool)
+    within = steps <= end_env_steps
+    if kind == "final":
+        return within & is_final
+    regular = within & ~is_final
+    if kind == "last":
+        return regular
+    if kind != "window":
+        raise UserError(f"score rule {kind!r} is not known; expected window, last or final")
+    return regular & (steps > end_env_steps - window)
+
+
 def counted(
     rule: ScoreRule | Mapping[str, Any],
     env_steps: Sequence[int] | np.ndarray,
@@ -64,36 +89,23 @@ def counted(
     checkpoint: Sequence[int] | np.ndarray,
     budget_env_steps: int,
 ) -> np.ndarray:
-    """Which points of one run make its score: a mask.
+    """Which points of one run make its score: a mask. Under "last" those of the newest checkpoint."""
+    mask, number = eligible(rule, env_steps, final, budget_env_steps), np.asarray(checkpoint)
+    if _parts(rule)[0] == "last" and mask.any():
+        mask &= number == number[mask].max()
+    return mask
 
-    window  regular points with budget - window < env_steps <= budget
-    last    the regular points of the last evaluation at or before the budget
-    final   the points of the separate final evaluation
-    """
-    kind, window = (
-        (rule.kind, rule.window_env_steps)
-        if isinstance(rule, ScoreRule)
-        else (rule["kind"], int(rule.get("window_env_steps", 0)))
-    )
-    steps, is_final, number = np.asarray(env_steps), np.asarray(final, bool), np.asarray(checkpoint)
-    within = steps <= budget_env_steps
-    if kind == "final":
-        return within & is_final
-    regular = within & ~is_final
-    if kind == "last":
-        return regular & (number == number[regular].max()) if regular.any() else regular
-    if kind != "window":
-        raise UserError(f"score rule {kind!r} is not known; expected window, last or final")
-    return regular & (steps > budget_env_steps - window)
+
+def _parts(rule: ScoreRule | Mapping[str, Any]) -> tuple[str, int]:
+    """Kind and window of a rule, or of one as a record holds it."""
+    if isinstance(rule, ScoreRule):
+        return rule.kind, rule.window_env_steps
+    return rule["kind"], int(rule.get("window_env_steps", 0))
 
 
 def in_words(rule: ScoreRule | Mapping[str, Any], budget_env_steps: int | None = None) -> str:
     """The rule for captions and pages: "mean of the last 100,000 env steps before 5,000,000"."""
-    kind, window = (
-        (rule.kind, rule.window_env_steps)
-        if isinstance(rule, ScoreRule)
-        else (rule["kind"], int(rule.get("window_env_steps", 0)))
-    )
+    kind, window = _parts(rule)
     end = "the budget" if budget_env_steps is None else f"{budget_env_steps:,}"
     unit = "" if budget_env_steps is None else " env steps"
     return {

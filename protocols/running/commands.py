@@ -37,7 +37,8 @@ class RunCommand:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device to compute on; auto takes a GPU if there is one."""
     set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
-    """Set options of the agent: name=value ... (see `options AGENT`). Can be repeated."""
+    """Set options of the agent: name=value ... Can be repeated. `dreamer-bench options AGENT` lists every option
+    with its range and meaning; a value outside its range is refused."""
     limit: int | None = None
     """Stop after this many env_steps. For trials only: reports and figures leave these runs out."""
     executor: Literal["inline", "ray"] = "inline"
