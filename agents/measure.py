@@ -83,7 +83,7 @@ def default_ways(device: str) -> tuple[str, ...]:
 
 
 def measure(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
-    """Times one program; every timing goes on for `seconds`, or for two calls where those take longer.
+    """Times one program; every timing lasts `seconds`, or for two calls where those take longer.
 
     An agent of another kind than ours (`ModelBasedAgent`) has decisions only.
     """

@@ -89,7 +89,7 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
 
 
 def from_data(kept: Mapping[str, Any]) -> Protocol:
-    """The protocol that a manifest keeps as `protocol_data`: data from outside, so every field is held to its range.
+    """The protocol that a manifest keeps as `protocol_data`: data from outside, so every field is checked against its range.
 
     Raises UserError, naming the field, for what is no protocol.
     """

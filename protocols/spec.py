@@ -142,7 +142,7 @@ def override_digest(overrides: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One cell of the grid: which agent meets which task under which protocol, with which seed.
+    """One run of the grid: which agent meets which task under which protocol, with which seed.
 
     overrides        fields of the agent's options that were set by hand
     limit_env_steps  a cut budget; such a run is marked and never counted as a run of the protocol

@@ -98,7 +98,7 @@ class Lanes:
         return self.receive()
 
     def send(self, actions: np.ndarray, lanes: np.ndarray | None = None) -> None:
-        """Starts `step`; with workers it goes on while this process does something else, until `receive`."""
+        """Starts `step`; with workers it runs while this process does something else, until `receive`."""
         self._idle()
         rows = self._team.rows
         if np.shape(actions) != rows.action.shape:

@@ -1,7 +1,7 @@
 """A submission to the leaderboard: a folder with a card and either records of this project or imported scores.
 
     <submission>/card.json      who and what: `card.CARD_FIELDS`
-    <submission>/runs/          a runs folder, held to `protocols.records.validate`                  (recorded here)
+    <submission>/runs/          a runs folder, checked by `protocols.records.validate`                  (recorded here)
     <submission>/scores/*       score files, where the card says `imported`                  (published elsewhere)
 
 `adding.add` reads it once without following a link, checks those bytes, draws the board with them, and writes them to
@@ -127,7 +127,7 @@ def imported_table(submission: Submission) -> pd.DataFrame:
 
 
 def _imported_violations(submission: Submission) -> list[str]:
-    """Published curves cannot be held to a protocol's cadence or seeds; what can be known is checked."""
+    """Nobody can check the cadence or seeds of published curves; this checks the rest."""
     protocol = imported_protocol(submission)
     table = imported_table(submission)
     found = []

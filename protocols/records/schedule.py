@@ -2,7 +2,7 @@
 
 Agents that learn at intervals have four options (agents/api.py): `prefill_env_steps`, `update_every_env_steps`, `updates` and
 `pretrain_updates`. From its first update on, such an agent makes `updates` every `update_every_env_steps`; when the first one
-comes also waits for a completed episode, so it is bounded here and not fixed. Other agents are held to nothing.
+comes also waits for a completed episode, so it is bounded here and not fixed. The updates of other agents are not checked.
 """
 
 from __future__ import annotations

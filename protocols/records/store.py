@@ -6,7 +6,7 @@
         metrics.jsonl          one line per evaluation: where the training stands
         sessions.jsonl         one line per process that worked on the run
         lock                   held (flock) by the process that works on it; a dead process holds nothing
-        checkpoint-<n>/        what the next process goes on from (protocols/records/checkpoint.py)
+        checkpoint-<n>/        what the next process resumes from (protocols/records/checkpoint.py)
         replay/                what the agent keeps there while it trains
         last_evaluation.webp   the last evaluation's first episode, for people
         result.json            last and atomic: where it is present the run is complete (or diverged)

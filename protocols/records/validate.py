@@ -181,7 +181,7 @@ def _check_run(run: Run) -> Iterator[Finding]:
 
 
 def _protocol_of(manifest: Mapping[str, Any]) -> Protocol | str:
-    """What a run is held to: its published protocol, or a user's own as its manifest keeps it; or why there is none."""
+    """The protocol that a run is checked by: its published one, or a user's own as its manifest keeps it; or why there is none."""
     published = catalog.entries().get(manifest["protocol"])
     if published is not None:
         return published
@@ -253,7 +253,7 @@ def _is_hash(value: Any, digits: int) -> bool:
 
 
 def _check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """What holds of every episode line, of a finished run and of one that goes on."""
+    """What holds of every episode line, of a finished run and of an unfinished one."""
     repeat = protocol.action_repeat_of(manifest["task"])
     longest = -(-protocol.time_limit_env_steps // repeat)
     off_count = [line for line in lines if line["agent_steps"] * repeat != line["env_steps"]]

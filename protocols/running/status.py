@@ -1,4 +1,4 @@
-"""How far every cell of the grids in a runs folder is. Reads the ends of records; imports no torch and no simulator."""
+"""How far every run of the grids in a runs folder is. Reads the ends of records; imports no torch and no simulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged"
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One cell of a grid: a run that is there or one that its protocol asks for."""
+    """One run: there already, or still missing from its protocol's grid."""
 
     protocol: str
     label: str
@@ -86,7 +86,7 @@ def _standing(run: Run) -> Standing:
 
 
 def table(rows: Sequence[Standing]) -> Table:
-    """A line per cell; seeds of one task that stand alike share one."""
+    """A line per run; seeds of one task in the same state share a line."""
     from protocols.running.terminal import duration
 
     shown = Table(

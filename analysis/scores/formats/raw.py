@@ -102,10 +102,10 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
             raise problem(
                 path,
                 first["place"],
-                f"{_cell(first)} has no finite score",
+                f"{_in_words(first)} has no finite score",
                 "fix it, or leave such points out with `import --nulls drop`",
             )
-        notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_cell(first)}")
+        notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_in_words(first)}")
         frame = frame[~empty]
         if frame.empty:
             raise InvalidData(f"{path}: no point has a score; export the scores again, or name the column with --score")
@@ -123,7 +123,7 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
         raise problem(
             path,
             again["place"],
-            f"{_cell(again)} at {again['env_steps']:,} env_steps is there twice",
+            f"{_in_words(again)} at {again['env_steps']:,} env_steps is there twice",
             "remove one, or number the episodes of one evaluation in a column 'episode'",
         )
     frame = frame.astype(
@@ -249,5 +249,5 @@ def _iteration_steps(frame: pd.DataFrame, path: Path, options: Options, notes: l
     return frame["task"].map(found)
 
 
-def _cell(row: pd.Series) -> str:
+def _in_words(row: pd.Series) -> str:
     return f"{row['method']}, {row['task']}, seed {row['seed']}"

@@ -22,7 +22,7 @@ from protocols.running.launch import CohortOutcome, CohortRequest, Room, Stop, r
 from protocols.running.loop import Moment
 
 MAX_RETRIES = 100
-"""Lost workers or nodes per program; a program that goes on from its checkpoint loses little each time."""
+"""Lost workers or nodes per program; a program that resumes from its checkpoint loses little each time."""
 POLL_SECONDS, CONNECT_SECONDS = 0.5, 10.0
 LOCK_SECONDS = 120.0
 """How long a program that was started again waits for its lost predecessor to be really gone."""
