@@ -181,7 +181,7 @@ def _check_run(run: Run) -> Iterator[Finding]:
 
 
 def _protocol_of(manifest: Mapping[str, Any]) -> Protocol | str:
-    """The protocol that a run is checked by: its published one, or a user's own as its manifest keeps it; or why there is none."""
+    """The protocol that a run is checked by, its published one or its own as its manifest keeps it; or why there is none."""
     published = catalog.entries().get(manifest["protocol"])
     if published is not None:
         return published
