@@ -13,11 +13,15 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 import tyro
 
+from analysis.leaderboard.commands import LeaderboardAdd, LeaderboardBuild
 from dreamer_bench_base import Exits, UserError, write_atomically
+
+if TYPE_CHECKING:
+    from analysis.leaderboard.checkpoints import Replaying
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +204,36 @@ class ImagineCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeaderboardAddCommand(LeaderboardAdd):
+    __doc__ = LeaderboardAdd.__doc__
+
+    def replaying(self, number: int) -> Replaying:
+        from analysis.leaderboard.checkpoints import Replaying
+        from protocols.running.replay_check import Replays
+
+        if not self.replay_tolerance >= 0:
+            raise UserError(f"--replay-tolerance must be at least 0, got {self.replay_tolerance}")
+        if self.replay_seed is not None and self.replay_seed < 0:
+            raise UserError(f"--replay-seed must be at least 0, got {self.replay_seed}")
+        play = Replays(device=self.device, tolerance=self.replay_tolerance, say=print)
+        return Replaying(number=number, play=play, tolerance=self.replay_tolerance, seed=self.replay_seed, say=print)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardCommand:
+    """Keep a leaderboard: add checked submissions, build its static site."""
+
+    action: Annotated[
+        Annotated[LeaderboardAddCommand, tyro.conf.subcommand("add")]
+        | Annotated[LeaderboardBuild, tyro.conf.subcommand("build")],
+        tyro.conf.arg(name=""),
+    ]
+
+    def run(self) -> int:
+        return self.action.run()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoctorCommand:
     """Check this machine and say how to fix what is missing: packages, GPU, rendering, ROMs, disk, memory.
 
@@ -302,6 +336,7 @@ def commands() -> dict[str, Any]:
         **playing,
         "imagine": ImagineCommand,
         **reading,
+        "leaderboard": LeaderboardCommand,
         "check-agent": CheckAgentCommand,
         "bench": BenchCommand,
         "doctor": DoctorCommand,

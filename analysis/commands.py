@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from analysis.figures.commands import COMMANDS as FIGURE
-from analysis.leaderboard.commands import COMMANDS as LEADERBOARD
 from analysis.report.commands import COMMANDS as REPORT
 
 Normalization = Literal[
@@ -215,5 +214,4 @@ COMMANDS: dict[str, Any] = {
     "verify": VerifyCommand,
     **FIGURE,
     **REPORT,
-    **LEADERBOARD,
 }

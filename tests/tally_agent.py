@@ -125,7 +125,7 @@ class Tally:
         self.gone = np.array([one["gone"] for one in held])
         self.sums = list(np.array([one["sums"] for one in held]).T)
         self.gradient_steps, self.rows = held[0]["gradient_steps"], [one["rows"] for one in held]
-        for folder, rows in zip(self.context.replay_folders, self.rows, strict=True):
+        for folder, rows in zip(self.context.replay_folders or (), self.rows, strict=False):  # none: good for acting
             path = folder / "rows.bin"
             if not path.exists() or path.stat().st_size < 24 * rows:
                 raise ValueError(f"replay {path} holds fewer than the {rows} rows of the checkpoint; restore it from a copy")

@@ -9,15 +9,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.leaderboard import evidence, site
-from analysis.leaderboard.submissions import SEAL, Submission, checked, of_files, sealed
-from dreamer_bench_base import InvalidData, UserError, alone_in
+from analysis.leaderboard import checkpoints, evidence, site
+from analysis.leaderboard.checkpoints import Replaying
+from analysis.leaderboard.submissions import SEAL, Seal, Submission, checked, of_files, sealed
+from dreamer_bench_base import InvalidData, UserError, alone_in, write_atomically
 
 MOST_PRINTED = 20
 
 
-def add(folder: Path, to: Path) -> Path:
-    """Checks a submission and copies it to the leaderboard. Adding the same one again changes nothing.
+def add(folder: Path, to: Path, *, replay: Replaying | None = None) -> Path:
+    """Checks a submission and copies it to the leaderboard. Adding the same one again changes nothing, but what was replayed.
+
+    replay  play the last evaluation of some drawn runs again, from the checkpoints that the submission brings
 
     Raises InvalidData naming the violations; UserError where another submission has its name. Nothing is left behind.
     """
@@ -30,11 +33,17 @@ def add(folder: Path, to: Path) -> Path:
             submission = of_files(Path(name), files)
             submission = _without_violations(submission, folder)
             target, hashes = to / submission.slug, dict(submission.hashes)
+            seal: Seal = {"schema": 2, "sha256": hashes}
             if target.exists():
                 if (target / SEAL).is_file() and sealed(target)["sha256"] == hashes:
+                    if replay is not None:
+                        _note(seal := sealed(target), replay, submission, folder, Path(name))
+                        write_atomically(target / SEAL, _text(seal))
                     return target
                 raise UserError(f"{target} holds another submission of that name; change the card's name or remove the folder")
             site.check_shown(submission, to)
+            if replay is not None:
+                _note(seal, replay, submission, folder, Path(name))
         except UserError as error:
             raise type(error)(str(error).replace(name, str(folder))) from None
     to.mkdir(parents=True, exist_ok=True)
@@ -43,11 +52,24 @@ def add(folder: Path, to: Path) -> Path:
         try:
             if beside.exists():  # what a kill left
                 shutil.rmtree(beside)
-            _write(beside, {**files, SEAL: (json.dumps({"schema": 2, "sha256": hashes}, indent=1) + "\n").encode()})
+            _write(beside, {**files, SEAL: _text(seal)})
             os.rename(beside, target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return target
+
+
+def _note(seal: Seal, replay: Replaying, submission: Submission, folder: Path, copy: Path) -> None:
+    """Plays drawn runs again and adds them to what a seal says."""
+    if submission.imported is not None:
+        raise UserError(f"{folder} holds scores published elsewhere, which bring no checkpoint; leave out --replay")
+    names = checkpoints.replayed(replay, submission.runs, folder, copy)
+    seal["replayed"] = sorted({*seal.get("replayed", ()), *names})
+    seal["replay_tolerance"] = max(seal.get("replay_tolerance", 0.0), replay.tolerance)
+
+
+def _text(seal: Seal) -> bytes:
+    return (json.dumps(seal, indent=1) + "\n").encode()
 
 
 def _without_violations(submission: Submission, folder: Path) -> Submission:

@@ -143,6 +143,7 @@ def _common(subject: Comparison, entry: Entry) -> dict[str, Any]:
         "input": entry.submission.input,
         "budget_env_steps": entry.protocol.env_steps,
         "diverged": entry.diverged,
+        "replayed": f"replayed {entry.replayed} of {entry.runs}" if entry.replayed else "",
         "origin": "imported" if entry.submission.imported is not None else "recorded",
         "paper": entry.submission.paper,
         "code": entry.submission.code,

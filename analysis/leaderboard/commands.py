@@ -1,32 +1,56 @@
-"""`leaderboard add` and `leaderboard build` as commands; everything heavy is imported when one of them runs."""
+"""`leaderboard add` and `leaderboard build` as commands; everything heavy is imported when one of them runs.
+
+`dreamer_bench.py` joins them: only it may bring what plays a run again."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import tyro
 
-from dreamer_bench_base import InvalidData
+from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_untrusted import printable
+
+if TYPE_CHECKING:
+    from analysis.leaderboard.checkpoints import Replaying
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardAdd:
-    """Check a submission and copy it to the leaderboard's folder. Exit code 4: it did not pass."""
+    """Check a submission and copy it to the leaderboard's folder. Exit code 4: it did not pass.
+
+    With --replay some runs, drawn at random, play their last evaluation again from the checkpoints in the submission; a score
+    that is not the recorded one keeps it out.
+    """
 
     submission: tyro.conf.Positional[Path]
     """Folder with card.json and runs/ (for published scores: scores/)."""
     to: Path
     """Folder of the leaderboard."""
+    replay: int | None = None
+    """Runs to draw and play again; needs the simulators and the agent of the runs."""
+    replay_seed: int | None = None
+    """Seed of the draw (default: one of the system, which is printed)."""
+    replay_tolerance: float = 0.0
+    """Largest accepted difference of an episode's score, for a replay on another kind of machine; 0 asks for equal bits."""
+    device: str = "auto"
+    """Device to replay on: cpu, cuda, or auto for the kind that the run had."""
 
     def run(self) -> int:
         from analysis.leaderboard import adding
 
-        print(f"added: {adding.add(self.submission, self.to)}")
+        replaying = None if self.replay is None else self.replaying(self.replay)
+        if replaying is None and (self.replay_seed is not None or self.replay_tolerance or self.device != "auto"):
+            raise UserError("--replay-seed, --replay-tolerance and --device belong to --replay; give it a number of runs")
+        print(f"added: {adding.add(self.submission, self.to, replay=replaying)}")
         return 0
+
+    def replaying(self, number: int) -> Replaying:
+        """What plays runs again. `analysis` reads and never runs, so the command line brings it (dreamer_bench.py)."""
+        raise UserError("this reader of records cannot run agents; use the command `dreamer-bench leaderboard add`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +73,3 @@ class LeaderboardBuild:
             print(f"left out: {name}: {printable(' '.join(line.split()))}", file=sys.stderr)
         print(f"{len(built.files)} files; open {self.out / 'index.html'}")
         return InvalidData.exit_code if built.left_out else 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeaderboardCommand:
-    """Keep a leaderboard: add checked submissions, build its static site."""
-
-    action: Annotated[
-        Annotated[LeaderboardAdd, tyro.conf.subcommand("add")] | Annotated[LeaderboardBuild, tyro.conf.subcommand("build")],
-        tyro.conf.arg(name=""),
-    ]
-
-    def run(self) -> int:
-        return self.action.run()
-
-
-COMMANDS = {"leaderboard": LeaderboardCommand}

@@ -23,6 +23,7 @@ class Entry:
 
     method    its name in tables and figures, unique inside the protocol
     diverged  runs whose loss was not finite: they have no score, so the row says how many there are
+    replayed  runs, of `runs`, whose last evaluation was played again from their checkpoint when they were added
     """
 
     submission: Submission
@@ -32,6 +33,8 @@ class Entry:
     scores: pd.DataFrame
     facts: list[tuple[str, str]] = field(default_factory=list)
     diverged: int = 0
+    replayed: int = 0
+    runs: int = 0
 
     @property
     def complete(self) -> bool:
@@ -80,8 +83,10 @@ def entries_of(submission: Submission) -> list[Entry]:
                 method=name,
                 table=table,
                 scores=selection.scores,
-                facts=_run_facts(runs),
+                facts=[*_run_facts(runs), _replay_fact(submission, runs)],
                 diverged=sum(run.state() == "diverged" for run in runs),
+                replayed=_replayed(submission, runs),
+                runs=len(runs),
             )
         )
     return found
@@ -100,6 +105,18 @@ def _run_facts(runs: Sequence[ScoredRun]) -> list[tuple[str, str]]:
     if diverged:
         facts.append(("Diverged", f"{len(diverged)} of {len(runs)} runs"))
     return facts
+
+
+def _replayed(submission: Submission, runs: Sequence[ScoredRun]) -> int:
+    return sum(run.folder.relative_to(submission.folder).as_posix() in submission.replayed for run in runs)
+
+
+def _replay_fact(submission: Submission, runs: Sequence[ScoredRun]) -> tuple[str, str]:
+    count, near = _replayed(submission, runs), submission.replay_tolerance
+    if not count:
+        return "Replayed", f"0 of {len(runs)} runs; the scores are what the submitter says"
+    exact = f"every score within {near:g} of the recorded one" if near else "every score equal to the bit"
+    return "Replayed", f"{count} of {len(runs)} runs: last evaluation played again from the checkpoint, {exact}"
 
 
 def _code(manifest: Manifest) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pandas as pd
 
@@ -34,10 +34,12 @@ SEAL = "submission.json"
 
 
 class Seal(TypedDict):
-    """submission.json: what `add` read."""
+    """submission.json: what `add` read, and the runs that it played again."""
 
     schema: int
     sha256: dict[str, str]
+    replayed: NotRequired[list[str]]
+    replay_tolerance: NotRequired[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Submission:
     imported  None for records of this project, else protocol, source, licence and method of the published scores
     hashes    every file that is evidence: name below the folder -> SHA-256
     runs      the runs of a submission that was checked; empty for imported scores
+    replayed  runs whose last evaluation `add` played again, by their folders below the submission
+    replay_tolerance  how far an episode's score might be from the recorded one
     """
 
     folder: Path
@@ -61,6 +65,8 @@ class Submission:
     imported: Mapping[str, str] | None
     hashes: Mapping[str, str]
     runs: Sequence[from_runs.ScoredRun] = ()
+    replayed: Sequence[str] = ()
+    replay_tolerance: float = 0.0
 
     def content(self, name: str) -> bytes:
         """A file as it was read before. InvalidData where it has changed since."""
@@ -159,17 +165,17 @@ def imported_selection(table: pd.DataFrame, protocol: Protocol) -> tables.Select
 # ---------------------------------------------------------------- reading the leaderboard
 
 
-def sealed(folder: Path) -> dict[str, Any]:
+def sealed(folder: Path) -> Seal:
     """What `add` wrote beside a submission; UserError where it did not pass through `add`."""
     path = folder / SEAL
     if not path.is_file():
         raise UserError(f"{folder} was not added with `leaderboard add`; nothing enters the leaderboard unchecked")
     try:
-        seal: dict[str, Any] = parse_json(read_regular(path), path)
+        seal = parse_json(read_regular(path), path)
         check_shape(seal, Seal, path)
     except InvalidData as error:
         raise InvalidData(f"{error}; remove {folder} and add the submission again") from None
-    return seal
+    return cast(Seal, seal)
 
 
 def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
@@ -214,7 +220,8 @@ def names_of_others(root: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _read_sealed(folder: Path) -> Submission:
-    recorded = sealed(folder)["sha256"]
+    seal = sealed(folder)
+    recorded = seal["sha256"]
     submission = of_files(folder, evidence.of_entry(folder, seal=SEAL))
     now = submission.hashes
     for name in sorted(set(recorded) | set(now)):
@@ -228,4 +235,4 @@ def _read_sealed(folder: Path) -> Submission:
     submission, problems = checked(submission)
     if problems:
         raise InvalidData(f"{folder} does not pass the checks of this version: {'; '.join(problems[:3])}")
-    return submission
+    return replace(submission, replayed=seal.get("replayed", ()), replay_tolerance=seal.get("replay_tolerance", 0.0))

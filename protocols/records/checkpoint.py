@@ -90,16 +90,16 @@ def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | Non
     if not begun(runs):
         return None
     known = [set(generations(run)) for run in runs]
-    fault = "its seeds have no generation in common"
+    why = "its seeds have no generation in common"
     for number in sorted(set.intersection(*known), reverse=True):
         parts = [run / f"checkpoint-{number}" for run in runs]
-        faults = [found for run, part in zip(runs, parts, strict=True) if (found := _fault(run, part)) is not None]
+        faults = [found for run, part in zip(runs, parts, strict=True) if (found := fault(run, part)) is not None]
         if not faults:
             return parts
-        fault = faults[0]
-        say(f"checkpoint passed over: {fault}")
+        why = faults[0]
+        say(f"checkpoint passed over: {why}")
     raise UserError(
-        f"no good checkpoint is left ({fault}); restore the run folder from a copy, or move {runs[0]} away to begin again"
+        f"no good checkpoint is left ({why}); restore the run folder from a copy, or move {runs[0]} away to begin again"
     )
 
 
@@ -165,7 +165,7 @@ def _seal(part: Path, records: Mapping[str, Recorded]) -> None:
     write_json(part / CONTENTS, {"files": files, "records": records})
 
 
-def _fault(run: Path, part: Path) -> str | None:
+def fault(run: Path, part: Path) -> str | None:
     """What is wrong with one generation of one seed, or None."""
     try:
         contents = json.loads((part / CONTENTS).read_bytes())

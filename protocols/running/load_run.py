@@ -1,8 +1,9 @@
-"""A recorded run brought back to act: one seed of its cohort, as its newest good checkpoint left it. Nothing is trained."""
+"""Recorded runs brought back to act: one seed of a cohort, or all of it, as the newest good checkpoint left it. Nothing is
+trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -28,50 +29,72 @@ from suites.workers import Lanes
 
 @dataclass(frozen=True, kw_only=True)
 class Revived:
-    """An agent of one seed with its checkpoint loaded.
+    """An agent with its checkpoint loaded.
 
+    runs        the seeds that the agent holds, in its order
     checkpoint  number of the generation
-    make        opens one environment of the run's task, with the protocol's options
+    make        opens one environment of the runs' task, with the protocol's options
     """
 
-    run: Run
+    runs: tuple[Run, ...]
     protocol: Protocol
     agent: Agent
     checkpoint: int
     make: Callable[[], Env[Any, Any]]
 
+    @property
+    def run(self) -> Run:
+        return self.runs[0]
+
     def play(self, episodes: int, *, purpose: Purpose = "final", film: bool = False, first_index: int = 0) -> list[Episode]:
-        """Evaluation episodes, without exploration. "final" ones from index 0 are those of the protocol's final evaluation."""
-        seed = int(self.run.manifest["seed"])
+        """Evaluation episodes of the first seed, without exploration. "final" ones from index 0 are those of the protocol's
+        final evaluation."""
+        active = np.arange(len(self.runs)) == 0
+        return self.play_all(episodes, purpose=purpose, stream=FINAL_STREAM, active=active, film=film, first_index=first_index)[
+            0
+        ]
+
+    def play_all(
+        self, episodes: int, *, purpose: Purpose, stream: int, active: np.ndarray, first_index: int = 0, film: bool = False
+    ) -> list[list[Episode]]:
+        """The same for every `active` seed [S], with the acting noise that `stream` names."""
         # As many environments as the run's own evaluations: acting noise is drawn for all of them together.
         lanes = lanes_per_seed(self.protocol, purpose)
-        environments = Environments(Lanes(self.make, lanes), 1, lanes)
+        environments = Environments(Lanes(self.make, lanes * len(self.runs)), len(self.runs), lanes)
         try:
             return play(
                 self.agent,
                 environments,
-                run_seeds=(seed,),
+                run_seeds=tuple(int(run.manifest["seed"]) for run in self.runs),
                 purpose=purpose,
                 tasks=len(self.protocol.played(self.run.manifest["task"])),
                 first_index=first_index,
                 episodes=episodes,
-                stream=FINAL_STREAM,
-                active=np.ones(1, bool),
+                stream=stream,
+                active=active,
                 film=film,
                 check=lambda: None,
-            )[0]
+            )
         finally:
             environments.close()
 
 
 def revive(folder: Path, *, device: str = "cpu") -> Revived:
     """Loads a run folder, runs/<protocol>/<agent>/<task>/seed-<n>. Raises ValueError, in one line, where it cannot."""
-    if not (folder / MANIFEST).is_file():
-        raise UserError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")
-    run = Run(folder)
+    return revive_together([folder], device=device)
+
+
+def revive_together(folders: Sequence[Path], *, device: str = "cpu") -> Revived:
+    """The same for several seeds of one cohort, in the order that they trained in. All of a cohort repeat its evaluations to
+    the bit; one of it repeats them but for the last digits of float32."""
+    for folder in folders:
+        if not (folder / MANIFEST).is_file():
+            raise UserError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")
+    runs = tuple(map(Run, folders))
+    folder, run = folders[0], runs[0]
     manifest = run.manifest
     protocol = protocol_catalog.of_record(manifest)
-    parts = checkpoint.newest([folder], lambda line: None)
+    parts = checkpoint.newest(folders, lambda line: None)
     if parts is None:
         raise UserError(f"{folder} has no checkpoint yet; wait for its first evaluation, or call `run` again")
     entry, task = agent_catalog.find(manifest["agent"]), manifest["task"]
@@ -91,7 +114,7 @@ def revive(folder: Path, *, device: str = "cpu") -> Revived:
             AgentContext(
                 observation_space=lanes.observation_space,
                 action_space=lanes.action_space,
-                seeds=(int(manifest["seed"]),),
+                seeds=tuple(int(each.manifest["seed"]) for each in runs),
                 num_envs=protocol.num_envs,
                 budget_env_steps=run.budget_env_steps,
                 action_repeat=cadence_of(protocol, task, run.budget_env_steps).action_repeat,
@@ -100,6 +123,6 @@ def revive(folder: Path, *, device: str = "cpu") -> Revived:
         )
     finally:
         lanes.close()
-    agent.load([parts[0] / AGENT])
+    agent.load([part / AGENT for part in parts])
     number = int(parts[0].name.removeprefix("checkpoint-"))
-    return Revived(run=run, protocol=protocol, agent=agent, make=make, checkpoint=number)
+    return Revived(runs=runs, protocol=protocol, agent=agent, make=make, checkpoint=number)

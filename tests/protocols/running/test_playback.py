@@ -17,6 +17,7 @@ from protocols.records.store import EPISODES, read_lines
 from protocols.running.launch import run_cohort
 from protocols.running.load_run import revive
 from protocols.running.playback_commands import EvaluateCommand, VideoCommand
+from protocols.running.replay_check import Replays
 from protocols.spec import ScoreRule
 
 
@@ -126,6 +127,7 @@ def test_one_seed_of_any_arm_is_evaluated_filmed_and_looked_into(agent, discrete
     assert EvaluateCommand(run_folder=run, episodes=2, json=tmp_path / "scores.json").run() == 0
     played = [each["score"] for each in json.loads((tmp_path / "scores.json").read_text())["episodes"]]
     assert played == pytest.approx(recorded, abs=0.01)  # alone as together, but for the last digits of float32
+    Replays()([run.with_name("seed-0"), run], [True, True])  # together: to the bit, or it raises
     assert VideoCommand(run_folder=run, out=tmp_path / "episode.gif").run() == 0
     assert ImagineCommand(run_folder=run, context=3, steps=8, episodes=2).run() == 0
     with Image.open(run / "imagine" / "imagination.gif") as film:

@@ -1,0 +1,131 @@
+"""The runs of a submission that are played again: drawn by the maintainer, and their checkpoints brought over.
+
+A checkpoint is a stranger's folder: read without following a link, within bounds, under the names that it lists itself, and
+held to the hash that result.json carries. Nothing here loads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.scores.from_runs import ScoredRun
+from dreamer_bench_base import InvalidData, UserError, sha256
+from dreamer_bench_untrusted import parse_json, read_tree
+from protocols.records.checkpoint import CONTENTS
+from protocols.records.store import Run
+
+MOST_FILES, MOST_BYTES = 200, 8 << 30
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaying:
+    """What `leaderboard add --replay` asks for.
+
+    number  runs to draw
+    seed    of the draw; None takes one of the system, and the draw is announced with it
+    tolerance  largest difference of an episode's score that `play` accepts
+    play    plays the wanted runs of one cohort again; raises UserError where a score is not the recorded one
+    """
+
+    number: int
+    play: Callable[[Sequence[Path], Sequence[bool]], None]
+    tolerance: float = 0.0
+    seed: int | None = None
+    say: Callable[[str], None] = lambda line: None
+
+
+def replayed(asked: Replaying, runs: Sequence[ScoredRun], folder: Path, copy: Path) -> list[str]:
+    """Plays drawn runs again and returns their names below the submission.
+
+    folder  the submission
+    copy    where the files of its records were written; the checkpoints come beside them
+    Raises UserError where a run cannot be drawn or played, InvalidData where it is not what it claims.
+    """
+    finished = sorted((run for run in runs if run.state() == "done"), key=lambda run: run.folder)
+    if not 1 <= asked.number <= len(finished):
+        raise UserError(f"--replay must be 1 to {len(finished)}, the finished runs of this submission, not {asked.number}")
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if asked.seed is None else asked.seed
+    picked = np.random.default_rng(seed).choice(len(finished), asked.number, replace=False)
+    drawn = [finished[index].folder for index in sorted(picked)]
+    names = [path.relative_to(copy).as_posix() for path in drawn]
+    asked.say(f"drawn with --replay-seed {seed}: {', '.join(names)}")
+    for cohort, wanted in _cohorts(drawn):
+        number = _name_of_checkpoint(cohort[wanted.index(True)])
+        for run, is_drawn in zip(cohort, wanted, strict=True):
+            _bring(folder, run.relative_to(copy), copy, number, sealed=is_drawn)
+        asked.play(cohort, wanted)
+    return names
+
+
+def _cohorts(drawn: Sequence[Path]) -> Iterator[tuple[list[Path], list[bool]]]:
+    """The cohorts of the drawn runs: all folders of each, and which of them were drawn."""
+    found: dict[tuple[Path, ...], list[bool]] = {}
+    for run in drawn:
+        cohort = tuple(run.with_name(f"seed-{seed}") for seed in Run(run).manifest["cohort"])
+        if run not in cohort or any(not each.is_dir() for each in cohort):
+            raise InvalidData(f"{run} was trained together with {', '.join(each.name for each in cohort)}; all must be there")
+        wanted = found.setdefault(cohort, [False] * len(cohort))
+        wanted[cohort.index(run)] = True
+    for cohort, wanted in found.items():
+        yield list(cohort), wanted
+
+
+def _name_of_checkpoint(run: Path) -> str:
+    noted = (Run(run).result() or {}).get("checkpoint")
+    if not noted or not re.fullmatch(r"checkpoint-[0-9]{1,9}", noted["name"]):
+        raise InvalidData(f"{run} names no checkpoint in its result; only runs of schema 2 can be replayed")
+    return noted["name"]
+
+
+def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) -> None:
+    """Copies one checkpoint.
+
+    sealed  its hash must be that of the run's result (the others of a cohort only keep the drawn ones company)
+    """
+    place = (*run.parts, number)
+    found = read_tree(folder, [(*place, CONTENTS)], most_bytes=1 << 20)
+    if not found:
+        raise InvalidData(f"{folder / run} brings no {number}, which a replay loads; hand in the runs folder as `run` left it")
+    contents = found[*place, CONTENTS]
+    if sealed:
+        noted = (Run(copy / run).result() or {})["checkpoint"]
+        if noted is None or sha256(contents) != noted["sha256"]:
+            raise InvalidData(f"{folder / run / number} is not the checkpoint that the run's result names")
+    listed = _listed(contents, folder / run / number / CONTENTS)
+    size = 0
+    _write(copy.joinpath(*place, CONTENTS), contents)
+    for name, expected in listed.items():
+        parts = (*place, *name.split("/"))
+        data = read_tree(folder, [parts], most_bytes=MOST_BYTES - size).get(parts)
+        if data is None or sha256(data) != expected:
+            raise InvalidData(f"{folder.joinpath(*parts)} {'is missing' if data is None else 'is not what the run wrote'}")
+        size += len(data)
+        _write(copy.joinpath(*parts), data)
+
+
+def _listed(contents: bytes, path: Path) -> Mapping[str, str]:
+    """File -> hash of a contents.json. InvalidData where it lists anything that no checkpoint holds."""
+    listing = parse_json(contents, path, most_bytes=1 << 20)
+    files = listing.get("files") if isinstance(listing, dict) else None
+    if not isinstance(files, dict) or not 0 < len(files) <= MOST_FILES:
+        raise InvalidData(f"{path} lists no files, or more than {MOST_FILES}")
+    found = {}
+    for name, expected in files.items():
+        hash = expected.get("sha256") if isinstance(expected, dict) else None
+        if not all(_PART.fullmatch(part) for part in name.split("/")) or not isinstance(hash, str):
+            raise InvalidData(f"{path} lists {json.dumps(name)[:80]}, which is no file of a checkpoint")
+        found[name] = hash
+    return found
+
+
+def _write(path: Path, data: bytes) -> None:
+    os.makedirs(path.parent, exist_ok=True)
+    path.write_bytes(data)

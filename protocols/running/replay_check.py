@@ -1,0 +1,147 @@
+"""Whether a checkpoint earns the scores that its record claims: the last evaluation is played again and compared.
+
+What this shows, and what it cannot, is written in docs/leaderboard.md. Records and checkpoints are a stranger's: their files
+were copied and their hashes compared before (`analysis/leaderboard/checkpoints.py`), and weights are loaded as data only.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.device import describe_device, resolve_device
+from dreamer_bench_base import InvalidData, UserError
+from protocols.cadence import Purpose
+from protocols.records import checkpoint, provenance
+from protocols.records.schema import EpisodeLine, Manifest
+from protocols.records.store import Run
+from protocols.running.evaluate import FINAL_STREAM, Episode
+from protocols.running.load_run import Revived, revive_together
+
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+"""What an agent raises where a checkpoint's files are not those that it writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replays:
+    """Plays runs again.
+
+    device     computes here; "auto" takes a GPU where the run had one
+    tolerance  largest accepted difference of an episode's score; 0 asks for the same bits
+    """
+
+    device: str = "auto"
+    tolerance: float = 0.0
+    say: Callable[[str], None] = lambda line: None
+
+    def __call__(self, folders: Sequence[Path], wanted: Sequence[bool]) -> None:
+        """Plays the last evaluation of the `wanted` runs among those of one cohort.
+
+        folders  run folders with their checkpoint, in the order of the cohort
+        Raises UserError where they cannot be played here, InvalidData where a score is not the recorded one.
+        """
+        runs = [Run(folder) for folder in folders]
+        manifest = next(run.manifest for run, asked in zip(runs, wanted, strict=True) if asked)
+        device = manifest["device"] if self.device == "auto" else resolve_device(self.device)
+        _check_simulators(manifest, folders[0])
+        resolve_device(device)
+        for folder in folders:
+            for number in checkpoint.generations(folder):
+                fault = checkpoint.fault(folder, folder / f"checkpoint-{number}")
+                if fault is not None:
+                    raise InvalidData(f"{fault}; hand in the runs folder as `run` left it")
+        try:
+            revived = revive_together(folders, device=device)
+        except UserError:
+            raise
+        except DAMAGED as error:
+            raise InvalidData(
+                f"{folders[0]}: agent {manifest['agent']!r} cannot load the checkpoint ({type(error).__name__}: "
+                f"{' '.join(str(error).split())[:120]}); hand in the one that the run left"
+            ) from None
+        last = [_last_evaluation(run.episodes()) for run in runs]
+        played = _play(revived, last[wanted.index(True)], np.array(wanted))
+        for run, recorded, again, asked in zip(runs, last, played, wanted, strict=True):
+            if asked:
+                self._compare(run, recorded, again, device)
+
+    def _compare(self, run: Run, recorded: Sequence[EpisodeLine], again: Sequence[Episode], device: str) -> None:
+        pairs = list(zip(recorded, again, strict=True))
+        off = [
+            (line, episode)
+            for line, episode in pairs
+            if line["length"] != episode.length or not abs(_number(line["score"]) - episode.score) <= self.tolerance
+        ]
+        if off:
+            line, episode = max(off, key=lambda pair: abs(_number(pair[0]["score"]) - pair[1].score))
+            raise InvalidData(
+                f"{run.folder}: its checkpoint does not earn its last evaluation: {len(off)} of {len(pairs)} episodes differ, "
+                f"most episode {line['episode']} (recorded {line['score']}, played again {episode.score}); "
+                f"{_differences(run.manifest, device)}"
+            )
+        self.say(f"replayed: {'/'.join(run.folder.parts[-4:])}, {len(pairs)} episodes")
+
+
+def _play(revived: Revived, lines: Sequence[EpisodeLine], active: np.ndarray) -> list[list[Episode]]:
+    final, index, episodes = lines[-1]["final"], lines[-1]["checkpoint"], len(lines)
+    purpose: Purpose = "final" if final else "evaluate"
+    return revived.play_all(
+        episodes,
+        purpose=purpose,
+        stream=FINAL_STREAM if final else index + 1,
+        first_index=0 if final else index * revived.protocol.evaluate_episodes,
+        active=active,
+    )
+
+
+def _last_evaluation(lines: Sequence[EpisodeLine]) -> list[EpisodeLine]:
+    """The final evaluation, or the last regular one where the protocol has no other."""
+    return [line for line in lines if (line["checkpoint"], line["final"]) == (lines[-1]["checkpoint"], lines[-1]["final"])]
+
+
+def _check_simulators(manifest: Manifest, folder: Path) -> None:
+    names = manifest["protocol_data"]["simulators"]
+    here = provenance.packages(*names)
+    for name in names:
+        if manifest["packages"].get(name) != here.get(name):
+            raise UserError(
+                f"{folder} was recorded under {name} {manifest['packages'].get(name)}, here is {here.get(name) or 'none'}: "
+                f"a replay needs the same simulator; install {name}=={manifest['packages'].get(name)}"
+            )
+
+
+def _differences(manifest: Manifest, device: str) -> str:
+    """What else could move the last digits: the code, the packages and the machine, there and here."""
+    here = provenance.packages()
+    pairs: list[tuple[str, Any, Any]] = [
+        (name, version, here.get(name)) for name, version in sorted(manifest["packages"].items()) if name in provenance.PACKAGES
+    ]
+    pairs += [
+        ("processor", manifest["hardware"]["cpu"], provenance.cpu()),
+        ("device", manifest["device"], device),
+        ("GPU", manifest["hardware"]["gpu"], describe_device(device)),
+        ("code", manifest.get("source", {}).get("sha256", "")[:12], provenance.code()["source"]["sha256"][:12]),
+    ]
+    found = [f"{name} {there} there, {now} here" for name, there, now in pairs if there != now]
+    if not found:
+        return "code, packages and machine are the same"
+    return f"other differences: {'; '.join(found)}. If the cause can only be these, replay on a machine like the recorded one"
+
+
+def _number(score: float | None) -> float:
+    return float("nan") if score is None else score
