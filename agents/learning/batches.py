@@ -32,9 +32,20 @@ class Batches(Protocol):
 
 
 def batches(
-    replays: Sequence[Replay], *, length: int, sequences: int, balance_ends: bool, device: torch.device, decisions: int
+    replays: Sequence[Replay],
+    *,
+    length: int,
+    sequences: int,
+    balance_ends: bool,
+    device: torch.device,
+    decisions: int,
+    update_bytes: int = 0,
 ) -> Batches:
-    """The better way that fits the device. decisions: of one environment, over the whole run."""
+    """The better way that fits the device.
+
+    decisions     of one environment, over the whole run
+    update_bytes  what the updates to come will take of the device
+    """
     host = HostBatches(replays, length, sequences, balance_ends, device)
     if device.type != "cuda":
         return host
@@ -42,9 +53,14 @@ def batches(
     capacity = int(rows * SPARE_ROWS) + 1
     needed = sum(len(replay.lanes) * capacity * replay.row.itemsize for replay in replays)
     free, _ = torch.cuda.mem_get_info(device)
-    if needed > SHARE_OF_FREE_MEMORY * free:
+    if not rows_fit(needed, free, update_bytes):
         return host
     return DeviceBatches(replays, length, sequences, balance_ends, device, capacity=capacity, otherwise=lambda: host)
+
+
+def rows_fit(needed: int, free: int, update_bytes: int) -> bool:
+    """Whether rows of so many bytes may lie on a device beside the updates."""
+    return needed <= min(SHARE_OF_FREE_MEMORY * free, free - update_bytes)
 
 
 class HostBatches:

@@ -100,6 +100,7 @@ class ModelBasedAgent:
     lift             over seeds (agents/learning/lifting.py); None takes the faster one of the device
     compile          the losses through torch.compile
     capture          on a GPU, every update and every decision as one CUDA graph
+    update_bytes     memory that the updates take of a GPU beside the weights
     """
 
     def __init__(
@@ -115,9 +116,10 @@ class ModelBasedAgent:
         lift: MakeLift | None = None,
         compile: bool = False,
         capture: bool = True,
+        update_bytes: int = 0,
     ):
         assert lift is None or not compile, "who names a lift says there whether it compiles"
-        self.context, self.schedule, self.behavior = context, schedule, behavior
+        self.context, self.schedule, self.behavior, self.update_bytes = context, schedule, behavior, update_bytes
         self.device = torch.device(context.device)
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -321,6 +323,7 @@ class ModelBasedAgent:
                 balance_ends=schedule.balance_ends,
                 device=self.device,
                 decisions=context.budget_env_steps // (context.num_envs * context.action_repeat),
+                update_bytes=self.update_bytes,
             )
         batch = dict(
             self._batches.take(

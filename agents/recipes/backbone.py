@@ -179,6 +179,7 @@ class Backbone(CheckedOptions):
             model_optimizer=self.optimizer(self.model_learning_rate),
             behavior=behavior,
             schedule=self.schedule(),
+            update_bytes=2 * len(context.seeds) * self.update_bytes(context.observation_space),  # line by line, and as a graph
             **self.execution(),
             **more,
         )

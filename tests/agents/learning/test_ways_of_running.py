@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
-from agents.learning.batches import DeviceBatches, HostBatches
+from agents.learning.batches import DeviceBatches, HostBatches, rows_fit
 from agents.learning.captured import Captured
 from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.learning.trees import leaves, mapped
@@ -210,6 +210,13 @@ def test_a_full_device_goes_back_to_the_batches_of_the_host():
     play(agent, rows=9)
     expected = mapped(torch.clone, here.take([np.random.default_rng(5)]))
     assert torch.equal(there.take([np.random.default_rng(5)])["position"], expected["position"])
+
+
+def test_rows_lie_on_the_device_where_the_updates_leave_room_for_them():
+    gigabyte = 10**9
+    assert rows_fit(40 * gigabyte, 80 * gigabyte, 30 * gigabyte)
+    assert not rows_fit(40 * gigabyte, 80 * gigabyte, 41 * gigabyte)  # the updates need more than what is left
+    assert not rows_fit(49 * gigabyte, 80 * gigabyte, 0)  # more than a share of what is free
 
 
 def play(agent, rows):
