@@ -35,9 +35,4 @@ def dream_noise(policy: Policy, sizes: Sizes, *, steps: int, starts: int) -> dic
 
 def dream(policy: Policy, parts: Parts, start: State, noise: Mapping[str, Tensor]) -> Dream:
     """What the actor does in the model from `start` on. Its input carries no gradient: what it sees is not its to change."""
-    return parts.world_model.imagine(
-        start,
-        lambda features, draw: policy.sample(parts.actor(features.detach()), draw),
-        noise["latent"],
-        noise["policy"],
-    )
+    return parts.world_model.dream(start, parts.actor, policy.sample, noise["latent"], noise["policy"])

@@ -85,6 +85,11 @@ class StochasticOnly(nn.Module):
         with torch.no_grad():
             return rollout_by_steps(self, state, actions, noise)
 
+    def dream(
+        self, state: State, actor: nn.Module, sample: Callable[..., Tensor], latent_noise: Tensor, policy_noise: Tensor
+    ) -> None:
+        return None
+
     def filter(self, state: State, action: Tensor, embed: Tensor, is_first: Tensor, noise: Tensor) -> State:
         keep = (1.0 - is_first).unsqueeze(-1)
         return self._draw(self._posterior(self._prior(state["stoch"] * keep, action * keep), embed), noise)

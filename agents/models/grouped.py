@@ -15,10 +15,16 @@ import torch
 from torch import Tensor
 from torch._C import _functorch as _C
 from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
-from torch.nn.functional import elu
+from torch.nn.functional import elu, relu
 
 MOST_AT_ONCE, FEWEST_ROWS = 2**16, 64
 """Numbers of an activation that are worked on at a time, per thread: 256 KiB of a second cache of 1 to 2 MiB. Measured."""
+
+FEW = 8192
+"""Numbers below which one operation, torch's own ELU, is faster than four. Measured."""
+
+Activation = Callable[..., Tensor]
+"""torch's elu or relu."""
 
 
 def usable(tensor: Tensor) -> bool:
@@ -60,8 +66,17 @@ def elu_(x: Tensor, scratch: Tensor) -> Tensor:
     return torch.minimum(x.clamp_min_(0.0), scratch, out=x)
 
 
-def activate_(activation: Callable[..., Tensor], x: Tensor, scratch: Tensor) -> Tensor:
-    return elu_(x, scratch) if activation is elu else activation(x, inplace=True)
+def activate_(activation: Activation, x: Tensor, scratch: Tensor) -> Tensor:
+    return elu_(x, scratch) if activation is elu and x.numel() > FEW else activation(x, inplace=True)
+
+
+def activation_slope(activation: Activation, gradient: Tensor, result: Tensor, out: Tensor | None = None) -> Tensor:
+    """The gradient before an activation from the one after it and the result: ELU or ReLU."""
+    out = torch.empty_like(gradient) if out is None else out
+    if activation is elu:
+        return torch.ops.aten.elu_backward.grad_input(gradient, 1.0, 1.0, 1.0, True, result, grad_input=out)
+    assert activation is relu
+    return torch.ops.aten.threshold_backward.grad_input(gradient, result, 0.0, grad_input=out)
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
@@ -77,7 +92,7 @@ def blocks(groups: int, rows: int, width: int) -> list[slice]:
     return [slice(begin, min(begin + size, rows)) for begin in range(0, rows, size)]
 
 
-def stack_of_layers(activation: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+def stack_of_layers(activation: Activation, x: Tensor, *parameters: Tensor) -> Tensor:
     """Dense layers, activated but for the last, without gradient: x [G, N, in]; weight and bias of every layer in turn."""
     layers = list(zip(parameters[::2], parameters[1::2]))
     groups, rows = x.shape[:2]
@@ -98,9 +113,54 @@ def stack_of_layers(activation: Callable[..., Tensor], x: Tensor, *parameters: T
     return result
 
 
+class Stack(torch.autograd.Function):
+    """Dense layers, activated but for the last: x [G, N, in] -> [G, N, out].
+
+    In: the activation; the results of all layers where they are known, or None; x; weight and bias of every layer in turn.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, activation: Activation, results: Sequence[Tensor] | None, x: Tensor, *parameters: Tensor) -> Tensor:
+        if results is None:
+            results, h, scratch = [], x, x.new_empty(0)
+            for number, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2])):
+                h = dense(h, weight, bias)
+                results.append(h)
+                if 2 * number + 2 < len(parameters):
+                    scratch = scratch if scratch.shape == h.shape else torch.empty_like(h)
+                    activate_(activation, h, scratch)
+        ctx.activation = activation
+        ctx.save_for_backward(x, *results[:-1], *parameters)
+        return results[-1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        count = len(ctx.needs_input_grad[3:]) // 2
+        inputs, parameters = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        found: list[Tensor | None] = []
+        for number in reversed(range(count)):
+            weight_needs, bias_needs = ctx.needs_input_grad[3 + 2 * number : 5 + 2 * number]
+            found[:0] = [
+                gradient.mT @ inputs[number] if weight_needs else None,
+                gradient.sum(1) if bias_needs else None,
+            ]
+            if number or ctx.needs_input_grad[2]:
+                gradient = torch.bmm(gradient, parameters[2 * number])
+            if number:
+                gradient = activation_slope(ctx.activation, gradient, inputs[number], out=gradient)
+        return None, None, gradient if ctx.needs_input_grad[2] else None, *found
+
+
+def layers(activation: Activation, x: Tensor, *parameters: Tensor) -> Tensor:
+    """Dense layers, activated but for the last: x [G, N, in] -> [G, N, out]; weight and bias of every layer in turn."""
+    if torch.is_grad_enabled():
+        return Stack.apply(activation, None, x, *parameters)
+    return stack_of_layers(activation, x, *parameters)
+
+
 def prior_rollout(
     latent: Any,
-    activation: Callable[..., Tensor],
+    activation: Activation,
     deter: Tensor,
     stoch: Tensor,
     actions: Tensor,
@@ -125,7 +185,7 @@ def prior_rollout(
 
 def _roll(
     latent: Any,
-    activation: Callable[..., Tensor],
+    activation: Activation,
     deter: Tensor,
     stoch: Tensor,
     actions: Tensor,

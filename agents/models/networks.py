@@ -15,7 +15,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn.functional import elu, layer_norm, linear, relu
 
-from agents.models.grouped import over_groups, stack_of_layers, usable
+from agents.models.grouped import layers, over_groups, usable
 from agents.models.images import IMAGE_SIZE, ImageDecoder, ImageEncoder
 from dreamer_bench_base import UserError
 
@@ -104,8 +104,8 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # As a matrix: a linear layer's result would otherwise be a view, which cannot be changed in place without copies.
         leading, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
-        if not torch.is_grad_enabled() and usable(x):
-            return over_groups(partial(stack_of_layers, self.activation), x, *self.parameters()).float().unflatten(0, leading)
+        if usable(x):
+            return over_groups(partial(layers, self.activation), x, *self.parameters()).float().unflatten(0, leading)
         for layer in self.layers[:-1]:
             x = self.activation(layer(x), inplace=True)
         return self.layers[-1](x).float().unflatten(0, leading)

@@ -12,11 +12,12 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import elu, linear
+from torch.nn.functional import elu, linear, softplus
 
+from agents.models import recurrence
 from agents.models.grouped import over_groups, prior_rollout, usable
-from agents.models.latents import Latent
-from agents.models.networks import GRU
+from agents.models.latents import Gaussian, Latent
+from agents.models.networks import GRU, MLP
 
 State = dict[str, Tensor]
 
@@ -40,6 +41,14 @@ class Dynamics(Protocol):
 
     def rollout(self, state: State, actions: Tensor, noise: Tensor) -> Tensor:
         """Features [H, N, F] of H prior steps from [N, ...] under actions [H, N, A]; noise [H, N, ...]. Without gradient."""
+
+    def dream(
+        self, state: State, actor: MLP, sample: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Features [H, N, F] and actions [H, N, A] of a dream under sample(actor(features), noise), or None: take steps.
+
+        The actor's input carries no gradient; its output does.
+        """
 
     def features(self, state: State) -> Tensor:
         """cat(stoch, deter) [..., F]."""
@@ -114,6 +123,24 @@ class RSSM(nn.Module):
             function = partial(prior_rollout, self.latent, self.activation)
             return over_groups(function, state["deter"], state["stoch"], actions, noise, *self._prior_parameters())
 
+    def dream(
+        self, state: State, actor: MLP, sample: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        if not (self._is_usual and usable(latent_noise)):
+            return None
+        function = partial(recurrence.dream, self.activation, self.latent.min_std, actor.activation, sample)
+        latent_noise = latent_noise.expand(-1, len(state["deter"]), -1)
+        inputs = (state["deter"], state["stoch"], latent_noise, policy_noise)
+        return over_groups(function, *inputs, *self._prior_parameters(), *actor.parameters())
+
+    @property
+    def _is_usual(self) -> bool:
+        """Whether agents/models/recurrence.py knows this recurrence: Dreamer's cell and latent."""
+        return isinstance(self.gru, GRU) and isinstance(self.latent, Gaussian) and self.latent.deviation is softplus
+
+    def _posterior_parameters(self) -> list[Tensor]:
+        return [*self.posterior_hidden.parameters(), *self.posterior_statistics.parameters()]
+
     def _prior_parameters(self) -> list[Tensor]:
         modules = (self.input, self.gru, self.prior_hidden, self.prior_statistics)
         return [parameter for module in modules for parameter in module.parameters()]
@@ -121,6 +148,12 @@ class RSSM(nn.Module):
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
         """The loop over time keeps only what depends on the state: inputs are projected before it, priors made after it."""
         keep = (1.0 - is_first).unsqueeze(-1)
+        if self._is_usual and usable(embed):
+            function = partial(recurrence.posterior, self.activation, self.latent.min_std)
+            inputs = (action, embed, keep, noise.expand(*embed.shape[:2], *noise.shape[2:]))
+            *found, raw = over_groups(function, *inputs, *self._prior_parameters(), *self._posterior_parameters())
+            state = dict(zip(("deter", "stoch", "mean", "std"), found))
+            return state, {"deter": state["deter"], **self.latent.statistics(raw)}
         stoch_weight, action_weight = self.input.weight.split([self.latent.size, action.shape[-1]], 1)
         deter_weight, embed_weight = self.posterior_hidden.weight.split([self.deter_size, embed.shape[-1]], 1)
         action_part = linear(action * keep, action_weight, self.input.bias)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from agents.models.latents import NoiseSpec
+from agents.models.networks import MLP
 from agents.models.objectives import Divergence, unit_normal_loss
 from agents.models.rssm import State
 
@@ -140,6 +141,22 @@ class WorldModel(nn.Module):
             }
         rows = slice(self.start_every - 1, None, self.start_every)
         return {name: tensor[rows].flatten(0, 1) for name, tensor in posterior.items()}
+
+    def dream(
+        self,
+        start: State,
+        actor: nn.Module,
+        sample: Callable[[Tensor, Tensor], Tensor],
+        latent_noise: Tensor,
+        policy_noise: Tensor,
+    ) -> Dream:
+        """`imagine` under sample(actor(features), noise), where no gradient flows into what the actor sees."""
+        found = None
+        if isinstance(actor, MLP):
+            found = self.dynamics.dream(start, actor, sample, latent_noise, policy_noise)
+        if found is not None:
+            return Dream(*found)
+        return self.imagine(start, lambda features, draw: sample(actor(features.detach()), draw), latent_noise, policy_noise)
 
     def imagine(
         self, start: State, policy: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor

@@ -5,12 +5,15 @@ import torch
 from torch.func import functional_call, vmap
 from torch.nn.functional import elu, relu
 
+from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.models import grouped, networks, rssm
 from agents.models.categorical_latent import Categorical
 from agents.models.dynamics_variants import MeanOnly
+from agents.models.distributions import TanhNormal
 from agents.models.latents import Gaussian
 from agents.models.networks import MLP, initialize
 from agents.models.rssm import RSSM, rollout_by_steps
+from agents.models.world_model import WorldModel
 
 SEEDS, ROWS, HORIZON, ACTION = 3, 7, 4, 2
 LATENTS = {"gaussian": Gaussian(3), "mean only": MeanOnly(3), "categorical": Categorical(2, 3)}
@@ -114,7 +117,7 @@ def test_extreme_activations_are_those_of_torch():
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_lower_precision_takes_the_slow_way(precision, monkeypatch):
     called = []
-    monkeypatch.setattr(networks, "stack_of_layers", lambda *inputs: called.append(1) or grouped.stack_of_layers(*inputs))
+    monkeypatch.setattr(networks, "layers", lambda *inputs: called.append(1) or grouped.layers(*inputs))
     monkeypatch.setattr(rssm, "prior_rollout", lambda *inputs: called.append(1) or grouped.prior_rollout(*inputs))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
         MLP(5, 2, layers=1, hidden=6)(torch.zeros(2, 5))
@@ -122,3 +125,66 @@ def test_a_lower_precision_takes_the_slow_way(precision, monkeypatch):
             {"deter": torch.zeros(1, 2), "stoch": torch.zeros(1, 2)}, torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
         )
     assert len(called) == (0 if precision == torch.bfloat16 else 2)
+
+
+def differentiated(module, function, inputs, parameters):
+    """Results, and derivatives of a weighted sum of them in every input and parameter, lifted over the seeds."""
+    stacked = {name: value.clone().requires_grad_() for name, value in parameters.items()}
+    rows = [tensor.clone().requires_grad_() for tensor in inputs]
+    results = vmap(lambda values, *rows: functional_call(Calling(module, function), values, rows))(stacked, *rows)
+    generator = torch.Generator().manual_seed(3)
+    total = sum((result * torch.randn(result.shape, generator=generator)).sum() for result in results)
+    return results, torch.autograd.grad(total, [*rows, *stacked.values()], allow_unused=True, materialize_grads=True)
+
+
+def both_ways(monkeypatch, module, function, *inputs, constants):
+    stacked = {
+        f"module.{name}": torch.stack([weights(module, s)[name] for s in range(SEEDS)]) for name, _ in module.named_parameters()
+    }
+    found = differentiated(module, function, inputs, stacked)
+    for place in (rssm, networks):
+        monkeypatch.setattr(place, "usable", lambda tensor: False)
+    expected = differentiated(module, function, inputs, stacked)
+    assert sum(not derivative.any() for derivative in expected[1]) == constants
+    for group, twins in zip(found, expected):
+        for one, other in zip(group, twins, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("activation", [elu, relu])
+def test_the_posterior_of_a_sequence_and_its_derivative_are_the_slow_ones_across_episodes(activation, monkeypatch):
+    dynamics = RSSM(action=ACTION, embed=4, latent=Gaussian(3), deter=5, hidden=6, activation=activation)
+    is_first = torch.zeros(HORIZON, ROWS)
+    is_first[0], is_first[2, :3] = 1.0, 1.0
+
+    def observe(dynamics, embed, action, noise):
+        posterior, prior = dynamics.observe(embed, action, is_first, noise.detach())
+        return *(posterior[name] for name in ("deter", "stoch", "mean", "std")), prior["mean"], prior["std"]
+
+    both_ways(
+        monkeypatch, dynamics, observe, draw(HORIZON, ROWS, 4), draw(HORIZON, ROWS, ACTION, seed=1), draw(HORIZON, ROWS, 3, seed=2), constants=1
+    )  # fmt: skip
+
+
+class DynamicsAndActor(torch.nn.Module):
+    def __init__(self, policy, activation):
+        super().__init__()
+        self.dynamics = RSSM(action=ACTION, embed=1, latent=Gaussian(3), deter=5, hidden=6, activation=activation)
+        self.actor = MLP(8, policy.raw_size(ACTION), layers=2, hidden=7)
+
+
+@pytest.mark.parametrize("policy", [TanhNormal(), CategoricalPolicy()], ids=["continuous", "discrete"])
+@pytest.mark.parametrize("activation", [elu, relu])
+def test_a_dream_and_its_derivative_are_the_slow_ones(policy, activation, monkeypatch):
+    def imagine(parts, deter, stoch, latent_noise, policy_noise):
+        model = WorldModel.__new__(WorldModel)
+        torch.nn.Module.__init__(model)
+        model.dynamics = parts.dynamics
+        start = {"deter": deter, "stoch": stoch}
+        return model.dream(start, parts.actor, policy.sample, latent_noise.detach(), policy_noise.detach())
+
+    uniform = draw(HORIZON, ROWS, ACTION, seed=1).abs() % 1.0
+    both_ways(
+        monkeypatch, DynamicsAndActor(policy, activation), imagine,
+        draw(ROWS, 5), draw(ROWS, 3, seed=4), draw(HORIZON, ROWS, 3, seed=2), uniform, constants=2 + 4,
+    )  # fmt: skip

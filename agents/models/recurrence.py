@@ -1,0 +1,290 @@
+"""The RSSM's two loops over time, forwards and backwards, for several sets of weights at once (agents/models/grouped.py).
+
+The posterior along a sequence and a dream are the same recurrence; what differs is what enters it:
+
+    x_t     = act(entry_t + W z_t-1)              entry: the action's part, and the bias
+    h_t     = GRU(x_t, h_t-1)
+    inner_t = act(part_t + W h_t)                 part: the embedding's part (posterior), or the bias alone (dream)
+    z_t     = mean + std · noise_t                mean, raw std = halves of W inner_t + b; std = softplus(raw std) + min_std
+
+Time leads [T, G, B, ...], so that a step is one block of memory. The derivative goes back in time through the states alone;
+what the weights get of it is one product for all steps at the end. agents/models/rssm.py has the slower twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from agents.models.grouped import Activation, Stack, activate_, activation_slope, dense, layers
+
+
+class Cell(NamedTuple):
+    """Weights of the recurrence, each [G, ...]; X wide is the GRU's input, I the hidden layer of the statistics."""
+
+    from_stoch: Tensor  # [X, Z]
+    fresh: Tensor  # [3 D, X], gates in the order reset, update, candidate
+    kept: Tensor  # [3 D, D]
+    fresh_bias: Tensor
+    kept_bias: Tensor
+    from_deter: Tensor  # [I, D]
+    statistics: Tensor  # [2 Z, I]
+    statistics_bias: Tensor
+
+
+class Track(NamedTuple):
+    """What a loop leaves behind [T, G, B, ...], all of which its derivative needs. before: the state that a step began from."""
+
+    deter_before: Tensor
+    stoch_before: Tensor
+    entered: Tensor
+    gates: Tensor
+    kept: Tensor
+    candidate: Tensor
+    inner: Tensor
+    raw: Tensor
+    std: Tensor
+    deter: Tensor
+    stoch: Tensor
+
+
+class Loop:
+    """The recurrence, a step at a time from a state [G, B, ...]; `track` fills as it goes.
+
+    restarts  whether a step may begin from a state that is not the last one's (`keep` of `step`)
+    """
+
+    def __init__(
+        self, cell: Cell, activation: Activation, min_std: float, steps: int, deter: Tensor, stoch: Tensor, *, restarts: bool
+    ):
+        self.cell, self.activation, self.min_std = cell, activation, min_std
+        groups, rows, units = deter.shape
+        size, width, inner = stoch.shape[-1], cell.fresh.shape[2], cell.from_deter.shape[1]
+
+        def room(columns: int, more: int = 0) -> Tensor:
+            return deter.new_empty(steps + more, groups, rows, columns)
+
+        self.states, self.draws = room(units, 1), room(size, 1)
+        self.states[0], self.draws[0] = deter, stoch
+        self.track = Track(
+            deter_before=room(units) if restarts else self.states[:-1],
+            stoch_before=room(size) if restarts else self.draws[:-1],
+            entered=room(width),
+            gates=room(2 * units),
+            kept=room(3 * units),
+            candidate=room(units),
+            inner=room(inner),
+            raw=room(2 * size),
+            std=room(size),
+            deter=self.states[1:],
+            stoch=self.draws[1:],
+        )
+        self._fresh = deter.new_empty(groups, rows, 3 * units)
+        self._scratch = deter.new_empty(groups, rows, width), deter.new_empty(groups, rows, inner)
+
+    def step(self, t: int, entry: Tensor, part: Tensor, noise: Tensor, keep: Tensor | None = None) -> None:
+        """entry [G, B, X], part [G, B, I] and noise [G, B, Z], or what broadcasts to them; keep [G, B, 1] times the state."""
+        cell, track, units = self.cell, self.track, self.states.shape[-1]
+        deter, stoch = track.deter_before[t], track.stoch_before[t]
+        if keep is not None:
+            torch.mul(self.states[t], keep, out=deter)
+            torch.mul(self.draws[t], keep, out=stoch)
+        x = torch.baddbmm(entry, stoch, cell.from_stoch.transpose(1, 2), out=track.entered[t])  # type: ignore[call-overload]
+        activate_(self.activation, x, self._scratch[0])
+        fresh = dense(x, cell.fresh, cell.fresh_bias, out=self._fresh)
+        kept = dense(deter, cell.kept, cell.kept_bias, out=track.kept[t])
+        gates = torch.add(fresh[..., : 2 * units], kept[..., : 2 * units], out=track.gates[t]).sigmoid_()
+        reset, update = gates.split(units, -1)
+        candidate = torch.addcmul(fresh[..., 2 * units :], reset, kept[..., 2 * units :], out=track.candidate[t]).tanh_()
+        torch.lerp(candidate, deter, update, out=track.deter[t])
+        inner = torch.baddbmm(part, track.deter[t], cell.from_deter.transpose(1, 2), out=track.inner[t])  # type: ignore[call-overload]
+        activate_(self.activation, inner, self._scratch[1])
+        mean, deviation = dense(inner, cell.statistics, cell.statistics_bias, out=track.raw[t]).chunk(2, -1)
+        torch.add(softplus(deviation.contiguous()), self.min_std, out=track.std[t])
+        torch.addcmul(mean, track.std[t], noise, out=track.stoch[t])
+
+
+class Recurrence(torch.autograd.Function):
+    """States and statistics [G, T, B, ...] of a loop that has run, and their derivative.
+
+    In: the loop; keep [T, G, B, 1] or None; noise [T, G, B, Z]; then what is differentiated: entry [T, G, B, X],
+    part [T, G, B, I], the state it began from, the cell. Out: deter, stoch, mean, std.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        loop: Loop,
+        keep: Tensor | None,
+        noise: Tensor,
+        entry: Tensor,
+        part: Tensor,
+        deter: Tensor,
+        stoch: Tensor,
+        *cell: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.loop, ctx.keep, ctx.noise = loop, keep, noise
+        track = loop.track
+        mean = track.raw[..., : track.std.shape[-1]]
+        return tuple(part.transpose(0, 1) for part in (track.deter, track.stoch, mean, track.std))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        loop, keep, noise = ctx.loop, ctx.keep, ctx.noise
+        cell, track = loop.cell, loop.track
+        by_deter, by_stoch, by_mean, by_std = (None if part is None else part.transpose(0, 1) for part in gradients)
+        units, size = track.deter.shape[-1], track.stoch.shape[-1]
+        reset, update = track.gates.split(units, -1)
+        # How much of a change of the state comes from each part of its making, for all steps before the loop.
+        into_candidate = (1.0 - update).mul_(torch.addcmul(_one(update), track.candidate, track.candidate, value=-1.0))
+        into_update = (track.deter_before - track.candidate).mul_(update).mul_(1.0 - update)
+        into_reset = (track.kept[..., 2 * units :] * reset).mul_(1.0 - reset)
+        into_deviation = torch.sigmoid(track.raw[..., size:])
+        kept_candidate_first = torch.cat([cell.kept[:, 2 * units :], cell.kept[:, : 2 * units]], 1)
+
+        def like(tensor: Tensor, columns: int) -> Tensor:
+            return tensor.new_empty(*tensor.shape[:-1], columns)
+
+        raw, inner, entry = torch.empty_like(track.raw), torch.empty_like(track.inner), torch.empty_like(track.entered)
+        # kept candidate, reset, update, fresh candidate: what the old state gave is the first three, the input the last three
+        gates = like(track.deter, 4 * units)
+        deter, stoch = torch.zeros_like(track.deter[0]), torch.zeros_like(track.stoch[0])
+        for t in reversed(range(len(raw))):
+            if by_deter is not None:
+                deter += by_deter[t]
+            if by_stoch is not None:
+                stoch += by_stoch[t]
+            mean, deviation = raw[t].split(size, -1)
+            torch.mul(stoch, noise[t], out=deviation)
+            if by_std is not None:
+                deviation += by_std[t]
+            deviation *= into_deviation[t]
+            mean.copy_(stoch if by_mean is None else stoch + by_mean[t])
+            activation_slope(loop.activation, torch.bmm(raw[t], cell.statistics), track.inner[t], out=inner[t])
+            deter.baddbmm_(inner[t], cell.from_deter)
+            old, through_reset, through_update, new = gates[t].split(units, -1)
+            torch.mul(deter, into_candidate[t], out=new)
+            torch.mul(deter, into_update[t], out=through_update)
+            torch.mul(new, into_reset[t], out=through_reset)
+            torch.mul(new, reset[t], out=old)
+            activation_slope(loop.activation, torch.bmm(gates[t][..., units:], cell.fresh), track.entered[t], out=entry[t])
+            deter = (deter * update[t]).baddbmm_(gates[t][..., : 3 * units], kept_candidate_first)
+            stoch = torch.bmm(entry[t], cell.from_stoch)
+            if keep is not None:
+                deter *= keep[t]
+                stoch *= keep[t]
+        weights: list[Tensor | None] = [None] * len(cell)
+        if any(ctx.needs_input_grad[7:]):
+            old = gates[..., : 3 * units].roll(-units, -1)
+            old_flat, fresh_flat, raw_flat = flat(old), flat(gates[..., units:]), flat(raw)
+            weights = [
+                flat(entry).mT @ flat(track.stoch_before),
+                fresh_flat.mT @ flat(track.entered),
+                old_flat.mT @ flat(track.deter_before),
+                fresh_flat.sum(1),
+                old_flat.sum(1),
+                flat(inner).mT @ flat(track.deter),
+                raw_flat.mT @ flat(track.inner),
+                raw_flat.sum(1),
+            ]
+        return None, None, None, entry, inner, deter, stoch, *weights
+
+
+def _one(like: Tensor) -> Tensor:
+    return like.new_ones(())
+
+
+def flat(track: Tensor) -> Tensor:
+    """[T, G, B, ...] -> [G, T·B, ...]."""
+    return track.transpose(0, 1).flatten(1, 2)
+
+
+def posterior(
+    activation: Activation,
+    min_std: float,
+    action: Tensor,
+    embed: Tensor,
+    keep: Tensor,
+    noise: Tensor,
+    *parameters: Tensor,
+) -> tuple[Tensor, ...]:
+    """The RSSM along sequences: deter, stoch, mean and std of the posterior, and the prior's raw statistics, [G, T, B, ...].
+
+    action      [G, T, B, A], embed [G, T, B, E], keep [G, T, B, 1], noise [G, T, B, Z]
+    parameters  weights and biases: input, the GRU's four, the prior's hidden layer and statistics, the posterior's
+    """
+    groups, steps, rows, width = action.shape
+    entry_weight, entry_bias, fresh, kept, fresh_bias, kept_bias, *prior = parameters[:10]
+    hidden, hidden_bias, statistics, statistics_bias = parameters[10:]
+    units, size = kept.shape[2], statistics.shape[1] // 2
+    from_stoch, from_action = entry_weight.split([size, width], 2)
+    from_deter, from_embed = hidden.split([units, embed.shape[-1]], 2)
+    cell = Cell(from_stoch, fresh, kept, fresh_bias, kept_bias, from_deter, statistics, statistics_bias)
+    entry = dense((action * keep).flatten(1, 2), from_action, entry_bias).unflatten(1, (steps, rows)).transpose(0, 1)
+    part = dense(embed.flatten(1, 2), from_embed, hidden_bias).unflatten(1, (steps, rows)).transpose(0, 1)
+    keep, noise = keep.transpose(0, 1), noise.transpose(0, 1)
+    deter, stoch = embed.new_zeros(groups, rows, units), embed.new_zeros(groups, rows, size)
+    with torch.no_grad():
+        loop = Loop(cell, activation, min_std, steps, deter, stoch, restarts=True)
+        for t in range(steps):
+            loop.step(t, entry[t], part[t], noise[t], keep[t])
+    found = Recurrence.apply(loop, keep, noise, entry, part, deter, stoch, *cell)
+    raw = layers(activation, found[0].flatten(1, 2), *prior).unflatten(1, (steps, rows))
+    return *found, raw
+
+
+def dream(
+    activation: Activation,
+    min_std: float,
+    actor_activation: Activation,
+    sample: Callable[[Tensor, Tensor], Tensor],
+    deter: Tensor,
+    stoch: Tensor,
+    latent_noise: Tensor,
+    policy_noise: Tensor,
+    *parameters: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Imagined steps under an actor: features [G, H, N, Z + D] and actions [G, H, N, A].
+
+    The actor's input carries no gradient, so what its weights get is one product for all steps: in the loop nothing is
+    differentiated, and afterwards the actions are made once more, from what the loop left behind, with their derivative.
+
+    sample        (raw output of the actor, noise) -> action, of any leading axes
+    deter, stoch  [G, N, ...]: the starts
+    parameters    weights and biases: input, the GRU's four, the prior's hidden layer and statistics, the actor's layers
+    """
+    entry_weight, entry_bias, fresh, kept, fresh_bias, kept_bias, hidden, hidden_bias, statistics, statistics_bias = parameters[
+        :10
+    ]
+    actor = parameters[10:]
+    groups, rows, units = deter.shape
+    size, steps = stoch.shape[-1], latent_noise.shape[1]
+    from_stoch, from_action = entry_weight.split([size, entry_weight.shape[2] - size], 2)
+    cell = Cell(from_stoch, fresh, kept, fresh_bias, kept_bias, hidden, statistics, statistics_bias)
+    latent_noise, part = latent_noise.transpose(0, 1), hidden_bias.unsqueeze(1)
+    with torch.no_grad():
+        loop = Loop(cell, activation, min_std, steps, deter, stoch, restarts=False)
+        track = loop.track
+        seen = deter.new_empty(steps, groups, rows, size + units)
+        outputs = [deter.new_empty(steps, groups, rows, weight.shape[1]) for weight in actor[::2]]
+        scratch = [torch.empty_like(output[0]) for output in outputs]
+        for t in range(steps):
+            seen[t, ..., :size], seen[t, ..., size:] = track.stoch_before[t], track.deter_before[t]
+            x = seen[t]
+            for number, (weight, bias) in enumerate(zip(actor[::2], actor[1::2])):
+                x = dense(x, weight, bias, out=outputs[number][t])
+                if number + 1 < len(outputs):
+                    activate_(actor_activation, x, scratch[number])
+            action = sample(x, policy_noise[:, t])
+            loop.step(t, dense(action, from_action, entry_bias), part, latent_noise[t])
+    raw = Stack.apply(actor_activation, [flat(output) for output in outputs], flat(seen), *actor)
+    actions = sample(raw.unflatten(1, (steps, rows)), policy_noise)
+    entry = dense(actions.flatten(1, 2), from_action, entry_bias).unflatten(1, (steps, rows)).transpose(0, 1)
+    part = part.expand(steps, groups, rows, part.shape[-1])
+    found = Recurrence.apply(loop, None, latent_noise, entry, part, deter, stoch, *cell)
+    return torch.cat([found[1], found[0]], -1), actions
