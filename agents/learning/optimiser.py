@@ -55,6 +55,9 @@ class Group:
         Keras' epsilon: added to √v before its bias correction.
         """
         assert self.settings is not None
+        if self.values.device.type == "cpu":
+            self._descend_in_one_pass(self.settings, alive, norm, float(step))
+            return
         first, second = BETAS
         scale = self.settings.clip_norm / norm.clamp_min(self.settings.clip_norm)
         # A fill, not a product with 0: the gradient of a diverged seed is not finite.
@@ -67,3 +70,35 @@ class Group:
         if self.settings.weight_decay:
             self.values.mul_((1.0 - self.settings.weight_decay * alive)[:, None])
         self.values.addcmul_(self.scratch, -(rate * alive)[:, None])
+
+    def _descend_in_one_pass(self, settings: OptimizerSettings, alive: Tensor, norm: Tensor, step: float) -> None:
+        """The same on a CPU, where what costs is every pass over the buffers: torch's own loop over all of Adam.
+
+        It adds epsilon after the bias correction of √v: Keras' epsilon is that one, divided by the correction.
+        """
+        first, second = BETAS
+        rows = alive.nonzero().flatten().tolist()
+        if (norm > settings.clip_norm).any():
+            self.gradient.mul_((settings.clip_norm / norm.clamp_min(settings.clip_norm))[:, None])
+        if settings.weight_decay:
+            self.values.mul_((1.0 - settings.weight_decay * alive)[:, None])
+        if not rows:
+            return
+        values, gradients, means, squares = (
+            [buffer[row] for row in rows] for buffer in (self.values, self.gradient, self.mean, self.square)
+        )
+        torch._fused_adam_(
+            values,
+            gradients,
+            means,
+            squares,
+            [],
+            [torch.tensor(step) for _ in rows],
+            lr=settings.learning_rate,
+            beta1=first,
+            beta2=second,
+            weight_decay=0.0,
+            eps=settings.epsilon / (1.0 - second**step) ** 0.5,
+            amsgrad=False,
+            maximize=False,
+        )

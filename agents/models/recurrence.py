@@ -68,44 +68,57 @@ class Loop:
         def room(columns: int, more: int = 0) -> Tensor:
             return deter.new_empty(steps + more, groups, rows, columns)
 
-        self.states, self.draws = room(units, 1), room(size, 1)
-        self.states[0], self.draws[0] = deter, stoch
-        self.track = Track(
-            deter_before=room(units) if restarts else self.states[:-1],
-            stoch_before=room(size) if restarts else self.draws[:-1],
+        states, draws = room(units, 1), room(size, 1)
+        states[0], draws[0] = deter, stoch
+        self.track = track = Track(
+            deter_before=room(units) if restarts else states[:-1],
+            stoch_before=room(size) if restarts else draws[:-1],
             entered=room(width),
             gates=room(2 * units),
-            kept=room(3 * units),
+            kept=room(units),
             candidate=room(units),
             inner=room(inner),
             raw=room(2 * size),
             std=room(size),
-            deter=self.states[1:],
-            stoch=self.draws[1:],
+            deter=states[1:],
+            stoch=draws[1:],
         )
-        self._fresh = deter.new_empty(groups, rows, 3 * units)
+        self._last = list(zip(states.unbind(), draws.unbind()))
+        self._steps = list(zip(*(part.unbind() for part in track)))
         self._scratch = deter.new_empty(groups, rows, width), deter.new_empty(groups, rows, inner)
+        # Contiguous: for few rows a product with a transposed view takes twice as long. Gates and candidate apart, so that
+        # nothing walks over a part of a matrix.
+        gates, candidate = slice(0, 2 * units), slice(2 * units, None)
+        self._from_stoch, self._from_deter = transposed(cell.from_stoch), transposed(cell.from_deter)
+        self._fresh_gates, self._fresh_candidate = transposed(cell.fresh[:, gates]), transposed(cell.fresh[:, candidate])
+        self._kept_gates, self._kept_candidate = transposed(cell.kept[:, gates]), transposed(cell.kept[:, candidate])
+        self._statistics, self._statistics_bias = transposed(cell.statistics), cell.statistics_bias.unsqueeze(1)
+        self._gates_bias = (cell.fresh_bias[:, gates] + cell.kept_bias[:, gates]).unsqueeze(1)
+        self._fresh_bias = cell.fresh_bias[:, candidate].unsqueeze(1)
+        self._kept_bias = cell.kept_bias[:, candidate].unsqueeze(1)
 
     def step(self, t: int, entry: Tensor, part: Tensor, noise: Tensor, keep: Tensor | None = None) -> None:
         """entry [G, B, X], part [G, B, I] and noise [G, B, Z], or what broadcasts to them; keep [G, B, 1] times the state."""
-        cell, track, units = self.cell, self.track, self.states.shape[-1]
-        deter, stoch = track.deter_before[t], track.stoch_before[t]
+        product: Any = torch.baddbmm
+        deter, stoch, entered, gates, kept, candidate, inner, raw, std, new_deter, new_stoch = self._steps[t]
         if keep is not None:
-            torch.mul(self.states[t], keep, out=deter)
-            torch.mul(self.draws[t], keep, out=stoch)
-        x = torch.baddbmm(entry, stoch, cell.from_stoch.transpose(1, 2), out=track.entered[t])  # type: ignore[call-overload]
-        activate_(self.activation, x, self._scratch[0])
-        fresh = dense(x, cell.fresh, cell.fresh_bias, out=self._fresh)
-        kept = dense(deter, cell.kept, cell.kept_bias, out=track.kept[t])
-        gates = torch.add(fresh[..., : 2 * units], kept[..., : 2 * units], out=track.gates[t]).sigmoid_()
-        reset, update = gates.split(units, -1)
-        candidate = torch.addcmul(fresh[..., 2 * units :], reset, kept[..., 2 * units :], out=track.candidate[t]).tanh_()
-        torch.lerp(candidate, deter, update, out=track.deter[t])
-        inner = torch.baddbmm(part, track.deter[t], cell.from_deter.transpose(1, 2), out=track.inner[t])  # type: ignore[call-overload]
-        activate_(self.activation, inner, self._scratch[1])
-        mean, deviation = dense(inner, cell.statistics, cell.statistics_bias, out=track.raw[t]).chunk(2, -1)
-        torch.add(softplus(deviation.contiguous()), self.min_std, out=track.std[t])
-        torch.addcmul(mean, track.std[t], noise, out=track.stoch[t])
+            torch.mul(self._last[t][0], keep, out=deter)
+            torch.mul(self._last[t][1], keep, out=stoch)
+        activate_(self.activation, product(entry, stoch, self._from_stoch, out=entered), self._scratch[0])
+        product(self._gates_bias, deter, self._kept_gates, out=gates).baddbmm_(entered, self._fresh_gates).sigmoid_()
+        reset, update = gates.split(new_deter.shape[-1], -1)
+        product(self._kept_bias, deter, self._kept_candidate, out=kept)
+        product(self._fresh_bias, entered, self._fresh_candidate, out=candidate).addcmul_(reset, kept).tanh_()
+        torch.lerp(candidate, deter, update, out=new_deter)
+        activate_(self.activation, product(part, new_deter, self._from_deter, out=inner), self._scratch[1])
+        mean, deviation = product(self._statistics_bias, inner, self._statistics, out=raw).chunk(2, -1)
+        torch.add(softplus(deviation.contiguous()), self.min_std, out=std)
+        torch.addcmul(mean, std, noise, out=new_stoch)
+
+
+def transposed(weight: Tensor) -> Tensor:
+    """[G, out, in] -> [G, in, out], contiguous."""
+    return weight.transpose(1, 2).contiguous()
 
 
 class Recurrence(torch.autograd.Function):
@@ -143,7 +156,7 @@ class Recurrence(torch.autograd.Function):
         # How much of a change of the state comes from each part of its making, for all steps before the loop.
         into_candidate = (1.0 - update).mul_(torch.addcmul(_one(update), track.candidate, track.candidate, value=-1.0))
         into_update = (track.deter_before - track.candidate).mul_(update).mul_(1.0 - update)
-        into_reset = (track.kept[..., 2 * units :] * reset).mul_(1.0 - reset)
+        into_reset = (track.kept * reset).mul_(1.0 - reset)
         into_deviation = torch.sigmoid(track.raw[..., size:])
         kept_candidate_first = torch.cat([cell.kept[:, 2 * units :], cell.kept[:, : 2 * units]], 1)
 
@@ -154,27 +167,40 @@ class Recurrence(torch.autograd.Function):
         # kept candidate, reset, update, fresh candidate: what the old state gave is the first three, the input the last three
         gates = like(track.deter, 4 * units)
         deter, stoch = torch.zeros_like(track.deter[0]), torch.zeros_like(track.stoch[0])
-        for t in reversed(range(len(raw))):
+        # Views of every step at once: an index per use would cost as much as the arithmetic of few rows.
+        over_time = zip(
+            *(
+                tensor.unbind()
+                for tensor in (
+                    raw, raw[..., :size], raw[..., size:], inner, entry, gates[..., : 3 * units], gates[..., units:],
+                    *gates.split(units, -1), track.inner, track.entered, reset, update,
+                    into_candidate, into_update, into_reset, into_deviation,
+                )
+            ),
+            noise.unbind(),
+        )  # fmt: skip
+        for t, (
+            raw_t, mean, deviation, inner_t, entry_t, to_kept, to_fresh, old, through_reset, through_update, new, was_inner,
+            was_entered, reset_t, update_t, into_candidate_t, into_update_t, into_reset_t, into_deviation_t, noise_t,
+        ) in reversed(list(enumerate(over_time))):  # fmt: skip
             if by_deter is not None:
                 deter += by_deter[t]
             if by_stoch is not None:
                 stoch += by_stoch[t]
-            mean, deviation = raw[t].split(size, -1)
-            torch.mul(stoch, noise[t], out=deviation)
+            torch.mul(stoch, noise_t, out=deviation)
             if by_std is not None:
                 deviation += by_std[t]
-            deviation *= into_deviation[t]
+            deviation *= into_deviation_t
             mean.copy_(stoch if by_mean is None else stoch + by_mean[t])
-            activation_slope(loop.activation, torch.bmm(raw[t], cell.statistics), track.inner[t], out=inner[t])
-            deter.baddbmm_(inner[t], cell.from_deter)
-            old, through_reset, through_update, new = gates[t].split(units, -1)
-            torch.mul(deter, into_candidate[t], out=new)
-            torch.mul(deter, into_update[t], out=through_update)
-            torch.mul(new, into_reset[t], out=through_reset)
-            torch.mul(new, reset[t], out=old)
-            activation_slope(loop.activation, torch.bmm(gates[t][..., units:], cell.fresh), track.entered[t], out=entry[t])
-            deter = (deter * update[t]).baddbmm_(gates[t][..., : 3 * units], kept_candidate_first)
-            stoch = torch.bmm(entry[t], cell.from_stoch)
+            activation_slope(loop.activation, torch.bmm(raw_t, cell.statistics), was_inner, out=inner_t)
+            deter.baddbmm_(inner_t, cell.from_deter)
+            torch.mul(deter, into_candidate_t, out=new)
+            torch.mul(deter, into_update_t, out=through_update)
+            torch.mul(new, into_reset_t, out=through_reset)
+            torch.mul(new, reset_t, out=old)
+            activation_slope(loop.activation, torch.bmm(to_fresh, cell.fresh), was_entered, out=entry_t)
+            deter = (deter * update_t).baddbmm_(to_kept, kept_candidate_first)
+            stoch = torch.bmm(entry_t, cell.from_stoch)
             if keep is not None:
                 deter *= keep[t]
                 stoch *= keep[t]

@@ -126,17 +126,20 @@ class RSSM(nn.Module):
     def dream(
         self, state: State, actor: MLP, sample: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor
     ) -> tuple[Tensor, Tensor] | None:
-        if not (self._is_usual and usable(latent_noise)):
+        latent = self._usual_latent
+        if latent is None or not usable(latent_noise):
             return None
-        function = partial(recurrence.dream, self.activation, self.latent.min_std, actor.activation, sample)
+        function = partial(recurrence.dream, self.activation, latent.min_std, actor.activation, sample)
         latent_noise = latent_noise.expand(-1, len(state["deter"]), -1)
         inputs = (state["deter"], state["stoch"], latent_noise, policy_noise)
         return over_groups(function, *inputs, *self._prior_parameters(), *actor.parameters())
 
     @property
-    def _is_usual(self) -> bool:
-        """Whether agents/models/recurrence.py knows this recurrence: Dreamer's cell and latent."""
-        return isinstance(self.gru, GRU) and isinstance(self.latent, Gaussian) and self.latent.deviation is softplus
+    def _usual_latent(self) -> Gaussian | None:
+        """The latent, where agents/models/recurrence.py knows this recurrence: Dreamer's cell, a Gaussian with softplus."""
+        if isinstance(self.gru, GRU) and isinstance(self.latent, Gaussian) and self.latent.deviation is softplus:
+            return self.latent
+        return None
 
     def _posterior_parameters(self) -> list[Tensor]:
         return [*self.posterior_hidden.parameters(), *self.posterior_statistics.parameters()]
@@ -148,8 +151,9 @@ class RSSM(nn.Module):
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
         """The loop over time keeps only what depends on the state: inputs are projected before it, priors made after it."""
         keep = (1.0 - is_first).unsqueeze(-1)
-        if self._is_usual and usable(embed):
-            function = partial(recurrence.posterior, self.activation, self.latent.min_std)
+        latent = self._usual_latent
+        if latent is not None and usable(embed):
+            function = partial(recurrence.posterior, self.activation, latent.min_std)
             inputs = (action, embed, keep, noise.expand(*embed.shape[:2], *noise.shape[2:]))
             *found, raw = over_groups(function, *inputs, *self._prior_parameters(), *self._posterior_parameters())
             state = dict(zip(("deter", "stoch", "mean", "std"), found))

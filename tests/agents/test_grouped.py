@@ -8,8 +8,8 @@ from torch.nn.functional import elu, relu
 from agents.behaviors.categorical_policy import CategoricalPolicy
 from agents.models import grouped, networks, rssm
 from agents.models.categorical_latent import Categorical
-from agents.models.dynamics_variants import MeanOnly
 from agents.models.distributions import TanhNormal
+from agents.models.dynamics_variants import MeanOnly
 from agents.models.latents import Gaussian
 from agents.models.networks import MLP, initialize
 from agents.models.rssm import RSSM, rollout_by_steps
@@ -162,7 +162,8 @@ def test_the_posterior_of_a_sequence_and_its_derivative_are_the_slow_ones_across
         return *(posterior[name] for name in ("deter", "stoch", "mean", "std")), prior["mean"], prior["std"]
 
     both_ways(
-        monkeypatch, dynamics, observe, draw(HORIZON, ROWS, 4), draw(HORIZON, ROWS, ACTION, seed=1), draw(HORIZON, ROWS, 3, seed=2), constants=1
+        monkeypatch, dynamics, observe,
+        draw(HORIZON, ROWS, 4), draw(HORIZON, ROWS, ACTION, seed=1), draw(HORIZON, ROWS, 3, seed=2), constants=1,
     )  # fmt: skip
 
 
