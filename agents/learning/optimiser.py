@@ -55,11 +55,11 @@ class Group:
         Keras' epsilon: added to √v before its bias correction.
         """
         assert self.settings is not None
+        scale = self.settings.clip_norm / norm.clamp_min(self.settings.clip_norm)
         if self.values.device.type == "cpu":
-            self._descend_in_one_pass(self.settings, alive, norm, float(step))
+            self._descend_in_one_pass(self.settings, alive, scale, float(step))
             return
         first, second = BETAS
-        scale = self.settings.clip_norm / norm.clamp_min(self.settings.clip_norm)
         # A fill, not a product with 0: the gradient of a diverged seed is not finite.
         self.gradient.mul_(scale[:, None]).masked_fill_(~alive[:, None], 0.0)
         self.mean.lerp_(self.gradient, 1.0 - first)
@@ -71,15 +71,15 @@ class Group:
             self.values.mul_((1.0 - self.settings.weight_decay * alive)[:, None])
         self.values.addcmul_(self.scratch, -(rate * alive)[:, None])
 
-    def _descend_in_one_pass(self, settings: OptimizerSettings, alive: Tensor, norm: Tensor, step: float) -> None:
+    def _descend_in_one_pass(self, settings: OptimizerSettings, alive: Tensor, scale: Tensor, step: float) -> None:
         """The same on a CPU, where what costs is every pass over the buffers: torch's own loop over all of Adam.
 
         It adds epsilon after the bias correction of √v: Keras' epsilon is that one, divided by the correction.
         """
         first, second = BETAS
         rows = alive.nonzero().flatten().tolist()
-        if (norm > settings.clip_norm).any():
-            self.gradient.mul_((settings.clip_norm / norm.clamp_min(settings.clip_norm))[:, None])
+        if (scale < 1.0).any():
+            self.gradient.mul_(scale[:, None])
         if settings.weight_decay:
             self.values.mul_((1.0 - settings.weight_decay * alive)[:, None])
         if not rows:

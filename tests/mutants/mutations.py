@@ -38,6 +38,7 @@ class Mutation:
 BEHAVIOR = "agents/behaviors/actor_critic.py"
 MODEL = "agents/models/world_model.py"
 DYNAMICS = "agents/models/rssm.py"
+RECURRENCE = "agents/models/recurrence.py"
 DIVERGENCE = "agents/models/objectives.py"
 ENVIRONMENTS = "agents/environments.py"
 TERMINAL = "self._is_terminal = np.where(stepped, terminated, self._is_terminal)"
@@ -103,6 +104,10 @@ MUTATIONS: Sequence[Mutation] = (
         edits=[
             Edit(DYNAMICS, "linear(action * keep, action_weight", "linear(action * 0.0, action_weight"),
             Edit(DYNAMICS, "self.input(torch.cat([stoch, action], -1))", "self.input(torch.cat([stoch, action * 0.0], -1))"),
+            Edit(RECURRENCE, "dense((action * keep).flatten", "dense((action * 0.0).flatten"),
+            Edit(RECURRENCE, "dense(action, from_action, entry_bias)", "dense(action * 0.0, from_action, entry_bias)"),
+            Edit(RECURRENCE, "dense(actions.flatten(1, 2), from", "dense(actions.flatten(1, 2) * 0.0, from"),
+            Edit("agents/models/grouped.py", "dense(action_t, from_action", "dense(action_t * 0.0, from_action"),
         ],
     ),
     Mutation(
@@ -124,7 +129,12 @@ MUTATIONS: Sequence[Mutation] = (
                 MODEL,
                 "actions.append(policy(features, policy_draw))",
                 "actions.append(policy(features, policy_draw).detach() if actions else policy(features, policy_draw))",
-            )
+            ),
+            Edit(
+                RECURRENCE,
+                "entry = dense(actions.flatten(1, 2), from_action",
+                "entry = dense(torch.cat([actions[:, :1], actions[:, 1:].detach()], 1).flatten(1, 2), from_action",
+            ),
         ],
     ),
     Mutation(

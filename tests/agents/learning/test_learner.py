@@ -178,7 +178,7 @@ def test_each_loss_trains_its_own_group_with_slow_autograd():
 def test_actor_sees_no_gradient_of_its_input(monkeypatch):
     """Only through dynamics, reward and value: the first action's gradient knows nothing of later actions' inputs.
 
-    Watched in the steps of a dream; that all of them at once are the same is tested in test_grouped.py.
+    Watched in the steps of a dream; that all of them at once are the same is tested in models/test_grouped.py.
     """
     monkeypatch.setattr(rssm, "usable", lambda tensor: False)
     subject = agent((0,))
