@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from dreamer_bench_base import write_atomically
-from tests.mutants import tables, verdicts
+from tests.mutants import study, tables, verdicts
 from tests.mutants.mutations import CARTPOLE, MUTATIONS, PENDULUM, UNCHANGED
 from tests.mutants.tree import ROOT
 
@@ -33,7 +33,7 @@ def block() -> str:
             verdict, seen = _gate(points, mutation.name, task)
             shown = task.removeprefix("gym:").partition("-")[0]
             lines.append(f"| {mutation.says} | {shown} | {verdict} | {seen} | {first} |")
-    return "\n".join([*lines, "", *_false_alarms(points), ""])
+    return "\n".join([*lines, "", *_made_with(), *_false_alarms(points), ""])
 
 
 def write() -> None:
@@ -42,6 +42,18 @@ def write() -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     write_atomically(PAGE, (before + BEGIN + block() + END + after).encode())
+
+
+def _made_with() -> list[str]:
+    path = study.made_with(SCORES)
+    if not path.exists():
+        return []
+    made = json.loads(path.read_text())
+    return [
+        f"{made['agent']} under `{made['protocol']}`, commit {made['commit'][:7]}, {made['cpu']}; differences in units of the "
+        "range, with their 90% intervals.",
+        "",
+    ]
 
 
 def _short(test: str) -> str:

@@ -6,6 +6,7 @@ one mutation on one task; finished ones are skipped and interrupted ones are res
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,11 +80,25 @@ def gather(work: Path, unchanged: Sequence[Path] = (), agent: str | None = None)
     return pd.concat(frames, ignore_index=True)
 
 
+def made_with(out: Path) -> Path:
+    """The file beside a score file that says what it was made with."""
+    return out.with_name("made-with.json")
+
+
 def write_scores(work: Path, out: Path, unchanged: Sequence[Path], agent: str) -> None:
     """A score file that `dreamer-bench verify` reads; its methods are the mutations."""
-    from analysis.scores.exchange import compressed, tidy
+    from analysis.scores.exchange import check_target, compressed, tidy
 
+    check_target(out)
     points = gather(work, unchanged, agent)
     write_atomically(out, compressed(out, tidy(points)))
+    manifest = json.loads(next((work / "runs").rglob("manifest.json")).read_text())
+    made = {
+        "commit": (work / "commit").read_text(),
+        "cpu": manifest["hardware"]["cpu"],
+        "agent": agent,
+        "protocol": manifest["protocol"],
+    }
+    write_atomically(made_with(out), (json.dumps(made, indent=1) + "\n").encode())
     for (method, task), rows in points.groupby(["method", "task"]):
         print(f"{method}: {task}, {rows['seed'].nunique()} seeds")
