@@ -10,17 +10,21 @@ Sources: docs/algorithms/dreamer.md §9 (TF2), with the last start included (§1
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.api import REPLAY_RESIDENT_BYTES
 from dreamer_bench_base import UserError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 BLOCK_BYTES = 2**29
 """Size of a block; pages are taken only when written. Large, since every mapped file holds a descriptor open."""
@@ -30,6 +34,8 @@ RESERVE_BYTES = 2**23
 
 STATES_BEHIND = 2
 """Files of dropped rows stay until two more states were taken: whoever keeps checkpoints may go back as far."""
+
+HASHED_AT_ONCE = 2**20
 
 FAULT_AROUND_BYTES = 2**16
 """A read of a missing page maps the cached ones around it, too: Linux's default (mm/memory.c, fault_around_bytes)."""
@@ -50,6 +56,7 @@ class Lane:
         self._firsts: deque[int] = deque(maxlen=1 + STATES_BEHIND)  # the first row at each of the last states
         self._reserved = 0  # bytes of the last block that are surely on the disk
         self._resident_bytes, self._touched = resident_bytes, 0
+        self._hashes: dict[int, Hash] = {}  # of the rows so far of every block, where they are files
 
     def append(self, values: Mapping[str, Any]) -> None:
         block, place = divmod(self.rows, self.block_rows)
@@ -62,6 +69,8 @@ class Lane:
             self._touch(self.row.itemsize + 2 * mmap.PAGESIZE)
         for key, value in values.items():
             self._blocks[block][key][place] = value
+        if self.folder is not None:
+            self._hashes.setdefault(block, hashlib.sha256()).update(self._blocks[block][place].tobytes())
         self.rows += 1
 
     def _reserve(self, folder: Path, block: int, begin: int) -> None:
@@ -139,6 +148,7 @@ class Lane:
         for number in [number for number in self._blocks if (number + 1) * self.block_rows <= first]:
             del self._blocks[number]
             self._maps.pop(number, None)
+            self._hashes.pop(number, None)
 
     def settle(self) -> None:
         """Brings the rows to the disk, and removes the files that no state of the last three needs: a state is being taken."""
@@ -151,19 +161,52 @@ class Lane:
                 if path < _file(self.folder, needed):
                     path.unlink()
 
-    def truncate(self, rows: int, first: int = 0) -> None:
-        """Forgets every row from `rows` on, and those before `first`; maps the others' files again after a restart."""
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of the rows so far of every block that is a file, by its number."""
+        return {str(number): hash.hexdigest() for number, hash in sorted(self._hashes.items())}
+
+    def truncate(self, rows: int, first: int = 0, hashes: Mapping[str, str] | None = None) -> None:
+        """Forgets every row from `rows` on, and those before `first`; maps the others' files again after a restart.
+
+        hashes  what `hashes` gave when there were so many rows; none of a state from before there were hashes
+        Raises UserError where a file is missing or does not hold the rows that were written.
+        """
         for number in range(first // self.block_rows, -(-rows // self.block_rows)):
             if number not in self._blocks:
                 self._blocks[number] = self._new_block(number, must_exist=self.folder is not None)
+            if self.folder is not None:
+                self._hashes[number] = hash = self._hash_of_file(number, min(rows - number * self.block_rows, self.block_rows))
+                if hashes and hash.hexdigest() != hashes.get(str(number)):
+                    raise UserError(
+                        f"replay {_file(self.folder, number)} does not hold the rows that the run wrote; restore it from a "
+                        "copy, or begin the run again elsewhere"
+                    )
         self.first, self.rows, self._reserved = first, rows, 0
+
+    def _hash_of_file(self, number: int, rows: int) -> Hash:
+        """Of the first rows of a block, read as a file: through the map they would stay in the resident set."""
+        assert self.folder is not None
+        if number in self._maps:
+            self._maps[number].flush()
+        found, left = hashlib.sha256(), rows * self.row.itemsize
+        with _file(self.folder, number).open("rb") as file:
+            while left > 0:
+                piece = file.read(min(left, HASHED_AT_ONCE))
+                if not piece:
+                    break
+                found.update(piece)
+                left -= len(piece)
+        return found
 
     def restore(self, rows: np.ndarray, first: int = 0) -> None:
         """Takes back what `everything` gave."""
-        self._blocks, self._maps, self.first, self.rows = {}, {}, first, first + len(rows)
+        self._blocks, self._maps, self._hashes = {}, {}, {}
+        self.first, self.rows = first, first + len(rows)
         for done, block, place, count in self._parts(first, len(rows), self.block_rows):
             self._blocks[block] = self._new_block(block)
             self._blocks[block][place : place + count] = rows[done : done + count]
+            if self.folder is not None:
+                self._hashes[block] = self._hash_of_file(block, place + count)
 
 
 def _file(folder: Path, block: int) -> Path:
@@ -301,12 +344,14 @@ class Replay:
             "rows": [lane.rows for lane in self.lanes],
             "open": list(self._open),
             "episodes": [list(episode) for episode in self._episodes],
+            "hashes": [lane.hashes() for lane in self.lanes],
         }
 
     def restore(self, state: Mapping) -> None:
         """Takes back `state`; rows that came after it are cut off. The rows must be there already."""
-        for lane, rows, first in zip(self.lanes, state["rows"], firsts(state)):
-            lane.truncate(rows, first)
+        hashes = state.get("hashes", [None] * len(self.lanes))
+        for lane, rows, first, known in zip(self.lanes, state["rows"], firsts(state), hashes):
+            lane.truncate(rows, first, known)
         self._open = list(state["open"])
         self._episodes = [(lane, first, rows) for lane, first, rows in state["episodes"]]
         self._used_lanes = {lane for lane, _, _ in self._episodes}

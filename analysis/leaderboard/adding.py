@@ -13,14 +13,16 @@ from analysis.leaderboard import checkpoints, evidence, site
 from analysis.leaderboard.checkpoints import Replaying
 from analysis.leaderboard.submissions import SEAL, Seal, Submission, checked, of_files, sealed
 from dreamer_bench_base import InvalidData, UserError, alone_in, write_atomically
+from protocols.records.schema import SCHEMA
 
 MOST_PRINTED = 20
 
 
-def add(folder: Path, to: Path, *, replay: Replaying | None = None) -> Path:
+def add(folder: Path, to: Path, *, replay: Replaying | None = None, old_records: bool = False) -> Path:
     """Checks a submission and copies it to the leaderboard. Adding the same one again changes nothing, but what was replayed.
 
-    replay  play the last evaluation of some drawn runs again, from the checkpoints that the submission brings
+    replay       play the last evaluation of some drawn runs again, from the checkpoints that the submission brings
+    old_records  take runs of an older schema, which today's rules cannot be held against; the board marks them
 
     Raises InvalidData naming the violations; UserError where another submission has its name. Nothing is left behind.
     """
@@ -32,6 +34,8 @@ def add(folder: Path, to: Path, *, replay: Replaying | None = None) -> Path:
         try:
             submission = of_files(Path(name), files)
             submission = _without_violations(submission, folder)
+            if not old_records:
+                _refuse_old(submission, folder)
             target, hashes = to / submission.slug, dict(submission.hashes)
             seal: Seal = {"schema": 2, "sha256": hashes}
             if target.exists():
@@ -57,6 +61,17 @@ def add(folder: Path, to: Path, *, replay: Replaying | None = None) -> Path:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return target
+
+
+def _refuse_old(submission: Submission, folder: Path) -> None:
+    """Whoever could choose the schema of a new record could choose which rules hold for it."""
+    old = [run.folder for run in submission.runs if run.schema < SCHEMA]
+    if old:
+        raise InvalidData(
+            f"{folder}: {len(old)} of {len(submission.runs)} runs are of an older schema than {SCHEMA}, for example "
+            f"{'/'.join(old[0].parts[-4:])}; train them with this version, which writes what the rules need. Records of your "
+            "own from before it: add them with --old-records, and the board marks them"
+        )
 
 
 def _note(seal: Seal, replay: Replaying, submission: Submission, folder: Path, copy: Path) -> None:

@@ -17,6 +17,7 @@ from analysis.leaderboard.entries import Entry
 from analysis.scores import table as tables
 from analysis.statistics import aggregate
 from dreamer_bench_base import UserError
+from protocols.records.schema import SCHEMA
 from protocols.spec import Protocol, digest
 
 MOST_INCHES = 10.0
@@ -143,6 +144,7 @@ def _common(subject: Comparison, entry: Entry) -> dict[str, Any]:
         "input": entry.submission.input,
         "budget_env_steps": entry.protocol.env_steps,
         "diverged": entry.diverged,
+        "schema": f"schema {entry.schema}" if entry.schema < SCHEMA else "",
         "replayed": f"replayed {entry.replayed} of {entry.runs}" if entry.replayed else "",
         "origin": "imported" if entry.submission.imported is not None else "recorded",
         "paper": entry.submission.paper,

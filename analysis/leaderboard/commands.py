@@ -38,6 +38,8 @@ class LeaderboardAdd:
     """Largest accepted difference of an episode's score, for a replay on another kind of machine; 0 asks for equal bits."""
     device: str = "auto"
     """Device to replay on: cpu, cuda, or auto for the kind that the run had."""
+    old_records: bool = False
+    """Also take runs of an older schema, which miss what newer rules check; the board marks them."""
 
     def run(self) -> int:
         from analysis.leaderboard import adding
@@ -45,7 +47,7 @@ class LeaderboardAdd:
         replaying = None if self.replay is None else self.replaying(self.replay)
         if replaying is None and (self.replay_seed is not None or self.replay_tolerance or self.device != "auto"):
             raise UserError("--replay-seed, --replay-tolerance and --device belong to --replay; give it a number of runs")
-        print(f"added: {adding.add(self.submission, self.to, replay=replaying)}")
+        print(f"added: {adding.add(self.submission, self.to, replay=replaying, old_records=self.old_records)}")
         return 0
 
     def replaying(self, number: int) -> Replaying:

@@ -13,7 +13,7 @@ from analysis.scores import table as tables
 from analysis.scores.from_runs import ScoredRun
 from analysis.scores.groups import tally
 from protocols import catalog
-from protocols.records.schema import Manifest
+from protocols.records.schema import SCHEMA, Manifest
 from protocols.spec import Protocol
 
 
@@ -23,6 +23,7 @@ class Entry:
 
     method    its name in tables and figures, unique inside the protocol
     diverged  runs whose loss was not finite: they have no score, so the row says how many there are
+    schema    the oldest of its records
     replayed  runs, of `runs`, whose last evaluation was played again from their checkpoint when they were added
     """
 
@@ -35,6 +36,7 @@ class Entry:
     diverged: int = 0
     replayed: int = 0
     runs: int = 0
+    schema: int = SCHEMA
 
     @property
     def complete(self) -> bool:
@@ -87,6 +89,7 @@ def entries_of(submission: Submission) -> list[Entry]:
                 diverged=sum(run.state() == "diverged" for run in runs),
                 replayed=_replayed(submission, runs),
                 runs=len(runs),
+                schema=min(run.schema for run in runs),
             )
         )
     return found
@@ -102,6 +105,14 @@ def _run_facts(runs: Sequence[ScoredRun]) -> list[tuple[str, str]]:
         ("Code", tally(_code(manifest) for manifest in manifests)),
         ("Simulators", tally(_simulators(manifest) for manifest in manifests)),
     ]  # fmt: skip
+    old = sum(run.schema < SCHEMA for run in runs)
+    if old:
+        facts.append(
+            (
+                "Schema",
+                f"{old} of {len(runs)} runs of one before {SCHEMA}: packages, chain of evaluations and seal were not checked",
+            )
+        )
     if diverged:
         facts.append(("Diverged", f"{len(diverged)} of {len(runs)} runs"))
     return facts

@@ -30,6 +30,7 @@ class ValidateCommand:
     def run(self) -> int:
         from protocols import own
         from protocols.records.chosen import runs_of
+        from protocols.records.schema import SCHEMA
         from protocols.records.validate import RULES, check
 
         runs = runs_of(self.runs, self.protocol)
@@ -50,6 +51,10 @@ class ValidateCommand:
                 f"{len(runs)} runs, {len(violations)} violations"
                 + (f" of {', '.join(broken)}" if broken else ": every rule holds")
             )
+            if old := sum(run.schema < SCHEMA for run in runs if not any(each.rule == "record" for each in violations)):
+                print(
+                    f"note: {old} runs are of a schema before {SCHEMA}, which lacks what some rules check; a board refuses them"
+                )
             # by the folders' names, since a damaged manifest has none
             for id in sorted({name for run in runs if own.is_own(name := run.folder.parts[-4])}):
                 print(f"note: {id} is a protocol of your own; a board takes published protocols and those of packages only")

@@ -94,6 +94,22 @@ def test_raised_scores_with_fitting_hashes_enter_without_a_replay(entry, tmp_pat
     assert adding.add(entry, tmp_path / "kept").is_dir()
 
 
+OLD = Path(__file__).parents[1] / "protocols" / "records_of_schema_1"
+
+
+def test_a_record_of_an_older_schema_is_refused_unless_the_maintainer_takes_it_and_then_marked(tmp_path):
+    entry = tmp_path / "entry"
+    write_card(entry)
+    shutil.copytree(OLD, entry / "runs")
+    with pytest.raises(InvalidData, match=r"3 of 3 runs are of an older schema than 2, .*--old-records"):
+        adding.add(entry, tmp_path / "kept")
+    adding.add(entry, tmp_path / "kept", old_records=True)
+    site.build(tmp_path / "kept", tmp_path / "site", reps=100)
+    page = (tmp_path / "site" / "quick-1.html").read_text()
+    assert '<span class="badge imported">schema 1</span>' in page
+    assert "3 of 3 runs of one before 2" in page
+
+
 # ---------------------------------------------------------------- with a replay
 
 

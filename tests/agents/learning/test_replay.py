@@ -1,5 +1,6 @@
 """Replay: the arrival convention, which sequences are drawn and how often, and what survives a restart."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -114,6 +115,33 @@ def test_sequences_cross_the_edges_of_blocks(replay, monkeypatch):
     play(replay, 0, 5, 19)
     batch = draw(replay, 8, 50)
     assert (np.diff(batch["vector"][:, :, 1], axis=0) == 1).all()
+
+
+def test_the_hash_of_a_file_is_that_of_its_rows_however_often_it_was_begun_again(tmp_path):
+    first = Replay(KEYS, 1, 1, tmp_path)
+    play(first, 0, 1, 4)
+    state = first.state()
+    play(first, 0, 2, 3)  # forgotten: the process died before its next checkpoint
+    second = Replay(KEYS, 1, 1, tmp_path)
+    second.restore(state)
+    play(second, 0, 3, 5)
+    rows = (tmp_path / "lane-0" / "rows-000000.bin").read_bytes()[: 11 * second.row.itemsize]
+    assert second.state()["hashes"] == [{"0": hashlib.sha256(rows).hexdigest()}]
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_a_replay_file_that_was_changed_between_two_processes_is_refused(place, tmp_path):
+    replay = Replay(KEYS, 1, 1, tmp_path)
+    play(replay, 0, 1, 9)
+    state = replay.state()
+    path = tmp_path / "lane-0" / "rows-000000.bin"
+    data, end = bytearray(path.read_bytes()), 10 * replay.row.itemsize
+    data[place % end] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"rows-000000\.bin does not hold the rows that the run wrote; restore it from a copy"):
+        Replay(KEYS, 1, 1, tmp_path).restore(state)
+    without = {name: value for name, value in state.items() if name != "hashes"}
+    Replay(KEYS, 1, 1, tmp_path).restore(without)  # a checkpoint from before there were hashes still reads
 
 
 def test_mapped_files_come_back_and_rows_after_the_state_are_forgotten(tmp_path):
