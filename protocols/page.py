@@ -21,7 +21,7 @@ pins it. A change of meaning is a new version; a speed-up is not. To publish a v
 counts 0. **Cadence.** The first evaluation is at 0 env_steps, the last at the budget; evaluation plays in environments and
 with seeds of its own, without exploration, and never touches training. **Simulators.** Releases move scores: a record made
 under another version than the protocol's is kept and marked (`dreamer-bench validate`), and
-`protocols.records.validate.simulator_drift` tells every reader of records, so that it is never mixed in silently.
+`protocols.records.drift.simulator_drift` tells every reader of records, so that it is never mixed in silently.
 **Other packages** add protocols through the entry point group `dreamer_bench.protocols`, which names a `Protocol` value.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -165,7 +165,3 @@ class RunSpec:
         if self.limit_env_steps is not None:
             label += f"~{self.limit_env_steps}"
         return label
-
-
-def field_names(kind: type) -> tuple[str, ...]:
-    return tuple(entry.name for entry in fields(kind))

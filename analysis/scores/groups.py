@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols import catalog
+from protocols.records.drift import simulator_drift
 from protocols.records.score import REASONS, counts
 from protocols.records.store import Run
-from protocols.records.validate import simulator_drift
 from protocols.spec import PROSE, canonical_json
 from protocols.spec import digest as digest_of
 

@@ -23,6 +23,7 @@ from dreamer_bench_base import UserError
 from protocols import catalog, own
 from protocols.cadence import cadence_of, episode_seed
 from protocols.records import integrity, profiles, provenance, schedule
+from protocols.records.drift import simulator_drift
 from protocols.records.read_once import ReadOnce
 from protocols.records.schema import (
     SCHEMA,
@@ -106,18 +107,6 @@ def check(root: Path, runs: Sequence[Run] | None = None, *, sound: Callable[[Rea
 def check_run(run: Run) -> list[Violation]:
     """The violations of one run, apart from the table it belongs to."""
     return [Violation(rule=rule, run=run.folder.name, what=what) for rule, what in _check_run(ReadOnce(run.folder))]
-
-
-def simulator_drift(manifest: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
-    """Simulators whose recorded version is not the protocol's: package -> (expected, recorded or None).
-
-    An empty dict means that the record may stand beside others of its protocol. Whoever aggregates asks this first.
-    """
-    expected = manifest["protocol_data"]["simulators"]
-    recorded = manifest["packages"]
-    return {
-        package: (version, recorded.get(package)) for package, version in expected.items() if recorded.get(package) != version
-    }
 
 
 Finding = tuple[str, str]

@@ -26,9 +26,9 @@ from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
 from protocols.cadence import cadence_of
 from protocols.records import checkpoint, provenance
+from protocols.records.drift import simulator_drift
 from protocols.records.schema import DeviceCheck, Origin, Origins
 from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
-from protocols.records.validate import simulator_drift
 from protocols.running.display import Display
 from protocols.running.film import Film
 from protocols.running.grid import Grid

@@ -13,6 +13,7 @@ from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.costs.commands import ValidateCommand
 from protocols.records import chain, profiles
+from protocols.records.drift import simulator_drift
 from protocols.records.line_log import LineLog
 from protocols.records.score import counts, points
 from protocols.records.store import (
@@ -27,7 +28,7 @@ from protocols.records.store import (
     sha256,
     write_result,
 )
-from protocols.records.validate import RULES, check, simulator_drift
+from protocols.records.validate import RULES, check
 from tests.make_records import make_run
 
 PROTOCOL = catalog.find("quick@1")
