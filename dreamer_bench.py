@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 import tyro
 
 from analysis.leaderboard.commands import LeaderboardAdd, LeaderboardBuild
-from dreamer_bench_base import Exits, UserError, write_atomically
+from dreamer_bench_base import Exits, UserError, open_closed_streams, write_atomically
 
 if TYPE_CHECKING:
     from analysis.leaderboard.checkpoints import Replaying
@@ -357,6 +357,7 @@ def refuse_empty(command: Any, arguments: list[str]) -> None:
 
 
 def main() -> None:
+    open_closed_streams()
     # Threads of torch that wait for each other spin for long by default: where the machine has anything else to do, an update
     # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/log.md.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")

@@ -90,6 +90,24 @@ class Exits:
         raise SystemExit(code)
 
 
+def open_closed_streams() -> None:
+    """Gives a process that was started without standard input, output or error (`>&-`, some supervisors) a null one.
+
+    Else the next file that is opened, a record perhaps, would take the free number and get what libraries print.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:  # a lower one that was closed and taken before
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)  # so that worker processes have one as well
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False))
+
+
 def os_error_line(error: OSError) -> str:
     """An error of the disk in words: which file, and what the system said."""
     reason = error.strerror or str(error) or type(error).__name__

@@ -12,8 +12,10 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from fnmatch import fnmatch
+from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from dreamer_bench_base import UserError, sha256
@@ -23,8 +25,8 @@ from protocols.spec import Protocol, RunSpec
 SOURCE = Path(__file__).resolve().parents[2]
 PROJECT = "dreamer-bench"
 ROOMS = ("agents", "analysis", "protocols", "suites")
-RELEASES: Mapping[str, str] = {}
-"""Version -> `files_hash` of this project's released wheels; `code()` gives the hash of what is installed."""
+BUILT_FROM = Path("protocols", "records", "built_from.json")
+"""In a wheel: {"commit": that of which it was built}. Written by setup.py, never from files that differ from the commit."""
 IMPORTABLE = (
     *(f":(top,glob){name}/**/*.py" for name in ROOMS),
     *(":(top,glob)*.py", ":(top)pyproject.toml", ":(top)constraints.txt"),
@@ -124,7 +126,52 @@ def code() -> Code:
         head = _git(SOURCE, "rev-parse", "HEAD")
         status = _git(SOURCE, "status", "--porcelain", "--untracked-files=all", "--", *IMPORTABLE)
         return {"commit": head, "dirty": head is None or status is None or bool(status), "source": source}
-    return {"commit": None, "dirty": _differs_from_wheel(), "source": source}
+    return {"commit": _built_from(SOURCE / BUILT_FROM), "dirty": _differs_from_wheel(), "source": source}
+
+
+def _built_from(note: Path) -> str | None:
+    """The commit that a wheel was built from; None where it was built from changed files, or elsewhere than in a checkout."""
+    if not note.is_file():
+        return None
+    try:
+        commit = json.loads(note.read_bytes())["commit"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{note} is damaged; install dreamer-bench again") from None
+    return str(commit)
+
+
+@lru_cache(maxsize=256)
+def files_hash_of_commit(commit: str) -> str | None:
+    """`files_hash` of this project's files as they are in a commit; None where no checkout here has that commit.
+
+    It makes a wheel's runs verifiable: who has the history finds whether the recorded files are those of the named commit.
+    """
+    if not (SOURCE / ".git").exists():
+        return None
+    listed = _git(SOURCE, "ls-tree", "-r", "-z", "--full-tree", f"{commit}^{{commit}}")
+    if listed is None:
+        return None
+    blobs = {}
+    for entry in listed.rstrip("\0").split("\0"):
+        kind, name = entry.split("\t", 1)
+        room = name.partition("/")[0] if name.endswith(".py") else ""
+        if room in ROOMS or (room == name and fnmatch(name, "dreamer_bench*")):
+            blobs[PurePosixPath(name)] = kind.split()[2]
+    paths = sorted(blobs)
+    done = subprocess.run(
+        ("git", "--no-optional-locks", "-C", str(SOURCE), "cat-file", "--batch"),
+        input="".join(f"{blobs[path]}\n" for path in paths).encode(),
+        capture_output=True,
+        check=True,
+    )
+    lines, at = [], 0
+    for path in paths:
+        header_end = done.stdout.index(b"\n", at)
+        size = int(done.stdout[at:header_end].split()[2])
+        at = header_end + 1
+        lines.append(f"{path} {sha256(done.stdout[at : at + size])}\n")
+        at += size + 1
+    return sha256("".join(lines).encode())
 
 
 def own_files(root: Path) -> list[Path]:

@@ -51,7 +51,7 @@ RULES = {
     "score": "returns are numbers in the range of the task, episodes no longer than the limit, the score follows from them",
     "distinct": "no two seeds hold the same episodes",
     "simulators": "the simulators have the versions of the protocol",
-    "commit": "the code was a commit without changes, or a released wheel as it came, in every process that worked on the run",
+    "commit": "the code was a commit without changes, or a wheel of one as it came, in every process that worked on the run",
     "origin": "the packages that brought agent, suite and protocol are named with version and hash of their files",
     "options": "the agent's options are those of the protocol's profile, but for the overrides that its label names",
     "schedule": "gradient steps come when the agent's schedule says so",
@@ -215,14 +215,19 @@ def _code_fault(record: Mapping[str, Any]) -> str | None:
     if record.get("dirty") is not False:
         return f"the code differed from {f'commit {commit[:12]}' if commit else 'the installed wheel'}; run it unchanged"
     if commit is not None:
-        return None if _is_hash(commit, 40) else f"{commit!r} is no commit"
+        if not _is_hash(commit, 40):
+            return f"{commit!r} is no commit"
+        expected = provenance.files_hash_of_commit(commit) if isinstance(source, dict) else None
+        if expected not in (None, source.get("sha256")):
+            found = str(source.get("sha256"))[:12]
+            return f"the files that ran, {found}, are not those of commit {commit[:12]}; run that commit unchanged"
+        return None
     if not isinstance(source, dict):
         return "no commit is recorded; run from a git checkout, or install a wheel of schema 2 or later"
-    known = {provenance.code()["source"]["sha256"], *provenance.RELEASES.values()}
-    if source.get("sha256") not in known:
+    if source.get("sha256") != provenance.code()["source"]["sha256"]:
         return (
-            f"{source.get('package')} {source.get('version')} with files {str(source.get('sha256'))[:12]} is no release and "
-            "not what is installed here; run from a git checkout or an unchanged release"
+            f"{source.get('package')} {source.get('version')} with files {str(source.get('sha256'))[:12]} names no commit and "
+            "is not what is installed here; run from a git checkout, or from a wheel built in an unchanged one"
         )
     return None
 

@@ -76,7 +76,11 @@ def test_the_hash_of_the_files_is_that_of_their_names_and_contents(checkout):
     shown = subprocess.run(["sha256sum", *names], cwd=checkout, capture_output=True, text=True, check=True).stdout
     lines = [line.split() for line in shown.splitlines()]
     expected = hashlib.sha256("".join(f"{name} {digest}\n" for digest, name in lines).encode()).hexdigest()
-    assert provenance.code()["source"]["sha256"] == expected
+    found = provenance.code()
+    assert found["source"]["sha256"] == expected
+    provenance.files_hash_of_commit.cache_clear()
+    assert provenance.files_hash_of_commit(found["commit"]) == expected
+    assert provenance.files_hash_of_commit("a" * 40) is None
 
 
 def test_a_wheel_has_the_identity_of_the_checkout_it_was_built_from_and_a_changed_file_is_seen(checkout, tmp_path, monkeypatch):
@@ -182,7 +186,10 @@ def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monk
     ("spoil", "rules"),
     [
         ({"commit": None}, {"commit"}),
-        ({"commit": None, "source": {"package": "dreamer-bench", "version": "0", "sha256": "released"}}, set()),
+        ({"commit": None, "source": {"package": "dreamer-bench", "version": "0", "sha256": "installed here"}}, set()),
+        ({"commit": "a" * 40, "source": {"package": "dreamer-bench", "version": "0", "sha256": "of the commit"}}, set()),
+        ({"commit": "a" * 40, "source": {"package": "dreamer-bench", "version": "0", "sha256": "other"}}, {"commit"}),
+        ({"commit": None, "source": {"package": "dreamer-bench", "version": "0", "sha256": "other"}}, {"commit"}),
         ({"commit": None, "source": None}, {"record"}),
         ({"commit": "not-a-commit"}, {"commit"}),
         ({"dirty": None}, {"record"}),
@@ -193,6 +200,8 @@ def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monk
 )
 def test_validate_demands_code_that_others_can_have(tmp_path, monkeypatch, spoil, rules):
     monkeypatch.setattr("protocols.catalog.BUILT_IN", (PROBE,))
-    monkeypatch.setattr(provenance, "RELEASES", {"0": "released"})
+    here = provenance.code() | {"source": {"package": "dreamer-bench", "version": "0", "sha256": "installed here"}}
+    monkeypatch.setattr(provenance, "code", lambda: here)
+    monkeypatch.setattr(provenance, "files_hash_of_commit", {"a" * 40: "of the commit"}.get)
     make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]}, **spoil)
     assert {violation.rule for violation in check(tmp_path)} & {"commit", "origin", "record"} == rules
