@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def replayed(asked: Replaying, runs: Sequence[ScoredRun], folder: Path, copy: Pa
     names = [path.relative_to(copy).as_posix() for path in drawn]
     asked.say(f"drawn with --replay-seed {seed}: {', '.join(names)}")
     for cohort, wanted in _cohorts(drawn):
-        number = _name_of_checkpoint(cohort[wanted.index(True)])
+        number = _noted(cohort[wanted.index(True)])[0]
         for run, is_drawn in zip(cohort, wanted, strict=True):
             _bring(folder, run.relative_to(copy), copy, number, sealed=is_drawn)
         asked.play(cohort, wanted)
@@ -78,11 +79,13 @@ def _cohorts(drawn: Sequence[Path]) -> Iterator[tuple[list[Path], list[bool]]]:
         yield list(cohort), wanted
 
 
-def _name_of_checkpoint(run: Path) -> str:
-    noted = (Run(run).result() or {}).get("checkpoint")
-    if not noted or not re.fullmatch(r"checkpoint-[0-9]{1,9}", noted["name"]):
+def _noted(run: Path) -> tuple[str, str]:
+    """Name and SHA-256 of the checkpoint in a run's result."""
+    result: Mapping[str, Any] = Run(run).result() or {}
+    noted = result.get("checkpoint")
+    if not isinstance(noted, dict) or not re.fullmatch(r"checkpoint-[0-9]{1,9}", str(noted.get("name"))):
         raise InvalidData(f"{run} names no checkpoint in its result; only runs of schema 2 can be replayed")
-    return noted["name"]
+    return noted["name"], str(noted.get("sha256"))
 
 
 def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) -> None:
@@ -95,10 +98,8 @@ def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) ->
     if not found:
         raise InvalidData(f"{folder / run} brings no {number}, which a replay loads; hand in the runs folder as `run` left it")
     contents = found[*place, CONTENTS]
-    if sealed:
-        noted = (Run(copy / run).result() or {})["checkpoint"]
-        if noted is None or sha256(contents) != noted["sha256"]:
-            raise InvalidData(f"{folder / run / number} is not the checkpoint that the run's result names")
+    if sealed and sha256(contents) != _noted(copy / run)[1]:
+        raise InvalidData(f"{folder / run / number} is not the checkpoint that the run's result names")
     listed = _listed(contents, folder / run / number / CONTENTS)
     size = 0
     _write(copy.joinpath(*place, CONTENTS), contents)
