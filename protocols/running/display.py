@@ -54,6 +54,7 @@ class Display:
         ]
         self._under_way: dict[int, _UnderWay] = {}
         self._heard: set[int] = set()
+        self._ended_last: str | None = None
         self._last_line = time.monotonic()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
@@ -77,13 +78,19 @@ class Display:
         """Says where each program under way is that has been quiet for long; a long series of updates tells nothing itself."""
         while not self._ended.wait(QUIET_SECONDS / 10):
             now = time.monotonic()
-            silent = next((index for index in range(len(self.titles)) if index not in self._heard), None)
-            if silent is not None and not self._under_way and now - self._last_line >= QUIET_SECONDS:
-                self.say(f"{self.titles[silent]}: starting")  # imports, environments and the first evaluation can take minutes
+            if not self._under_way and now - self._last_line >= QUIET_SECONDS:
+                self.say(self._between())
             for index, row in sorted(self._under_way.items()):
                 if now - row.said >= QUIET_SECONDS:
                     row.said = now
                     self.say(f"{self.titles[index]}: {row.words}, {now - row.heard:.0f} s ago")
+
+    def _between(self) -> str:
+        """What can be said where no program is between its first evaluation and its budget: both ends can take minutes."""
+        coming = next((title for index, title in enumerate(self.titles) if index not in self._heard), None)
+        if self._ended_last is None:
+            return f"{coming}: starting"
+        return f"{self._ended_last}: final evaluation" + (f", or {coming}: starting" if coming else "")
 
     def watcher(self, index: int) -> Callable[[Moment], None]:
         """What `run_cohort` tells about cohort number `index`."""
@@ -111,6 +118,7 @@ class Display:
                 self.say(f"{self.titles[index]}: {words}")
             if moment.env_steps >= moment.budget_env_steps:
                 self._under_way.pop(index, None)
+                self._ended_last = self.titles[index]
 
         return watch
 
