@@ -14,6 +14,7 @@ from analysis.figures.comparison import Comparison
 from analysis.figures.drawing import Drawing, csv_text, svg_text
 from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
+from analysis.scores import normalize
 from analysis.scores import table as tables
 from analysis.statistics import aggregate
 from dreamer_bench_base import UserError
@@ -35,7 +36,8 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
     if twice is not None:
         raise UserError(f"two entries of {protocol.id} are named {twice!r}; change the name on one card")
     anchor = re.sub(r"[^a-z0-9]+", "-", protocol.id).strip("-")
-    ranked = [entry for entry in entries if entry.complete]
+    one_scale = normalize.one_scale(protocol.tasks, protocol.normalization)
+    ranked = [entry for entry in entries if entry.complete and one_scale]
     partial = [entry for entry in entries if not entry.complete]
     subject = _subject(protocol, ranked or entries, reps)
     files: dict[str, bytes] = {}
@@ -56,7 +58,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         drawings.append(intervals.aggregates(subject, order=order))
         drawings.append(efficiency.efficiency(subject.only(best)))
     everyone = _subject(protocol, entries, reps)
-    drawn = [row["method"] for row in rows] + sorted(entry.method for entry in partial)
+    drawn = [row["method"] for row in rows] + sorted(entry.method for entry in entries if entry not in ranked)
     drawings.append(curves.curves(everyone.only(drawn[:MOST_DRAWN])))
     figures = [_figure(drawing, anchor, files) for drawing in drawings]
     board = {
@@ -71,10 +73,15 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "unit": intervals.axis_label(subject),
         "metrics": [intervals.METRIC_TITLES[metric] for metric in _metrics(subject)],
         "rows": rows,
+        "unranked": "No entry covers every task yet."
+        if one_scale
+        else "Not ranked: raw returns of tasks of different scales have no mean that means anything. See each task.",
         "partial": [_partial(everyone, entry) for entry in partial],
         "pairs": pairs,
         "drawn": min(len(drawn), MOST_DRAWN),
-        "per_task": _per_task(everyone, [row["method"] for row in rows] + [entry.method for entry in partial], reps),
+        "per_task": _per_task(
+            everyone, [row["method"] for row in rows] + [entry.method for entry in entries if entry not in ranked], reps
+        ),
         "figures": figures,
         "glance": None if glance is None else _figure(glance, anchor, files),
         "note": aggregate.small_sample_note(subject.scores),

@@ -6,7 +6,8 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from analysis.leaderboard import adding, site, submissions
 from analysis.leaderboard.checkpoints import Replaying
 from dreamer_bench_base import InvalidData, UserError, sha256
+from protocols import catalog
 from protocols.records import provenance
 from protocols.records.checkpoint import CONTENTS
 from protocols.records.store import EPISODES, MANIFEST, RESULT, Run, find_runs, seal
@@ -24,12 +26,13 @@ from tests.attacks.submissions import QUICK, honest, write_card
 from tests.make_records import rechain, reseal
 from tests.probe_runs import PROBE, register, request
 
+ONE = replace(PROBE, id="probe-one@1", tasks=("probe_count",), seeds=(0, 1, 2, 3))
 CLEAN = {"commit": "0" * 40, "dirty": False}
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An honest submission to probe@1: two tasks, two seeds that trained together, with their checkpoints."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An honest submission to probe-one@1: four seeds, of which two and two trained together, with their checkpoints."""
     register()
     folder = tmp_path_factory.mktemp("trained") / "entry"
     write_card(folder)
@@ -37,9 +40,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:  # the tests' own tree may differ from its commit
         patch.setattr(provenance, "code", lambda: {**code(), **CLEAN})
         patch.setattr(provenance, "origin", _clean(provenance.origin))
-        for task in PROBE.tasks:
-            run_cohort(request(folder / "runs", task=task))
-    return folder
+        patch.setattr(catalog, "BUILT_IN", (*catalog.BUILT_IN, ONE))
+        for seeds in ((0, 1), (2, 3)):
+            run_cohort(request(folder / "runs", protocol=ONE, seeds=seeds))
+        yield folder
 
 
 def _clean(origin: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -119,11 +123,11 @@ def test_an_honest_submission_is_replayed_to_the_bit_and_the_board_says_how_many
     assert said[0].startswith("drawn with --replay-seed 0: ")
     assert len(said) == 4
     site.build(tmp_path / "kept", tmp_path / "site", reps=100)
-    for name in ("index.html", "probe-1.html"):
+    for name in ("index.html", "probe-one-1.html"):
         assert '<span class="badge replayed">replayed 3 of 4</span>' in (tmp_path / "site" / name).read_text()
     assert (
         "3 of 4 runs: last evaluation played again from the checkpoint, every score equal to the bit"
-        in (tmp_path / "site" / "probe-1.html").read_text()
+        in (tmp_path / "site" / "probe-one-1.html").read_text()
     )
     assert not list((tmp_path / "kept").rglob("checkpoint-*"))  # evidence alone is kept
 
@@ -171,7 +175,7 @@ def test_a_tolerance_forgives_the_last_digits_only_and_is_said(entry, tmp_path):
         better(run, by=1e-9)
     adding.add(entry, tmp_path / "kept", replay=asked(4, tolerance=1e-6))
     site.build(tmp_path / "kept", tmp_path / "site", reps=100)
-    assert "every score within 1e-06 of the recorded one" in (tmp_path / "site" / "probe-1.html").read_text()
+    assert "every score within 1e-06 of the recorded one" in (tmp_path / "site" / "probe-one-1.html").read_text()
 
 
 def _checkpoint(entry: Path) -> Path:

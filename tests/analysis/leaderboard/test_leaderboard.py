@@ -16,13 +16,16 @@ import pytest
 
 from analysis.leaderboard import adding, evidence, submissions
 from analysis.leaderboard import site as site_builder
+from analysis.leaderboard.board import board_of
 from analysis.leaderboard.card import slug_of
+from analysis.leaderboard.entries import entries_of
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.records.store import EPISODES, METRICS, append_lines, write_result
 from tests.analysis.browser import ACCESSIBLE, Browser, browser
 from tests.make_records import make_run
+from tests.probe_runs import PROBE
 
 QUICK = catalog.find("quick@1")
 TASK = QUICK.tasks[0]
@@ -78,6 +81,23 @@ def rows_of(page: str) -> list[tuple[str, str]]:
 def test_methods_that_the_runs_cannot_order_share_a_range_of_ranks(site):
     assert rows_of((site / "index.html").read_text()) == [
         ("1", "Ahead"), ("2–3", "Close &lt;b&gt;two&lt;/b&gt;"), ("2–3", "Close one")]  # fmt: skip
+
+
+def test_raw_returns_of_different_scales_are_not_ranked(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "BUILT_IN", (*catalog.BUILT_IN, PROBE))
+    write_card(tmp_path / "in", name="Two scales")
+    for task in PROBE.tasks:
+        for seed in PROBE.seeds:
+            scores = {at: [seed + at / 100.0, 1.0, 2.0] for at in range(0, 801, 200)}
+            make_run(tmp_path / "in" / "runs", PROBE, agent="dreamer", task=task, seed=seed, scores=scores,
+                     final=[3.0 + seed, 4.0, 5.0, 6.0])  # fmt: skip
+    (submission,) = [submissions.of_files(tmp_path / "in", evidence.of_submission(tmp_path / "in"))]
+    submission, found = submissions.checked(submission)
+    assert found == []
+    board, _ = board_of(entries_of(submission), 100)
+    assert (board["rows"], board["pairs"], board["glance"]) == ([], {}, None)
+    assert board["unranked"].startswith("Not ranked: raw returns")
+    assert board["per_task"]["columns"] == ["Two scales"]
 
 
 def test_pairs_say_who_beats_whom_and_both_ways_agree(site):
