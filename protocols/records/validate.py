@@ -217,8 +217,9 @@ def _code_fault(record: Mapping[str, Any]) -> str | None:
     if commit is not None:
         if not _is_hash(commit, 40):
             return f"{commit!r} is no commit"
-        expected = provenance.files_hash_of_commit(commit) if isinstance(source, dict) else None
-        if expected not in (None, source.get("sha256")):
+        if not isinstance(source, dict):  # schema 1 noted no files
+            return None
+        if provenance.files_hash_of_commit(commit) not in (None, source.get("sha256")):
             found = str(source.get("sha256"))[:12]
             return f"the files that ran, {found}, are not those of commit {commit[:12]}; run that commit unchanged"
         return None
