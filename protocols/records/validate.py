@@ -162,7 +162,8 @@ def _check_run(run: Run) -> Iterator[Finding]:
         yield "options", what
     yield from schedule.faults(manifest, protocol, lines, result)
     if result is None:
-        yield "complete", f"the run has not ended ({run.state()}); to resume it: `dreamer-bench run {protocol.id}`"
+        named = "FILE.toml" if own.is_own(protocol.id) else protocol.id
+        yield "complete", f"the run has not ended ({run.state()}); to resume it: `dreamer-bench run {named}`"
     elif result["status"] == "complete":
         yield from _check_completed(protocol, manifest, lines, result)
     else:
