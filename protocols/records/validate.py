@@ -188,10 +188,10 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
     drift = simulator_drift(manifest)
     for package, (expected, recorded) in drift.items():
         yield "simulators", f"expected {package} {expected}, recorded under {recorded or 'none'}"
-    fault = _code_fault(manifest)
+    fault = _code_fault(manifest, run.schema)
     if fault is not None:
         yield "commit", fault
-    elif changed := [(each, fault) for each in run.sessions() if (fault := _code_fault(each)) is not None]:
+    elif changed := [(each, fault) for each in run.sessions() if (fault := _code_fault(each, run.schema)) is not None]:
         yield "commit", f"the process that worked on it from {changed[0][0].get('created')} on: {changed[0][1]}"
     if run.schema >= 2:
         yield from _check_origins(manifest)
@@ -210,7 +210,7 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
         yield "place", f"the manifest speaks of {'/'.join(expected_place)}, the folder is {'/'.join(place)}"
 
 
-def _code_fault(record: Mapping[str, Any]) -> str | None:
+def _code_fault(record: Mapping[str, Any], schema: int) -> str | None:
     """Why the code that a manifest or a session names is no code that others can have; None where it is."""
     commit, source = record.get("commit"), record.get("source")
     if record.get("dirty") is not False:
@@ -219,7 +219,7 @@ def _code_fault(record: Mapping[str, Any]) -> str | None:
         if not _is_hash(commit, 40):
             return f"{commit!r} is no commit"
         if not isinstance(source, dict):  # schema 1 noted no files
-            return None
+            return None if schema < 2 else "the files that ran are not noted (source); records of schema 2 note them"
         if provenance.files_hash_of_commit(commit) not in (None, source.get("sha256")):
             found = str(source.get("sha256"))[:12]
             return f"the files that ran, {found}, are not those of commit {commit[:12]}; run that commit unchanged"

@@ -205,3 +205,15 @@ def test_validate_demands_code_that_others_can_have(tmp_path, monkeypatch, spoil
     monkeypatch.setattr(provenance, "files_hash_of_commit", {"a" * 40: "of the commit"}.get)
     make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]}, **spoil)
     assert {violation.rule for violation in check(tmp_path)} & {"commit", "origin", "record"} == rules
+
+
+@pytest.mark.parametrize(("schema", "expected"), [(1, False), (2, True)])
+def test_leaving_out_which_files_ran_is_a_fault_from_schema_2_on(tmp_path, monkeypatch, schema, expected):
+    monkeypatch.setattr("protocols.catalog.BUILT_IN", (PROBE,))
+    monkeypatch.setattr(provenance, "files_hash_of_commit", {}.get)
+    run = make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]})
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    del manifest["source"]
+    (run.folder / "manifest.json").write_text(json.dumps(manifest | {"schema": schema}))
+    faults = [violation.what for violation in check(tmp_path) if violation.rule == "commit"]
+    assert any("files that ran are not noted" in fault for fault in faults) == expected, faults
