@@ -77,7 +77,7 @@ def test_equal_candidates_have_equal_returns_because_starts_and_noise_are_common
     candidates = {name: torch.cat([part, -part, part])[None] for name, part in one.items()}
     noise = agent.noise.draw(agent.evolution.specs, SEARCH, 0, 1)
     first, other, again = agent.learner.apply(agent.behavior.fitness, agent._sample(), candidates, noise)[0]
-    assert first == again
+    torch.testing.assert_close(first, again, rtol=1e-6, atol=1e-6)  # rows of one product round by their place
     assert first != other
 
 

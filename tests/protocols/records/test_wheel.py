@@ -18,7 +18,7 @@ BUILT = ("agents", "analysis", "protocols", "suites")
 TOLD = "import json; from protocols.records import provenance as p; print(json.dumps([str(p.SOURCE), p.code()]))"
 JUDGED = (
     "import json, sys; from protocols.records import provenance, validate; "
-    "print(json.dumps([str(provenance.SOURCE), validate._code_fault(json.loads(sys.argv[1]))]))"
+    "print(json.dumps([str(provenance.SOURCE), validate._code_fault(json.loads(sys.argv[1]), 2)]))"
 )
 """Run below a folder, so that its modules are the ones imported."""
 
