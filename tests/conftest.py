@@ -1,6 +1,7 @@
 """Two workers share two cores: one thread each, and rendering without a display.
 
-A program that lies in tests/ has that folder first on its path, where tests/protocols/ hides protocols/: the packages come before it.
+A program that lies in tests/ has that folder first on its path, where tests/protocols/ hides protocols/, so the packages
+come before it.
 """
 
 import os
