@@ -29,7 +29,7 @@ class ListCommand:
     """List agents, tasks, protocols and studies."""
 
     what: tyro.conf.Positional[Literal["agents", "tasks", "protocols", "studies", "ablations", "all"]] = "all"
-    """What to list; `ablations` is the old word for `studies`."""
+    """What to list; `ablations` is the old name of `studies`."""
 
     def run(self) -> int:
         from rich.table import Table
@@ -145,7 +145,7 @@ class ImagineCommand:
     """
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of one seed: runs/<protocol>/<agent>/<task>/seed-<n>, of any agent that has the world model."""
+    """Folder of one seed: runs/<protocol>/<agent>/<task>/seed-<n>, of any agent with a world model."""
     out: Path | None = None
     """Folder to write to (default: `imagine` in the run's folder, which the report shows)."""
     context: int = 5

@@ -169,7 +169,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     if path.is_symlink():  # the file it names is replaced, and the link stays one
         path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no regular file; name a file to write")
+        raise UserError(f"{path} is not a regular file; give the name of a file to write")
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -152,10 +152,10 @@ class AggregateCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyCommand:
-    """Test whether runs reproduce a reference: equivalence of suite means by two one-sided t-tests, and a check of the profile.
+    """Test whether runs reproduce a reference: equivalence of suite means (two one-sided t-tests) and a task profile test.
 
-    Exit codes: 0 reproduced, 1 not, 2 wrong use, 3 inconclusive, 4 invalid or incomplete data, 5 a bug. Writes verdict.json
-    with 0, 1, 3 and 4; with 2 and 5 there is no verdict, and the file stays as it was.
+    Exit codes: 0 reproduced, 1 not reproduced, 2 wrong use, 3 inconclusive, 4 invalid or incomplete data, 5 a bug. With 0, 1, 3
+    and 4 it writes verdict.json; with 2 and 5 there is no verdict, and the file stays unchanged.
     """
 
     scores: tyro.conf.Positional[tuple[Path, ...]]
@@ -197,7 +197,7 @@ class VerifyCommand:
     per_task: bool = False
     """Also print the table per task; it does not decide."""
     interim: Annotated[int | None, tyro.conf.arg(aliases=["--look"])] = None
-    """Number of this interim analysis of growing data (1 is the first), where verdict.json is not kept between them."""
+    """Number of this interim analysis (1 is the first), if verdict.json is not kept between them."""
     own_tasks: tuple[str, ...] = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 

@@ -72,12 +72,12 @@ def find(id: str) -> Protocol:
     if studies.is_study(id):
         rows = ", ".join(sorted({row.protocol for row in studies.find(id).rows}))
         raise UserError(
-            f"{id!r} is a study over {rows}, not one protocol; `run` and `plan` take it, elsewhere name one of them"
+            f"{id!r} is a study over {rows}, not a protocol; only `run` and `plan` take it, so name one of these protocols"
         )
     if own.is_own(id):
         raise UserError(
-            f"{id} is a protocol of a user's own file, which no installation knows: give the file, or a folder of its runs; "
-            "a leaderboard takes published protocols and those of packages only"
+            f"{id} comes from a user's own file and is not installed; give the file, or a folder of its runs; "
+            "a leaderboard takes only published protocols and those of packages"
         )
     versions = [other for other in known if other.split("@")[0] == id]
     hint = suggestion(id, versions[-1:] or known, cutoff=0.3 if versions else 0.5) or "."
@@ -115,7 +115,7 @@ def refuse_changed_file(name: str, digests: Iterable[str]) -> None:
         if recorded != expected:
             raise UserError(
                 f"the runs of {protocol.id} were made under another {name} (digest {recorded[:12]}, now {expected[:12]}); "
-                f"put the file back as it was, or say --protocol {protocol.id}, which reads the records alone"
+                f"restore the file, or give --protocol {protocol.id}, which reads only the records"
             )
 
 

@@ -68,7 +68,7 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
             raise UserError(f"{path}: {name} must be {error}, not {value!r}") from None
     slug = re.sub(r"[^a-z0-9]+", "-", path.name.removesuffix(SUFFIX).lower()).strip("-")
     if not slug:
-        raise UserError(f"{path}: the file's name becomes the protocol's; give it a name with a letter or a digit")
+        raise UserError(f"{path}: the file's name becomes the protocol's name; give it a name with a letter or a digit")
     own = replace(
         published,
         **{
@@ -84,7 +84,7 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
     _refuse_endless(str(path), vars(own))
     _refuse_unscored(str(path), own)
     if digest(replace(own, id=published.id)) == digest(published):
-        raise UserError(f"{path} changes nothing of {published.id}; run {published.id} itself, or give a field that differs")
+        raise UserError(f"{path} does not differ from {published.id}; run {published.id}, or give a field that differs")
     return own
 
 

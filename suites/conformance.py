@@ -79,7 +79,7 @@ def episode_digest(environment: gymnasium.Env, seed: int, steps: int) -> str:
 
 
 def _same_for_long(environment: gymnasium.Env, steps: int) -> bool:
-    """Some games begin with seconds in which nothing depends on anything; only a long look can accuse them."""
+    """Some games begin with seconds in which nothing depends on anything; only many steps can accuse them."""
     one, other = (_episode(environment, seed, LONG_LOOK * steps)[0] for seed in SEEDS)
     return one == other
 

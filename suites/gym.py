@@ -53,7 +53,9 @@ class GymnasiumTask(gymnasium.Env):
         _check_parts(task, self._parts)
         images = [key for key, part in self._parts.items() if _is_image(part)]
         if len(images) > 1:
-            raise UserError(f"task {task!r} observes the images {', '.join(images)}; one is what an agent here can see")
+            raise UserError(
+                f"task {task!r} observes the images {', '.join(images)}; an agent here sees one; wrap the environment"
+            )
         if images and options.rendered:
             raise UserError(f"task {task!r} observes an image already; leave the option rendered out")
         self._image_key = images[0] if images else None
@@ -153,7 +155,9 @@ def _check_parts(task: str, parts: Mapping[str, spaces.Space]) -> None:
                 "last: wrap the environment"
             )
         if key == "image" and not _is_image(part):
-            raise UserError(f"task {task!r} observes {part} under the name 'image', which is kept for uint8 images: rename it")
+            raise UserError(
+                f"task {task!r} observes {part} under the name 'image', which is reserved for uint8 images; rename it"
+            )
 
 
 def _is_image(part: spaces.Space) -> bool:

@@ -74,10 +74,10 @@ def parts_of(task: str, options: Options) -> tuple[Part, ...]:
         if star and not (repeat.isascii() and repeat.isdigit() and int(repeat) >= 1):
             raise UserError(f"joined tasks are written task*repeat+task*repeat, not {entry!r}; give a whole number after *")
         if name.startswith(PREFIX):
-            raise UserError(f"{entry!r} joins what is joined already; list its tasks instead")
+            raise UserError(f"{entry!r} joins tasks that are joined already; list their tasks instead")
         found.append(Part(catalog.resolve(name), int(repeat) if star else 1))
     if len(set(found)) < len(found):
-        raise UserError(f"a task is joined once, but {text!r} names one twice")
+        raise UserError(f"{text!r} names a task twice; name each task once")
     return tuple(found)
 
 

@@ -125,7 +125,7 @@ def test_a_whole_file_replaces_files_only_and_a_link_stays_a_link(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for path in (Path("/dev/null"), tmp_path / "pipe", tmp_path / "folder"):
-        with pytest.raises(UserError, match="no regular file"):
+        with pytest.raises(UserError, match="is not a regular file"):
             write_atomically(path, b"x")
     assert Path("/dev/null").is_char_device()
     (tmp_path / "link").symlink_to(tmp_path / "target")

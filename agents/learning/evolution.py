@@ -121,7 +121,7 @@ class Strategy:
         if own["mean"].shape != kept["mean"].shape or ("sm.C" in own) != ("sm.C" in kept):
             raise UserError(
                 f"the checkpoint holds a search over {_words(kept)}, this agent searches over {_words(own)}; "
-                "use the options and the task it was written with"
+                "use the options and the task it was saved with"
             )
         if kept["countiter"]:  # a first generation of any kind makes the attributes that the package creates late
             self.tell(self.ask(), np.arange(float(self.search.popsize)))

@@ -247,7 +247,7 @@ class Learner:
             if {key: value.shape for key, value in kept["values"].items()} != shapes:
                 raise UserError(
                     f"the checkpoint's {name!r} has other networks than this agent; "
-                    "use the options, the task's spaces and the agent it was written with"
+                    "use the options, the task's spaces and the agent it was saved with"
                 )
             for part, views in kept.items():
                 for key, view in group.views(getattr(group, part)[s]).items():
@@ -255,7 +255,7 @@ class Learner:
         if state["groups"].keys() != self.groups.keys():
             raise UserError(
                 f"the checkpoint has the networks {sorted(state['groups'])}, this agent {sorted(self.groups)}; "
-                "use the agent it was written with"
+                "use the agent it was saved with"
             )
         self.alive[s] = state["alive"]
         self.gradient_steps.fill_(state["gradient_steps"])

@@ -91,7 +91,7 @@ class Lane:
         if must_exist and not whole:
             raise UserError(
                 f"replay {path} is {'damaged' if path.exists() else 'missing'}: expected {size} bytes; "
-                "restore it from a copy, or begin the run again elsewhere"
+                "restore it from a copy, or start the run again in another folder"
             )
         with path.open("rb+" if whole else "wb+") as file:
             file.truncate(size)
@@ -179,7 +179,7 @@ class Lane:
                 if hashes and hash.hexdigest() != hashes.get(str(number)):
                     raise UserError(
                         f"replay {_file(self.folder, number)} does not hold the rows that the run wrote; restore it from a "
-                        "copy, or begin the run again elsewhere"
+                        "copy, or start the run again in another folder"
                     )
         self.first, self.rows, self._reserved = first, rows, 0
 

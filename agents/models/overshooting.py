@@ -69,7 +69,7 @@ def check_distance(distance: int, length: int) -> None:
     """Raises ValueError, in one line, if sequences of so many rows are too short for the distance."""
     if not 2 <= distance < length:
         raise UserError(
-            f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows; got {distance}: "
+            f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows, got {distance}; "
             "change the distance or the sequence length"
         )
 

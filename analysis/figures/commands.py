@@ -50,7 +50,7 @@ class FigureCommand:
     reps: int = 50_000
     """Bootstrap resamples."""
     own_tasks: tuple[str, ...] = ()
-    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
+    """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
         from analysis.figures import catalog, drawing
@@ -80,7 +80,7 @@ class FigureCommand:
         for given in fields(self):
             if given.name not in FOR_ALL and getattr(self, given.name) != given.default:
                 option = f"--{given.name.replace('_', '-')}"
-                raise UserError(f"{option} means nothing to figure {self.name!r}, which reads whole runs; leave it out")
+                raise UserError(f"{option} does not apply to figure {self.name!r}, which reads complete runs; leave it out")
         drawn, notes = catalog.FROM_RUNS[self.name](self.scores, methods=self.methods, tasks=self.tasks, reps=self.reps)
         for path in drawing.save(drawn, self.out):
             print(path)

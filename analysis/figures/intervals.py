@@ -156,7 +156,7 @@ def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
     others = comparable(comparison, baseline)
     if not others:
         raise UserError(
-            f"a difference to {baseline!r} needs two seeds of it and of another method on the same tasks; "
+            f"a difference to {baseline!r} needs at least two seeds of it and of another method on the same tasks; "
             f"the scores hold {', '.join(comparison.methods)}"
         )
     data = estimate_table([aggregate.difference(raw, other, baseline, metric="mean", reps=comparison.reps) for other in others])

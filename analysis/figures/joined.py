@@ -151,7 +151,7 @@ def joined(
     for group, protocol in (("one", "joined-small@1"), ("each", "apart-small@1")):
         if not any(group_of(run) == group for run in counted):
             raise UserError(
-                f"no complete run of {LABELS[group]} is among these{of_methods}; "
+                f"these hold no complete run of {LABELS[group]}{of_methods}; "
                 f"figure 'joined' compares two protocols: run {protocol}, for example, and name its folder too"
             )
     labels = sorted({str(run.manifest["label"]) for run in counted})

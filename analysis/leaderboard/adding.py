@@ -77,7 +77,7 @@ def _refuse_old(submission: Submission, folder: Path) -> None:
 def _note(seal: Seal, replay: Replaying, submission: Submission, folder: Path, copy: Path) -> None:
     """Plays drawn runs again and adds them to what a seal says."""
     if submission.imported is not None:
-        raise UserError(f"{folder} holds scores published elsewhere, which bring no checkpoint; leave out --replay")
+        raise UserError(f"{folder} holds imported scores, which have no checkpoint; leave out --replay")
     names = checkpoints.replayed(replay, submission.runs, folder, copy)
     seal["replayed"] = sorted({*seal.get("replayed", ()), *names})
     seal["replay_tolerance"] = max(seal.get("replay_tolerance", 0.0), replay.tolerance)

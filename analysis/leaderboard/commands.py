@@ -33,13 +33,13 @@ class LeaderboardAdd:
     replay: int | None = None
     """Runs to draw and play again; needs the simulators and the agent of the runs."""
     replay_seed: int | None = None
-    """Seed of the draw (default: one of the system, which is printed)."""
+    """Seed of the draw (default: random; it is printed)."""
     replay_tolerance: float = 0.0
-    """Largest accepted difference of an episode's score, for a replay on another kind of machine; 0 asks for equal bits."""
+    """Largest accepted difference of an episode's score, for a replay on another kind of machine; 0 demands equal bits."""
     device: str = "auto"
     """Device to replay on: cpu, cuda, or auto for the kind that the run had."""
     old_records: bool = False
-    """Also take runs of an older schema, which miss what newer rules check; the board marks them."""
+    """Also accept runs of an older schema, to which newer rules do not apply; the board marks them."""
 
     def run(self) -> int:
         from analysis.leaderboard import adding

@@ -33,7 +33,9 @@ def of_submission(folder: Path) -> dict[str, bytes]:
     their names say.
     """
     if not folder.is_dir():
-        raise UserError(f"{str(folder)!r} is not a submission: it is no folder; give one with {CARD} and {RUNS}/ or {SCORES}/")
+        raise UserError(
+            f"{str(folder)!r} is not a submission: it is not a folder; give one with {CARD} and {RUNS}/ or {SCORES}/"
+        )
     found = read_tree(folder, [(CARD,)], most_bytes=MOST_JSON_BYTES)
     if not found:
         raise UserError(f"{str(folder)!r} is not a submission: it has no {CARD} (fields: {', '.join(CARD_FIELDS)})")

@@ -169,7 +169,7 @@ def sealed(folder: Path) -> Seal:
     """What `add` wrote beside a submission; UserError where it did not pass through `add`."""
     path = folder / SEAL
     if not path.is_file():
-        raise UserError(f"{folder} was not added with `leaderboard add`; nothing enters the leaderboard unchecked")
+        raise UserError(f"{folder} was not added with `leaderboard add`; remove it and add it with `leaderboard add`")
     try:
         seal = parse_json(read_regular(path), path)
         check_shape(seal, Seal, path)

@@ -22,7 +22,7 @@ class ReportCommand:
     reps: int = 50_000
     """Bootstrap resamples."""
     own_tasks: tuple[str, ...] = ()
-    """Names or patterns of tasks in score files that are your own; any other unknown name is refused."""
+    """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
         from analysis.report import build

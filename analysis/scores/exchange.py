@@ -78,7 +78,7 @@ def export_scores(command: Any) -> int:
     else:
         if command.at is not None or command.window or command.normalize not in ("none", "auto"):
             raise UserError(
-                f"{command.format} holds whole curves in raw units; --at, --window and --normalize are for rliable only"
+                f"{command.format} holds whole curves in raw units; use --at, --window and --normalize with rliable only"
             )
         texts = {"tidy": tidy, "danijar": danijar.dump, "marl-eval": marl_eval.dump}
         data = compressed(command.out, texts[command.format](points))
@@ -158,7 +158,7 @@ def check_target(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file to write")
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no regular file; give the name of a file to write")
+        raise UserError(f"{path} is not a regular file; give the name of a file to write")
     if not path.absolute().parent.is_dir():
         raise UserError(f"folder {path.parent} does not exist; create it, or write elsewhere")
 

@@ -289,14 +289,14 @@ def _own_rule(table: pd.DataFrame, *, needed: bool) -> tuple[ScoreRule, int] | N
     unknown = named[named["budget_env_steps"] == 0]["protocol"].tolist()
     if unknown and needed:
         raise UserError(
-            f"protocol {unknown[0]!r} is not installed, and no run here tells its budget and score rule; install the package "
-            "that brings it, or say what to compare with --at and --window"
+            f"protocol {unknown[0]!r} is not installed, and no run here states its budget and score rule; install the package "
+            "that brings it, or give --at and --window"
         )
     rules = set(named[["score_rule", "budget_env_steps"]].itertuples(index=False, name=None))
     if len(rules) > 1 and needed:
         raise UserError(
-            f"the scores are of the protocols {', '.join(sorted(named['protocol']))}, with rules or budgets of their own; "
-            "choose one with --protocol, or compare with --at ENV_STEPS"
+            f"the scores are of the protocols {', '.join(sorted(named['protocol']))}, which have different budgets or score "
+            "rules; choose one with --protocol, or compare with --at ENV_STEPS"
         )
     if len(rules) != 1 or unknown:
         return None

@@ -203,9 +203,9 @@ def _check(metrics: Sequence[str], reps: int, confidence: float) -> None:
         if metric not in METRICS:
             raise UserError(f"metric {metric!r} is not known; choose from {', '.join(METRICS)}")
     if reps < 100:
-        raise UserError(f"{reps} resamples give no 95% interval; ask for at least 100 (the default is {REPS:,})")
+        raise UserError(f"{reps} resamples give no 95% interval; give at least 100 (the default is {REPS:,})")
     if reps > MOST_REPS:
-        raise UserError(f"{reps:,} resamples take too long; ask for at most {MOST_REPS:,} (the default is {REPS:,})")
+        raise UserError(f"{reps:,} resamples take too long; give at most {MOST_REPS:,} (the default is {REPS:,})")
     if not 0.0 < confidence < 1.0:
         raise UserError(f"confidence must lie between 0 and 1, not {confidence}; 0.95 is customary")
 

@@ -43,7 +43,7 @@ def aggregate_scores(command: Any) -> int:
     methods = sorted(scores["method"].unique())
     if command.improvement and len(methods) < 2:
         raise UserError(
-            f"--improvement compares methods in pairs, and there is {methods[0]!r} alone; name another, or leave it out"
+            f"--improvement compares methods in pairs, and there is only {methods[0]!r}; name another, or leave it out"
         )
     if command.improvement:
         if len(methods) < 2:

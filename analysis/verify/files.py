@@ -85,7 +85,7 @@ def read_history(path: Path) -> History:
         check_shape(record, Recorded, path)
     except InvalidData:
         raise UserError(
-            f"{path} is no verdict of this program, and it would be overwritten; give another place with --json"
+            f"{path} is not a verdict of this program and would be overwritten; give another file with --json"
         ) from None
     return History(entries=tuple(record["history"]))
 

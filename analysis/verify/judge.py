@@ -116,7 +116,7 @@ def margin_of(normalization: str, protocol: Any, given: float | None) -> tuple[f
         return float(protocol.margin), f"protocol {protocol.id}"
     if normalization not in verdict.MARGINS:
         raise UserError(
-            f"there is no margin for the normalisation {normalization!r}; state one with --margin, or name a --protocol"
+            f"there is no margin for the normalisation {normalization!r}; give one with --margin, or name a --protocol"
         )
     return verdict.MARGINS[normalization], f"default of {normalization}"
 

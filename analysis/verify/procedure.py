@@ -32,7 +32,7 @@ MOST_INTERIM = 1_000
 def verify_scores(command: Any) -> int:
     """The exit code of the verdict that a `VerifyCommand` asks for; the verdict is printed and written."""
     if command.non_inferior and command.improves:
-        raise UserError("--non-inferior and --improves ask different questions; choose one")
+        raise UserError("--non-inferior and --improves are two different tests; choose one")
     if command.improves and command.reference in references.NAMES:
         raise UserError(
             f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"

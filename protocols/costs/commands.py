@@ -57,7 +57,9 @@ class ValidateCommand:
                 )
             # by the folders' names, since a damaged manifest has none
             for id in sorted({name for run in runs if own.is_own(name := run.folder.parts[-4])}):
-                print(f"note: {id} is a protocol of your own; a board takes published protocols and those of packages only")
+                print(
+                    f"note: {id} is a protocol of your own; a leaderboard takes only published protocols and those of packages"
+                )
         return 4 if violations else 0
 
 

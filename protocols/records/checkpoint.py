@@ -99,7 +99,7 @@ def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | Non
         why = faults[0]
         say(f"checkpoint passed over: {why}")
     raise UserError(
-        f"no good checkpoint is left ({why}); restore the run folder from a copy, or move {runs[0]} away to begin again"
+        f"no good checkpoint is left ({why}); restore the run folder from a copy, or move {runs[0]} away to start again"
     )
 
 
@@ -149,8 +149,8 @@ def check_records(run: Path, known: Mapping[str, Recorded]) -> None:
     for name, held in known.items():
         if _sha256_of_start(run / name, held["bytes"]) != held["sha256"]:
             raise UserError(
-                f"{run / name} was changed or deleted while the run was under way; restore it from a copy, then call again, "
-                "or begin the run again in another folder"
+                f"{run / name} was changed or deleted during the run; restore it from a copy, then run the command again, "
+                "or start the run in another folder"
             )
 
 

@@ -66,8 +66,8 @@ class LineLog:
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < self.bytes:
             raise UserError(
-                f"{self.path} was cut or deleted while the run was under way: it had {self.bytes} bytes and has {size}; "
-                "restore it from a copy, then call again, or begin the run again in another folder"
+                f"{self.path} was cut or deleted during the run: it had {self.bytes} bytes and has {size}; "
+                "restore it from a copy, then run the command again, or start the run in another folder"
             )
         if size == self.bytes:
             return None

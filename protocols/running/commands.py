@@ -201,7 +201,9 @@ class RunCommand:
                         lambda at_once, here: preflight.check_room(requests, needs, at_once=at_once, memory=here),
                     )
         if stop.signum is not None:
-            print(f"interrupted, {'checkpoint written' if begun else 'nothing was begun'}; to resume: {again}", file=sys.stderr)
+            print(
+                f"interrupted, {'checkpoint written' if begun else 'nothing was started'}; to resume: {again}", file=sys.stderr
+            )
             return 128 + stop.signum
         return 0
 

@@ -121,8 +121,8 @@ def grid(
         raise UserError(f"seed {negative} is negative; must be 0 or greater")
     if limit_env_steps is not None and not 0 < limit_env_steps < protocol.env_steps:
         raise UserError(
-            f"--limit {limit_env_steps} is no cut of {protocol.id}, whose budget is {protocol.env_steps} "
-            "env_steps; give a smaller positive number or leave it out"
+            f"--limit must be below the {protocol.env_steps} env_steps of {protocol.id} and at least 1, got {limit_env_steps}; "
+            "give such a number or leave it out"
         )
     return Grid(
         root=root,

@@ -144,13 +144,13 @@ def run_cohort(
             raise
         if error.errno not in DISK_FULL:
             raise UserError(
-                f"{error.filename} cannot be used ({error.strerror}); what was recorded is kept: fix that, "
-                f"then call again: {request.command}"
+                f"{error.filename} cannot be used ({error.strerror}); the records are kept: fix this, "
+                f"then run this again: {request.command}"
             ) from error
         free = shutil.disk_usage(request.grid.root).free
         raise UserError(
-            f"the disk is full ({error.strerror}, {free // 10**6} MB free at {request.grid.root}); what was "
-            f"recorded is kept: make room, then call again: {request.command}"
+            f"the disk is full ({error.strerror}, {free // 10**6} MB free at {request.grid.root}); the "
+            f"records are kept: make room, then run this again: {request.command}"
         ) from error
 
 
@@ -339,8 +339,8 @@ def _check_same(run: Run, options: Any, request: CohortRequest, origins: Origins
     manifest = run.manifest
     if tuple(manifest["cohort"]) != request.seeds:
         raise UserError(
-            f"{run.folder} was begun together with the seeds {manifest['cohort']}, not {list(request.seeds)}; "
-            "ask for those, or give another folder with --runs"
+            f"{run.folder} was started together with the seeds {manifest['cohort']}, not {list(request.seeds)}; "
+            "give those with --seeds, or give another folder with --runs"
         )
     now = asdict(options)
     if canonical_json(manifest["options"]) != canonical_json(now):
@@ -350,22 +350,22 @@ def _check_same(run: Run, options: Any, request: CohortRequest, origins: Origins
             if canonical_json(manifest["options"].get(key)) != canonical_json(now.get(key))
         )
         raise UserError(
-            f"{run.folder} was begun with other options of {request.agent} ({', '.join(changed)} changed since); "
+            f"{run.folder} was started with other options of {request.agent} ({', '.join(changed)} changed since); "
             "resume with the code of that commit, or give another folder with --runs"
         )
     recorded, here = manifest["packages"], provenance.packages(*request.protocol.simulators)
     for package in request.protocol.simulators:
         if recorded.get(package) != here.get(package):
             raise UserError(
-                f"{run.folder} was begun under {package} {recorded.get(package)}, here is {here.get(package)}: "
-                "one run is one simulator; install that version again, or give another folder with --runs"
+                f"{run.folder} was started under {package} {recorded.get(package)}, here it is {here.get(package)}; "
+                "a run must keep its simulator; install that version again, or give another folder with --runs"
             )
     begun = cast(Mapping[str, Origin], manifest.get("origins", {}))
     for part, now_here in cast(Mapping[str, Origin], origins).items():
         if part in begun and _identity(begun[part]) != _identity(now_here):
             raise UserError(
-                f"{run.folder} was begun with the {part} of {_named(begun[part])}, here it comes from {_named(now_here)}: "
-                "one run is one code; install that again, or give another folder with --runs"
+                f"{run.folder} was started with the {part} of {_named(begun[part])}, here it comes from {_named(now_here)}: "
+                "a run must keep its code; install that again, or give another folder with --runs"
             )
 
 

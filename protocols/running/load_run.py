@@ -96,7 +96,7 @@ def revive_together(folders: Sequence[Path], *, device: str = "cpu") -> Revived:
     protocol = protocol_catalog.of_record(manifest)
     parts = checkpoint.newest(folders, lambda line: None)
     if parts is None:
-        raise UserError(f"{folder} has no checkpoint yet; wait for its first evaluation, or call `run` again")
+        raise UserError(f"{folder} has no checkpoint yet; wait for its first evaluation, or start `run` again")
     entry, task = agent_catalog.find(manifest["agent"]), manifest["task"]
     chosen = entry.options(protocol.agent_profile)
     recorded = {name: tuple(value) if isinstance(value, list) else value for name, value in manifest["options"].items()}

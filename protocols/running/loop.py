@@ -444,7 +444,7 @@ class Training:
                 task = self.job.runs[0].manifest["task"]
                 raise UserError(
                     f"an interrupted episode of {task} ended early when it was played again from its seed: the "
-                    "simulator does not repeat itself (another version?); begin this run again in another folder"
+                    "simulator is not reproducible (another version?); start this run again in another folder"
                 )
         return step
 

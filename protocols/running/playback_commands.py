@@ -32,7 +32,7 @@ class EvaluateCommand:
         if self.episodes < 1:
             raise UserError(f"--episodes must be at least 1, got {self.episodes}")
         if self.json is not None and (self.json.is_dir() or not self.json.parent.is_dir()):
-            raise UserError(f"--json {self.json} is no file in a folder that exists; make its folder first")
+            raise UserError(f"--json {self.json} is not in an existing folder; make its folder first")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         played = revived.play(self.episodes)
         manifest = revived.run.manifest
@@ -92,7 +92,7 @@ class VideoCommand:
         for number in range(self.episodes):
             (episode,) = revived.play(1, film=True, first_index=number)
             if not episode.frames:
-                raise UserError(f"{revived.run.manifest['task']} shows vectors, not images: there is nothing to film")
+                raise UserError(f"{revived.run.manifest['task']} shows vectors, not images; give a run of a task with pixels")
             target = self.out if self.episodes == 1 else self.out.with_stem(f"{self.out.stem}-{number}")
             write_atomically(target, animation(episode.frames, kinds[self.out.suffix]))
             print(f"{target}: score {episode.score:.2f}, {len(episode.frames)} frames")

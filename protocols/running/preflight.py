@@ -111,7 +111,7 @@ def check_device_room(needs: Sequence[Needs], *, at_once: int, free: int | None)
     if free is not None and wanted > free:
         raise UserError(
             f"{at_once} program{'s' if at_once > 1 else ''} at a time need about {_size(wanted)} of the GPU's memory, "
-            f"{_size(free)} are free; ask for a smaller --seeds-per-program or batch, or for --device cpu"
+            f"{_size(free)} is free; give a smaller --seeds-per-program or batch, or --device cpu"
         )
 
 
@@ -135,8 +135,8 @@ def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_
     wanted, there = sum(sorted(need.memory_bytes for need in needs)[-at_once:]), available_memory_bytes()
     if memory and there is not None and there < wanted:
         raise UserError(
-            f"{at_once} programs at a time need {_size(wanted)} of memory, {_size(there)} are free; "
-            "close other programs, or ask for fewer seeds or a smaller batch"
+            f"{at_once} programs at a time need {_size(wanted)} of memory, {_size(there)} is free; "
+            "close other programs, or give fewer seeds or a smaller batch"
         )
 
 

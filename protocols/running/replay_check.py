@@ -120,7 +120,7 @@ def _check_simulators(manifest: Manifest, folder: Path) -> None:
     for name in names:
         if manifest["packages"].get(name) != here.get(name):
             raise UserError(
-                f"{folder} was recorded under {name} {manifest['packages'].get(name)}, here is {here.get(name) or 'none'}: "
+                f"{folder} was recorded under {name} {manifest['packages'].get(name)}, here it is {here.get(name) or 'none'}; "
                 f"a replay needs the same simulator; install {name}=={manifest['packages'].get(name)}"
             )
 

@@ -257,7 +257,7 @@ def test_another_version_of_the_simulator_refuses_the_replay_and_names_what_to_i
         (run.folder / MANIFEST).write_text(json.dumps(manifest))
         reseal(Run(run.folder))
     runs = [run.folder for run in find_runs(entry / "runs")][:2]
-    with pytest.raises(UserError, match=r"recorded under mujoco 0\.9, here is .*; install mujoco==0\.9"):
+    with pytest.raises(UserError, match=r"recorded under mujoco 0\.9, here it is .*; install mujoco==0\.9"):
         Replays()(runs, [True, False])
 
 

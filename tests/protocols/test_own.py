@@ -63,7 +63,7 @@ def test_the_digest_follows_the_content_not_the_prose(tmp_path):
         ('score_rule = {kind = "final"}\nfinal_episodes = 0', "so give final_episodes"),
         ("env_steps = 5_000", "more than the budget"),
         ("evaluate_episodes = 1_000_000", "more than 10,000,000 evaluation episodes"),
-        ("", "changes nothing of dmc-1m@1"),
+        ("", "does not differ from dmc-1m@1"),
         ("env_steps = ", "is not TOML"),
         ('id = "dmc-1m@1"', "'id' is not known"),
     ],
@@ -137,7 +137,9 @@ def test_records_under_an_own_protocol_are_held_to_what_their_manifest_keeps(tmp
 
 
 def test_the_id_of_an_own_protocol_alone_is_refused_with_the_reason():
-    with pytest.raises(UserError, match=r"own-mine@1 is a protocol of a user's own file.* a leaderboard takes published"):
+    with pytest.raises(
+        UserError, match=r"own-mine@1 comes from a user's own file and is not installed.* a leaderboard takes only published"
+    ):
         catalog.find("own-mine@1")
 
 

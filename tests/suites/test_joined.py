@@ -78,10 +78,10 @@ def test_actions_are_as_wide_as_the_widest_and_vectors_are_the_union(three):
     ("task", "message"),
     [
         ("joined:dmc_walker_walk*two+dmc_cup_catch*4", "give a whole number after"),
-        ("joined:dmc_walker_walk*2+dmc_walker_walk*2", "names one twice"),
+        ("joined:dmc_walker_walk*2+dmc_walker_walk*2", "names a task twice; name each task once"),
         ("joined:gym:Pendulum-v1*1+gym:CartPole-v1*1", "leave it out"),
         ("joined:dmc_walker_wolk*2", "dmc_walker_walk"),
-        ("joined:joined:a+b", "joins what is joined already"),
+        ("joined:joined:a+b", "joins tasks that are joined already"),
     ],
 )
 def test_what_cannot_be_joined_is_refused_in_one_line(task, message):

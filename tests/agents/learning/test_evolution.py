@@ -88,7 +88,7 @@ def test_its_state_continues_to_the_bit_through_a_file_that_holds_no_pickle(size
 
 def test_another_searchs_state_is_refused():
     kept = Strategy(0, 4, EvolutionSettings()).state()
-    with pytest.raises(ValueError, match="use the options and the task it was written with"):
+    with pytest.raises(ValueError, match="use the options and the task it was saved with"):
         Strategy(0, 5, EvolutionSettings()).restore(kept)
-    with pytest.raises(ValueError, match="use the options and the task it was written with"):
+    with pytest.raises(ValueError, match="use the options and the task it was saved with"):
         Strategy(0, 4, EvolutionSettings(diagonal=True)).restore(kept)

@@ -60,5 +60,5 @@ def test_the_posterior_is_pulled_only_as_a_start_never_as_a_goal():
 def test_a_distance_that_does_not_fit_is_refused_in_one_line():
     posterior, action, noise = drawn()
     short = {key: leaf[:3] for key, leaf in posterior.items()}
-    with pytest.raises(ValueError, match="from 2 to 2 fits sequences of 3 rows; got 3"):
+    with pytest.raises(ValueError, match="from 2 to 2 fits sequences of 3 rows, got 3"):
         overshooting_kl(linear_step, KL, short, action[:3], torch.zeros(3, BATCH), noise, 0.0)

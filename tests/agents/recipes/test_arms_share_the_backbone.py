@@ -157,7 +157,7 @@ def test_planet_icml_keeps_its_own_settings_and_refuses_discrete_actions():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("planet", {"overshooting_distance": 8}, "an overshooting distance from 2 to 7 fits sequences of 8 rows; got 8"),
+        ("planet", {"overshooting_distance": 8}, "an overshooting distance from 2 to 7 fits sequences of 8 rows, got 8"),
     ],
 )
 def test_a_setting_without_meaning_is_refused_before_the_agent_plays(name, settings, message):

@@ -78,10 +78,10 @@ def test_python_draws_it_by_the_same_name(folders):
 @pytest.mark.parametrize(
     ("kinds", "options", "said"),
     [
-        (("one",), {}, "no complete run of an agent for each is among these"),
-        (("each",), {}, "no complete run of one agent for all is among these"),
-        (("one", "each"), {"methods": ("sac",)}, "among these for sac"),
-        (("one", "each"), {"at": 5}, "--at means nothing to figure 'joined'"),
+        (("one",), {}, "these hold no complete run of an agent for each"),
+        (("each",), {}, "these hold no complete run of one agent for all"),
+        (("one", "each"), {"methods": ("sac",)}, "no complete run of one agent for all for sac"),
+        (("one", "each"), {"at": 5}, "--at does not apply to figure 'joined'"),
         (("one", "each"), {"tasks": ("walker_walk",)}, "no task of both kinds among walker_walk"),
     ],
 )

@@ -337,7 +337,7 @@ def test_usage_errors_write_nothing(
 
 def test_a_file_that_is_no_verdict_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "verdict.json").write_text('{"mine": 1}')
-    with pytest.raises(ValueError, match="is no verdict of this program"):
+    with pytest.raises(ValueError, match="is not a verdict of this program"):
         run(tmp_path, FIXTURES / "0-reproduced.csv")
     assert (tmp_path / "verdict.json").read_text() == '{"mine": 1}'
 

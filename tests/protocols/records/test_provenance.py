@@ -176,7 +176,7 @@ def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monk
         provenance, "origin", lambda module: origin(module) | ({"sha256": "f" * 64} if "tally" in module else {})
     )
     with pytest.raises(
-        UserError, match=r"was begun with the agent of .*here it comes from .*files ffffffffffff.*one run is one code"
+        UserError, match=r"was started with the agent of .*here it comes from .*files ffffffffffff.*a run must keep its code"
     ):
         run_cohort(request(tmp_path))
     assert records(tmp_path) == before

@@ -101,7 +101,7 @@ def test_a_comparison_runs_its_rows_under_their_own_names(call, tmp_path, monkey
         (run_probe("--seeds", 3, 3), "seed 3 is given twice"),
         (run_probe("--set", "rat=1"), "did you mean 'rate'?"),
         (run_probe("--set", "rate=fast"), "expects a number, got 'fast'"),
-        (run_probe("--limit", 900), "--limit 900 is no cut"),
+        (run_probe("--limit", 900), "--limit must be below the 800 env_steps of probe@1 and at least 1, got 900"),
         (run_probe("--limit", 2), "below one step"),
         (run_probe("--workers", -1), "--workers -1 is too small"),
         (run_probe("--seeds-per-program", 0), "--seeds-per-program 0 is too small"),
@@ -191,7 +191,7 @@ def test_memory_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "available_memory_bytes", lambda: 700_000_000)
     code, _, error = call(*run_probe())
     assert code == 2
-    assert "1 programs at a time need 0.8 GB of memory, 0.7 GB are free" in error
+    assert "1 programs at a time need 0.8 GB of memory, 0.7 GB is free" in error
     assert list(tmp_path.iterdir()) == []
 
 

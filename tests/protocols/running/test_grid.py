@@ -80,8 +80,8 @@ def test_overrides_and_limits_are_filed_apart(tmp_path):
         ({"seeds": (1, 2, 1)}, "seed 1 is given twice"),
         ({"seeds": (-1,)}, "seed -1 is negative"),
         ({"agents": ("a", "a")}, "agent 'a' is given twice"),
-        ({"limit_env_steps": 0}, "--limit 0 is no cut of probe@1, whose budget is 800"),
-        ({"limit_env_steps": 800}, "--limit 800 is no cut"),
+        ({"limit_env_steps": 0}, "--limit must be below the 800 env_steps of probe@1 and at least 1, got 0"),
+        ({"limit_env_steps": 800}, "--limit must be below the 800 env_steps of probe@1 and at least 1, got 800"),
     ],
 )
 def test_what_is_no_grid_is_refused(tmp_path, more, message):

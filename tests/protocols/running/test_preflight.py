@@ -176,5 +176,5 @@ def test_a_program_that_does_not_fit_the_gpu_is_refused_in_a_line():
     needs = [preflight.Needs(kept_bytes=0, running_bytes=0, memory_bytes=0, device_bytes=size * 10**9) for size in (3, 9, 20)]
     preflight.check_device_room(needs, at_once=2, free=29 * 10**9)
     preflight.check_device_room(needs, at_once=2, free=None)  # no GPU says how much is free
-    with pytest.raises(UserError, match=r"2 programs at a time need about 29.0 GB .*, 28.0 GB are free; .*--seeds-per-program"):
+    with pytest.raises(UserError, match=r"2 programs at a time need about 29.0 GB .*, 28.0 GB is free; .*--seeds-per-program"):
         preflight.check_device_room(needs, at_once=2, free=28 * 10**9)

@@ -84,7 +84,7 @@ def test_asked_to_stop_before_the_start_it_says_so_and_writes_nothing(tmp_path, 
     monkeypatch.setattr(sys, "argv", ["dreamer-bench", "run", "probe@1"])
     monkeypatch.setattr(preflight, "check", lambda *given: signal.raise_signal(signum) or check(*given))
     assert RunCommand(protocol="probe@1", agents=("tally",), runs=tmp_path, device="cpu").run() == code
-    assert capsys.readouterr().err == "interrupted, nothing was begun; to resume: dreamer-bench run probe@1\n"
+    assert capsys.readouterr().err == "interrupted, nothing was started; to resume: dreamer-bench run probe@1\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,7 +228,7 @@ def test_what_cannot_be_read_stops_it_with_a_line(interrupted, name):
     aside = path.with_name("aside")
     path.rename(aside)
     path.mkdir() if aside.is_file() else path.touch()  # a test that runs as root may read any file, but no folder
-    with pytest.raises(ValueError, match=rf"{name} cannot be used .*what was recorded is kept: .* call again: again$"):
+    with pytest.raises(ValueError, match=rf"{name} cannot be used .*the records are kept: .* run this again: again$"):
         run_cohort(request(interrupted / "runs"))
     path.rmdir() if aside.is_file() else path.unlink()
     aside.rename(path)
@@ -237,7 +237,7 @@ def test_what_cannot_be_read_stops_it_with_a_line(interrupted, name):
 
 
 def test_another_cohort_or_other_options_are_refused(interrupted):
-    with pytest.raises(ValueError, match=r"begun together with the seeds \[0, 1\], not \[0\]"):
+    with pytest.raises(ValueError, match=r"started together with the seeds \[0, 1\], not \[0\]"):
         run_cohort(request(interrupted / "runs", seeds=(0,)))
     manifest = find_runs(interrupted / "runs")[0].folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"rate": 0.1', '"rate": 0.2'))
@@ -253,7 +253,9 @@ def test_another_simulator_is_told_at_the_start_and_refused_in_the_middle(tmp_pa
     assert f"numpy {here['numpy']}, where probe@1 names 0.1: the records are kept and marked" in said[0]
     before = records(tmp_path)
     monkeypatch.setattr(provenance, "packages", lambda *more: {**here, "numpy": "0.2"})
-    with pytest.raises(ValueError, match=rf"was begun under numpy {here['numpy']}, here is 0.2: one run is one simulator"):
+    with pytest.raises(
+        ValueError, match=rf"was started under numpy {here['numpy']}, here it is 0.2; a run must keep its simulator"
+    ):
         run_cohort(request(tmp_path, protocol=protocol))
     assert records(tmp_path) == before
 
@@ -290,7 +292,7 @@ def test_a_full_disk_stops_it_with_a_line_and_loses_nothing(tmp_path, small_disk
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"0" * 4096)
-    with pytest.raises(ValueError, match=r"the disk is full .*what was recorded is kept: make room, then call again: again"):
+    with pytest.raises(ValueError, match=r"the disk is full .*the records are kept: make room, then run this again: again"):
         run_cohort(request(small_disk))
     after = records(small_disk)
     assert all(after[name][: len(lines)] == lines for name, lines in before.items())
