@@ -24,7 +24,7 @@ from agents.models.distributions import Policy
 from agents.models.truncated_normal import TruncatedNormal
 from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import QUICK, SMALL, with_joined
+from agents.recipes.profiles import QUICK, SMALL, SMALL_ACTOR, with_joined
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -164,7 +164,7 @@ SMALL_OPTIONS = replace(
     horizon=10,
     actor_learning_rate=1e-3,
     value_learning_rate=1e-3,
-    actor_entropy=0.001,
+    actor_entropy=SMALL_ACTOR["actor_entropy"],
     slow_value_every=20,
     replay_capacity=0,
     skip_short_episodes=False,

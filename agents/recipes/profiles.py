@@ -54,8 +54,10 @@ to gain from being encoded against a likelihood of unit variance, so the KL weig
 ε of discrete choices falls within the run's first quarter: at the 0.4 of a long run, training never nears the edges of
 CartPole's track, and the greedy actions of evaluation drift over them."""
 
-SMALL_ACTOR: Mapping[str, Any] = {"horizon": 10, "actor_learning_rate": 1e-3, "init_std": 1.0, "actor_entropy": 0.01}
-"""The actor of both arms that learn one in imagination; why the entropy: `QUICK_ACTOR`."""
+SMALL_ACTOR: Mapping[str, Any] = {"horizon": 10, "actor_learning_rate": 1e-3, "init_std": 1.0, "actor_entropy": 0.3}
+"""The actor of both arms that learn one in imagination. At an entropy of 0.01, three of fifteen runs of Dreamer on Pendulum
+saturated within the first updates and stayed there (`QUICK_ACTOR`; a gradient norm of 0.000); at 0.3 none of ten did. Acrobot
+bounds it: a reward of -1 a step must stay worth avoiding, and the entropy of three choices is up to 1.1."""
 
 DISCRETE: Mapping[str, Any] = {"kl_scale": 0.1, "clip_rewards": True, "predict_discount": True, "balance_ends": True}
 """Discrete control (Hafner et al. 2020, appendix A; docs/algorithms/dreamer.md §11): Atari and DMLab."""
