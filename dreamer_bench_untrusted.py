@@ -50,7 +50,7 @@ def is_printable(text: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """The text with every character that does not show itself written as its number: "\\u001b", "\\u202e"."""
+    """The text with every invisible character written as its number: "\\u001b", "\\u202e"."""
     if is_printable(text):
         return text
     return "".join(sign if unicodedata.category(sign) not in _INVISIBLE else _number_of(sign) for sign in text)
@@ -61,9 +61,9 @@ def _number_of(sign: str) -> str:
 
 
 def check_name(text: str, what: str, *, most: int = 200) -> str:
-    """A name that will be printed, drawn and filed. Raises InvalidData where it does not show itself, or is too long."""
+    """A name that will be printed, drawn and filed. Raises InvalidData where it holds an invisible character or is too long."""
     if not is_printable(text):
-        raise InvalidData(f"{what} {printable(text[:80])!r} holds a character that does not show itself; rename it")
+        raise InvalidData(f"{what} {printable(text[:80])!r} holds an invisible character; rename it")
     if len(text) > most:
         raise InvalidData(f"{what} {text[:40] + '…'!r} has {len(text):,} characters; at most {most} are read, shorten it")
     return text
@@ -327,4 +327,4 @@ def _check_strings(value: Any, where: object) -> None:
         elif isinstance(entry, list):
             rest += entry
         elif isinstance(entry, str) and not is_printable(entry.replace("\n", "").replace("\t", "")):
-            raise InvalidData(f"{where} is damaged: a character does not show itself, in {printable(entry[:60])!r}")
+            raise InvalidData(f"{where} is damaged: it holds an invisible character in {printable(entry[:60])!r}")

@@ -69,8 +69,8 @@ def _refuse_old(submission: Submission, folder: Path) -> None:
     if old:
         raise InvalidData(
             f"{folder}: {len(old)} of {len(submission.runs)} runs are of an older schema than {SCHEMA}, for example "
-            f"{'/'.join(old[0].parts[-4:])}; train them with this version, which writes what the rules need. Records of your "
-            "own from before it: add them with --old-records, and the board marks them"
+            f"{'/'.join(old[0].parts[-4:])}; train them with this version, which records what the rules need. Your "
+            "own older records: add them with --old-records, and the board marks them"
         )
 
 

@@ -75,7 +75,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "rows": rows,
         "unranked": "No entry covers every task yet."
         if one_scale
-        else "Not ranked: raw returns of tasks of different scales have no mean that means anything. See each task.",
+        else "Not ranked: the raw returns of these tasks have different scales, so their mean has no meaning. See each task.",
         "partial": [_partial(everyone, entry) for entry in partial],
         "pairs": pairs,
         "drawn": min(len(drawn), MOST_DRAWN),

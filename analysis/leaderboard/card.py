@@ -85,9 +85,7 @@ def _check_text(text: Any, field: str, path: object) -> None:
     if not isinstance(text, str):
         raise InvalidData(f"{path}: {field} must be text, not {_short(text)}")
     if not is_printable(text):
-        raise InvalidData(
-            f"{path}: {field} holds a character that does not show itself, in {printable(text[:60])!r}; remove it"
-        )
+        raise InvalidData(f"{path}: {field} holds an invisible character in {printable(text[:60])!r}; remove it")
     if len(text) > MOST_CHARACTERS[field]:
         raise InvalidData(f"{path}: {field} has {len(text):,} characters; shorten it to {MOST_CHARACTERS[field]}")
 

@@ -96,7 +96,7 @@ def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) ->
     place = (*run.parts, number)
     found = read_tree(folder, [(*place, CONTENTS)], most_bytes=1 << 20)
     if not found:
-        raise InvalidData(f"{folder / run} brings no {number}, which a replay loads; hand in the runs folder as `run` left it")
+        raise InvalidData(f"{folder / run} has no {number}, which a replay needs; submit the runs folder as `run` left it")
     contents = found[*place, CONTENTS]
     if sealed and sha256(contents) != _noted(copy / run)[1]:
         raise InvalidData(f"{folder / run / number} is not the checkpoint that the run's result names")
@@ -122,7 +122,7 @@ def _listed(contents: bytes, path: Path) -> Mapping[str, str]:
     for name, expected in files.items():
         hash = expected.get("sha256") if isinstance(expected, dict) else None
         if not all(_PART.fullmatch(part) for part in name.split("/")) or not isinstance(hash, str):
-            raise InvalidData(f"{path} lists {json.dumps(name)[:80]}, which is no file of a checkpoint")
+            raise InvalidData(f"{path} lists {json.dumps(name)[:80]}, which is not a file of a checkpoint")
         found[name] = hash
     return found
 

@@ -42,7 +42,7 @@ def of_submission(folder: Path) -> dict[str, bytes]:
     card = read_card(found[CARD,], folder / CARD)
     wanted = SCORES if card.get("imported") else RUNS
     if not any(name == wanted for name, _ in _entries(folder, ())):
-        raise InvalidData(f"{folder} has no folder {wanted!r}; {'scores' if card.get('imported') else 'records'} go there")
+        raise InvalidData(f"{folder} has no folder {wanted!r}; {'scores' if card.get('imported') else 'records'} belong there")
     brought = _scores(folder) if card.get("imported") else _records(folder)
     return {CARD: card_text(card), **brought}
 
@@ -52,7 +52,7 @@ def of_entry(folder: Path, *, seal: str) -> dict[str, bytes]:
     parts = [*_walk(folder, ())]
     for name in parts:
         if name != (seal,) and not _is_ours(name):
-            raise InvalidData(f"{folder.joinpath(*name)} is no file of a submission; remove {folder} and add it again")
+            raise InvalidData(f"{folder.joinpath(*name)} is not a file of a submission; remove {folder} and add it again")
     return {"/".join(name): data for name, data in read_tree(folder, parts).items() if name != (seal,)}
 
 
@@ -95,7 +95,7 @@ def _run_folders(folder: Path) -> Iterator[tuple[str, ...]]:
                     if not _is_run((protocol, label, task, seed)):
                         place = printable("/".join((RUNS, protocol, label, task, seed)))
                         raise InvalidData(
-                            f"{folder}: {place!r} is no run's folder; expected runs/protocol@version/agent/task/seed-N"
+                            f"{folder}: {place!r} is not a run's folder; expected runs/protocol@version/agent/task/seed-N"
                         )
                     yield protocol, label, task, seed
 
@@ -153,6 +153,6 @@ def _entries(root: Path, below: tuple[str, ...]) -> list[tuple[str, bool]]:
             if entry.name.startswith("."):
                 continue
             if entry.is_symlink():
-                raise InvalidData(f"{printable(entry.path)} is a symbolic link; put the file itself there")
+                raise InvalidData(f"{printable(entry.path)} is a symbolic link; replace it by the file itself")
             found.append((entry.name, entry.is_dir(follow_symlinks=False)))
     return sorted(found)

@@ -57,7 +57,7 @@ def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
     found, left_out = submissions.read_leaderboard(root)
     shown = _without_clashes(found, left_out)
     if not shown:
-        raise InvalidData(f"{root} holds no submission that can be shown: {'; '.join(left_out.values())}")
+        raise InvalidData(f"{root} holds no submission to show: {'; '.join(left_out.values())}")
     environment = _environment()
     files: dict[str, bytes | Callable[[], bytes]] = {}
     boards = []

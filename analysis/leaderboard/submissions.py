@@ -72,7 +72,7 @@ class Submission:
         """A file as it was read before. InvalidData where it has changed since."""
         data = read_regular(self.folder / name)
         if sha256(data) != self.hashes[name]:
-            raise InvalidData(f"{self.folder / name} was changed while it was read; try again when nothing writes there")
+            raise InvalidData(f"{self.folder / name} was changed while it was read; try again when no process writes there")
         return data
 
 

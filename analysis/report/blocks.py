@@ -87,8 +87,8 @@ def _left_out(section: Section, subject: Comparison) -> None:
     if len(left_out):
         named = [f"{row.method}, {row.task}, seed {row.seed} at {row.env_steps:,}" for row in left_out.head(6).itertuples()]
         section.warnings.append(
-            f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} stopped short of {subject.budget}, left out of the "
-            f"scores: {'; '.join(named)}{' and more' if len(left_out) > len(named) else ''}."
+            f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} stopped before {subject.budget}, left out of the scores: "
+            f" {'; '.join(named)}{' and more' if len(left_out) > len(named) else ''}."
         )
 
 
@@ -155,7 +155,7 @@ def _variants(section: Section, subject: Comparison, shown: Comparison, changed:
     section.draw(
         curves(shown.only(methods), name="curves-variants", title="Learning curves, options set by hand"),
         "Options set by hand",
-        "These runs changed fields of an agent's options with --set. They are filed apart and are "
+        "These runs changed fields of an agent's options with --set. They have labels of their own and are "
         "no rows of the protocol's table.",
     )
     if any(horizon_of(subject, method) for method in changed):

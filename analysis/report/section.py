@@ -112,7 +112,7 @@ def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int
         anchor=anchor,
         title=protocol or "Score files",
         folder=f"{anchor}/" if several else "",
-        purpose="Scores read from files; how they were made is known only to their sources.",
+        purpose="These scores were read from files; only their sources know how they were made.",
     )
     subject = comparison.assemble(table.reset_index(drop=True), title=protocol or "score files", reps=reps)
     section.warnings += [f"{note[0].upper()}{note[1:]}." for note in notes]
@@ -203,14 +203,14 @@ def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
     if absent:
         found.append(
             f"{len(absent)} run{'s' if len(absent) != 1 else ''} of the grid not finished (listed below); "
-            "the means are over what is there."
+            "the means are over the finished runs."
         )
     foreign = [member for member in group.members if member.foreign]
     if foreign:
         versions = groups.tally(", ".join(member.foreign) for member in foreign)
         found.append(
             f"{len(foreign)} runs were made under another simulator version than the protocol's: {versions}. "
-            "Simulator releases move scores; compare them with care."
+            "New simulator releases change scores; compare them with care."
         )
     if group.known_digest not in (None, group.digest):
         found.append(

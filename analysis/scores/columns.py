@@ -113,7 +113,7 @@ def refuse_clashes(table: pd.DataFrame) -> None:
     if len(repeated):
         row = repeated.iloc[0]
         raise InvalidData(
-            f"{where(row)}{row['method']}, {row['task']}, seed {row['seed']} at {row['env_steps']:,} env_steps is there for "
+            f"{where(row)}{row['method']}, {row['task']}, seed {row['seed']} at {row['env_steps']:,} env_steps is given for "
             "the second time; give it once"
         )
     starts = table.drop_duplicates([*RUN, "source"])

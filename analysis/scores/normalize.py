@@ -185,7 +185,7 @@ def refuse_mixed_scales(tasks: Iterable[str], name: str) -> None:
     suites = sorted({suite_of(task) for task in names})
     if len(suites) > 1:
         raise InvalidData(
-            f"the tasks are of the suites {' and '.join(suites)}, and no normalisation covers them together, so nothing can be "
+            f"the tasks are of the suites {' and '.join(suites)}, and no normalisation covers all of them, so nothing can be "
             f"averaged or ranked over them; compare one suite at a time, for example --tasks '{suites[0]}_*'"
         )
     raise InvalidData(

@@ -218,7 +218,7 @@ def select(
         cure = "compare by the evaluations of training with --window" if ended[0] == "f" else "compare earlier with --at"
         raise InvalidData(
             f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps ({where} at {int(row['last']):,}); "
-            f"{cure}, or say --short drop or --short carry"
+            f"{cure}, or give --short drop or --short carry"
         )
     if short == "drop":
         points = points.set_index(RUN)[~_lookup(reached["short"], points)].reset_index()

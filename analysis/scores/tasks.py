@@ -162,7 +162,7 @@ def canonical(name: str, *, suite: str | None = None, own: Collection[str] = ())
     near = suggestion(_bare(_without_suite(plain)[1]), everything, cutoff=0.8)
     if near:
         raise InvalidData(f"task {name!r} is not known; did you mean {everything[near.split(chr(39))[1]]!r}?")
-    raise InvalidData(f"task {name!r} is not known; if it is a task of your own, say so with --own-tasks {name!r}")
+    raise InvalidData(f"task {name!r} is not known; if it is a task of your own, give --own-tasks {name!r}")
 
 
 def declared(name: str) -> bool:
@@ -195,7 +195,7 @@ def named(names: Sequence[str], there: Collection[str] = ()) -> tuple[str, ...]:
             if any(sign in name for sign in "*?["):
                 matching = sorted(task for task in there if fnmatchcase(task, name))
                 if not matching:
-                    raise InvalidData(f"no task is like {name!r}; there are {', '.join(sorted(there)[:6]) or 'none'}")
+                    raise InvalidData(f"no task matches {name!r}; there are {', '.join(sorted(there)[:6]) or 'none'}")
                 found += matching
             else:
                 found.append(name if name in there else canonical(name))

@@ -39,14 +39,14 @@ def record_causes(
             state = run.state()
             if state == "diverged":
                 unfinished.append(
-                    f"{run.folder} diverged and has no score; a verdict without it would flatter, so none is given"
+                    f"{run.folder} diverged and has no score; leaving it out would bias the verdict, so there is none"
                 )
             elif state != "done":
                 unfinished.append(f"{run.folder} is {state}, not complete; resume it with `run`, or leave the task out")
             if expected is not None and manifest["digest"] != expected:
                 foreign.append(
-                    f"{run.folder} was made under another {manifest['protocol']} (digest {manifest['digest'][:12]}, not "
-                    f"{expected[:12]})"
+                    f"{run.folder} was made under another definition of {manifest['protocol']} (digest "
+                    f"{manifest['digest'][:12]}, not {expected[:12]})"
                 )
             if protocol is not None and manifest["action_repeat"] != protocol.action_repeat_of(manifest["task"]):
                 repeats.append(

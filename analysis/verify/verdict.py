@@ -151,7 +151,7 @@ def remarks(
             f"the interval is [{sensitivity.low:+.4f}, {sensitivity.high:+.4f}]: {sensitivity.verdict(margin).upper()}"
         )
     if suite.standard_error == 0:
-        notes.append("no run differs from another on any task: the interval is a point")
+        notes.append("the runs of each task are all equal: the interval is a point")
     if question.mode == "equivalent" and profile_p < PROFILE_ALPHA and suite.within(margin):
         notes.append("the means agree but the tasks do not: differences of opposite sign cancel (see the per-task table)")
     if question.interim > 1:
@@ -168,19 +168,19 @@ def plans(
     plans, lines = [], []
     for gap, words in (
         (0.0, "if there is no true difference"),
-        (difference, f"if the true difference is the {difference:+.4f} seen"),
+        (difference, f"if the true difference is the observed {difference:+.4f}"),
     ):
         found = equivalence.plan(pair, alpha, margin, gap)
         plans.append(found)
         if found.seeds is None:
-            why = "it is not inside the margin" if abs(gap) >= margin else "the reference has too few runs"
-            lines.append(f"{words}: more seeds will not help, {why}")
+            why = "this difference is not inside the margin" if abs(gap) >= margin else "the reference has too few runs"
+            lines.append(f"{words}: more seeds will not help: {why}")
             continue
         more = sum(max(0, found.seeds - size) for size in sizes)
         cost = (
             f"about {more * hours_per_run:,.1f} device hours"
             if hours_per_run is not None
-            else "hours unknown: no record says how long a run took"
+            else "hours unknown: the records have no times"
         )
         lines.append(f"{words}: {found.seeds} seeds per task give {found.power:.0%} power ({more} more runs, {cost})")
     return tuple(plans), tuple(lines)

@@ -129,14 +129,14 @@ def shadowing() -> Finding:
             check="import names",
             state="bad" if astray else "note",
             found="; ".join(astray + others),
-            cure="use an environment of its own: make setup (or uninstall the other package)",
+            cure="use a separate environment: make setup (or uninstall the other package)",
         )
     if beside and here.resolve() != ROOT:
         return Finding(
             check="import names",
             state="note",
             found="; ".join(beside),
-            cure="call the command `dreamer-bench`, or work in a folder without a folder of that name",
+            cure="call the command `dreamer-bench`, or work in a folder that has no such folder",
         )
     return Finding(check="import names", state="ok", found="agents, suites, protocols, analysis are ours")
 
@@ -198,19 +198,19 @@ def disk(folder: Path) -> Finding:
             check="disk",
             state="bad",
             found=found,
-            cure=f"free at least {DISK_BYTES / 1e9:.0f} GB or choose another place with --runs DIR",
+            cure=f"free at least {DISK_BYTES / 1e9:.0f} GB or choose another disk with --runs DIR",
         )
     return Finding(check="disk", state="ok", found=found + "; a 5e6 env_steps run needs about 31 GB")
 
 
 def memory(source: Path = Path("/proc/meminfo")) -> Finding:
     if not source.exists():
-        return Finding(check="memory", state="note", found="this system does not say how much is free")
+        return Finding(check="memory", state="note", found="this system does not report the free memory")
     match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)
     free = int(match[1]) * 1024 if match else 0
     found = f"{free / 1e9:.0f} GB free"
     if free < MEMORY_BYTES:
         return Finding(
-            check="memory", state="bad", found=found, cure=f"close other programs: quick@1 wants {MEMORY_BYTES / 1e9:.0f} GB"
+            check="memory", state="bad", found=found, cure=f"close other programs: quick@1 needs {MEMORY_BYTES / 1e9:.0f} GB"
         )
     return Finding(check="memory", state="ok", found=found)

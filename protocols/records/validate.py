@@ -131,7 +131,7 @@ def _check_run(run: Run) -> Iterator[Finding]:
         found += sorted({f"{name}: {problem}" for record in records for problem in problems(kind, record)})
     found += [f"{RESULT}: {problem}" for problem in ([] if result is None else problems(Result, result))]
     if not sessions:
-        found.append(f"{SESSIONS} names no process that worked on the run")
+        found.append(f"{SESSIONS} names no process that trained the run")
     if found:
         yield "record", f"expected the fields of schema {run.schema}: {'; '.join(found[:5])}"
         return
@@ -176,12 +176,12 @@ def _protocol_of(manifest: Mapping[str, Any]) -> Protocol | str:
     if published is not None:
         return published
     if not own.is_own(manifest["protocol"]):
-        return f"protocol {manifest['protocol']!r} is not published here; is its package installed?"
+        return f"protocol {manifest['protocol']!r} is not known here; install the package that brings it"
     try:
         kept = own.from_data(manifest["protocol_data"])
     except UserError as error:
         return str(error)
-    return kept if kept.id == manifest["protocol"] else f"the manifest says {manifest['protocol']} and keeps {kept.id}"
+    return kept if kept.id == manifest["protocol"] else f"the manifest names {manifest['protocol']} but holds {kept.id}"
 
 
 def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -192,7 +192,7 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
     if fault is not None:
         yield "commit", fault
     elif changed := [(each, fault) for each in run.sessions() if (fault := _code_fault(each, run.schema)) is not None]:
-        yield "commit", f"the process that worked on it from {changed[0][0].get('created')} on: {changed[0][1]}"
+        yield "commit", f"the process that trained it from {changed[0][0].get('created')} on: {changed[0][1]}"
     if run.schema >= 2:
         yield from _check_origins(manifest)
     spec = RunSpec(
@@ -207,7 +207,7 @@ def _check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding
     expected_place = (spec.protocol, spec.label, spec.task, f"seed-{spec.seed}")
     place = tuple(unquote(part) for part in run.folder.parts[-4:])
     if place != expected_place or manifest["label"] != spec.label:
-        yield "place", f"the manifest speaks of {'/'.join(expected_place)}, the folder is {'/'.join(place)}"
+        yield "place", f"the manifest names {'/'.join(expected_place)}, but the folder is {'/'.join(place)}"
 
 
 def _code_fault(record: Mapping[str, Any], schema: int) -> str | None:
@@ -217,9 +217,9 @@ def _code_fault(record: Mapping[str, Any], schema: int) -> str | None:
         return f"the code differed from {f'commit {commit[:12]}' if commit else 'the installed wheel'}; run it unchanged"
     if commit is not None:
         if not _is_hash(commit, 40):
-            return f"{commit!r} is no commit"
+            return f"{commit!r} is not a commit"
         if not isinstance(source, dict):  # schema 1 noted no files
-            return None if schema < 2 else "the files that ran are not noted (source); records of schema 2 note them"
+            return None if schema < 2 else "the record lacks the files that ran (source), which schema 2 needs"
         if provenance.files_hash_of_commit(commit) not in (None, source.get("sha256")):
             found = str(source.get("sha256"))[:12]
             return f"the files that ran, {found}, are not those of commit {commit[:12]}; run that commit unchanged"
@@ -239,7 +239,7 @@ def _check_origins(manifest: Mapping[str, Any]) -> Iterator[Finding]:
     for part in ("agent", "suite", "protocol"):
         origin = origins.get(part) if isinstance(origins, dict) else None
         if not isinstance(origin, dict) or not _is_hash(origin.get("sha256"), 64) or not origin.get("version"):
-            yield "origin", f"the package that brought the {part} is not named with its version and the hash of its files"
+            yield "origin", f"the package that brought the {part} is recorded without its version or the hash of its files"
         elif origin.get("dirty") is not False:
             yield "origin", f"the {part} of {origin.get('package')} differed from commit {str(origin.get('commit'))[:12]}"
 
@@ -262,10 +262,10 @@ def _check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequenc
     if manifest["task"] in protocol.joined:
         strange = [line for line in lines if line.get("task") != tasks[line["episode"] % len(tasks)]]
         if strange:
-            yield "episode_seed", f"{len(strange)} episodes of a task that is not theirs, first {_at(strange[0])}"
+            yield "episode_seed", f"{len(strange)} episodes of the wrong task, first {_at(strange[0])}"
     off_seed = [line for line in lines if line["env_seed"] != _own_seed(protocol, manifest["seed"], line, len(tasks))]
     if off_seed:
-        yield "episode_seed", f"{len(off_seed)} episodes with a seed that is not theirs, first {_at(off_seed[0])}"
+        yield "episode_seed", f"{len(off_seed)} episodes with the wrong seed, first {_at(off_seed[0])}"
     for problem, bad in (
         ("a score that is not a number", [line for line in lines if not _is_number(line["score"])]),
         (

@@ -64,7 +64,7 @@ class Replays:
             for number in checkpoint.generations(folder):
                 fault = checkpoint.fault(folder, folder / f"checkpoint-{number}")
                 if fault is not None:
-                    raise InvalidData(f"{fault}; hand in the runs folder as `run` left it")
+                    raise InvalidData(f"{fault}; submit the runs folder as `run` left it")
         try:
             revived = revive_together(folders, device=device)
         except UserError:
@@ -72,7 +72,7 @@ class Replays:
         except DAMAGED as error:
             raise InvalidData(
                 f"{folders[0]}: agent {manifest['agent']!r} cannot load the checkpoint ({type(error).__name__}: "
-                f"{' '.join(str(error).split())[:120]}); hand in the one that the run left"
+                f"{' '.join(str(error).split())[:120]}); submit the checkpoint that the run left"
             ) from None
         last = [_last_evaluation(run.episodes()) for run in runs]
         played = _play(revived, last[wanted.index(True)], np.array(wanted))
@@ -90,8 +90,8 @@ class Replays:
         if off:
             line, episode = max(off, key=lambda pair: abs(_number(pair[0]["score"]) - pair[1].score))
             raise InvalidData(
-                f"{run.folder}: its checkpoint does not earn its last evaluation: {len(off)} of {len(pairs)} episodes differ, "
-                f"most episode {line['episode']} (recorded {line['score']}, played again {episode.score}); "
+                f"{run.folder}: its checkpoint does not reproduce its last evaluation: {len(off)} of {len(pairs)} episodes "
+                f"differ, most episode {line['episode']} (recorded {line['score']}, played again {episode.score}); "
                 f"{_differences(run.manifest, device)}"
             )
         self.say(f"replayed: {'/'.join(run.folder.parts[-4:])}, {len(pairs)} episodes")

@@ -145,7 +145,9 @@ def test_a_later_replay_adds_to_what_the_seal_says_and_changes_no_evidence(entry
 def test_raised_scores_are_caught_whichever_run_is_drawn(seed, entry, tmp_path):
     for run in find_runs(entry / "runs"):
         better(run, by=1e-9)
-    with pytest.raises(InvalidData, match=r"does not earn its last evaluation: 4 of 4 episodes differ.*machine are the same"):
+    with pytest.raises(
+        InvalidData, match=r"does not reproduce its last evaluation: 4 of 4 episodes differ.*machine are the same"
+    ):
         adding.add(entry, tmp_path / "kept", replay=asked(1, seed=seed))
     assert not (tmp_path / "kept").exists()
 
@@ -166,7 +168,7 @@ def test_one_raised_run_of_four_is_caught_when_all_are_drawn_and_by_chance_other
         except InvalidData:
             caught += 1
     assert 0 < caught < 12
-    with pytest.raises(InvalidData, match="does not earn"):
+    with pytest.raises(InvalidData, match="does not reproduce"):
         adding.add(entry, tmp_path / "kept", replay=asked(4))
 
 
@@ -234,11 +236,11 @@ def _name(part: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "line"),
     [
-        (_without, "brings no checkpoint-[0-9]+, which a replay loads; hand in the runs folder"),
+        (_without, "has no checkpoint-[0-9]+, which a replay needs; submit the runs folder"),
         (_other_weights, "is not the checkpoint that the run's result names"),
         (_changed_weights, "is not what the run wrote"),
         (_link, "is a symbolic link"),
-        (_outside, "lists .*, which is no file of a checkpoint"),
+        (_outside, "lists .*, which is not a file of a checkpoint"),
         (_no_weights, "agent 'tally' cannot load the checkpoint"),
     ],
 )

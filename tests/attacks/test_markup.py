@@ -105,7 +105,7 @@ def test_a_method_that_does_not_show_itself_is_refused_with_its_line(name, tmp_p
     assert stop.value.code == 4
     assert said.count("\n") == 1
     assert said.strip().isprintable()
-    assert re.search(r"scores.csv:2: the method '.*' (holds a character|has 300 characters)", said)
+    assert re.search(r"scores.csv:2: the method '.*' (holds an invisible character|has 300 characters)", said)
 
 
 def test_a_dollar_in_a_name_is_no_mathematics_in_a_figure(tmp_path):
@@ -144,5 +144,5 @@ def test_names_of_files_do_not_leave_their_place(tmp_path):
     (entry / "runs" / "quick@1" / "<b>").mkdir()
     (entry / "runs" / "quick@1" / "<b>" / "t").mkdir()
     (entry / "runs" / "quick@1" / "<b>" / "t" / "seed-0").mkdir()
-    with pytest.raises(InvalidData, match="no run's folder"):
+    with pytest.raises(InvalidData, match="not a run's folder"):
         adding.add(entry, Path(tmp_path / "kept"))

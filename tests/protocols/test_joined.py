@@ -79,7 +79,7 @@ def test_a_line_under_another_tasks_name_is_found(tmp_path):
     append_lines(run.folder / "episodes.jsonl", lines)
     found = [violation.what for violation in validate.check_run(run) if violation.rule == "episode_seed"]
     assert len(found) == 1
-    assert "of a task that is not theirs" in found[0]
+    assert "of the wrong task" in found[0]
 
 
 def test_the_table_of_scores_has_the_tasks_apart(tmp_path):

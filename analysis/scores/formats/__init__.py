@@ -74,7 +74,7 @@ def recognize(source: Source, options: Options | None = None) -> str:
         raise problem(
             source.path,
             1,
-            "is no score file known here",
+            "is not a known score file",
             f"expected one of {', '.join(READERS)} (docs/importing.md); a tidy CSV starts with method,task,seed,env_step,score",
         )
     return found

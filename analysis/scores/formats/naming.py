@@ -18,7 +18,7 @@ def from_path(path: str, pattern: str) -> dict[str, str]:
     """
     found = _expression(pattern).search(path.replace("\\", "/"))
     if found is None:
-        raise InvalidData(f"{path}: is not like the pattern {pattern!r}; correct --pattern, or leave the file out")
+        raise InvalidData(f"{path}: does not match the pattern {pattern!r}; correct --pattern, or leave the file out")
     return found.groupdict()
 
 
@@ -37,7 +37,7 @@ def expand(paths: Iterable[Path], pattern: str | None) -> list[Path]:
         expression = _expression(pattern)
         inside = [file for file in sorted(path.rglob("*")) if file.is_file() and expression.search(file.as_posix())]
         if not inside:
-            raise UserError(f"{path} holds no file like the pattern {pattern!r}; correct --pattern")
+            raise UserError(f"{path} holds no file that matches the pattern {pattern!r}; correct --pattern")
         found += inside
     return found
 

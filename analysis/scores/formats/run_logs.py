@@ -25,7 +25,7 @@ def parse_json_lines(source: Source, options: Options) -> Raw:
         except ValueError:
             entry = None
         if not isinstance(entry, dict):
-            raise problem(source.path, number, "is no JSON object", "remove the line, or export the log again")
+            raise problem(source.path, number, "is not a JSON object", "remove the line, or export the log again")
         lines.append((number, entry))
     keys = {key for _, entry in lines for key in entry}
     score = options.score or log_names.first(log_names.SCORES, keys)

@@ -96,7 +96,7 @@ def test_raw_returns_of_different_scales_are_not_ranked(tmp_path, monkeypatch):
     assert found == []
     board, _ = board_of(entries_of(submission), 100)
     assert (board["rows"], board["pairs"], board["glance"]) == ([], {}, None)
-    assert board["unranked"].startswith("Not ranked: raw returns")
+    assert board["unranked"].startswith("Not ranked: the raw returns")
     assert board["per_task"]["columns"] == ["Two scales"]
 
 
@@ -192,7 +192,7 @@ def test_where_nothing_is_left_to_show_the_old_site_stays(board, tmp_path):
     site_builder.build(kept, tmp_path / "site", reps=REPS)
     before = (tmp_path / "site" / "index.html").read_bytes()
     change_a_score(kept / "ahead")
-    with pytest.raises(InvalidData, match=r"no submission that can be shown: .*was changed"):
+    with pytest.raises(InvalidData, match=r"no submission to show: .*was changed"):
         site_builder.build(kept, tmp_path / "site", reps=REPS)
     assert (tmp_path / "site" / "index.html").read_bytes() == before
 

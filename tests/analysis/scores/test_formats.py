@@ -156,7 +156,7 @@ BAD = {
     "empty.csv": (b"  \n", "the file is empty"),
     "binary.csv": (b"method,task\n\xff\xfe,1\n", r"binary.csv:2: is not UTF-8 text"),
     "npz.csv": (b"PK\x03\x04rest", "the zip archive is damaged; copy"),
-    "other.csv": (b"a,b,c\n1,2,3\n", r"other.csv:1: is no score file known here"),
+    "other.csv": (b"a,b,c\n1,2,3\n", r"other.csv:1: is not a known score file"),
     "nosteps.csv": (b"method,task,seed,score\nm,pong,0,1\n", r"nosteps.csv:1: has no column of steps"),
     "units.csv": (b"method,task,seed,env_step,agent_step,score\nm,pong,0,4,1,1\n", r"units.csv:1: mixes units"),
     "unit.csv": (

@@ -145,9 +145,7 @@ def test_reward_is_taken_where_ys_is_missing_and_said() -> None:
 
 
 def test_an_unknown_file_is_refused_with_the_formats_that_exist() -> None:
-    with pytest.raises(
-        InvalidData, match=r"is no score file known here; expected one of tidy, danijar, .*tensorboard, rliable"
-    ):
+    with pytest.raises(InvalidData, match=r"is not a known score file; expected one of tidy, danijar, .*tensorboard, rliable"):
         read("tianshou_result.json")
 
 
@@ -231,7 +229,7 @@ def test_method_task_and_seed_come_from_the_path(tmp_path: Path) -> None:
         f"{method},dmc_walker_walk,{seed},1000,{seed}.5,eval.csv" for method in ("drq", "sac") for seed in (0, 1)
     ]
     assert from_path("a/b/seed-7/x.csv", pattern) == {"method": "a", "task": "b", "seed": "7"}
-    with pytest.raises(InvalidData, match="is not like the pattern"):
+    with pytest.raises(InvalidData, match="does not match the pattern"):
         from_path("a/b/7/x.csv", pattern)
     for wrong, says in (("{method}/{step}.csv", "not {step}"), ("{seed}/{seed}.csv", "twice")):
         with pytest.raises(UserError, match=says):
@@ -303,7 +301,7 @@ HOSTILE = {
     "promise.npz": (lambda: npz_of(timesteps=npy([1]), results=promises_too_much()), "promises more than the file holds"),
     "shapes.npz": (lambda: npz_of(timesteps=npy([1, 2]), results=npy([1.0])), "do not fit"),
     "text.npz": (lambda: npz_of(timesteps=npy(["a"]), results=npy([1.0])), "do not fit"),
-    "other.npz": (lambda: npz_of(weights=npy([1.0])), "is no score file known here"),
+    "other.npz": (lambda: npz_of(weights=npy([1.0])), "is not a known score file"),
     "dopamine.json": (lambda: b'[{"Iteration": 1e999, "Value": 1, "Agent": "a"}]', "step is inf"),
 }
 
@@ -325,5 +323,5 @@ def test_several_gzip_members_are_one_text(tmp_path: Path) -> None:
 
 def test_a_line_of_json_lines_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"step": 1, "score": 2}) + "\n{broken\n")
-    with pytest.raises(InvalidData, match=r"x.jsonl:2: is no JSON object"):
+    with pytest.raises(InvalidData, match=r"x.jsonl:2: is not a JSON object"):
         formats.read_file(tmp_path / "x.jsonl", Options(**ONE))  # type: ignore[arg-type]

@@ -216,7 +216,7 @@ def test_order_of_paths_does_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("nowhere", "does not exist"), ("text.txt", "is no score file"), ("empty.csv", "is empty")]
+    ("name", "message"), [("nowhere", "does not exist"), ("text.txt", "is not a known score file"), ("empty.csv", "is empty")]
 )
 def test_what_is_no_score_is_refused_in_one_line(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "text.txt").write_text("hello,world\n1,2\n")

@@ -295,7 +295,7 @@ def test_unfinished_runs_and_foreign_protocols_are_invalid(tmp_path: Path) -> No
             scores={20_000: [float(seed)]},
             final=[float(seed)],
         )
-    assert any("was made under another quick@1" in cause for cause in run(tmp_path, other, theirs)[1]["causes"])
+    assert any("was made under another definition of quick@1" in cause for cause in run(tmp_path, other, theirs)[1]["causes"])
 
 
 def test_junit_has_a_case_per_task_that_never_fails_and_one_that_decides(

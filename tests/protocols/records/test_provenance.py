@@ -216,4 +216,4 @@ def test_leaving_out_which_files_ran_is_a_fault_from_schema_2_on(tmp_path, monke
     del manifest["source"]
     (run.folder / "manifest.json").write_text(json.dumps(manifest | {"schema": schema}))
     faults = [violation.what for violation in check(tmp_path) if violation.rule == "commit"]
-    assert any("files that ran are not noted" in fault for fault in faults) == expected, faults
+    assert any("record lacks the files that ran" in fault for fault in faults) == expected, faults
