@@ -23,6 +23,9 @@ from dreamer_bench_base import Exits, UserError, open_closed_streams, write_atom
 if TYPE_CHECKING:
     from analysis.leaderboard.checkpoints import Replaying
 
+WIDE_COLUMNS = 120
+"""Columns of a terminal from which `list protocols` shows digests."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ListCommand:
@@ -37,6 +40,7 @@ class ListCommand:
         from protocols.running.terminal import console_for_tables
         from protocols.spec import digest
 
+        console = console_for_tables()
         tables: list[Table] = []
 
         def table(title: str, *columns: str) -> Table:
@@ -52,7 +56,10 @@ class ListCommand:
         if self.what in ("protocols", "all"):
             from protocols import catalog as protocol_catalog
 
-            rows = table("protocols", "id", "tasks", "env_steps", "seeds", "what it is", "digest")
+            wide = console.width >= WIDE_COLUMNS  # a narrow terminal would break digests and numbers over several lines
+            rows = table("protocols", "id", "tasks", "env_steps", "seeds", "what it is", *(["digest"] if wide else []))
+            for column in rows.columns[:4]:
+                column.no_wrap = True
             for protocol in protocol_catalog.entries().values():
                 rows.add_row(
                     protocol.id,
@@ -60,7 +67,7 @@ class ListCommand:
                     f"{protocol.env_steps:,}",
                     str(len(protocol.seeds)),
                     protocol.title,
-                    digest(protocol)[:12],
+                    *([digest(protocol)[:12]] if wide else []),
                 )
         if self.what in ("studies", "ablations", "all"):
             from protocols import studies
@@ -76,7 +83,6 @@ class ListCommand:
             rows = table("tasks", "name", "available")
             for name in suite_catalog.names():
                 rows.add_row(name, escape(suite_catalog.unavailable(name) or "yes"))  # "[box2d]" is no markup
-        console = console_for_tables()
         for index, each in enumerate(tables):
             if index:
                 console.print()

@@ -123,7 +123,10 @@ class Comparison:
         return replace(self, table=table, selection=selection)
 
     def styles_of(self, methods: Iterable[str]) -> dict[str, Style]:
-        return styles_of(methods, self.overrides)
+        """Their styles beside all methods of the comparison, so that one method looks the same in each of its pictures."""
+        wanted = list(methods)
+        every = styles_of([*self.methods, *wanted], self.overrides)
+        return {method: every[method] for method in wanted}
 
     def label(self, method: str) -> str:
         """The method for people: overrides spelled out instead of their digest."""

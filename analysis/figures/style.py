@@ -84,6 +84,15 @@ KNOWN = {
 }
 """Every method whose style was chosen by hand, by its name in lower case with underscores."""
 
+SAME = {
+    "dreamerv2": "dreamer_v2",
+    "dreamerv3": "dreamer_v3",
+    "random_actions": "random",
+    "sac_on_the_model's_features": "sac",
+    "world_models_controller": "world_models",
+}
+"""Methods as the cards of a board call them -> name in `KNOWN`."""
+
 SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
 SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
 REFERENCE_DASHES = (
@@ -109,7 +118,8 @@ VARIANT_MARKERS = ("s", "^", "D", "v", "P", "<", "p", ">", "h", "d")
 
 def base_name(method: str) -> str:
     """The agent behind a label: "dreamer" of "dreamer+1a2b3c4d~20000"; published spellings in lower case."""
-    return method.split("~")[0].split("+")[0].strip().lower().replace("-", "_").replace(" ", "_")
+    name = method.split("~")[0].split("+")[0].strip().lower().replace("-", "_").replace(" ", "_")
+    return SAME.get(name, name)
 
 
 def style_of(method: str, overrides: Mapping[str, Any] | None = None) -> Style:
@@ -140,15 +150,24 @@ def style_of(method: str, overrides: Mapping[str, Any] | None = None) -> Style:
 
 
 def styles_of(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Style]:
-    """The styles of methods that share a figure. Two that would look alike get different markers."""
+    """The styles of methods that share a figure.
+
+    Two that would look alike get different markers. Of two that want one colour, a method without a style of its own takes a
+    spare one; known methods choose first and the others by name, so the order of the methods decides nothing.
+    """
     chosen: dict[str, Style] = {}
-    for method in methods:
+    names = list(dict.fromkeys(methods))
+    for method in sorted(names, key=lambda name: (base_name(name) not in KNOWN, "" if base_name(name) in KNOWN else name)):
         wanted = style_of(method, (overrides or {}).get(method))
+        if base_name(method) not in KNOWN and "+" not in method:
+            colors = {other.color for other in chosen.values()}
+            free_colors = (color for color in (wanted.color, *SPARE_COLORS) if color not in colors)
+            wanted = replace(wanted, color=next(free_colors, wanted.color))
         taken = {(other.color, other.marker) for other in chosen.values()}
         free = (wanted.marker, *(marker for marker in SPARE_MARKERS if marker != wanted.marker))
         marker = next((marker for marker in free if (wanted.color, marker) not in taken), wanted.marker)
         chosen[method] = replace(wanted, marker=marker)
-    return chosen
+    return {method: chosen[method] for method in names}
 
 
 def reference_styles(labels: Iterable[str]) -> dict[str, Style]:

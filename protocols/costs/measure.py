@@ -32,10 +32,14 @@ from suites import catalog as suites
 
 SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
 UPDATES, ACTS = 3, 5
+FEW_SEQUENCES = 8
+"""The batch that stands for one of more than twice as many sequences on a CPU. There an update's time is in proportion: the
+paper's Dreamer takes 0.76, 1.43 and 2.10 s of processor time with 4, 8 and 12 sequences; for 50 that makes 8.9 s, and whole
+updates took 9.7 to 10.5 s."""
 ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 EPISODE_DECISIONS, FILL_DECISIONS = 100, 300
-SLOW_UPDATE_SECONDS = 1.0
+SLOW_UPDATE_SECONDS, SLOW_ACT_SECONDS = 1.0, 0.1
 
 
 def measure(
@@ -43,8 +47,9 @@ def measure(
 ) -> Measured:
     """Every agent (on the first task of its line) and every task of a plan, once each; `say` is told what is under way.
 
-    On a CPU one seed is measured first; where an update of one takes long, so would all of them, and a program of several seeds
-    is planned in proportion (large networks train one seed after the other there).
+    On a CPU one seed with a small batch is measured first. Where an update of a whole batch takes long by that, so would all of
+    them, and whole batches and programs of several seeds are planned in proportion (large networks train one seed after the
+    other there).
     """
     names = list(dict.fromkeys((workload.agent, workload.protocol.agent_profile) for workload in workloads))
     environments: dict[tuple[str, int], EnvironmentCost] = {}
@@ -59,9 +64,11 @@ def measure(
                 environments[key] = measure_environment(workload.protocol, task)
         name = (workload.agent, workload.protocol.agent_profile)
         if name not in costs:
-            say(f"measuring {name[0]} ({len(costs) + 1} of {len(names)} agents): decisions and updates")
             seeds = min(seeds_per_program, len(workload.protocol.seeds))
-            alone = _apart(workload, 1, device) if seeds > 1 and resolve_device(device) == "cpu" else None
+            options: Any = agents.find(name[0]).options(name[1])
+            large = getattr(options, "batch_sequences", 0) > 2 * FEW_SEQUENCES and resolve_device(device) == "cpu"
+            say(f"measuring {name[0]} ({len(costs) + 1} of {len(names)} agents): decisions and updates")
+            alone = _apart(workload, 1, device, in_proportion=True) if large else None
             slow = alone is not None and alone.gradient_step_seconds > SLOW_UPDATE_SECONDS
             costs[name] = alone if alone is not None and slow else _apart(workload, seeds, device)
     machine = {
@@ -144,7 +151,9 @@ def measure_agent(
             player.feed(1 if slow else updates, learn=True)  # where an update takes seconds, one after the first says enough
         else:
             player.feed(3 * EPISODE_DECISIONS, learn=True)
-        player.act(ACTS)
+        player.act(2)
+        if player.act_seconds[-1] < SLOW_ACT_SECONDS:
+            player.act(ACTS - 2)
         player.agent.save(saved, player.carry)
         checkpoint_bytes = sum(file.stat().st_size for each in saved for file in each.rglob("*") if file.is_file()) // seeds
     learns = player.gradient_steps > 0
@@ -174,6 +183,23 @@ def measure_agent(
         checkpoint_bytes=checkpoint_bytes,
         replay_bytes_per_env_step=row / action_repeat if entry.keeps_replay() else 0.0,
         replay_bytes_at_most=None if most == sys.maxsize else most * row,
+    )
+
+
+def measure_in_proportion(
+    name: str, profile: str, overrides: dict[str, Scalar], observation_space: spaces.Dict, *rest: Any
+) -> AgentCost:
+    """`measure_agent` with a small batch for a large one: the update's time in proportion to the sequences, its memory by what
+    the options say of a batch. Run in a process of its own."""
+    entry = agents.find(name)
+    whole: Any = replace(entry.options(profile), **overrides)
+    few = replace(whole, batch_sequences=FEW_SEQUENCES)
+    cost = measure_agent(name, profile, {**overrides, "batch_sequences": FEW_SEQUENCES}, observation_space, *rest)
+    update_bytes = entry.update_bytes(whole, observation_space) - entry.update_bytes(few, observation_space)
+    return replace(
+        cost,
+        gradient_step_seconds=cost.gradient_step_seconds * whole.batch_sequences / FEW_SEQUENCES,
+        memory_bytes=cost.memory_bytes + update_bytes,
     )
 
 
@@ -251,14 +277,14 @@ class Player:
             self.act_seconds.append(time.perf_counter() - started)
 
 
-def _apart(workload: Workload, seeds: int, device: str) -> AgentCost:
+def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool = False) -> AgentCost:
     protocol, task = workload.protocol, workload.tasks[0]
     environment = suites.make(task, **protocol.options_of(task))
     observation_space, action_space = environment.observation_space, environment.action_space
     environment.close()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(
-            measure_agent,
+            measure_in_proportion if in_proportion else measure_agent,
             workload.agent,
             protocol.agent_profile,
             dict(workload.overrides),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -232,6 +233,20 @@ def test_a_method_looks_the_same_beside_whatever_else_is_drawn():
     assert styles_of(["planet", "dreamer", "somebody_else"])["dreamer"] == alone
     assert style_of("Dreamer").color == style_of("dreamer").color  # the published row has its agent's colour
     assert base_name("dreamer+1a2b3c4d~20000") == "dreamer"
+
+
+def test_the_methods_of_the_shipped_board_have_colours_of_their_own():
+    cards = (Path(__file__).parents[3] / "results/leaderboard").glob("*/card.json")
+    names = [json.loads(card.read_text())["name"] for card in cards]
+    assert len({style.color for style in styles_of(names).values()}) == len(names) >= 6
+    assert style_of("Random actions") == style_of("random")
+
+
+def test_ten_unknown_methods_have_ten_colours_in_whatever_order():
+    names = [f"method {number}" for number in range(len(SPARE_COLORS))]
+    forward, backward = styles_of(names), styles_of(names[::-1])
+    assert len({style.color for style in forward.values()}) == len(names)
+    assert forward == backward
 
 
 def test_no_two_known_methods_share_colour_and_marker():

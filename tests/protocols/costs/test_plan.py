@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
+from gymnasium import spaces
 
 from protocols.costs import plan
 from protocols.costs.commands import PlanCommand
@@ -189,3 +191,23 @@ def test_an_unknown_agent_is_refused_before_anything_is_measured(monkeypatch):
     monkeypatch.setattr(measure, "measure_environment", lambda *_: pytest.fail("measured"))
     with pytest.raises(ValueError, match="'draemer' is not known"):
         PlanCommand(protocol="quick@1", agents=("random", "draemer")).run()
+
+
+def test_a_large_batch_is_planned_from_a_small_one_in_proportion(monkeypatch):
+    """One sequence costs a quarter of a second here, so 50 cost 12.5 whatever batch was timed."""
+    from agents import catalog as agents
+    from protocols.costs import measure
+
+    timed = []
+
+    def fake(name, profile, overrides, *_):
+        timed.append(overrides["batch_sequences"])
+        return replace(AGENT, gradient_step_seconds=0.25 * overrides["batch_sequences"], memory_bytes=0)
+
+    monkeypatch.setattr(measure, "measure_agent", fake)
+    space = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
+    cost = measure.measure_in_proportion("dreamer", "paper", {}, space)
+    assert timed == [measure.FEW_SEQUENCES]
+    assert cost.gradient_step_seconds == 12.5
+    whole = agents.find("dreamer").options("paper")
+    assert cost.memory_bytes == whole.update_bytes(space) * (50 - measure.FEW_SEQUENCES) // 50
