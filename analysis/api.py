@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from analysis.scores import normalize, table
+from analysis.scores import normalize, per_run, table
 from analysis.statistics import aggregate
 from analysis.verify.verdict import Verdict
 
@@ -57,7 +57,7 @@ def scores(
     short          runs that stop before the budget: "fail" refuses, "drop" leaves them out, "carry" takes their last points
     normalization  "none", "dmc", "atari-human", "atari-record", ...; the one that fits the tasks by default
     """
-    chosen = table.select(points, at=at, window=window, short=short).scores
+    chosen = per_run.select(points, at=at, window=window, short=short).scores
     return normalize.normalize(chosen, normalization or normalize.for_tasks(chosen["task"].unique()))
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.learning.replay import Lane, Replay
+from agents.learning.lane import Lane
+from agents.learning.replay import Replay
 
 SHARE_OF_FREE_MEMORY = 0.6
 """Of a GPU, for the rows of replay: activations of five seeds at the paper's size need the rest. Reasoned, not measured."""

@@ -20,7 +20,7 @@ from analysis.figures.intervals import aggregates, differences, improvement, pro
 from analysis.figures.joined import joined
 from analysis.figures.style import REPEATS, base_name, short_count
 from analysis.figures.sweeps import fig4
-from analysis.scores import normalize, references
+from analysis.scores import normalize, per_run, references
 from analysis.scores import table as tables
 from dreamer_bench_base import UserError
 
@@ -176,7 +176,7 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
         table = tables.read([path])
         if wanted:
             table = tables.chosen(table, wanted.split(","))
-        selection = tables.select(table, short="drop")
+        selection = per_run.select(table, short="drop")
         means = selection.scores.groupby(["method", "task"], as_index=False)["score"].mean().rename(columns={"method": "label"})
         parts.append(means.assign(source=f"{short_count(selection.budget_env_steps)} env steps"))
     lines = pd.concat(parts, ignore_index=True)

@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.style import Style, short_count, styles_of
-from analysis.scores import from_runs, normalize, references
-from analysis.scores import table as tables
+from analysis.scores import from_runs, normalize, per_run, references
 from dreamer_bench_base import UserError
 from protocols.records import store
 from protocols.spec import ScoreRule
@@ -37,7 +36,7 @@ class Comparison:
 
     title: str
     table: pd.DataFrame
-    selection: tables.Selection
+    selection: per_run.Selection
     normalization: str
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     own_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -180,7 +179,7 @@ def published_for(tasks: Sequence[str]) -> pd.DataFrame:
 def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normalization: str, reps: int) -> Comparison:
     """Runs that are under way: curves to draw, and no score yet."""
     empty = table.iloc[:0][["method", "task", "seed", "score", "env_steps"]]
-    selection = tables.Selection(
+    selection = per_run.Selection(
         scores=empty.assign(points=0, carried=False),
         left_out=empty[["method", "task", "seed", "env_steps"]],
         rule="no run has finished yet",
@@ -198,7 +197,7 @@ def assemble(
     rule: ScoreRule | None = None,
     at: int | None = None,
     window: int = 0,
-    short: tables.Short = "drop",
+    short: per_run.Short = "drop",
     normalization: str | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     own_options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -209,7 +208,7 @@ def assemble(
     return Comparison(
         title=title,
         table=table,
-        selection=tables.select(table, rule=rule, at=at, window=window, short=short),
+        selection=per_run.select(table, rule=rule, at=at, window=window, short=short),
         normalization=normalization or normalize.for_tasks(tasks),
         overrides=overrides or {},
         own_options=own_options or {},

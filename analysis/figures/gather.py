@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures import comparison
 from analysis.figures.comparison import Comparison
-from analysis.scores import groups
+from analysis.scores import groups, per_run
 from analysis.scores import table as tables
 from dreamer_bench_base import UserError
 
@@ -24,7 +24,7 @@ def gather(
     tasks: Sequence[str] = (),
     at: int | None = None,
     window: int = 0,
-    short: tables.Short = "drop",
+    short: per_run.Short = "drop",
     normalization: str | None = None,
     reps: int = 50_000,
     own_tasks: Sequence[str] = (),

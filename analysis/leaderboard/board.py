@@ -14,8 +14,7 @@ from analysis.figures.comparison import Comparison
 from analysis.figures.drawing import Drawing, csv_text, svg_text
 from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
-from analysis.scores import normalize
-from analysis.scores import table as tables
+from analysis.scores import normalize, per_run
 from analysis.statistics import aggregate
 from dreamer_bench_base import UserError
 from protocols.records.schema import SCHEMA
@@ -103,7 +102,7 @@ def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Compari
     """The entries of one protocol as one comparison; imported scores come by their own rule, which their facts name."""
     scores = pd.concat([entry.scores for entry in entries], ignore_index=True)
     left_out = scores.iloc[:0][["method", "task", "seed", "env_steps"]]
-    selection = tables.Selection(
+    selection = per_run.Selection(
         scores=scores, left_out=left_out, rule="each entry's rule is on its card", budget_env_steps=protocol.env_steps
     )
     kept = set(scores[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))

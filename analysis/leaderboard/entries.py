@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.leaderboard import submissions
 from analysis.leaderboard.submissions import Submission
+from analysis.scores import per_run
 from analysis.scores import table as tables
 from analysis.scores.from_runs import ScoredRun
 from analysis.scores.groups import tally
@@ -77,7 +78,7 @@ def entries_of(submission: Submission) -> list[Entry]:
         protocol = catalog.find(id)
         name = submission.name if len(labels) == 1 else f"{submission.name} {label}"
         table = tables.of_runs(runs).assign(method=name)
-        selection = tables.select(table, rule=protocol.score_rule, at=protocol.env_steps, short="drop")
+        selection = per_run.select(table, rule=protocol.score_rule, at=protocol.env_steps, short="drop")
         found.append(
             Entry(
                 submission=submission,

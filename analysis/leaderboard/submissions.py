@@ -21,7 +21,7 @@ import pandas as pd
 from analysis.leaderboard import evidence
 from analysis.leaderboard.card import read_card, slug_of
 from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
-from analysis.scores import from_runs
+from analysis.scores import from_runs, per_run
 from analysis.scores import table as tables
 from dreamer_bench_base import InvalidData, UserError, sha256
 from dreamer_bench_untrusted import check_shape, parse_json, read_regular
@@ -153,13 +153,13 @@ def _imported_violations(submission: Submission) -> list[str]:
     return found
 
 
-def imported_selection(table: pd.DataFrame, protocol: Protocol) -> tables.Selection:
+def imported_selection(table: pd.DataFrame, protocol: Protocol) -> per_run.Selection:
     """The scores of published curves at the protocol's budget: the mean of its window, or of its last tenth.
 
     Published curves hold no separate final evaluation, so a rule that asks for one becomes a window.
     """
     window = protocol.score_rule.window_env_steps or protocol.env_steps // 10
-    return tables.select(table, at=protocol.env_steps, window=window, short="drop")
+    return per_run.select(table, at=protocol.env_steps, window=window, short="drop")
 
 
 # ---------------------------------------------------------------- reading the leaderboard

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.scores import formats, normalize, table
+from analysis.scores import formats, normalize, per_run, table
 from analysis.scores.columns import as_cells, refuse_clashes
 from analysis.scores.formats import danijar, marl_eval
 from analysis.scores.formats.archives import with_comment
@@ -107,12 +107,12 @@ def tidy(points: pd.DataFrame) -> str:
     return as_cells(names[columns].rename(columns={"env_steps": "env_step"})).to_csv(index=False, lineterminator="\n")
 
 
-def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: table.Short, normalization: str) -> bytes:
+def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: per_run.Short, normalization: str) -> bytes:
     """An npz archive: per method an array [runs, tasks], and `tasks`, their names; budget, rule and units in its comment.
 
     Raises InvalidData where it is not rectangular.
     """
-    selection = table.select(points, at=at, window=window, short=short)
+    selection = per_run.select(points, at=at, window=window, short=short)
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
     arrays = rectangles(normalize.normalize(selection.scores, normalization))

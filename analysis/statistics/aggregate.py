@@ -3,7 +3,7 @@
 Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"; rliable 1.2.0 is the
 oracle.
 
-`scores` is a DataFrame with at least method, task, seed, score (see `analysis.scores.table.select`), normalised by the caller.
+`scores` is a DataFrame with at least method, task, seed, score (`analysis.scores.per_run.select`), normalised by the caller.
 Digits depend on a method's own scores alone: not on row order, seed labels, other methods, or the other metrics asked for.
 Every method must have the same tasks: `common_tasks` cuts to those, everything else raises InvalidData naming the hole.
 Seeds may differ in number between tasks: the IQM and the optimality gap pool all runs, so a task with more runs weighs more

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from analysis.scores import normalize, table
+from analysis.scores import normalize, per_run, table
 from analysis.statistics import aggregate, curves, rliable_engine
 from dreamer_bench_base import UserError
 
@@ -24,7 +24,7 @@ def aggregate_scores(command: Any) -> int:
     notes: list[str] = []
     points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
     points = table.chosen(points, command.methods, command.tasks)
-    selection = table.select(points, at=command.at, window=command.window, short=command.short)
+    selection = per_run.select(points, at=command.at, window=command.window, short=command.short)
     name = normalize.for_tasks(selection.scores["task"].unique()) if command.normalize == "auto" else command.normalize
     scores = normalize.normalize(selection.scores, name)
     if command.common:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.scores import normalize, references, table
+from analysis.scores import normalize, per_run, references, table
 from analysis.scores.exchange import check_target
 from analysis.scores.tasks import named
 from analysis.verify import files, judge, validity
@@ -112,10 +112,12 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
     return verdict, key
 
 
-def _score(points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int, short: table.Short) -> table.Selection:
+def _score(
+    points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int, short: per_run.Short
+) -> per_run.Selection:
     """One score per run of ours; runs that stop short are dropped only where the verdict is invalid for them already."""
     try:
-        return table.select(points, rule=rule, at=at, window=window, short=short)
+        return per_run.select(points, rule=rule, at=at, window=window, short=short)
     except InvalidData as error:
         what, _, cure = str(error).partition("; ")
         raise InvalidData(f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}") from None
@@ -169,7 +171,7 @@ def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, in
     return protocol.score_rule, protocol.env_steps
 
 
-def _reference(command: Any, selection: table.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
+def _reference(command: Any, selection: per_run.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
     window = rule.window_env_steps if rule is not None else command.window
     reference = load_reference(
         command.reference,

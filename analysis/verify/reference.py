@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from analysis.scores import references
+from analysis.scores.per_run import Short, select
 from analysis.scores.references import NAMES
-from analysis.scores.table import Short, read, select
+from analysis.scores.table import read
 from dreamer_bench_base import InvalidData, UserError, sha256
 from protocols.spec import ScoreRule
 
@@ -55,7 +56,7 @@ def load(
     """A shipped reference by name, or a score file or runs folder as a raw reference.
 
     method   which method of the file; needed where there are several
-    at, window, rule, short   how a file's curves become one score per run, see `analysis.scores.table.select`
+    at, window, rule, short   how a file's curves become one score per run, see `analysis.scores.per_run.select`
     """
     if str(name_or_path) == NAMES[0]:
         return _dreamer_2020(method or "Dreamer")

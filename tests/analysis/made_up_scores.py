@@ -30,7 +30,7 @@ TASKS = (
 
 
 def scores(cells: Mapping[str, Mapping[str, Sequence[float]]]) -> pd.DataFrame:
-    """method -> task -> scores of the seeds 0, 1, ..., as `table.select` gives them."""
+    """method -> task -> scores of the seeds 0, 1, ..., as `per_run.select` gives them."""
     rows = [
         (method, task, str(seed), float(score))
         for method, tasks in cells.items()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.commands import COMMANDS, AggregateCommand
-from analysis.scores import normalize, table
+from analysis.scores import normalize, per_run, table
 from analysis.statistics import aggregate
 from tests.analysis.scores.test_table import END, TASK, curve, record, write_csv
 
@@ -33,7 +33,7 @@ def test_json_holds_the_estimates_of_the_library(tmp_path: Path, capsys: pytest.
         tmp_path / "scores.csv", [*curve("a", seeds=4), *curve("b", task="cup_catch", seeds=4), *curve("b", seeds=4)]
     )
     found, _ = call(path, capsys=capsys, metrics=("mean",), methods=("a",), reps=500)
-    scores = normalize.normalize(table.select(table.read([path])).scores.query("method == 'a'"), "dmc")
+    scores = normalize.normalize(per_run.select(table.read([path])).scores.query("method == 'a'"), "dmc")
     assert found["normalization"] == "dmc@1"
     assert found["estimates"] == [vars(each) for each in aggregate.estimates(scores, metrics=["mean"], reps=500)]
     assert "4 seeds per task" in found["notes"][-1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
-from analysis.scores import table
+from analysis.scores import per_run, table
 from analysis.verify import judge, validity
 from analysis.verify.reference import Reference
 from analysis.verify.verdict import Mode, Question, Verdict
@@ -63,7 +63,7 @@ def chosen(points: pd.DataFrame, method: str, tasks: Sequence[str], seeds: Seque
 def scored(rows: pd.DataFrame, rule: Rule, at: int) -> pd.DataFrame:
     """One score per run: by the protocol's rule at its budget, by the evaluation there at a smaller one."""
     own = rule.known.score_rule if at == rule.known.env_steps else None
-    return table.select(rows, rule=own, at=at).scores
+    return per_run.select(rows, rule=own, at=at).scores
 
 
 def ask(ours: pd.DataFrame, theirs: pd.DataFrame, rule: Rule, at: int, causes: Sequence[str] = ()) -> Verdict:

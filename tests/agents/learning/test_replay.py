@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.learning import replay as replay_module
+from agents.learning import lane as lane_module
 from agents.learning.replay import Replay
 
 KEYS = {"vector": ((2,), np.dtype(np.float32)), "image": ((2, 2, 1), np.dtype(np.uint8))}
@@ -109,7 +109,7 @@ def test_nothing_can_be_drawn_before_an_episode_and_enough_rows(replay):
 
 
 def test_sequences_cross_the_edges_of_blocks(replay, monkeypatch):
-    monkeypatch.setattr(replay_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(lane_module, "BLOCK_BYTES", 1)
     for lane in replay.lanes:
         lane.block_rows = 3
     play(replay, 0, 5, 19)
@@ -175,7 +175,7 @@ def resident_bytes(folder):
 @pytest.fixture
 def images(tmp_path, monkeypatch):
     """Two lanes of images in several files each, under a ceiling far below their size, and the most that was resident."""
-    monkeypatch.setattr(replay_module, "BLOCK_BYTES", 2**23)
+    monkeypatch.setattr(lane_module, "BLOCK_BYTES", 2**23)
     replay = Replay({"image": ((64, 64, 3), np.dtype(np.uint8))}, 6, 2, tmp_path, CEILING)
     peak = 0
     for number in range(IMAGE_ROWS):

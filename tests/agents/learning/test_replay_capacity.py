@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.learning import replay as replay_module
+from agents.learning import lane as lane_module
 from agents.learning.batches import DeviceBatches, HostBatches
 from agents.learning.replay import Replay
 
@@ -31,7 +31,7 @@ def whole(episode, rows, length):
 @pytest.fixture(params=["memory", "files"])
 def make(request, tmp_path, monkeypatch):
     """Makes replays with blocks of three rows, all over the same files."""
-    monkeypatch.setattr(replay_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(lane_module, "BLOCK_BYTES", 1)
 
     def make(**settings):
         replay = Replay(KEYS, 1, 2, tmp_path if request.param == "files" else None, **settings)
@@ -94,7 +94,7 @@ def test_what_was_kept_comes_back(make):
 
 
 def test_files_stay_for_the_two_states_before_and_go_then(tmp_path, monkeypatch):
-    monkeypatch.setattr(replay_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(lane_module, "BLOCK_BYTES", 1)
     replay = Replay(KEYS, 1, 1, tmp_path, capacity=6)
     replay.lanes[0].block_rows = 3
     states = []

@@ -13,7 +13,8 @@ import pytest
 from analysis.commands import ExportCommand, ImportCommand
 from analysis.scores import exchange, formats, tasks
 from analysis.scores.formats.raw import Options
-from analysis.scores.table import read, select
+from analysis.scores.per_run import select
+from analysis.scores.table import read
 from dreamer_bench_base import InvalidData
 from tests.analysis.made_up_scores import REFERENCE, needs_reference
 

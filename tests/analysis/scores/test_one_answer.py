@@ -12,7 +12,7 @@ import pytest
 from analysis.commands import AggregateCommand, ExportCommand, VerifyCommand
 from analysis.figures.gather import gather
 from analysis.report import build
-from analysis.scores import exchange, table
+from analysis.scores import exchange, per_run, table
 from analysis.statistics.aggregate_table import aggregate_scores
 from analysis.verify.procedure import verify_scores
 from dreamer_bench_base import InvalidData, UserError
@@ -90,8 +90,8 @@ def test_a_score_file_of_an_unknown_protocol_is_not_scored_by_another_rule(tmp_p
     file.write_text("method,task,seed,env_step,score,protocol\n" + "".join(f"m,pong,{s},10,1,gone@1\n" for s in range(3)))
     points = table.read([file])
     with pytest.raises(UserError, match=r"protocol 'gone@1' is not installed, .*--at and --window"):
-        table.select(points)
-    assert len(table.select(points, at=10).scores) == 3
+        per_run.select(points)
+    assert len(per_run.select(points, at=10).scores) == 3
 
 
 def test_two_protocols_are_not_compared_by_a_rule_of_neither(tmp_path: Path) -> None:
@@ -99,17 +99,17 @@ def test_two_protocols_are_not_compared_by_a_rule_of_neither(tmp_path: Path) -> 
     quick = catalog.find("quick@1")
     make_run(tmp_path, quick, agent="b", task=quick.tasks[0], seed=0, scores={0: [1.0], quick.env_steps: [2.0]}, final=[3.0])
     with pytest.raises(UserError, match=r"the protocols dmc-1m@1, quick@1, .*choose one with --protocol"):
-        table.select(table.read([tmp_path]))
+        per_run.select(table.read([tmp_path]))
 
 
 @pytest.mark.parametrize("short", ["drop", "carry", "fail"])
-def test_short_changes_short_runs_only(tmp_path: Path, short: table.Short) -> None:
+def test_short_changes_short_runs_only(tmp_path: Path, short: per_run.Short) -> None:
     """Every run's last point lies a little before the budget: under `carry`, too, the window is that before the budget."""
     file = tmp_path / "x.csv"
     ends = {0: 95, 1: 98} if short == "fail" else {0: 95, 1: 98, 2: 40}
     rows = [f"m,pong,{seed},{x},{x}" for seed, end in ends.items() for x in range(end % 5, end + 1, 5)]
     file.write_text("\n".join(["method,task,seed,env_step,score", *rows]) + "\n")
-    scores = table.select(table.read([file]), at=100, window=10, short=short).scores.set_index("seed")["score"]
+    scores = per_run.select(table.read([file]), at=100, window=10, short=short).scores.set_index("seed")["score"]
     assert scores["0"] == 95.0  # of 91 to 100: the point at 95
     assert scores["1"] == np.mean([93.0, 98.0])
     if short == "carry":
@@ -121,10 +121,10 @@ def test_runs_without_a_result_count_only_where_they_have_been(tmp_path: Path) -
         scores = {x: [float(x)] for x in range(0, 1_000_001, 100_000)}
         make_run(tmp_path, DMC, agent="a", task=TASK, seed=seed, scores=scores, status=None if seed == 2 else "complete")
     points = table.read([tmp_path])
-    assert table.select(points, at=500_000).scores["seed"].tolist() == ["0", "1", "2"]
+    assert per_run.select(points, at=500_000).scores["seed"].tolist() == ["0", "1", "2"]
     with pytest.raises(InvalidData, match=r"seed 2 stops short of 1,000,000 env_steps \(it has no result, and ends at"):
-        table.select(points)
-    assert table.select(points, short="drop").scores["seed"].tolist() == ["0", "1"]
+        per_run.select(points)
+    assert per_run.select(points, short="drop").scores["seed"].tolist() == ["0", "1"]
     assert {row["runs"] for row in build.build([tmp_path], tmp_path / "out", reps=100)["sections"][0]["means"]} == {2}
 
 

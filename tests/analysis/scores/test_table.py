@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.scores import table
+from analysis.scores import per_run, table
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.records.score import score_of
@@ -57,7 +57,7 @@ def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
     rules = [ScoreRule(kind="final"), ScoreRule(kind="last"), ScoreRule(kind="window", window_env_steps=END // 2 + 1_000)]
     points = table.read([record(tmp_path / "runs")])
     for rule in rules:
-        selection = table.select(points, rule=rule)
+        selection = per_run.select(points, rule=rule)
         run = next(iter((tmp_path / "runs").glob("*/dreamer/*/seed-1")))
         from protocols.records.store import Run
 
@@ -69,7 +69,7 @@ def test_the_score_of_a_run_is_the_stores(tmp_path: Path) -> None:
 
 
 def test_the_protocols_own_rule_and_budget_are_the_default(tmp_path: Path) -> None:
-    selection = table.select(table.read([record(tmp_path / "runs")]))
+    selection = per_run.select(table.read([record(tmp_path / "runs")]))
     assert selection.budget_env_steps == END
     assert selection.rule == f"separate final evaluation at {END:,} env steps"
     assert selection.scores["score"].tolist() == [532.0, 632.0, 732.0, 32.0, 132.0, 232.0]
@@ -77,18 +77,18 @@ def test_the_protocols_own_rule_and_budget_are_the_default(tmp_path: Path) -> No
 
 def test_a_budget_and_a_window_replace_the_protocols_rule(tmp_path: Path) -> None:
     points = table.read([record(tmp_path / "runs", agents=("dreamer",))])
-    assert table.select(points, at=END // 2).scores["score"].tolist() == [511.0, 611.0, 711.0]
-    assert table.select(points, at=END, window=END).scores["score"].tolist() == [
+    assert per_run.select(points, at=END // 2).scores["score"].tolist() == [511.0, 611.0, 711.0]
+    assert per_run.select(points, at=END, window=END).scores["score"].tolist() == [
         516.0,
         616.0,
         716.0,
     ]  # not the point at 0
-    assert table.select(points, at=END, window=END // 2).scores["points"].tolist() == [2, 2, 2]
+    assert per_run.select(points, at=END, window=END // 2).scores["points"].tolist() == [2, 2, 2]
 
 
 def test_without_a_protocol_the_budget_is_what_every_method_reaches(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "scores.csv", [*curve("long", end=200), *curve("brief", end=100)])
-    selection = table.select(table.read([path]))
+    selection = per_run.select(table.read([path]))
     assert selection.budget_env_steps == 100
     assert selection.scores["score"].tolist() == [100.0, 101.0, 100.0, 101.0]
 
@@ -97,13 +97,13 @@ def test_short_runs_are_refused_by_name_dropped_or_carried(tmp_path: Path) -> No
     rows = [*curve(seeds=2), *[("theirs", "walker_walk", 2, x, 7) for x in (10, 20, 30)]]
     points = table.read([write_csv(tmp_path / "scores.csv", rows)])
     with pytest.raises(InvalidData, match=r"theirs, dmc_walker_walk, seed 2 stops short of 100 env_steps \(it ends at 30\)"):
-        table.select(points, at=100)
-    dropped = table.select(points, at=100, short="drop")
+        per_run.select(points, at=100)
+    dropped = per_run.select(points, at=100, short="drop")
     assert dropped.scores["seed"].tolist() == ["0", "1"]
     assert dropped.left_out.to_dict("records") == [
         {"method": "theirs", "task": "dmc_walker_walk", "seed": "2", "env_steps": 30}
     ]
-    carried = table.select(points, at=100, window=20, short="carry")
+    carried = per_run.select(points, at=100, window=20, short="carry")
     assert carried.scores["score"].tolist() == [95.0, 96.0, 7.0]
     assert carried.scores["carried"].tolist() == [False, False, True]
     assert carried.left_out.empty
@@ -111,9 +111,9 @@ def test_short_runs_are_refused_by_name_dropped_or_carried(tmp_path: Path) -> No
 
 def test_a_run_may_end_one_evaluation_before_the_budget(tmp_path: Path) -> None:
     points = table.read([write_csv(tmp_path / "scores.csv", curve(end=90))])
-    assert table.select(points, at=100).scores["score"].tolist() == [90.0, 91.0]
+    assert per_run.select(points, at=100).scores["score"].tolist() == [90.0, 91.0]
     with pytest.raises(InvalidData, match="stop short"):
-        table.select(points, at=101)
+        per_run.select(points, at=101)
 
 
 def test_device_seconds_are_the_runs_share_of_its_cohort(tmp_path: Path) -> None:
@@ -197,17 +197,17 @@ def test_methods_without_a_final_evaluation_do_not_vanish_under_that_rule(tmp_pa
     file = write_csv(tmp_path / "scores.csv", curve(end=END, step=1_000))
     points = table.read([runs, file])
     with pytest.raises(InvalidData, match=r"theirs, dmc_walker_walk, seed 0 and 1 more runs stop short .* no final evaluation"):
-        table.select(points)
+        per_run.select(points)
     for short in ("drop", "carry"):
-        left_out = table.select(points, short=short).left_out  # type: ignore[arg-type]
+        left_out = per_run.select(points, short=short).left_out  # type: ignore[arg-type]
         assert left_out["method"].tolist() == ["theirs", "theirs"]
-    assert set(table.select(points, at=END, window=1_000).scores["method"]) == {"dreamer", "random", "theirs"}
+    assert set(per_run.select(points, at=END, window=1_000).scores["method"]) == {"dreamer", "random", "theirs"}
 
 
 def test_a_run_without_a_point_before_the_budget_is_named(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "scores.csv", [*curve("early"), *[("late", "walker_walk", 0, x, 1) for x in (500, 600)]])
     with pytest.raises(InvalidData, match="late, dmc_walker_walk, seed 0 has no point at or before 100"):
-        table.select(table.read([path]), at=100)
+        per_run.select(table.read([path]), at=100)
 
 
 def test_order_of_paths_does_not_matter(tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ def test_what_is_no_score_is_refused_in_one_line(tmp_path: Path, name: str, mess
 def test_impossible_budgets_are_usage_errors(tmp_path: Path, choice: dict[str, int]) -> None:
     points = table.read([write_csv(tmp_path / "scores.csv", curve())])
     with pytest.raises(ValueError, match="must be"):
-        table.select(points, **choice)  # type: ignore[arg-type]
+        per_run.select(points, **choice)  # type: ignore[arg-type]
 
 
 def test_a_window_that_holds_no_point_is_named(tmp_path: Path) -> None:
     points = table.read([write_csv(tmp_path / "scores.csv", curve(end=95, step=19))])
     with pytest.raises(InvalidData, match="widen --window"):
-        table.select(points, at=100, window=4)
+        per_run.select(points, at=100, window=4)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
+from analysis.scores import per_run
 from analysis.scores.columns import COLUMNS, DEFAULTS
 from analysis.statistics import curves
 from dreamer_bench_base import InvalidData
@@ -155,6 +156,6 @@ def test_published_curves_end_at_the_score_selected_there() -> None:
 
     points = table.read([REFERENCE / "dmc_vision_dreamerv2.csv.gz"])
     curve = curves.efficiency(points, normalization="dmc", points=66, reps=200)
-    selected = table.select(points, at=1_980_000, window=30_000)
+    selected = per_run.select(points, at=1_980_000, window=30_000)
     iqm = aggregate.estimates(normalize.normalize(selected.scores, "dmc"), metrics=["iqm"], reps=200)[0]
     assert curve["point"].iloc[-1] == pytest.approx(iqm.point, abs=1e-12)

@@ -20,7 +20,7 @@ import pytest
 
 from analysis.commands import VerifyCommand
 from analysis.scores import normalize, references, table
-from analysis.scores.table import select
+from analysis.scores.per_run import select
 from analysis.verify import judge
 from analysis.verify.procedure import verify_scores
 from analysis.verify.reference import Reference

@@ -19,7 +19,7 @@ from probe_runs import PROBE, learned, records, register, request
 import dreamer_bench
 from agents import catalog as agents
 from agents.api import AgentContext
-from agents.learning.replay import Lane
+from agents.learning.lane import Lane
 from protocols.records import provenance
 from protocols.records.checkpoint import generations
 from protocols.records.store import find_runs
