@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -79,6 +80,7 @@ def _panel(
 ) -> None:
     """Recorded bars (solid, with every seed as a dot), a gap, published bars (hatched), a cross where none was reported."""
     position, ticks, names = 0.0, [], []
+    dots: list[tuple[float, float]] = []
     for origin in ("recorded", "published"):
         rows = bars[bars["origin"] == origin]
         if origin == "published" and len(rows):
@@ -108,7 +110,7 @@ def _panel(
                 axes.vlines(position, row.low, row.high, color=INK, linewidth=1.5, path_effects=outline)
             own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
             spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
-            axes.scatter(spread, own, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)
+            dots += zip(spread, own)
             if roomy:
                 top = max([row.score, *own] + ([row.high] if recorded and not math.isnan(row.high) else []))
                 axes.annotate(
@@ -117,6 +119,22 @@ def _panel(
             ticks.append(position)
             names.append(labels.get(row.method, row.method) if recorded else row.method)
             position += 1
+    if dots:
+        places, values = zip(*dots)
+        # seaborn's own jitter is drawn at random: the places here are ours, so that two drawings are equal to the byte
+        sns.stripplot(
+            x=places,
+            y=values,
+            jitter=False,
+            native_scale=True,
+            size=3.3,
+            color="white",
+            edgecolor=INK,
+            linewidth=0.7,
+            zorder=3,
+            ax=axes,
+        )
+        axes.set(xlabel="", ylabel="")
     axes.set_xlim(-0.7, position - 0.3)
     axes.grid(axis="x", visible=False)
     axes.tick_params(axis="x", length=0)

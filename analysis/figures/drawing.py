@@ -1,6 +1,7 @@
 """A drawn figure with the table it shows and the sentence below it, and how it gets to disk.
 
-Drawn without pyplot: no global state, no window system, and a figure is gone when nobody holds it.
+The theme is seaborn's "whitegrid" with changes of ours. Drawn without pyplot's figures: no global state, no window system,
+and a figure is gone when nobody holds it. That is why no FacetGrid is used: it makes its figure with pyplot.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures.style import RC
+from analysis.figures.style import RC, THEME
 from analysis.scores.columns import as_cells
 from dreamer_bench_base import write_atomically
 
@@ -44,8 +46,8 @@ class Drawing:
 
 @contextmanager
 def drawing_style(name: str) -> Iterator[None]:
-    """Matplotlib set to the house style; the salt makes two drawings of one table equal to the byte."""
-    with mpl.rc_context({**RC, "svg.hashsalt": name}):  # type: ignore[dict-item]
+    """The theme of seaborn with the house style over it; the salt makes two drawings of one table equal to the byte."""
+    with mpl.rc_context({**sns.axes_style("whitegrid", rc=THEME), **RC, "svg.hashsalt": name}):  # type: ignore[dict-item]
         yield
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 
 from analysis.figures.comparison import Comparison, seeds_in_words, tasks_in_words
@@ -196,14 +197,17 @@ def profiles(comparison: Comparison) -> Drawing:
         for method in methods:
             mine = data[data["method"] == method]
             axes.fill_between(mine["threshold"], mine["low"], mine["high"], color=styles[method].color, alpha=0.18, linewidth=0)
-            axes.plot(
-                mine["threshold"],
-                mine["point"],
+            sns.lineplot(
+                x=mine["threshold"],
+                y=mine["point"],
+                estimator=None,
                 color=styles[method].color,
                 linestyle=styles[method].line,
                 marker=styles[method].marker,
                 markevery=(3 + 2 * (methods.index(method) % 5), 20),
                 label=comparison.label(method),
+                legend=False,
+                ax=axes,
             )
         axes.set_xlabel(f"threshold τ ({axis_label(comparison)})")
         axes.set_ylabel("fraction of runs with score > τ")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 
 from analysis.figures import comparison
 from analysis.figures.drawing import Drawing, drawing_style, new_figure
@@ -31,6 +32,7 @@ LENGTH = 1_000
 MEAN = "mean of the tasks"
 LABELS = {"one": "one agent for all", "each": "an agent for each"}
 COLORS = {"one": "#0072b2", "each": "#d55e00"}
+MARKERS = {"one": "o", "each": "s"}
 
 
 def decisions_per_round(data: Mapping[str, Any], task: str) -> int:
@@ -99,8 +101,15 @@ def draw(found: pd.DataFrame, caption: str) -> Drawing:
         for axis, name in zip(axes[0], names):
             for group, label in LABELS.items():
                 line = found[(found["group"] == group) & (found["task"] == name)].sort_values("episodes")
-                axis.plot(
-                    line["episodes"], line["mean"], color=COLORS[group], marker="o" if group == "one" else "s", label=label
+                sns.lineplot(
+                    x=line["episodes"],
+                    y=line["mean"],
+                    estimator=None,
+                    color=COLORS[group],
+                    marker=MARKERS[group],
+                    label=label,
+                    legend=False,
+                    ax=axis,
                 )
                 axis.fill_between(line["episodes"], line["low"], line["high"], color=COLORS[group], alpha=0.18, linewidth=0)
             axis.set_title(name if name == MEAN else task_label(name))

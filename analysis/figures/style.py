@@ -22,24 +22,29 @@ RC: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "legend.frameon": False,
     "legend.handlelength": 2.6,  # a dashed line shows that it is
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#444444",
     "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.6,
     "lines.markersize": 5.0,
     "hatch.linewidth": 0.6,
-    "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "text.parse_math": False,  # a "$" in a method's name is a dollar sign
     "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
     "figure.constrained_layout.use": True,
 }
-"""Settings of matplotlib for everything drawn here, to be entered with `matplotlib.rc_context`."""
+"""Settings of matplotlib for everything drawn here, over the theme of seaborn."""
+
+THEME: dict[str, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "grid.color": "#dddddd",
+    "xtick.bottom": True,
+    "ytick.left": True,
+    "patch.force_edgecolor": False,
+    "lines.solid_capstyle": "projecting",  # a curve of one point is seen
+}
+"""What differs from the theme "whitegrid" of seaborn."""
 
 INK, MUTED, RULE = "#1a1a1a", "#5c5c5c", "#b0b0b0"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+import seaborn as sns
+
 from analysis.figures.comparison import Comparison, seeds_in_words
 from analysis.figures.drawing import Drawing, drawing_style
 from analysis.figures.intervals import task_estimates
@@ -63,17 +65,24 @@ def fig4(comparison: Comparison) -> Drawing:
                 place = mine["horizon"] + (index - (len(agents) - 1) / 2) * 0.012 * (ticks[-1] - ticks[0] or 1)
                 low = [0.0 if math.isnan(row.low) else row.point - row.low for row in mine.itertuples()]
                 high = [0.0 if math.isnan(row.high) else row.high - row.point for row in mine.itertuples()]
-                axes.errorbar(
-                    place,
-                    mine["point"],
-                    yerr=[low, high],
+                sns.pointplot(
+                    x=place,
+                    y=mine["point"],
+                    native_scale=True,
+                    errorbar=None,  # the intervals are ours: stratified, with a seed of their own
                     color=styles[agent].color,
-                    marker=styles[agent].marker,
-                    linestyle=styles[agent].line,
-                    capsize=2,
-                    elinewidth=0.9,
+                    markers=styles[agent].marker,
+                    linestyles=styles[agent].line,
+                    linewidth=1.6,
+                    markersize=5,
                     label=agent,
+                    legend=False,
+                    ax=axes,
                 )
+                axes.errorbar(
+                    place, mine["point"], yerr=[low, high], color=styles[agent].color, fmt="none", capsize=2, elinewidth=0.9
+                )
+            axes.set(xlabel="", ylabel="")
             axes.set_title(task_label(task), loc="left")
             axes.set_xticks(ticks)
             if comparison.normalization == "dmc":

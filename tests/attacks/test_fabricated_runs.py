@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from analysis.leaderboard import adding, site, submissions
+from analysis.leaderboard import adding, checkpoints, site, submissions
 from analysis.leaderboard.checkpoints import Replaying
 from dreamer_bench_base import InvalidData, UserError, sha256
 from protocols import catalog
@@ -226,6 +227,22 @@ def _no_weights(part: Path) -> None:
     _name(part)
 
 
+def _bomb(name: str, times: int) -> Callable[[Path], None]:
+    """A zip archive with entries of 64 MiB of zeros in the agent's folder, listed with its hash."""
+
+    def harm(part: Path) -> None:
+        path = part / "agent" / name
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(times):
+                archive.writestr(f"archive/data/{number}", bytes(64 << 20))
+        contents = json.loads((part / CONTENTS).read_text())
+        contents["files"][f"agent/{name}"] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        (part / CONTENTS).write_text(json.dumps(contents))
+        _name(part)
+
+    return harm
+
+
 def _name(part: Path) -> None:
     result = json.loads((part.parent / RESULT).read_text())
     result["checkpoint"]["sha256"] = sha256(part / CONTENTS)
@@ -242,9 +259,12 @@ def _name(part: Path) -> None:
         (_link, "is a symbolic link"),
         (_outside, "lists .*, which is not a file of a checkpoint"),
         (_no_weights, "agent 'tally' cannot load the checkpoint"),
+        (_bomb("agent.pt", 2), "agent.pt is compressed and unpacks to 134,217,728 bytes"),
+        (_bomb("other.npz", 2), "unpacks to more than 100,000,000 bytes"),
     ],
 )
-def test_a_checkpoint_that_is_not_the_runs_own_is_refused_in_one_line(harm, line, entry, tmp_path):
+def test_a_checkpoint_that_is_not_the_runs_own_is_refused_in_one_line(harm, line, entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "MOST_BYTES", 100_000_000)
     harm(_checkpoint(entry))
     with pytest.raises(InvalidData, match=line) as raised:
         adding.add(entry, tmp_path / "kept", replay=asked(4))

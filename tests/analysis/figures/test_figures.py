@@ -69,6 +69,29 @@ def test_figure_6_prints_the_means_over_the_same_tasks(tmp_path):
     assert ours["score"].item() == pytest.approx(600.5 + sum(kept) / 18)
 
 
+def test_every_seed_of_figure_6_is_a_dot_at_its_own_score_apart_from_the_others(two_methods):
+    """Seeds 0 to 2 of a method end at end + seed, 10 more on the second task of the file; no dot is moved up or down."""
+    figure = catalog.draw("fig6", two_methods).figure
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    for title, shift in (("Walker Walk", 0), ("Cheetah Run", 10)):
+        dots = [tuple(dot) for part in panels[title].collections for dot in part.get_offsets()
+                if type(part).__name__ == "PathCollection"]  # fmt: skip
+        assert sorted(y for _, y in dots) == pytest.approx([shift + end + seed for end in (300, 600) for seed in range(3)])
+        assert len({x for x, _ in dots}) == 6
+
+
+def test_figures_have_the_theme_of_seaborn_and_leave_matplotlibs_settings_alone():
+    import matplotlib as mpl
+    import seaborn as sns
+
+    before = dict(mpl.rcParams)
+    with drawing.drawing_style("any"):
+        theme = sns.axes_style("whitegrid")
+        assert mpl.rcParams["text.color"] == theme["text.color"] != before["text.color"]
+        assert mpl.rcParams["axes.grid"]
+    assert dict(mpl.rcParams) == before
+
+
 def test_the_common_tasks_are_those_that_all_four_report():
     cells = references.appendix_g()
     have = cells.groupby("task")["method"].nunique()
