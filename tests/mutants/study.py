@@ -92,7 +92,9 @@ def write_scores(work: Path, out: Path, unchanged: Sequence[Path], agent: str) -
     check_target(out)
     points = gather(work, unchanged, agent)
     write_atomically(out, compressed(out, tidy(points)))
-    manifest = json.loads(next((work / "runs").rglob("manifest.json")).read_text())
+    manifest = json.loads(
+        next(path for folder in (work / "runs", *unchanged) for path in folder.rglob("manifest.json")).read_text()
+    )
     made = {
         "commit": (work / "commit").read_text(),
         "cpu": manifest["hardware"]["cpu"],
