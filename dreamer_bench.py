@@ -372,13 +372,13 @@ def main() -> None:
         raise SystemExit(0)
     known = commands()
     choices: Any = Union[tuple(Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in known.items())]  # noqa: UP007
-    command: Any = tyro.cli(
-        choices,
-        prog="dreamer-bench",
-        description="The benchmark for world-model agents: frozen protocols, raw records, honest intervals.",
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
     with Exits():
+        command: Any = tyro.cli(
+            choices,
+            prog="dreamer-bench",
+            description="The benchmark for world-model agents: frozen protocols, raw records, honest intervals.",
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
         refuse_empty(command, sys.argv[1:])
         code = command.run()
     raise SystemExit(code)

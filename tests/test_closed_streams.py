@@ -16,7 +16,7 @@ CLOSED = (">&-", "2>&-", "<&- >&- 2>&-")
 def call(closed: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dreamer_bench", *map(str, arguments)]
     return subprocess.run(
-        ["bash", "-c", f'exec "$0" "$@" {closed}', *command],
+        ["bash", "-c", f'"$0" "$@" {closed}', *command],
         cwd=Path(__file__).parents[1],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -46,6 +46,12 @@ def test_a_command_keeps_its_exit_code_without_a_traceback(closed: str, argument
     assert "Traceback" not in done.stdout + done.stderr
     if code == 2 and closed == ">&-":  # the error still has where to go
         assert "nonsense" in done.stderr or "error: " in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("list", "nonsense"), ("list", "protocols")])
+def test_a_reader_that_leaves_early_gets_no_traceback(arguments: tuple[str, ...]) -> None:
+    done = call("| true", *arguments)
+    assert "Traceback" not in done.stderr
 
 
 def test_training_ends_with_the_records_that_it_has_with_open_streams(tmp_path: Path) -> None:
