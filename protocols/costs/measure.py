@@ -282,13 +282,14 @@ def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool =
     environment = suites.make(task, **protocol.options_of(task))
     observation_space, action_space = environment.observation_space, environment.action_space
     environment.close()
+    way: Callable[..., AgentCost] = measure_in_proportion if in_proportion else measure_agent
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(
-            measure_in_proportion if in_proportion else measure_agent,
+            way,
             workload.agent,
             protocol.agent_profile,
             dict(workload.overrides),
-            observation_space,  # type: ignore[arg-type]
+            observation_space,
             action_space,
             seeds,
             protocol.num_envs,
