@@ -103,8 +103,9 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     cut = subject.scores["task"].nunique() - common["task"].nunique()
     if cut:
         tasks = subject.scores.groupby("method")["task"].nunique()
+        others = "1 other is" if cut == 1 else f"{cut} others are"
         section.warnings.append(
-            f"The means and aggregates are over the {common['task'].nunique()} tasks that every method has; {cut} others are "
+            f"The means and aggregates are over the {common['task'].nunique()} tasks that every method has; {others} "
             f"shown task by task ({', '.join(f'{subject.label(method)} has {count}' for method, count in tasks.items())})."
         )
     means = intervals.means(subject)

@@ -10,7 +10,8 @@ from analysis.scores.groups import Group, tally
 
 def hardware(manifest: Mapping[str, Any]) -> str:
     machine = manifest["hardware"]
-    parts = [str(machine.get("cpu") or "unknown CPU"), f"{machine.get('cores', '?')} cores"]
+    cores = machine.get("cores", "?")
+    parts = [str(machine.get("cpu") or "unknown CPU"), "1 core" if cores == 1 else f"{cores} cores"]
     if machine.get("memory_bytes"):
         parts.append(f"{machine['memory_bytes'] / 2**30:.0f} GiB")
     if machine.get("gpu"):
