@@ -22,6 +22,7 @@ import torch
 from agents import catalog
 from agents.api import AgentContext, TimeStep
 from agents.learning.model_based import ModelBasedAgent
+from agents.roofline import Clock, product_flop_per_second, work_of
 
 WAYS = {
     "eager": {"compile": False, "capture": False},
@@ -44,6 +45,8 @@ class Speed:
     first_calls          way -> seconds of the first update: compiling, capturing, warming up
     act, evaluate        one decision in every environment of every seed, with and without exploration
     stages               part of an eager update -> seconds
+    work                 part of an eager update -> (FLOP, bytes), as `agents.roofline` counts them
+    product_flop_per_second  of one large matrix product in the same process; None where no update was timed
     calls                way -> how many updates the median is of, the first left out
     device_memory_bytes  most memory taken on the GPU; None on a CPU
     """
@@ -56,6 +59,8 @@ class Speed:
     act: float
     evaluate: float
     stages: dict[str, float] = field(default_factory=dict)
+    work: dict[str, tuple[float, float]] = field(default_factory=dict)
+    product_flop_per_second: float | None = None
     device_memory_bytes: int | None = None
 
 
@@ -95,6 +100,8 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
     first_calls: dict[str, float] = {}
     calls: dict[str, int] = {}
     stages: dict[str, float] = {}
+    work: dict[str, tuple[float, float]] = {}
+    product: float | None = None
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
     decisions: tuple[float, float] | None = None
@@ -112,6 +119,7 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
         updates[way], calls[way] = median(times), len(times)
         if way == "eager":
             stages = stages_of(agent, seconds)
+            product, work = product_flop_per_second(device, seconds), work_of_update(agent)
         if decisions is None or WAYS[way]["capture"]:
             decisions = _decisions(agent, context, seconds)
         del agent
@@ -129,6 +137,8 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
         act=decisions[0],
         evaluate=decisions[1],
         stages=stages,
+        work=work,
+        product_flop_per_second=product,
         device_memory_bytes=memory,
     )
 
@@ -201,6 +211,20 @@ def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
     agent.learner.clock = before
     found = {name: sum(parts) / (1 + len(times)) for name, parts in spent.items()}
     found["world model"] = found.pop("learner") - found.get("behaviour", 0.0) - found["optimisers"]
+    return found
+
+
+def work_of_update(agent: ModelBasedAgent) -> dict[str, tuple[float, float]]:
+    """(FLOP, bytes) of each part of one update."""
+
+    def update(clock: Clock) -> None:
+        before, agent.learner.clock = agent.learner.clock, clock
+        agent.update()
+        agent.learner.clock = before
+
+    found = work_of(update)
+    whole, others = found.pop("learner"), [found.get("behaviour", (0.0, 0.0)), found["optimisers"]]
+    found["world model"] = (whole[0] - sum(flop for flop, _ in others), whole[1] - sum(moved for _, moved in others))
     return found
 
 

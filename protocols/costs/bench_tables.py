@@ -17,6 +17,7 @@ def tables(record: Mapping[str, Any]) -> str:
         _updates(programs),
         _decisions(programs, record["agents"]),
         _stages(programs),
+        _roofline(programs),
         _environments(bench["frames"], record["environments"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -113,6 +114,33 @@ def _stages(programs: Sequence[Mapping[str, Any]]) -> str:
             ]
         )
     return _table(["agent", "S", "eager update, ms", *names], rows)
+
+
+def _roofline(programs: Sequence[Mapping[str, Any]]) -> str:
+    """Each part beside the machine's own matrix product, and the floor: the update's FLOP at the product's rate."""
+    rows, floors = [], []
+    for program in programs:
+        speed = program["speed"]
+        product, work = speed.get("product_flop_per_second"), speed.get("work", {})
+        if not product or not work:
+            continue
+        for part, (flop, moved) in work.items():
+            seconds = speed["stages"][part]
+            rows.append(
+                [
+                    *(program["agent"], str(program["seeds"]), part, f"{1e3 * seconds:.3g}"),
+                    *(f"{flop / 1e9:.4g}", f"{moved / 1e9:.3g}", f"{flop / seconds / 1e9:.3g}"),
+                    f"{100 * flop / seconds / product:.1f} %",
+                ]
+            )
+        total, spent = sum(flop for flop, _ in work.values()), sum(speed["stages"].values())
+        floors.append(
+            f"- {program['agent']}, S = {program['seeds']}: the machine's own product of 2048² matrices reaches "
+            f"{product / 1e9:.4g} GFLOP/s; {total / 1e12:.3g} TFLOP an update are at least {total / product:.3g} s, "
+            f"measured {spent:.3g} s: {spent * product / total:.2f} times the floor"
+        )
+    head = ["agent", "S", "part of an update", "ms", "GFLOP", "GB read and written", "GFLOP/s", "share of the product"]
+    return "\n".join([_table(head, rows), "", *floors])
 
 
 def _environments(frames: Sequence[Mapping[str, Any]], environments: Sequence[Mapping[str, Any]]) -> str:
