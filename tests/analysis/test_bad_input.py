@@ -65,7 +65,7 @@ def single_seed(folder: Path) -> list[Path]:
 
 
 FILES: dict[Callable[[Path], list[Path]], str] = {
-    wrong_format: r"bad.csv:1: is no score file",
+    wrong_format: r"bad.csv:1: is not a known score file",
     mixed_units: r"bad.csv:5: mixes the units agent_steps and frames",
     agent_steps_beside_env_steps: r"bad.csv:2: the steps are agent steps",
     two_protocols: r"bad.csv:22: method 'theirs' is filed under dmc-5m@1, but under dmc-1m@1 at .*bad.csv:2",

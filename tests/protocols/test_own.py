@@ -157,7 +157,7 @@ def test_a_missing_run_of_an_own_protocol_is_seen(tmp_path):
         ({"evaluate_every_env_steps": 0}, "evaluate_every_env_steps must be a whole number of at least 1"),
         ({"num_envs": "many"}, "num_envs must be a whole number"),
         ({"joined": 3}, "joined must be"),
-        ({"id": "own-other@1"}, "keeps own-other@1"),
+        ({"id": "own-other@1"}, "holds own-other@1"),
     ],
 )
 def test_a_kept_protocol_out_of_range_is_one_violation_and_costs_no_time(tmp_path, change, told):

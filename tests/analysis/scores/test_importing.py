@@ -293,7 +293,7 @@ def promises_too_much() -> bytes:
 HOSTILE = {
     "bomb.csv": (bomb, "holds more than 256 MiB"),
     "nested.json": (lambda: b"[" * 200_000, "is nested too deeply"),
-    "nested_lines.json": (lambda: b'{"a":' * 200_000, "is no score file|is nested too deeply"),
+    "nested_lines.json": (lambda: b'{"a":' * 200_000, "is not a known score file|is nested too deeply"),
     "huge.json": (lambda: b'[{"task":"pong","method":"m","seed":0,"xs":[1' + b"0" * 400 + b'],"ys":[1]}]', "is .*1000"),
     "infinite.json": (lambda: b'[{"task":"pong","method":"m","seed":0,"xs":[Infinity],"ys":[1]}]', "step is inf"),
     "far.csv": (lambda: b"method,task,seed,env_step,score\nm,pong,0,1e300,1\n", "step is 1e\\+300"),
