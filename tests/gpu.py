@@ -23,6 +23,7 @@ STEPS = {
     "tests": [sys.executable, "-m", "pytest", "tests", "-m", "gpu", "-p", "no:randomly"],
     "bench": [
         *(str(BIN / "dreamer-bench"), "bench", "--device", "cuda", "--seconds", "5"),
+        *("--seeds-per-program", "1", "5", "--ways", "eager", "captured"),  # not all ten seeds, and nothing to compile: minutes
         *("--json", str(OUT / "bench.json"), "--markdown", str(OUT / "bench.md")),
     ],
     "verify": ["examples/ci/verify-small.sh", str(OUT / "runs")],
