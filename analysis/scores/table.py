@@ -153,8 +153,9 @@ def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[st
         there = sorted(points[column].unique())
         for name in wanted:
             if name not in there:
+                nearest = suggestion(name, there)
                 raise UserError(
-                    f"{column} {name!r} is not among the scores{suggestion(name, there) or ';'} They hold "
+                    f"{column} {name!r} is not among the scores{nearest + ' They' if nearest else '; they'} hold "
                     f"{', '.join(there[:8])}{' and more' if there[8:] else ''}"
                 )
         if wanted:

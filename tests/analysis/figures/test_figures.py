@@ -15,7 +15,7 @@ from analysis.figures.commands import FigureCommand, FigureName
 from analysis.figures.comparison import Comparison
 from analysis.figures.gather import gather
 from analysis.figures.style import KNOWN, SPARE_COLORS, base_name, reference_styles, style_of, styles_of
-from analysis.scores import references
+from analysis.scores import references, table
 from protocols import catalog as protocols
 from tests.make_records import make_run
 
@@ -372,3 +372,16 @@ def test_the_figure_of_55_games_is_drawn_from_records_of_its_protocol(tmp_path):
         {"atari_pong": 1.0, "gamer median": 1.0, "gamer mean": 1.0}
         | dict.fromkeys(("record mean", "clipped record mean"), 35.3 / 41.7)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("sac", "method 'sac' is not among the scores; they hold dreamer"),
+        ("dreamr", "did you mean 'dreamer'? They hold dreamer"),
+    ],
+)
+def test_an_unknown_method_is_answered_with_the_known_ones(name, says):
+    points = pd.DataFrame({"method": ["dreamer"], "task": ["dmc_walker_walk"]})
+    with pytest.raises(ValueError, match=re.escape(says)):
+        table.chosen(points, methods=(name,))
