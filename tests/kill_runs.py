@@ -1,5 +1,8 @@
 """Kills a run with SIGKILL at random moments, calls it again, and again, until it is done; several runs, until enough kills.
 
+Enough are KILLS kills and a quarter as many attempts that went on from beyond the beginning: how many random moments come
+after the second checkpoint depends on the machine.
+
 As a program: python kill_runs.py FOLDER CASE KILLS SEED. Beside FOLDER/straight, the undisturbed run, stand FOLDER/killed-1 and
 so on; it prints how many kills and runs that were, and how many attempts went on from beyond the beginning. Everything is
 imported once and every attempt is a fork, so that a kill costs no imports.
@@ -108,7 +111,7 @@ def main(root: Path, case: str, wanted: int, draw: random.Random) -> None:
     assert ended(pid) == 0
     training_seconds = time.monotonic() - started
     kills, runs, gone_on, done = 0, 0, 0, True
-    while kills < wanted or not done:
+    while kills < wanted or gone_on < wanted // 4 or not done:
         if done:
             runs, done, patience = runs + 1, False, 0.3
         folder = root / f"killed-{runs}"
