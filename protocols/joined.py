@@ -107,4 +107,43 @@ APART_SMALL_1 = replace(
     agent_profile="small",
 )
 
-PROTOCOLS = (PLANET_ALL_1, JOINED_SMALL_1, APART_SMALL_1)
+LONGER_EPISODES = 60
+
+JOINED_SMALL_2 = replace(
+    JOINED_SMALL_1,
+    id="joined-small@2",
+    title="One agent, three tasks from state, 60 episodes of each",
+    purpose="The question of `planet-all@1` at a size that two processor cores carry; beside `apart-small@2`. Its scores "
+    "compare with no published number.",
+    choices=(
+        *JOINED_SMALL_1.choices[:-1],
+        "three times the episodes of `joined-small@1`, after which Dreamer is near random actions, and five seeds for three",
+        "fifteen episodes an evaluation, five of each task, because their mean is drawn as a curve",
+        "the score is the mean of thirty final episodes, ten of each task",
+    ),
+    env_steps=len(SMALL_TASKS) * LONGER_EPISODES * SMALL_DECISIONS,
+    seeds=(0, 1, 2, 3, 4),
+    evaluate_every_env_steps=len(SMALL_TASKS) * 10 * SMALL_DECISIONS,
+    evaluate_episodes=15,
+    final_episodes=30,
+    final_environments=10,
+    diverged="untrained",
+)
+
+APART_SMALL_2 = replace(
+    APART_SMALL_1,
+    id="apart-small@2",
+    title="An agent for each of three tasks from state, 60 episodes",
+    purpose="What `joined-small@2` is measured against: the same tasks, episodes, updates per episode and units, an agent for "
+    "each.",
+    choices=(APART_SMALL_1.choices[0], "the score is the mean of ten final episodes"),
+    env_steps=LONGER_EPISODES * SMALL_DECISIONS,
+    seeds=JOINED_SMALL_2.seeds,
+    evaluate_every_env_steps=10 * SMALL_DECISIONS,
+    evaluate_episodes=5,
+    final_episodes=10,
+    final_environments=10,
+    diverged="untrained",
+)
+
+PROTOCOLS = (PLANET_ALL_1, JOINED_SMALL_1, APART_SMALL_1, JOINED_SMALL_2, APART_SMALL_2)

@@ -39,7 +39,7 @@ def decisions_per_round(data: Mapping[str, Any], task: str) -> int:
     """Decisions of one episode of each task that a run joins, none of which ends early. data: a manifest's `protocol_data`."""
     parts = data.get("joined", {}).get(task)
     if not parts:
-        raise UserError(f"{data['id']} joins no tasks in {task!r}; give runs of joined-small@1 and apart-small@1, for example")
+        raise UserError(f"{data['id']} joins no tasks in {task!r}; give runs of joined-small@2 and apart-small@2, for example")
     limit = {**{"time_limit_env_steps": data["time_limit_env_steps"]}, **data["task_options"].get(task, {})}[
         "time_limit_env_steps"
     ]
@@ -157,7 +157,7 @@ def joined(
         for run in found
         if run not in counted
     ]
-    for group, protocol in (("one", "joined-small@1"), ("each", "apart-small@1")):
+    for group, protocol in (("one", "joined-small@2"), ("each", "apart-small@2")):
         if not any(group_of(run) == group for run in counted):
             raise UserError(
                 f"these hold no complete run of {LABELS[group]}{of_methods}; "
