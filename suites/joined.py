@@ -91,6 +91,7 @@ def _options_of(part: Part, options: Options) -> Any:
         "action_repeat": part.repeat * options.action_repeat,
         "time_limit_env_steps": None if limit is None else limit * part.repeat,
         "observation": options.observation,
+        "pixels": options.observation == "pixels",
         "look": options.look,
     }
     return kind(**{name: value for name, value in given.items() if name in known and value is not None})

@@ -5,7 +5,7 @@ probe is named for in suites/probes.py.
 """
 
 import pytest
-from probe_training import score, taught
+from probe_training import built, evaluate, score, taught, train
 
 from suites import catalog
 
@@ -116,3 +116,19 @@ def test_dreamer_follows_a_side_that_it_sees_in_an_image():
         return catalog.make("probe_action", pixels=True)
 
     assert score("dreamer", make, (0,), decisions=120, **SETTINGS)[0] >= 0.9 * make().unwrapped.optimal_return
+
+
+@pytest.mark.parametrize(("arm", "decisions"), [("dreamer", 300), ("planet", 240)])
+def test_one_agent_that_is_never_told_the_task_solves_two_joined_ones(arm, decisions):
+    """One pays for the action of the step before, the other for the side that it shows: no one policy that ignores the task is
+    above half of the optimum of the second. Episodes of the two come in turn in training; each is judged apart."""
+    probes = ("probe_two_step", "probe_action")
+
+    def joined(*tasks):
+        return catalog.make("joined:" + "+".join(tasks), observation="state")
+
+    agent = built(arm, lambda: joined(*probes), (0,), 8, **SETTINGS)
+    train(agent, lambda: joined(*probes), (0,), 8, decisions)
+    for probe in probes:
+        optimum = catalog.make(probe).unwrapped.optimal_return
+        assert evaluate(agent, lambda probe=probe: joined(probe), (0,), 20)[0] / optimum >= 0.85
