@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 import tyro
 
 from analysis.leaderboard.commands import LeaderboardAdd, LeaderboardBuild
-from dreamer_bench_base import Exits, UserError, open_closed_streams, write_atomically
+from dreamer_bench_base import Exits, UserError, open_closed_streams
+from dreamer_bench_files import write_atomically
 
 if TYPE_CHECKING:
     from analysis.leaderboard.checkpoints import Replaying

@@ -1,4 +1,4 @@
-"""What all four packages need, below them all: the error for users, the exit codes, suggestions, whole files and folders.
+"""What all four packages need, below them all: the error for users, the exit codes, nearest names, the registry.
 
 Imports none of the packages, and nothing but the standard library.
 """
@@ -6,25 +6,25 @@ Imports none of the packages, and nothing but the standard library.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import difflib
-import fcntl
-import hashlib
 import os
-import shutil
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
+
 EXIT_BAD_INPUT = 2
+
+
 EXIT_BUG = 5
+
+
 EXIT_INTERRUPTED = 130
 
 
@@ -158,163 +158,3 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that a catalog does not have, with the nearest one and all of them."""
     names = list(known)
     return UserError(f"{kind} {name!r} is not known{suggestion(name, names, cutoff=0.5) or '.'} Known: {', '.join(names)}")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a whole file: a reader finds the old content or the new, also after a crash of the machine.
-
-    The neighbour it writes first has a fixed name, so that what a killed process leaves is gone with the next write.
-    Raises UserError where `path` is something else than a regular file, OSError where the disk refuses; the old file stays.
-    """
-    if path.is_symlink():  # the file it names is replaced, and the link stays one
-        path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is not a regular file; give the name of a file to write")
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable, where the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sha256(data: bytes | Path) -> str:
-    """Hexadecimal SHA-256 of bytes, or of a file read in pieces."""
-    if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()
-    with data.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# ---------------------------------------------------------------- whole folders
-
-
-SYNCED_EACH = 200
-"""Up to so many files are brought to the disk one by one; of thousands, which would take minutes, all at once."""
-
-
-def exchange_folder(
-    out: Path, files: Mapping[str, bytes | Callable[[], bytes]], listed: Callable[[Path], Collection[str] | None]
-) -> None:
-    """Makes `out` a folder of exactly these files: a reader finds the old one or the new one, also after a kill.
-
-    The new one is written beside it (`.NAME.new`) and then swapped in. What an earlier command wrote goes; what somebody
-    else put there (a CNAME, a .git) moves over.
-
-    files   path below `out` with slashes -> content, or what gives it when its turn comes
-    listed  the files that an earlier command wrote into a folder; None where the folder is not its work
-    Raises UserError where `out` is a file, a device, or a folder that holds something else; the old folder then stays.
-    """
-    out = Path(os.path.realpath(out))
-    if out in (Path.cwd(), *Path.cwd().parents):
-        raise UserError(f"--out {str(out)!r} is the current folder or one above it; give a new or an empty folder")
-    begun, ready, aside = (out.with_name(f".{out.name}.{state}") for state in ("new", "ready", "aside"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with alone_in(out.parent):
-        _recover(out, begun, ready, aside, listed)
-        if out.exists() and not out.is_dir():
-            raise UserError(f"--out {str(out)!r} is a file; give a folder")
-        mine = listed(out) if out.exists() and any(out.iterdir()) else ()
-        if mine is None:
-            raise UserError(f"--out {str(out)!r} holds files that this command did not write; give a new or an empty folder")
-        try:
-            for name, content in files.items():
-                path = begun / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content() if callable(content) else content)
-            _sync_below(begun, files)
-        except (OSError, UserError):
-            shutil.rmtree(begun, ignore_errors=True)
-            raise
-        os.rename(begun, ready)
-        if out.exists():
-            _swap(ready, out, aside)
-            _carry(ready, out, mine)
-            shutil.rmtree(ready)
-        else:
-            os.rename(ready, out)
-        sync_folder(out.parent)
-
-
-def _sync_below(folder: Path, names: Collection[str]) -> None:
-    """Waits until the files of a folder are on the disk."""
-    whole = getattr(ctypes.CDLL(None), "syncfs", None)
-    if len(names) > SYNCED_EACH and whole is not None:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            if whole(descriptor) == 0:
-                return
-        finally:
-            os.close(descriptor)
-    for name in names:
-        descriptor = os.open(folder / name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _recover(out: Path, begun: Path, ready: Path, aside: Path, listed: Callable[[Path], Collection[str] | None]) -> None:
-    """Finishes or takes back what a kill cut short. `ready` is a whole folder, the new one or, after the swap, the old one."""
-    if aside.exists() and not out.exists():
-        os.rename(aside, out)
-    for leftover in (ready, aside):
-        if leftover.exists() and out.exists():
-            _carry(leftover, out, listed(leftover) or ())
-    for leftover in (begun, ready, aside):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-
-
-def _swap(ready: Path, out: Path, aside: Path) -> None:
-    """The two change names: at once where the kernel can (Linux), else in three renames, which `_recover` understands."""
-    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
-    here, at_once = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fs.h
-    if exchange is not None and exchange(here, os.fsencode(ready), here, os.fsencode(out), at_once) == 0:
-        return
-    os.rename(out, aside)
-    os.rename(ready, out)
-    os.rename(aside, ready)
-
-
-def _carry(source: Path, target: Path, listed: Collection[str]) -> None:
-    """Moves what is not in the list over, whole folders where nothing in them is."""
-    files = set(listed)
-    folders = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
-
-    def move(folder: str) -> None:
-        for entry in sorted(os.scandir(source / folder), key=lambda entry: entry.name):
-            name = f"{folder}{entry.name}"
-            if name in folders:
-                move(f"{name}/")
-            elif name not in files and not os.path.lexists(target / name):
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(entry.path, target / name)
-
-    move("")
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time exchanges a folder in here; where folders cannot be locked (some network disks), any number."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).resolve().parent
 NOTE = Path("protocols", "records", "built_from.json")
-"""Read by protocols/records/provenance.py; an archive of sources carries it on into the wheel that is built from it."""
+"""Read by protocols/records/code_identity.py; an archive of sources carries it on into the wheel that is built from it."""
 BUILT = ("agents", "analysis", "protocols", "suites", "pyproject.toml", ":(top,glob)*.py", ":(exclude,glob)**/*.egg-info/**")
 
 

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dreamer_bench_base import sha256
+from dreamer_bench_files import sha256
 from protocols.cadence import episode_seed
 from protocols.records import chain, profiles
+from protocols.records.json_files import append_lines
 from protocols.records.line_log import LineLog
-from protocols.records.store import EPISODES, METRICS, RESULT, SESSIONS, Run, append_lines, create_run, seal, write_result
+from protocols.records.store import EPISODES, METRICS, RESULT, SESSIONS, Run, create_run, seal, write_result
 from protocols.spec import Protocol, RunSpec, digest
 
 SOURCE = {"package": "dreamer-bench", "version": "0.1.0", "sha256": "1" * 64}

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import dreamer_bench_base as base
-from dreamer_bench_base import UserError, exchange_folder, write_atomically
+import dreamer_bench_files as files
+from dreamer_bench_base import UserError
+from dreamer_bench_files import exchange_folder, write_atomically
 
 
 def site(word: bytes, *names: str) -> dict[str, bytes]:
@@ -57,7 +58,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(module, name, call)
 
-    for module, name in ((os, "rename"), (os, "fsync"), (shutil, "rmtree"), (base, "_swap"), (Path, "mkdir")):
+    for module, name in ((os, "rename"), (os, "fsync"), (shutil, "rmtree"), (files, "_swap"), (Path, "mkdir")):
         counted(module, name)
     return done
 
@@ -66,7 +67,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("before", [{}, {**OLD, **THEIRS}], ids=["first", "again"])
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_and_the_next_build_mends_it(before, at_once, tmp_path, monkeypatch):
     if not at_once:  # a disk that cannot exchange two names
-        monkeypatch.setattr(base.ctypes, "CDLL", lambda name: object())
+        monkeypatch.setattr(files.ctypes, "CDLL", lambda name: object())
     moments = 0
     for moment in range(100):
         place = tmp_path / str(moment)

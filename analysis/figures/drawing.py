@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import RC, THEME
 from analysis.scores.columns import as_cells
-from dreamer_bench_base import write_atomically
+from dreamer_bench_files import write_atomically
 
 PNG_DOTS_PER_INCH = 200
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from analysis.leaderboard import checkpoints, evidence, site
 from analysis.leaderboard.checkpoints import Replaying
 from analysis.leaderboard.submissions import SEAL, Seal, Submission, checked, of_files, sealed
-from dreamer_bench_base import InvalidData, UserError, alone_in, write_atomically
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import alone_in, write_atomically
 from protocols.records.schema import SCHEMA
 
 MOST_PRINTED = 20

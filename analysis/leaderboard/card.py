@@ -9,7 +9,8 @@ from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from dreamer_bench_base import InvalidData
-from dreamer_bench_untrusted import check_shape, is_printable, parse_json, printable
+from dreamer_bench_json import check_shape, parse_json
+from dreamer_bench_untrusted import is_printable, printable
 
 INPUTS = ("pixels", "state")
 CARD_FIELDS: Mapping[str, str] = {

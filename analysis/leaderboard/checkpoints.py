@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from analysis.scores.from_runs import ScoredRun
-from dreamer_bench_base import InvalidData, UserError, sha256
-from dreamer_bench_untrusted import parse_json, read_tree
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import sha256
+from dreamer_bench_json import parse_json
+from dreamer_bench_untrusted import read_tree
 from protocols.records.checkpoint import CONTENTS
 from protocols.records.store import Run
 

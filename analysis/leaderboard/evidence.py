@@ -16,7 +16,8 @@ from analysis.leaderboard.card import CARD_FIELDS, card_text, read_card
 from analysis.scores import exchange
 from analysis.scores import table as tables
 from dreamer_bench_base import InvalidData, UserError
-from dreamer_bench_untrusted import MOST_JSON_BYTES, parse_json, parse_lines, printable, read_tree
+from dreamer_bench_json import MOST_JSON_BYTES, parse_json, parse_lines
+from dreamer_bench_untrusted import printable, read_tree
 from protocols.records.store import EPISODES, MANIFEST, METRICS, PROTOCOL_FOLDER, RESULT, SEED_FOLDER, SESSIONS
 
 CARD, RUNS, SCORES, SCORE_FILE = "card.json", "runs", "scores", "scores.csv"

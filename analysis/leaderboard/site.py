@@ -25,8 +25,10 @@ from analysis.leaderboard import submissions
 from analysis.leaderboard.board import board_of
 from analysis.leaderboard.entries import Entry, entries_of
 from analysis.leaderboard.submissions import Submission
-from dreamer_bench_base import InvalidData, UserError, exchange_folder
-from dreamer_bench_untrusted import check_shape, parse_json, read_regular
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import exchange_folder
+from dreamer_bench_json import check_shape, parse_json
+from dreamer_bench_untrusted import read_regular
 
 SITE = "site.json"
 CHECK_REPS = 100

@@ -23,8 +23,10 @@ from analysis.leaderboard.card import read_card, slug_of
 from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
 from analysis.scores import from_runs, per_run
 from analysis.scores import table as tables
-from dreamer_bench_base import InvalidData, UserError, sha256
-from dreamer_bench_untrusted import check_shape, parse_json, read_regular
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import sha256
+from dreamer_bench_json import check_shape, parse_json
+from dreamer_bench_untrusted import read_regular
 from protocols import catalog
 from protocols.records import validate
 from protocols.records.store import find_runs

@@ -26,8 +26,10 @@ from analysis.scores import from_runs, groups
 from analysis.scores import table as tables
 from analysis.scores.columns import refuse_clashes
 from analysis.statistics import aggregate
-from dreamer_bench_base import InvalidData, UserError, exchange_folder
-from dreamer_bench_untrusted import MOST_FILE_BYTES, check_shape, parse_json, read_regular
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import exchange_folder
+from dreamer_bench_json import check_shape, parse_json
+from dreamer_bench_untrusted import MOST_FILE_BYTES, read_regular
 from protocols.records.store import PROTOCOL_FOLDER
 
 KIND, SCHEMA = "dreamer-bench report", 1

@@ -18,7 +18,8 @@ from analysis.scores.formats.archives import with_comment
 from analysis.scores.formats.naming import expand
 from analysis.scores.formats.raw import Options
 from analysis.scores.tasks import declared
-from dreamer_bench_base import InvalidData, UserError, write_atomically
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

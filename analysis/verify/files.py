@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 
 from analysis.verify.verdict import Question, Verdict
 from dreamer_bench_base import InvalidData, UserError
-from dreamer_bench_untrusted import MOST_JSON_BYTES, check_shape, parse_json, read_regular
+from dreamer_bench_json import MOST_JSON_BYTES, check_shape, parse_json
+from dreamer_bench_untrusted import read_regular
 
 SCHEMA = 1
 

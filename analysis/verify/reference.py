@@ -11,7 +11,8 @@ from analysis.scores import references
 from analysis.scores.per_run import Short, select
 from analysis.scores.references import NAMES
 from analysis.scores.table import read
-from dreamer_bench_base import InvalidData, UserError, sha256
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import sha256
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:

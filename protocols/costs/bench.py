@@ -7,42 +7,35 @@ because memory is a property of a process. The record holds what `protocols.cost
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
 
 from agents import catalog as agents
-from agents.api import Agent, AgentContext, Progress, TimeStep
-from agents.environments import Environments
-from agents.interaction import begin, interact
+from agents.api import AgentContext
 from dreamer_bench_base import UserError
-from protocols.cadence import episode_seed
 from protocols.costs import measure
-from protocols.costs.plan import AgentCost, Measured, as_data
-from protocols.records import provenance
-from protocols.running.launch import default_workers
+from protocols.costs.measurements import AgentCost, Measured, as_data
+from protocols.costs.rates import frames_per_second, loop_rate, shortened
+from protocols.records import code_identity, provenance
+from protocols.records.machine import cpu, memory_bytes, packages
 from protocols.spec import Protocol
 from suites import catalog as suites
-from suites.workers import Lanes
 
 Inspect = Callable[..., Any]
 """(agent's name, options, context, seconds=, ways=) -> a dataclass of seconds: agents.measure.measure."""
 
+
 PLAN_UPDATES = 1
-MOST_WORKERS_PER_CORE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,14 +141,14 @@ def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say
     costs = tuple(AgentCost(**program.cost) for program in programs if program.cost)
     known = {
         **machine,
-        **provenance.code(),
+        **code_identity.code(),
         "created": provenance.now(),
-        "cpu": provenance.cpu(),
+        "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": provenance.memory_bytes(),
+        "memory_bytes": memory_bytes(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": provenance.packages(),
+        "packages": packages(),
         "gl_renderer": suites.gl_renderer(),
         "device": device,
     }
@@ -178,33 +171,6 @@ def _too_slow(request: Request, program: Program) -> str | None:
     if request.most_seconds is None or not updates or min(updates) <= request.most_seconds:
         return None
     return f"an update took {min(updates):.1f} s at S = {program.seeds}"
-
-
-def frames_per_second(protocol: Protocol, task: str, workers: int, seconds: float) -> dict[str, Any]:
-    """Decisions per second of as many environments as workers (0: one environment in this process), random actions.
-
-    A decision is one frame and as many simulator steps as the action repeat says.
-    """
-    cores = len(os.sched_getaffinity(0))
-    if workers > MOST_WORKERS_PER_CORE * cores:
-        return {"workers": workers, "skipped": f"more than {MOST_WORKERS_PER_CORE} workers for each of {cores} cores"}
-    lanes = Lanes(partial(suites.make, task, **protocol.options_of(task)), max(1, workers), workers=workers)
-    try:
-        lanes.action_space.seed(0)
-        lanes.reset([episode_seed(0, "train", lane) for lane in range(lanes.count)])
-        action = np.stack([np.asarray(lanes.action_space.sample()) for _ in range(lanes.count)])
-        lanes.step(action)
-        decisions, started = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - started) < seconds or not decisions:
-            shown = lanes.step(action)
-            decisions += 1
-            ended = np.flatnonzero(shown.terminated | shown.truncated)
-            if len(ended):
-                lanes.reset({int(lane): decisions for lane in ended})
-    finally:
-        lanes.close()
-    rate = decisions * lanes.count / elapsed
-    return {"workers": workers, "frames_per_second": rate, "env_steps_per_second": rate * protocol.action_repeat_of(task)}
 
 
 def program(
@@ -248,61 +214,6 @@ def program(
         env_steps_per_second_and_seed=rate,
         loop_updates=updates,
     )
-
-
-def shortened(options: Any) -> Any:
-    """The same share of updates per env step, but in the smallest portions, and from the first step on."""
-    if not set(measure.SCHEDULE_FIELDS) <= {option.name for option in fields(options)}:
-        return options
-    portion = math.gcd(options.updates, options.update_every_env_steps)
-    return replace(
-        options,
-        prefill_env_steps=0,
-        pretrain_updates=1,
-        updates=options.updates // portion,
-        update_every_env_steps=options.update_every_env_steps // portion,
-    )
-
-
-def loop_rate(
-    protocol: Protocol, task: str, agent: Agent, context: AgentContext, *, learns: bool, seconds: float
-) -> tuple[float, int]:
-    """(env_steps per second and seed, updates) of act -> step -> observe -> learn, timed between two updates.
-
-    The replay begins with drawn episodes, so that the first update need not wait for an episode of the task. Evaluations and
-    records are left out.
-    """
-    count = len(context.seeds) * context.num_envs
-    lanes = Lanes(partial(suites.make, task, **protocol.options_of(task)), count, workers=default_workers(None, count))
-    environments = Environments(lanes, len(context.seeds), context.num_envs)
-    everywhere = np.ones(environments.shape, bool)
-    seeds = np.arange(count).reshape(environments.shape)
-    try:
-        player = measure.Player(agent, context)
-        player.feed(2 * measure.EPISODE_DECISIONS, learn=False)
-        step, carry = environments.reset(everywhere, seeds), agent.initial(context.num_envs)
-        begin(agent, np.zeros_like(agent.act(carry, step, explore=True)[0]), step)
-        marks: list[tuple[float, int]] = []  # when an update was done, and the decisions by then
-        decisions = updates = 0
-
-        def restart(arrived: TimeStep) -> TimeStep:
-            return environments.reset(arrived.is_last, seeds + decisions)
-
-        while len(marks) < 2 or marks[-1][0] - marks[0][0] < seconds:
-            _, carry, _, step = interact(agent, carry, step, advance=environments.step, restart=restart)
-            decisions += 1
-            env_steps = decisions * context.num_envs * context.action_repeat
-            done = agent.learn(
-                Progress(env_steps=env_steps, agent_steps=decisions, episodes=2, budget_env_steps=context.budget_env_steps)
-            )
-            if done or not learns:
-                agent.metrics()  # waits for a device that works ahead
-                updates += done if marks else 0
-                marks.append((time.perf_counter(), env_steps))
-    finally:
-        environments.close()
-    (started, before), (ended, after) = marks[0], marks[-1]
-    return (after - before) / (ended - started), updates
 
 
 def _apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program:

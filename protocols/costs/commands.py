@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from dreamer_bench_base import UserError, write_atomically
+from dreamer_bench_base import UserError
+from dreamer_bench_files import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,9 @@ class ValidateCommand:
     def run(self) -> int:
         from protocols import own
         from protocols.records.chosen import runs_of
+        from protocols.records.rules import RULES
         from protocols.records.schema import SCHEMA
-        from protocols.records.validate import RULES, check
+        from protocols.records.validate import check
 
         runs = runs_of(self.runs, self.protocol)
         violations = check(self.runs, runs)
@@ -92,7 +94,7 @@ class PlanCommand:
     """Write the plan as JSON to this file ("-" prints it instead of the table)."""
 
     def run(self) -> int:
-        from protocols.costs import plan
+        from protocols.costs import measurements, plan
 
         for name, value in (("--seeds-per-program", self.seeds_per_program), ("--devices", self.devices)):
             if value is not None and value < 1:
@@ -100,15 +102,15 @@ class PlanCommand:
         workloads = plan.workloads(self.protocol, self.agents, self.tasks, self.under)
         seeds = self.seeds_per_program or max(len(workload.protocol.seeds) for workload in workloads)
         if self.measured is not None:
-            measured = plan.read_measured(self.measured)
+            measured = measurements.read_measured(self.measured)
         else:
             from protocols.costs.measure import measure
 
             measured = measure(workloads, seeds_per_program=seeds, device=self.device, say=_say)
-        write_json_report(plan.as_data(measured), self.save)
+        write_json_report(measurements.as_data(measured), self.save)
         estimates = [plan.estimate(workload, measured, seeds_per_program=seeds, devices=self.devices) for workload in workloads]
         record = {
-            "schema": plan.SCHEMA,
+            "schema": measurements.SCHEMA,
             "name": self.protocol,
             "seeds_per_program": seeds,
             "devices": self.devices,

@@ -24,21 +24,33 @@ import numpy as np
 from gymnasium import spaces
 
 from agents import catalog as agents
-from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.api import AgentContext
 from agents.device import resolve_device
-from protocols.costs.plan import AgentCost, EnvironmentCost, Measured, Workload
+from protocols.costs.measurements import AgentCost, EnvironmentCost, Measured
+from protocols.costs.plan import Workload
+from protocols.costs.player import EPISODE_DECISIONS, Player
 from protocols.spec import Protocol, Scalar
 from suites import catalog as suites
 
 SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
+
+
 UPDATES, ACTS = 3, 5
+
+
 FEW_SEQUENCES = 8
 """The batch that stands for one of more than twice as many sequences on a CPU. There an update's time is in proportion: the
 paper's Dreamer takes 0.76, 1.43 and 2.10 s of processor time with 4, 8 and 12 sequences; for 50 that makes 8.9 s, and whole
 updates took 9.7 to 10.5 s."""
+
+
 ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
-EPISODE_DECISIONS, FILL_DECISIONS = 100, 300
+
+
+FILL_DECISIONS = 300
+
+
 SLOW_UPDATE_SECONDS, SLOW_ACT_SECONDS = 1.0, 0.1
 
 
@@ -201,80 +213,6 @@ def measure_in_proportion(
         gradient_step_seconds=cost.gradient_step_seconds * whole.batch_sequences / FEW_SEQUENCES,
         memory_bytes=cost.memory_bytes + update_bytes,
     )
-
-
-class Player:
-    """Plays an agent on drawn observations and keeps the time."""
-
-    def __init__(self, agent: Agent, context: AgentContext) -> None:
-        self.agent, self.context = agent, context
-        self.shape = (len(context.seeds), context.num_envs)
-        context.observation_space.seed(0)
-        context.action_space.seed(0)
-        self.frames = [
-            {key: np.broadcast_to(value, (*self.shape, *np.shape(value))).copy() for key, value in frame.items()}
-            for frame in (context.observation_space.sample() for _ in range(4))
-        ]
-        self.carry = agent.initial(context.num_envs)
-        self.agent_steps = self.episodes = self.gradient_steps = self.first_gradient_env_steps = 0
-        self.act_seconds: list[float] = []
-        self.observe_seconds: list[float] = []
-        self.learn_seconds: list[float] = []
-
-    @property
-    def env_steps(self) -> int:
-        return self.agent_steps * self.context.num_envs * self.context.action_repeat
-
-    @property
-    def gradient_step_seconds(self) -> float:
-        """One update; the first, which also warms up, is left out where there are others."""
-        return median(self.learn_seconds[1:] or self.learn_seconds or [0.0])
-
-    def step(self) -> TimeStep:
-        everywhere = np.ones(self.shape, bool)
-        position = self.agent_steps % EPISODE_DECISIONS
-        return TimeStep(
-            observation=self.frames[self.agent_steps % len(self.frames)],
-            reward=np.zeros(self.shape, np.float32),
-            is_first=everywhere & (position == 0),
-            is_last=everywhere & (position == EPISODE_DECISIONS - 1),
-            is_terminal=~everywhere,
-        )
-
-    def feed(self, decisions: int, *, learn: bool) -> None:
-        """Random actions into replay."""
-        for _ in range(decisions):
-            drawn = np.asarray(self.context.action_space.sample())
-            step = self.step()
-            started = time.perf_counter()
-            self.agent.observe(np.broadcast_to(drawn, (*self.shape, *drawn.shape)).copy(), step, np.ones(self.shape, bool))
-            self.observe_seconds.append(time.perf_counter() - started)
-            self.episodes += bool(step.is_last.all())
-            self.agent_steps += 1
-            if learn:
-                self.learn()
-
-    def learn(self) -> None:
-        started = time.perf_counter()
-        progress = Progress(
-            env_steps=self.env_steps,
-            agent_steps=self.agent_steps,
-            episodes=self.episodes,
-            budget_env_steps=self.context.budget_env_steps,
-        )
-        done = self.agent.learn(progress)
-        if done:
-            self.agent.metrics()  # waits for a device that works ahead
-            self.learn_seconds.append((time.perf_counter() - started) / done)
-            self.first_gradient_env_steps = self.first_gradient_env_steps or self.env_steps
-        self.gradient_steps += done
-
-    def act(self, decisions: int) -> None:
-        for _ in range(decisions):
-            step = self.step()
-            started = time.perf_counter()
-            _, self.carry = self.agent.act(self.carry, step, explore=True)
-            self.act_seconds.append(time.perf_counter() - started)
 
 
 def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool = False) -> AgentCost:

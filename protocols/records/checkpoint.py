@@ -22,9 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from dreamer_bench_base import UserError, sha256, sync_folder
+from dreamer_bench_base import UserError
+from dreamer_bench_files import sha256, sync_folder
+from protocols.records.json_files import write_json
 from protocols.records.schema import Checkpoint
-from protocols.records.store import REPLAY, Run, write_json
+from protocols.records.store import REPLAY, Run
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2

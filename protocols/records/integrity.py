@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dreamer_bench_base import InvalidData, sha256
+from dreamer_bench_base import InvalidData
+from dreamer_bench_files import sha256
 from protocols.records import chain
 from protocols.records.store import EPISODES, HASHED, MANIFEST, OPTIONAL, RESULT, Run, seal
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dreamer_bench_base import UserError
 from protocols.records.chain import PREVIOUS, TIMES, link
-from protocols.records.store import append_lines, finite
+from protocols.records.json_files import append_lines, finite
 
 
 class LineLog:

@@ -31,7 +31,7 @@ class Origin(TypedDict):
     dirty: bool
     """Whether the files are known to differ from that commit."""
     sha256: str
-    """Hash over the paths and hashes of all Python files of the module's package (`provenance.files_hash`)."""
+    """Hash over the paths and hashes of all Python files of the module's package (`code_identity.files_hash`)."""
 
 
 class Origins(TypedDict):

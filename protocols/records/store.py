@@ -20,25 +20,20 @@ To fabricate records (tests do): `run = create_run(root, manifest)`, `append_lin
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import hashlib
-import json
-import math
-import os
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
-from dreamer_bench_base import InvalidData, UserError, sha256, write_atomically
-from dreamer_bench_untrusted import check_shape, parse_json, parse_lines
+from dreamer_bench_base import UserError
+from dreamer_bench_files import sha256
 from protocols.records import chain
+from protocols.records.json_files import finite, read_json, read_lines, write_json
+from protocols.records.lock import is_locked
 from protocols.records.schema import (
     Checkpoint,
     EpisodeLine,
@@ -61,21 +56,26 @@ MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
     "result.json",
     "lock",
 )
+
+
 REPLAY, VIDEO = "replay", "last_evaluation.webp"
+
+
 HASHED = (MANIFEST, EPISODES, METRICS, SESSIONS, VIDEO)
 """Files whose hashes a result holds, where they are there."""
+
+
 OPTIONAL = (VIDEO,)
 """Of these, the ones that a copy of the record may leave out."""
 
+
 PROTOCOL_FOLDER = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+")
+
+
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 
-_TAIL_BYTES = 1 << 16  # far more than a line takes
 
 State = Literal["done", "running", "resumable", "diverged"]
-
-
-# ---------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Run:
 
     @cached_property
     def manifest(self) -> Manifest:
-        return cast(Manifest, _read_json(self.folder / MANIFEST, ReadManifest))
+        return cast(Manifest, read_json(self.folder / MANIFEST, ReadManifest))
 
     @property
     def schema(self) -> int:
@@ -112,7 +112,7 @@ class Run:
 
     def result(self) -> Result | None:
         path = self.folder / RESULT
-        return cast(Result, _read_json(path, ReadResult)) if path.exists() else None
+        return cast(Result, read_json(path, ReadResult)) if path.exists() else None
 
     @property
     def budget_env_steps(self) -> int:
@@ -148,34 +148,6 @@ def check_runs_folder(root: Path) -> None:
         )
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON Lines file, [] where it is missing. The last line may be cut short; other damage is an error."""
-    if not path.exists():
-        return []
-    try:
-        return parse_lines(path.read_bytes(), path)
-    except InvalidData as error:
-        raise InvalidData(f"{error}; restore the file from a copy") from None
-
-
-def last_record(path: Path) -> dict[str, Any] | None:
-    """The last whole line of a JSON Lines file, read from its end; None where there is none."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            lines = file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return None
-    try:
-        return parse_lines(lines[-1] + b"\n", path)[0] if lines else None
-    except InvalidData:
-        raise InvalidData(f"the last line of {path} is damaged; restore the file from a copy") from None
-
-
-# ---------------------------------------------------------------- writing
-
-
 def run_folder(root: Path, protocol: str, label: str, task: str, seed: int) -> Path:
     """Where a run is filed; a task's name is quoted where a folder cannot bear it."""
     return root / protocol / label / quote(task, safe=":@+~ ") / f"seed-{seed}"
@@ -189,35 +161,6 @@ def create_run(root: Path, manifest: Mapping[str, Any]) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / MANIFEST, manifest)
     return Run(folder)
-
-
-def append_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> bytes:
-    """Appends whole lines, waits until they are on the disk, and returns them. A line that was cut short before is dropped.
-
-    When the disk is full the file is left as it was.
-    """
-    data = encode_lines(records)
-    with path.open("ab+") as file:
-        end = _end_of_last_line(file)
-        file.truncate(end)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.truncate(path, end)
-            raise
-    return data
-
-
-def encode_lines(records: Iterable[Mapping[str, Any]]) -> bytes:
-    return b"".join(json.dumps(finite(record), allow_nan=False).encode() + b"\n" for record in records)
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a whole file or nothing: temporary file, fsync, rename, fsync of the folder."""
-    write_atomically(path, (json.dumps(finite(value), indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_result(
@@ -260,78 +203,3 @@ def seal(result: Mapping[str, Any]) -> str:
     """Hash of a result's fields but this one."""
     rest = {name: value for name, value in result.items() if name != "seal"}
     return hashlib.sha256(canonical_json(finite(rest)).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def locked(folders: Sequence[Path]) -> Iterator[None]:
-    """Holds the locks of several runs; the kernel lets go of them when this process dies, however it dies.
-
-    Raises ValueError when another process works on one of them.
-    """
-    with contextlib.ExitStack() as stack:
-        for folder in sorted(folders):
-            file = stack.enter_context((folder / LOCK).open("ab"))
-            for attempt in range(10):  # `status` looks at a lock by taking it for an instant
-                if _try_lock(file.fileno(), fcntl.LOCK_EX):
-                    break
-                time.sleep(0.02 * (attempt + 1))
-            else:
-                raise UserError(f"another process is working on {folder}; wait for it, or stop it and run again")
-        yield
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a living process works on the run."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _try_lock(descriptor, fcntl.LOCK_SH)
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        raise
-    return True
-
-
-def _end_of_last_line(file: Any) -> int:
-    """Bytes up to and with the last newline."""
-    file.seek(0)
-    return int(file.read().rfind(b"\n") + 1)
-
-
-def _read_json(path: Path, shape: Any) -> dict[str, Any]:
-    try:
-        value = parse_json(path.read_bytes(), path)
-        if isinstance(value, dict):
-            check_shape(value, shape, path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; expected a run folder") from None
-    except InvalidData as error:
-        raise InvalidData(f"{error}; restore the file from a copy or move the run folder away") from None
-    if not isinstance(value, dict):
-        raise InvalidData(
-            f"{path} is damaged: expected a JSON object; restore the file from a copy or move the run folder away"
-        )
-    return value
-
-
-def finite(value: Any) -> Any:
-    """JSON knows no NaN: what is not finite is written as null. NumPy scalars become Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(entry) for entry in value]
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dreamer_bench_base import write_atomically
+from dreamer_bench_files import write_atomically
 from protocols.records.store import VIDEO
 from protocols.running.loop import Moment
 

@@ -25,10 +25,12 @@ from agents.environments import Environments
 from dreamer_bench_base import UserError
 from protocols import catalog as protocol_catalog
 from protocols.cadence import cadence_of
-from protocols.records import checkpoint, provenance
+from protocols.records import checkpoint, code_identity, machine, provenance
 from protocols.records.drift import simulator_drift
+from protocols.records.json_files import append_lines
+from protocols.records.lock import locked
 from protocols.records.schema import DeviceCheck, Origin, Origins
-from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, append_lines, create_run, locked
+from protocols.records.store import MANIFEST, REPLAY, SESSIONS, Run, create_run
 from protocols.running.display import Display
 from protocols.running.film import Film
 from protocols.running.grid import Grid
@@ -172,11 +174,11 @@ def _run_cohort(
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(folders))
-        code, gpu = provenance.code(), describe_device(request.device)
+        code, gpu = code_identity.code(), describe_device(request.device)
         origins: Origins = {
-            "agent": provenance.origin(entry.recipe),
-            "suite": provenance.origin(suite_catalog.suite_of(request.task).module),
-            "protocol": provenance.origin(protocol_catalog.module_of(protocol)),
+            "agent": code_identity.origin(entry.recipe),
+            "suite": code_identity.origin(suite_catalog.suite_of(request.task).module),
+            "protocol": code_identity.origin(protocol_catalog.module_of(protocol)),
         }
         device_check = _checked_device(request, options, environments)
         for spec, folder in zip(specs, folders, strict=True):
@@ -353,7 +355,7 @@ def _check_same(run: Run, options: Any, request: CohortRequest, origins: Origins
             f"{run.folder} was started with other options of {request.agent} ({', '.join(changed)} changed since); "
             "resume with the code of that commit, or give another folder with --runs"
         )
-    recorded, here = manifest["packages"], provenance.packages(*request.protocol.simulators)
+    recorded, here = manifest["packages"], machine.packages(*request.protocol.simulators)
     for package in request.protocol.simulators:
         if recorded.get(package) != here.get(package):
             raise UserError(

@@ -27,8 +27,9 @@ from agents.interaction import begin, interact
 from dreamer_bench_base import UserError
 from protocols.cadence import Cadence, Purpose, episode_seed
 from protocols.records import chain, checkpoint
+from protocols.records.json_files import write_json
 from protocols.records.line_log import LineLog
-from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, Run, write_json, write_result
+from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, Run, write_result
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.spec import Protocol
 

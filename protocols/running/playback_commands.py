@@ -26,7 +26,7 @@ class EvaluateCommand:
 
     def run(self) -> int:
         from agents.device import resolve_device
-        from protocols.records.store import write_json
+        from protocols.records.json_files import write_json
         from protocols.running.load_run import revive
 
         if self.episodes < 1:
@@ -77,7 +77,7 @@ class VideoCommand:
 
     def run(self) -> int:
         from agents.device import resolve_device
-        from dreamer_bench_base import write_atomically
+        from dreamer_bench_files import write_atomically
         from protocols.running.film import animation
         from protocols.running.load_run import revive
 

@@ -17,7 +17,7 @@ import numpy as np
 from agents.device import describe_device, resolve_device
 from dreamer_bench_base import InvalidData, UserError
 from protocols.cadence import Purpose
-from protocols.records import checkpoint, provenance
+from protocols.records import checkpoint, code_identity, machine
 from protocols.records.schema import EpisodeLine, Manifest
 from protocols.records.store import Run
 from protocols.running.evaluate import FINAL_STREAM, Episode
@@ -116,7 +116,7 @@ def _last_evaluation(lines: Sequence[EpisodeLine]) -> list[EpisodeLine]:
 
 def _check_simulators(manifest: Manifest, folder: Path) -> None:
     names = manifest["protocol_data"]["simulators"]
-    here = provenance.packages(*names)
+    here = machine.packages(*names)
     for name in names:
         if manifest["packages"].get(name) != here.get(name):
             raise UserError(
@@ -127,15 +127,15 @@ def _check_simulators(manifest: Manifest, folder: Path) -> None:
 
 def _differences(manifest: Manifest, device: str) -> str:
     """What else could move the last digits: the code, the packages and the machine, there and here."""
-    here = provenance.packages()
+    here = machine.packages()
     pairs: list[tuple[str, Any, Any]] = [
-        (name, version, here.get(name)) for name, version in sorted(manifest["packages"].items()) if name in provenance.PACKAGES
+        (name, version, here.get(name)) for name, version in sorted(manifest["packages"].items()) if name in machine.PACKAGES
     ]
     pairs += [
-        ("processor", manifest["hardware"]["cpu"], provenance.cpu()),
+        ("processor", manifest["hardware"]["cpu"], machine.cpu()),
         ("device", manifest["device"], device),
         ("GPU", manifest["hardware"]["gpu"], describe_device(device)),
-        ("code", manifest.get("source", {}).get("sha256", "")[:12], provenance.code()["source"]["sha256"][:12]),
+        ("code", manifest.get("source", {}).get("sha256", "")[:12], code_identity.code()["source"]["sha256"][:12]),
     ]
     found = [f"{name} {there} there, {now} here" for name, there, now in pairs if there != now]
     if not found:

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from protocols.records import checkpoint
 from protocols.records.chosen import runs_of
+from protocols.records.json_files import last_record
 from protocols.records.schema import Asked
-from protocols.records.store import METRICS, Run, last_record
+from protocols.records.store import METRICS, Run
 
 COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged": "red", "missing": "dim"}
 

@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dreamer_bench_base import UserError, sha256
+from dreamer_bench_base import UserError
+from dreamer_bench_files import sha256
 from protocols.records.store import Run
 from protocols.running.loop import Moment
 

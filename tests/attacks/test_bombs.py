@@ -13,7 +13,7 @@ import pytest
 from analysis.leaderboard import adding, evidence, site
 from analysis.report.build import build
 from dreamer_bench_base import UserError
-from protocols.costs.plan import read_measured
+from protocols.costs.measurements import read_measured
 from protocols.records import validate
 from protocols.running.status import standings
 from tests.attacks.submissions import RUN, honest, published

@@ -16,9 +16,10 @@ import pytest
 
 from analysis.leaderboard import adding, checkpoints, site, submissions
 from analysis.leaderboard.checkpoints import Replaying
-from dreamer_bench_base import InvalidData, UserError, sha256
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import sha256
 from protocols import catalog
-from protocols.records import provenance
+from protocols.records import code_identity
 from protocols.records.checkpoint import CONTENTS
 from protocols.records.store import EPISODES, MANIFEST, RESULT, Run, find_runs, seal
 from protocols.running.launch import run_cohort
@@ -37,10 +38,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     register()
     folder = tmp_path_factory.mktemp("trained") / "entry"
     write_card(folder)
-    code = provenance.code
+    code = code_identity.code
     with pytest.MonkeyPatch.context() as patch:  # the tests' own tree may differ from its commit
-        patch.setattr(provenance, "code", lambda: {**code(), **CLEAN})
-        patch.setattr(provenance, "origin", _clean(provenance.origin))
+        patch.setattr(code_identity, "code", lambda: {**code(), **CLEAN})
+        patch.setattr(code_identity, "origin", _clean(code_identity.origin))
         patch.setattr(catalog, "BUILT_IN", (*catalog.BUILT_IN, ONE))
         for seeds in ((0, 1), (2, 3)):
             run_cohort(request(folder / "runs", protocol=ONE, seeds=seeds))

@@ -14,7 +14,8 @@ from probe_runs import register, request
 
 from agents.learning.replay import Replay
 from protocols.records import checkpoint
-from protocols.records.store import EPISODES, append_lines, find_runs
+from protocols.records.json_files import append_lines
+from protocols.records.store import EPISODES, find_runs
 from protocols.running.grid import grid
 from protocols.running.launch import Stop, run_cohort
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from dreamer_bench_base import write_atomically
+from dreamer_bench_files import write_atomically
 from tests.mutants import study, tables, verdicts
 from tests.mutants.mutations import CARTPOLE, MUTATIONS, PENDULUM, UNCHANGED
 from tests.mutants.tree import ROOT

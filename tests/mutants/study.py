@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dreamer_bench_base import UserError, write_atomically
+from dreamer_bench_base import UserError
+from dreamer_bench_files import write_atomically
 from tests.mutants.mutations import MUTATIONS, UNCHANGED, Mutation
 from tests.mutants.tree import commit, copy_of, dreamer_bench
 

@@ -11,7 +11,8 @@ from analysis.scores import from_runs
 from protocols import catalog, joined
 from protocols.cadence import episode_seed
 from protocols.records import validate
-from protocols.records.store import append_lines, find_runs
+from protocols.records.json_files import append_lines
+from protocols.records.store import find_runs
 from protocols.running.launch import run_cohort
 from suites import catalog as suites
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from dreamer_bench_base import UserError
-from protocols.records.store import is_locked
+from protocols.records.lock import is_locked
 from protocols.running.display import Display
 from protocols.running.launch import CohortOutcome, CohortRequest, Room, Stop, run_cohort
 from protocols.running.loop import Moment

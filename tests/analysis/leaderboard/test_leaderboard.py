@@ -22,7 +22,8 @@ from analysis.leaderboard.entries import entries_of
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.cadence import cadence_of
-from protocols.records.store import EPISODES, METRICS, append_lines, write_result
+from protocols.records.json_files import append_lines
+from protocols.records.store import EPISODES, METRICS, write_result
 from tests.analysis.browser import ACCESSIBLE, Browser, browser
 from tests.make_records import make_run
 from tests.probe_runs import PROBE

@@ -10,7 +10,7 @@ import pytest
 from agents.measure import Speed
 from dreamer_bench import BenchCommand
 from protocols.catalog import find
-from protocols.costs import bench, bench_tables, plan
+from protocols.costs import bench, bench_tables, measurements, rates
 from protocols.costs.commands import PlanCommand
 
 
@@ -35,7 +35,7 @@ def test_the_command_measures_writes_and_is_planned_with(tmp_path, capsys):
     assert program["env_steps_per_second_and_seed"] > 0
     assert program["loop_updates"] >= 1
     assert {"torch", "threads", "commit", "cpu", "gl_renderer"} <= data["machine"].keys()
-    (cost,) = plan.read_measured(record).agents
+    (cost,) = measurements.read_measured(record).agents
     assert cost.gradient_step_seconds == program["speed"]["updates"]["eager"]
     assert PlanCommand(protocol="quick@1", agents=("dreamer",), measured=record).run() == 0
     assert "device hours" in capsys.readouterr().out
@@ -93,11 +93,11 @@ def test_updates_come_in_the_same_share_but_in_the_smallest_portions():
 
     for profile in ("paper", "quick"):
         options = catalog.find("dreamer").options(profile)
-        short = bench.shortened(options)
+        short = rates.shortened(options)
         assert (short.updates * options.update_every_env_steps) == (options.updates * short.update_every_env_steps)
         assert math.gcd(short.updates, short.update_every_env_steps) == 1
     nothing = catalog.find("random").options("quick")
-    assert bench.shortened(nothing) is nothing
+    assert rates.shortened(nothing) is nothing
 
 
 def test_tables_say_what_was_not_measured():

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from protocols.costs import plan
+from protocols.costs import measurements, plan
 from protocols.costs.commands import PlanCommand
-from protocols.costs.plan import AgentCost, EnvironmentCost, Measured, Workload
+from protocols.costs.measurements import AgentCost, EnvironmentCost, Measured
+from protocols.costs.plan import Workload
 from protocols.spec import Protocol, ScoreRule
 
 PROTOCOL = Protocol(
@@ -130,7 +131,7 @@ def measured_file(folder, protocol):
     costs = [replace(AGENT, agent=name, profile=protocol.agent_profile) for name in ("dreamer", "random")]
     environments = [replace(ENVIRONMENT, task=task) for task in protocol.tasks]
     file = folder / "measured.json"
-    file.write_text(json.dumps(plan.as_data(Measured(agents=tuple(costs), environments=tuple(environments)))))
+    file.write_text(json.dumps(measurements.as_data(Measured(agents=tuple(costs), environments=tuple(environments)))))
     return file
 
 
@@ -138,7 +139,7 @@ def test_the_command_plans_from_a_file(tmp_path, capsys):
     from protocols.catalog import find
 
     file = measured_file(tmp_path, find("quick@1"))
-    assert plan.as_data(plan.read_measured(file)) == json.loads(file.read_text())
+    assert measurements.as_data(measurements.read_measured(file)) == json.loads(file.read_text())
     command = PlanCommand(protocol="quick@1", agents=("dreamer", "random"), measured=file, json=tmp_path / "plan.json")
     assert command.run() == 0
     lines = json.loads((tmp_path / "plan.json").read_text())["lines"]
@@ -182,7 +183,7 @@ def test_measurements_come_through_the_contract(tmp_path):
     assert agent.memory_bytes > 10**7
     assert (environment.task, environment.action_repeat) == ("probe_one_step", 1)
     assert environment.agent_step_seconds > 0
-    assert set(asdict(agent)) == set(plan.as_data(measured)["agents"][0])
+    assert set(asdict(agent)) == set(measurements.as_data(measured)["agents"][0])
 
 
 def test_an_unknown_agent_is_refused_before_anything_is_measured(monkeypatch):

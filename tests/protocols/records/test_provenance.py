@@ -15,7 +15,7 @@ from make_records import make_run
 from probe_runs import PROBE, records, register, request
 
 from dreamer_bench_base import UserError
-from protocols.records import provenance
+from protocols.records import code_identity
 from protocols.records.store import find_runs
 from protocols.records.validate import check
 from protocols.running.launch import run_cohort
@@ -37,7 +37,7 @@ def checkout(tmp_path, monkeypatch):
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
-    monkeypatch.setattr(provenance, "SOURCE", tmp_path)
+    monkeypatch.setattr(code_identity, "SOURCE", tmp_path)
     return tmp_path
 
 
@@ -56,18 +56,18 @@ def checkout(tmp_path, monkeypatch):
     ],
 )
 def test_only_what_can_be_imported_makes_a_checkout_differ_from_its_commit(checkout, path, dirty):
-    assert provenance.code()["dirty"] is False
+    assert code_identity.code()["dirty"] is False
     (checkout / path).parent.mkdir(parents=True, exist_ok=True)
     (checkout / path).write_text("x = 2\n")
-    assert provenance.code()["dirty"] is dirty
+    assert code_identity.code()["dirty"] is dirty
 
 
 def test_a_checkout_whose_state_git_cannot_tell_is_not_clean(checkout, monkeypatch):
-    git_of = provenance._git
-    monkeypatch.setattr(provenance, "_git", lambda folder, *more: None if more[0] == "status" else git_of(folder, *more))
-    assert provenance.code()["dirty"] is True
-    monkeypatch.setattr(provenance, "_git", lambda folder, *more: None)
-    found = provenance.code()
+    git_of = code_identity._git
+    monkeypatch.setattr(code_identity, "_git", lambda folder, *more: None if more[0] == "status" else git_of(folder, *more))
+    assert code_identity.code()["dirty"] is True
+    monkeypatch.setattr(code_identity, "_git", lambda folder, *more: None)
+    found = code_identity.code()
     assert (found["commit"], found["dirty"]) == (None, True)
 
 
@@ -76,19 +76,19 @@ def test_the_hash_of_the_files_is_that_of_their_names_and_contents(checkout):
     shown = subprocess.run(["sha256sum", *names], cwd=checkout, capture_output=True, text=True, check=True).stdout
     lines = [line.split() for line in shown.splitlines()]
     expected = hashlib.sha256("".join(f"{name} {digest}\n" for digest, name in lines).encode()).hexdigest()
-    found = provenance.code()
+    found = code_identity.code()
     assert found["source"]["sha256"] == expected
-    provenance.files_hash_of_commit.cache_clear()
-    assert provenance.files_hash_of_commit(found["commit"]) == expected
-    assert provenance.files_hash_of_commit("a" * 40) is None
+    code_identity.files_hash_of_commit.cache_clear()
+    assert code_identity.files_hash_of_commit(found["commit"]) == expected
+    assert code_identity.files_hash_of_commit("a" * 40) is None
 
 
 def test_a_wheel_has_the_identity_of_the_checkout_it_was_built_from_and_a_changed_file_is_seen(checkout, tmp_path, monkeypatch):
-    from_checkout = provenance.code()["source"]["sha256"]
+    from_checkout = code_identity.code()["source"]["sha256"]
     site = tmp_path / "site"
     site.mkdir()
     noted = []
-    for path in provenance.own_files(checkout):
+    for path in code_identity.own_files(checkout):
         target = site / path.relative_to(checkout)
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(path.read_bytes())
@@ -98,13 +98,13 @@ def test_a_wheel_has_the_identity_of_the_checkout_it_was_built_from_and_a_change
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dreamer-bench\nVersion: 9.9\n")
     (info / "RECORD").write_text("\n".join(noted) + "\n")
-    monkeypatch.setattr(provenance, "SOURCE", site)
+    monkeypatch.setattr(code_identity, "SOURCE", site)
     monkeypatch.setattr(metadata, "distribution", lambda name: metadata.PathDistribution(info))
-    monkeypatch.setattr(provenance, "version_of", lambda name: "9.9")
+    monkeypatch.setattr(code_identity, "version_of", lambda name: "9.9")
     source = {"package": "dreamer-bench", "version": "9.9", "sha256": from_checkout}
-    assert provenance.code() == {"commit": None, "dirty": False, "source": source}
+    assert code_identity.code() == {"commit": None, "dirty": False, "source": source}
     (site / "agents" / "a.py").write_text("x = 3\n")
-    assert provenance.code()["dirty"] is True
+    assert code_identity.code()["dirty"] is True
 
 
 def test_an_installed_package_is_named_with_version_and_the_commit_that_pip_noted(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_an_installed_package_is_named_with_version_and_the_commit_that_pip_note
     noted = {"url": "https://example.org/it.git", "vcs_info": {"vcs": "git", "commit_id": "a" * 40}}
     (info / "direct_url.json").write_text(json.dumps(noted))
     monkeypatch.syspath_prepend(tmp_path)
-    found = provenance.origin("their_agent.recipe")
+    found = code_identity.origin("their_agent.recipe")
     assert {name: found[name] for name in ("module", "package", "version", "commit", "dirty")} == {
         "module": "their_agent.recipe",
         "package": "their-package",
@@ -129,7 +129,7 @@ def test_an_installed_package_is_named_with_version_and_the_commit_that_pip_note
     }
     assert "their_agent" not in sys.modules
     (tmp_path / "their_agent" / "recipe.py").write_text("y = 2\n")
-    assert provenance.origin("their_agent.recipe")["sha256"] != found["sha256"]
+    assert code_identity.origin("their_agent.recipe")["sha256"] != found["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -153,13 +153,13 @@ def test_what_pip_and_python_leave_in_an_agents_repository_is_no_change_of_its_c
     place.write_text("changed\n")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    assert provenance.origin("my_agent")["dirty"] is dirty
+    assert code_identity.origin("my_agent")["dirty"] is dirty
 
 
 def test_what_this_project_brings_is_named_so():
-    assert provenance.origin("agents.recipes.dreamer")["package"] == "dreamer-bench"
+    assert code_identity.origin("agents.recipes.dreamer")["package"] == "dreamer-bench"
     with pytest.raises(UserError, match="'no_such_module' is not installed"):
-        provenance.origin("no_such_module")
+        code_identity.origin("no_such_module")
 
 
 def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monkeypatch):
@@ -171,9 +171,9 @@ def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monk
     run_cohort(request(tmp_path), stop=stop)
     origins = find_runs(tmp_path)[0].manifest["origins"]
     assert [origins[part]["module"] for part in ("agent", "suite", "protocol")] == ["tally_agent", "suites.probes", "protocols"]
-    before, origin = records(tmp_path), provenance.origin
+    before, origin = records(tmp_path), code_identity.origin
     monkeypatch.setattr(
-        provenance, "origin", lambda module: origin(module) | ({"sha256": "f" * 64} if "tally" in module else {})
+        code_identity, "origin", lambda module: origin(module) | ({"sha256": "f" * 64} if "tally" in module else {})
     )
     with pytest.raises(
         UserError, match=r"was started with the agent of .*here it comes from .*files ffffffffffff.*a run must keep its code"
@@ -200,9 +200,9 @@ def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monk
 )
 def test_validate_demands_code_that_others_can_have(tmp_path, monkeypatch, spoil, rules):
     monkeypatch.setattr("protocols.catalog.BUILT_IN", (PROBE,))
-    here = provenance.code() | {"source": {"package": "dreamer-bench", "version": "0", "sha256": "installed here"}}
-    monkeypatch.setattr(provenance, "code", lambda: here)
-    monkeypatch.setattr(provenance, "files_hash_of_commit", {"a" * 40: "of the commit"}.get)
+    here = code_identity.code() | {"source": {"package": "dreamer-bench", "version": "0", "sha256": "installed here"}}
+    monkeypatch.setattr(code_identity, "code", lambda: here)
+    monkeypatch.setattr(code_identity, "files_hash_of_commit", {"a" * 40: "of the commit"}.get)
     make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]}, **spoil)
     assert {violation.rule for violation in check(tmp_path)} & {"commit", "origin", "record"} == rules
 
@@ -210,7 +210,7 @@ def test_validate_demands_code_that_others_can_have(tmp_path, monkeypatch, spoil
 @pytest.mark.parametrize(("schema", "expected"), [(1, False), (2, True)])
 def test_leaving_out_which_files_ran_is_a_fault_from_schema_2_on(tmp_path, monkeypatch, schema, expected):
     monkeypatch.setattr("protocols.catalog.BUILT_IN", (PROBE,))
-    monkeypatch.setattr(provenance, "files_hash_of_commit", {}.get)
+    monkeypatch.setattr(code_identity, "files_hash_of_commit", {}.get)
     run = make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]})
     manifest = json.loads((run.folder / "manifest.json").read_text())
     del manifest["source"]

@@ -9,21 +9,11 @@ import pytest
 from make_records import make_run
 from probe_runs import PROBE
 
+from protocols.records.json_files import append_lines, last_record, read_lines, write_json
 from protocols.records.line_log import LineLog
+from protocols.records.lock import is_locked, locked
 from protocols.records.score import score_of
-from protocols.records.store import (
-    EPISODES,
-    Run,
-    append_lines,
-    check_runs_folder,
-    create_run,
-    find_runs,
-    is_locked,
-    last_record,
-    locked,
-    read_lines,
-    write_json,
-)
+from protocols.records.store import EPISODES, Run, check_runs_folder, create_run, find_runs
 from protocols.spec import ScoreRule
 
 SCORES = {0: [1.0, 2.0], 400: [3.0, 5.0], 800: [10.0, 20.0]}

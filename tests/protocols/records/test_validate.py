@@ -14,21 +14,12 @@ from protocols.cadence import cadence_of
 from protocols.costs.commands import ValidateCommand
 from protocols.records import chain, profiles
 from protocols.records.drift import simulator_drift
+from protocols.records.json_files import append_lines
 from protocols.records.line_log import LineLog
+from protocols.records.rules import RULES
 from protocols.records.score import counts, points
-from protocols.records.store import (
-    EPISODES,
-    MANIFEST,
-    METRICS,
-    RESULT,
-    SESSIONS,
-    append_lines,
-    find_runs,
-    seal,
-    sha256,
-    write_result,
-)
-from protocols.records.validate import RULES, check
+from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, find_runs, seal, sha256, write_result
+from protocols.records.validate import check
 from tests.make_records import make_run
 
 PROTOCOL = catalog.find("quick@1")

@@ -15,10 +15,10 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[3]
 BUILT = ("agents", "analysis", "protocols", "suites")
-TOLD = "import json; from protocols.records import provenance as p; print(json.dumps([str(p.SOURCE), p.code()]))"
+TOLD = "import json; from protocols.records import code_identity as p; print(json.dumps([str(p.SOURCE), p.code()]))"
 JUDGED = (
-    "import json, sys; from protocols.records import provenance, validate; "
-    "print(json.dumps([str(provenance.SOURCE), validate._code_fault(json.loads(sys.argv[1]), 2)]))"
+    "import json, sys; from protocols.records import code_identity, validate_code; "
+    "print(json.dumps([str(code_identity.SOURCE), validate_code._code_fault(json.loads(sys.argv[1]), 2)]))"
 )
 """Run below a folder, so that its modules are the ones imported."""
 

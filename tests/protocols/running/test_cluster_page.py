@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from protocols.costs.plan import SCHEMA, read_measured
+from protocols.costs.measurements import SCHEMA, read_measured
 from protocols.running.commands import COMMANDS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/cluster.md").read_text()

@@ -13,8 +13,9 @@ from make_records import make_run
 from probe_runs import PROBE, register
 
 import dreamer_bench
-from protocols.records import provenance
-from protocols.records.store import find_runs, locked
+from protocols.records import code_identity
+from protocols.records.lock import locked
+from protocols.records.store import find_runs
 from protocols.running import preflight
 from protocols.spec import digest
 from protocols.studies import Row, Study
@@ -240,8 +241,8 @@ def test_status_and_a_finished_run_import_neither_torch_nor_a_simulator(tmp_path
 
 
 def test_the_commit_is_that_of_the_source():
-    found = provenance.code()
-    head = subprocess.run(["git", "-C", provenance.SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True)
+    found = code_identity.code()
+    head = subprocess.run(["git", "-C", code_identity.SOURCE, "rev-parse", "HEAD"], capture_output=True, text=True)
     if head.returncode != 0:
         assert (found["commit"], found["dirty"]) == (None, False)
     else:

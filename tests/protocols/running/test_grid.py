@@ -4,7 +4,7 @@ import pytest
 from make_records import make_run
 from probe_runs import PROBE
 
-from protocols.records.store import locked
+from protocols.records.lock import locked
 from protocols.running.grid import Cohort, check_records, grid
 from protocols.spec import override_digest
 

@@ -13,7 +13,8 @@ from probe_runs import PROBE, request
 
 from dreamer_bench import ImagineCommand
 from protocols import catalog
-from protocols.records.store import EPISODES, read_lines
+from protocols.records.json_files import read_lines
+from protocols.records.store import EPISODES
 from protocols.running.launch import run_cohort
 from protocols.running.load_run import revive
 from protocols.running.playback_commands import EvaluateCommand, VideoCommand

@@ -15,7 +15,8 @@ import probe_runs
 import pytest
 from probe_runs import PROBE, learned, records, register, request
 
-from protocols.records.store import find_runs, is_locked
+from protocols.records.lock import is_locked
+from protocols.records.store import find_runs
 from protocols.running.launch import Stop, inline
 
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")

@@ -20,7 +20,7 @@ import dreamer_bench
 from agents import catalog as agents
 from agents.api import AgentContext
 from agents.learning.lane import Lane
-from protocols.records import provenance
+from protocols.records import machine
 from protocols.records.checkpoint import generations
 from protocols.records.store import find_runs
 from protocols.running import preflight
@@ -247,12 +247,12 @@ def test_another_cohort_or_other_options_are_refused(interrupted):
 
 def test_another_simulator_is_told_at_the_start_and_refused_in_the_middle(tmp_path, monkeypatch):
     protocol = replace(PROBE, simulators={"numpy": "0.1"})
-    said, here = [], provenance.packages()
+    said, here = [], machine.packages()
     run_cohort(request(tmp_path, protocol=protocol), say=said.append, stop=stop_after(60))
     assert len(said) == 1
     assert f"numpy {here['numpy']}, where probe@1 names 0.1: the records are kept and marked" in said[0]
     before = records(tmp_path)
-    monkeypatch.setattr(provenance, "packages", lambda *more: {**here, "numpy": "0.2"})
+    monkeypatch.setattr(machine, "packages", lambda *more: {**here, "numpy": "0.2"})
     with pytest.raises(
         ValueError, match=rf"was started under numpy {here['numpy']}, here it is 0.2; a run must keep its simulator"
     ):

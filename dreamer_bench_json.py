@@ -1,0 +1,228 @@
+"""JSON from outside: bounded in bytes, lines, nesting and numbers, with the types that its reader relies on.
+
+Imports `dreamer_bench_base`, `dreamer_bench_untrusted` and the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from dreamer_bench_base import InvalidData
+from dreamer_bench_untrusted import is_printable, printable
+
+MOST_JSON_BYTES = 16 << 20
+"""One JSON document: a manifest takes 10 kB, a plan or a bench of everything 1 MB."""
+
+
+MOST_LINE_BYTES = 1 << 20
+"""One line of it: 300 bytes are usual."""
+
+
+MOST_LINES = 5_000_000
+
+
+MOST_DEPTH = 32
+"""Nesting of JSON: a manifest has 4 levels. Python's own limit ends in a RecursionError, somewhere."""
+
+
+MOST_NUMBER = 1e300
+
+
+# Bytes of JSON that may stand for a character that cannot be printed: any escape but \" \\ \/ \n \t, and all that is not ASCII.
+_SUSPICIOUS = re.compile(rb'\\[^"\\/nt]|[^\x20-\x7e\n\r\t]')
+
+
+_PLAIN = bytes({*range(0x20, 0x7F), *b"\n\r\t"} - {*b"\\"})
+"""Bytes that are never a part of such a character."""
+
+
+def parse_json(data: bytes, where: object, *, most_bytes: int = MOST_JSON_BYTES) -> Any:
+    """One JSON document. Raises InvalidData, naming `where`, for one that is too large or deep, no JSON, or no plain text.
+
+    Strings may hold line breaks and tabs; numbers are finite. The message ends before the cure, which the caller knows.
+    """
+    if len(data) > most_bytes:
+        raise InvalidData(f"{where} is damaged: it has {len(data):,} bytes; at most {most_bytes:,} are read")
+    try:
+        value = json.loads(data, parse_constant=_no_number)
+    except RecursionError:
+        raise InvalidData(f"{where} is damaged: nested more than {MOST_DEPTH} levels deep") from None
+    except ValueError as error:
+        raise InvalidData(f"{where} is damaged: not JSON ({printable(str(error))})") from None
+    if data.count(b"[") + data.count(b"{") > MOST_DEPTH and _depth(value) > MOST_DEPTH:
+        raise InvalidData(f"{where} is damaged: nested more than {MOST_DEPTH} levels deep")
+    if _SUSPICIOUS.search(data):
+        _check_strings(value, where)
+    return value
+
+
+def parse_lines(data: bytes, where: object, *, whole: bool = False) -> list[dict[str, Any]]:
+    """The objects of JSON Lines. What follows the last line break was not finished: left out, or refused where `whole`."""
+    lines = data.count(b"\n") + 1
+    if lines > MOST_LINES:
+        raise InvalidData(f"{where} is damaged: it has {lines:,} lines; at most {MOST_LINES:,} are read")
+    if whole and not data.endswith(b"\n") and data:
+        raise InvalidData(f"{where} is damaged: its last line is cut short")
+    records = _plain_lines(data, lines - 1)
+    return _each_line(data, where) if records is None else records
+
+
+def _each_line(data: bytes, where: object) -> list[dict[str, Any]]:
+    records = []
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        record = parse_json(line, f"{where} line {number}", most_bytes=MOST_LINE_BYTES)
+        if not isinstance(record, dict):
+            raise InvalidData(f"{where} line {number} is damaged: expected a JSON object, found {_said(record)}")
+        records.append(record)
+    return records
+
+
+def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
+    """The same for the lines that this project writes, ten times as fast: flat objects of plain ASCII, one after the other.
+
+    None where anything else is in the data; `_each_line` then says what and where, or takes it as it is.
+    """
+    if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data or len(data) > MOST_LINE_BYTES * lines:
+        return None
+    text = data.decode("ascii")
+    records, start = [], 0
+    try:
+        for _ in range(lines):
+            record, end = _scan(text, start)
+            if type(record) is not dict or text[end] != "\n" or end - start > MOST_LINE_BYTES:
+                return None
+            records.append(record)
+            start = end + 1
+    except (StopIteration, ValueError):
+        return None
+    return records
+
+
+def check_shape(value: Any, shape: Any, where: object) -> None:
+    """Raises InvalidData, naming the field, where a JSON value is not of a type: a TypedDict, list, dict, Literal, union."""
+    fault = _mismatch(value, shape, "")
+    if fault is not None:
+        raise InvalidData(f"{where} {fault}" if fault.startswith("lacks") else f"{where}: {fault}")
+
+
+def _mismatch(value: Any, shape: Any, field: str) -> str | None:
+    """What is wrong, in words, or None."""
+    origin = get_origin(shape)
+    if shape is Any:
+        return None
+    if origin in (NotRequired, Required):
+        return _mismatch(value, get_args(shape)[0], field)
+    if origin in (Union, types.UnionType):
+        faults = [_mismatch(value, option, field) for option in get_args(shape)]
+        return None if None in faults else f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
+    if is_typeddict(shape):
+        if not isinstance(value, dict):
+            return f"{field or 'it'} is {_said(value)}; expected an object"
+        hints = _hints(shape)
+        missing = [name for name, kind in hints.items() if get_origin(kind) is not NotRequired and name not in value]
+        if missing:
+            return f"lacks {', '.join(f'{field}.{name}' if field else name for name in missing)}"
+        found = (
+            _mismatch(value[name], kind, f"{field}.{name}" if field else name) for name, kind in hints.items() if name in value
+        )
+        return next((fault for fault in found if fault is not None), None)
+    if origin is Literal:
+        return None if value in get_args(shape) else f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
+    if origin in (list, tuple):
+        if not isinstance(value, list):
+            return f"{field or 'it'} is {_said(value)}; expected a list"
+        found = (_mismatch(entry, get_args(shape)[0], f"{field}[{index}]") for index, entry in enumerate(value))
+        return next((fault for fault in found if fault is not None), None)
+    if origin in (dict, Mapping) or origin is getattr(typing.Mapping, "__origin__", None):
+        if not isinstance(value, dict):
+            return f"{field or 'it'} is {_said(value)}; expected an object"
+        found = (_mismatch(entry, get_args(shape)[1], f"{field}.{printable(name)}") for name, entry in value.items())
+        return next((fault for fault in found if fault is not None), None)
+    return None if _is(value, shape) else f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
+
+
+_HINTS: dict[Any, dict[str, Any]] = {}
+
+
+def _hints(shape: Any) -> dict[str, Any]:
+    if shape not in _HINTS:
+        # Not `__required_keys__`: Python 3.11 cannot tell them where annotations are strings.
+        _HINTS[shape] = get_type_hints(shape, include_extras=True)
+    return _HINTS[shape]
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if kind in (None, type(None)):
+        return value is None
+    if kind is float:  # 1e999 is infinite to Python's reader, and 10**400 overflows where it becomes a float
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and -MOST_NUMBER < value < MOST_NUMBER
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return isinstance(value, kind)
+
+
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+    type(None): "null",
+}
+
+
+def _words(shape: Any) -> str:
+    if get_origin(shape) is Literal:
+        return " or ".join(repr(choice) for choice in get_args(shape))
+    if get_origin(shape) in (Union, types.UnionType):
+        return " or ".join(_words(option) for option in get_args(shape))
+    return _NAMES.get(get_origin(shape) or shape, "an object")
+
+
+def _said(value: Any) -> str:
+    """A value for a message, in a few words."""
+    if isinstance(value, (dict, list)):
+        return _NAMES[type(value)]
+    if value is None:
+        return "null"
+    text = printable(json.dumps(value)) if not isinstance(value, str) else repr(printable(value[:40]))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+_scan = json.JSONDecoder(parse_constant=_no_number).scan_once  # type: ignore[attr-defined]
+"""(text, start) -> one value and where it ends; what `json.loads` calls, without what it does around it."""
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting; counted to one more than is allowed, and no further."""
+    level, depth = [value], 0
+    while depth <= MOST_DEPTH:
+        level = [entry for entry in level if isinstance(entry, (dict, list))]
+        if not level:
+            break
+        depth += 1
+        level = [entry for container in level for entry in (container.values() if isinstance(container, dict) else container)]
+    return depth
+
+
+def _check_strings(value: Any, where: object) -> None:
+    """Raises InvalidData for text with characters that do not show themselves; line breaks and tabs are text."""
+    rest = [value]
+    while rest:
+        entry = rest.pop()
+        if isinstance(entry, dict):
+            rest += [*entry.keys(), *entry.values()]
+        elif isinstance(entry, list):
+            rest += entry
+        elif isinstance(entry, str) and not is_printable(entry.replace("\n", "").replace("\t", "")):
+            raise InvalidData(f"{where} is damaged: it holds an invisible character in {printable(entry[:60])!r}")

@@ -1,0 +1,86 @@
+"""Plays an agent on observations drawn from its task's space and keeps the time: its cost apart from the simulator's."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import numpy as np
+
+from agents.api import Agent, AgentContext, Progress, TimeStep
+
+EPISODE_DECISIONS = 100
+
+
+class Player:
+    """Plays an agent on drawn observations and keeps the time."""
+
+    def __init__(self, agent: Agent, context: AgentContext) -> None:
+        self.agent, self.context = agent, context
+        self.shape = (len(context.seeds), context.num_envs)
+        context.observation_space.seed(0)
+        context.action_space.seed(0)
+        self.frames = [
+            {key: np.broadcast_to(value, (*self.shape, *np.shape(value))).copy() for key, value in frame.items()}
+            for frame in (context.observation_space.sample() for _ in range(4))
+        ]
+        self.carry = agent.initial(context.num_envs)
+        self.agent_steps = self.episodes = self.gradient_steps = self.first_gradient_env_steps = 0
+        self.act_seconds: list[float] = []
+        self.observe_seconds: list[float] = []
+        self.learn_seconds: list[float] = []
+
+    @property
+    def env_steps(self) -> int:
+        return self.agent_steps * self.context.num_envs * self.context.action_repeat
+
+    @property
+    def gradient_step_seconds(self) -> float:
+        """One update; the first, which also warms up, is left out where there are others."""
+        return median(self.learn_seconds[1:] or self.learn_seconds or [0.0])
+
+    def step(self) -> TimeStep:
+        everywhere = np.ones(self.shape, bool)
+        position = self.agent_steps % EPISODE_DECISIONS
+        return TimeStep(
+            observation=self.frames[self.agent_steps % len(self.frames)],
+            reward=np.zeros(self.shape, np.float32),
+            is_first=everywhere & (position == 0),
+            is_last=everywhere & (position == EPISODE_DECISIONS - 1),
+            is_terminal=~everywhere,
+        )
+
+    def feed(self, decisions: int, *, learn: bool) -> None:
+        """Random actions into replay."""
+        for _ in range(decisions):
+            drawn = np.asarray(self.context.action_space.sample())
+            step = self.step()
+            started = time.perf_counter()
+            self.agent.observe(np.broadcast_to(drawn, (*self.shape, *drawn.shape)).copy(), step, np.ones(self.shape, bool))
+            self.observe_seconds.append(time.perf_counter() - started)
+            self.episodes += bool(step.is_last.all())
+            self.agent_steps += 1
+            if learn:
+                self.learn()
+
+    def learn(self) -> None:
+        started = time.perf_counter()
+        progress = Progress(
+            env_steps=self.env_steps,
+            agent_steps=self.agent_steps,
+            episodes=self.episodes,
+            budget_env_steps=self.context.budget_env_steps,
+        )
+        done = self.agent.learn(progress)
+        if done:
+            self.agent.metrics()  # waits for a device that works ahead
+            self.learn_seconds.append((time.perf_counter() - started) / done)
+            self.first_gradient_env_steps = self.first_gradient_env_steps or self.env_steps
+        self.gradient_steps += done
+
+    def act(self, decisions: int) -> None:
+        for _ in range(decisions):
+            step = self.step()
+            started = time.perf_counter()
+            _, self.carry = self.agent.act(self.carry, step, explore=True)
+            self.act_seconds.append(time.perf_counter() - started)

@@ -1,0 +1,61 @@
+"""Checks of all runs of one agent under one protocol together: are all there, and is each a run of its own?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from protocols import own
+from protocols.records.rules import Finding
+from protocols.records.score import alike
+from protocols.records.store import Run
+from protocols.spec import Protocol, digest
+
+
+class Table:
+    """What the checks of a table need of its runs: not their lines, so that thousands of runs fit into memory.
+
+    protocol  what the runs are checked by, or why there is none
+    runs    folder, task, seed and scores (NaN where there is none) of each
+    digests digest -> the first run's folder
+    """
+
+    def __init__(self, protocol: Protocol | str) -> None:
+        self.protocol = protocol
+        self.runs: list[tuple[str, str, int, np.ndarray]] = []
+        self.digests: dict[str, str] = {}
+        self.whole = False
+
+    def add(self, run: Run) -> None:
+        manifest, name = run.manifest, run.folder.name
+        scores = np.array([line["score"] for line in run.episodes()], dtype=float)
+        self.runs.append((name, manifest["task"], manifest["seed"], scores))
+        self.digests.setdefault(manifest["digest"], name)
+        self.whole |= manifest["limit_env_steps"] is None
+
+
+def check_table(table: Table) -> Iterator[Finding]:
+    """What holds of all runs of one agent under one protocol together."""
+    protocol = table.protocol
+    if isinstance(protocol, str) or not table.whole:
+        return
+    other = next((name for found, name in table.digests.items() if found != digest(protocol)), None)
+    if other is not None and own.is_own(protocol.id):
+        yield "protocol", f"{other} was made under another {protocol.id}; give every version of a file a name of its own"
+    have = {(task, seed) for _, task, seed, _ in table.runs}
+    missing = [f"{task} seed {seed}" for task in protocol.tasks for seed in protocol.seeds if (task, seed) not in have]
+    if missing:
+        whole = len(protocol.tasks) * len(protocol.seeds)
+        yield (
+            "complete",
+            f"{len(missing)} of {whole} runs are missing: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}",
+        )
+    by_task: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    for _, task, seed, played in table.runs:
+        for other_seed, other_played in by_task[task]:
+            if alike(other_played, played):
+                yield "distinct", f"{task}: seeds {other_seed} and {seed} hold the same episodes"
+                break
+        by_task[task].append((seed, played))

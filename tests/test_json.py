@@ -1,0 +1,78 @@
+"""JSON from outside: what does not fit the shape or the bounds is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal, NotRequired, TypedDict
+
+import pytest
+
+from dreamer_bench_base import InvalidData
+from dreamer_bench_json import MOST_DEPTH, check_shape, parse_json, parse_lines
+from dreamer_bench_untrusted import is_printable
+
+
+class Inner(TypedDict):
+    name: str
+    seeds: list[int]
+
+
+class Outer(TypedDict):
+    inner: Inner
+    score: float | None
+    kind: Literal["a", "b"]
+    sizes: dict[str, int]
+    note: NotRequired[str]
+
+
+GOOD = {"inner": {"name": "x", "seeds": [1, 2]}, "score": 1, "kind": "a", "sizes": {"k": 3}, "more": [{}]}
+
+
+def test_a_value_of_the_shape_passes_and_unknown_fields_are_left_alone():
+    check_shape(GOOD, Outer, "here")
+    check_shape({**GOOD, "score": None, "note": ""}, Outer, "here")
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ({"inner": 5}, "inner is 5; expected an object"),
+    ({"inner": {"name": "x"}}, "lacks inner.seeds"),
+    ({"inner": {"name": "x", "seeds": [1, True]}}, r"inner.seeds\[1\] is true; expected a whole number"),
+    ({"score": "12"}, "score is '12'; expected a number or null"),
+    ({"score": float("inf")}, "score is Infinity; expected a number or null"),
+    ({"score": 10**400}, "score is 1000"),
+    ({"kind": "c"}, "kind is 'c'; expected 'a' or 'b'"),
+    ({"kind": []}, "kind is a list"),
+    ({"sizes": {"k": None}}, "sizes.k is null; expected a whole number"),
+    ({"note": 1}, "note is 1; expected text"),
+])  # fmt: skip
+def test_a_wrong_type_is_named_with_its_field_and_what_was_expected(change, says):
+    with pytest.raises(InvalidData, match=f"here:? {says}"):
+        check_shape({**GOOD, **change}, Outer, "here")
+
+
+@pytest.mark.parametrize(("data", "says"), [
+    (b"[" * 200_000, "nested"), (b'{"a":' * 50 + b"1" + b"}" * 50, "nested"), (b"", "not JSON"), (b"{", "not JSON"),
+    (b'{"a": NaN}', "NaN is no number"), (b"\xff", "not JSON"), (b'"' + b"x" * 100 + b'"', "100|102 bytes"),
+    (b'{"\\ud800": 1}', "invisible character"), (b'"\\u001b[31m"', "invisible character"), (b'"\xe2\x80\xae"', "invisible"),
+    (b"1" * 5_000, "bytes|digits"),
+])  # fmt: skip
+def test_what_is_no_plain_json_within_bounds_is_one_line(data, says):
+    with pytest.raises(InvalidData, match=says) as raised:
+        parse_json(data, "card.json", most_bytes=99 if data.startswith(b'"x') else 1 << 20)
+    assert "\n" not in str(raised.value)
+    assert is_printable(str(raised.value))
+
+
+def test_json_as_deep_as_the_limit_is_read_and_a_level_more_is_not():
+    deep = b"[" * MOST_DEPTH + b"]" * MOST_DEPTH
+    assert json.dumps(parse_json(deep, "x")).encode() == deep
+    with pytest.raises(InvalidData, match="nested"):
+        parse_json(b"[" + deep + b"]", "x")
+
+
+def test_lines_are_objects_and_an_unfinished_last_one_is_left_out_or_refused():
+    assert parse_lines(b'{"a": 1}\n{"b', "log") == [{"a": 1}]
+    with pytest.raises(InvalidData, match="cut short"):
+        parse_lines(b'{"a": 1}\n{"b', "log", whole=True)
+    with pytest.raises(InvalidData, match="log line 2 is damaged: expected a JSON object, found 5"):
+        parse_lines(b"{}\n5\n", "log")
