@@ -17,16 +17,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
-
-
 EXIT_BAD_INPUT = 2
-
-
 EXIT_BUG = 5
-
-
 EXIT_INTERRUPTED = 130
-
 
 EXTRAS = {
     "torch": "train,dmc",

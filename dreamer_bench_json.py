@@ -18,25 +18,18 @@ from dreamer_bench_untrusted import is_printable, printable
 MOST_JSON_BYTES = 16 << 20
 """One JSON document: a manifest takes 10 kB, a plan or a bench of everything 1 MB."""
 
-
 MOST_LINE_BYTES = 1 << 20
 """One line of it: 300 bytes are usual."""
 
-
 MOST_LINES = 5_000_000
-
-
 MOST_DEPTH = 32
 """Nesting of JSON: a manifest has 4 levels. Python's own limit ends in a RecursionError, somewhere."""
-
 
 MOST_NUMBER = 1e300
 
 
 # Bytes of JSON that may stand for a character that cannot be printed: any escape but \" \\ \/ \n \t, and all that is not ASCII.
 _SUSPICIOUS = re.compile(rb'\\[^"\\/nt]|[^\x20-\x7e\n\r\t]')
-
-
 _PLAIN = bytes({*range(0x20, 0x7F), *b"\n\r\t"} - {*b"\\"})
 """Bytes that are never a part of such a character."""
 

@@ -18,10 +18,8 @@ from dreamer_bench_base import InvalidData
 MOST_FILE_BYTES = 1 << 30
 """One file of JSON Lines: the longest published protocol writes 2 MB."""
 
-
 SPREADSHEET_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to a spreadsheet (OWASP, "CSV Injection")."""
-
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 

@@ -34,7 +34,6 @@ from suites import catalog as suites
 Inspect = Callable[..., Any]
 """(agent's name, options, context, seconds=, ways=) -> a dataclass of seconds: agents.measure.measure."""
 
-
 PLAN_UPDATES = 1
 
 

@@ -33,24 +33,16 @@ from protocols.spec import Protocol, Scalar
 from suites import catalog as suites
 
 SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
-
-
 UPDATES, ACTS = 3, 5
-
-
 FEW_SEQUENCES = 8
 """The batch that stands for one of more than twice as many sequences on a CPU. There an update's time is in proportion: the
 paper's Dreamer takes 0.76, 1.43 and 2.10 s of processor time with 4, 8 and 12 sequences; for 50 that makes 8.9 s, and whole
 updates took 9.7 to 10.5 s."""
 
-
 ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 
-
 FILL_DECISIONS = 300
-
-
 SLOW_UPDATE_SECONDS, SLOW_ACT_SECONDS = 1.0, 0.1
 
 

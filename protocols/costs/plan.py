@@ -24,7 +24,6 @@ from protocols.spec import Protocol, RunSpec, Scalar, digest
 EXTRA_CHECKPOINTS = 2
 """A finished run keeps one generation; a running one has another, and a third while it is written (records/checkpoint.py)."""
 
-
 RECORD_BYTES_PER_EPISODE = 300
 """Measured: a line of episodes.jsonl and its share of metrics.jsonl."""
 

@@ -19,24 +19,16 @@ from protocols.records.machine import version_of
 from protocols.records.schema import Origin, Source
 
 SOURCE = Path(__file__).resolve().parents[2]
-
-
 PROJECT = "dreamer-bench"
-
-
 ROOMS = ("agents", "analysis", "protocols", "suites")
-
-
 BUILT_FROM = Path("protocols", "records", "built_from.json")
 """In a wheel: {"commit": that of which it was built}. Written by setup.py, never from files that differ from the commit."""
-
 
 IMPORTABLE = (
     *(f":(top,glob){name}/**/*.py" for name in ROOMS),
     *(":(top,glob)*.py", ":(top)pyproject.toml", ":(top)constraints.txt"),
 )
 """What makes a checkout differ from its commit: files that can be imported, and what says which packages are installed."""
-
 
 LEFTOVERS = (":(exclude,glob)**/*.egg-info/**", ":(exclude,glob)**/__pycache__/**")
 """What pip and Python write into a package's folder: no change of its code, and seldom ignored in a young repository."""

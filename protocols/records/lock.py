@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dreamer_bench_base import UserError
-from protocols.records.store import LOCK
+
+LOCK = "lock"
 
 
 @contextlib.contextmanager

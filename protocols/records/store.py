@@ -48,33 +48,23 @@ from protocols.records.schema import (
 from protocols.records.score import result_score, task_scores
 from protocols.spec import canonical_json
 
-MANIFEST, EPISODES, METRICS, SESSIONS, RESULT, LOCK = (
+MANIFEST, EPISODES, METRICS, SESSIONS, RESULT = (
     "manifest.json",
     "episodes.jsonl",
     "metrics.jsonl",
     "sessions.jsonl",
     "result.json",
-    "lock",
 )
 
-
 REPLAY, VIDEO = "replay", "last_evaluation.webp"
-
-
 HASHED = (MANIFEST, EPISODES, METRICS, SESSIONS, VIDEO)
 """Files whose hashes a result holds, where they are there."""
-
 
 OPTIONAL = (VIDEO,)
 """Of these, the ones that a copy of the record may leave out."""
 
-
 PROTOCOL_FOLDER = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+")
-
-
 SEED_FOLDER = re.compile(r"seed-(\d+)")
-
-
 State = Literal["done", "running", "resumable", "diverged"]
 
 

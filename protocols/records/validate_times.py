@@ -12,7 +12,6 @@ from protocols.records.store import EPISODES, METRICS, Run
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 """No run of this project is older."""
 
-
 CLOCK_SLACK = timedelta(days=1)
 
 
