@@ -55,6 +55,13 @@ def test_false_alarms_are_counted_on_seeds_outside_the_reference(points):
     assert found.interval((4, 0)) == pytest.approx((0.0, 1 - 0.025 ** (1 / 4)))  # Clopper and Pearson by hand
 
 
+def test_the_reference_is_the_last_ten_seeds_and_shares_none_with_the_mutated_runs(points):
+    """Of thirty unchanged seeds, 0 to 29: were any other than 20 to 29 the reference, spoiling these would change nothing."""
+    spoiled = points.assign(score=points["score"].where((points["method"] != "unchanged") | (points["seed"].astype(int) < 20), 0))
+    found = {name: verdict for name, at, verdict in verdicts.of_mutations(spoiled, PENDULUM, verdicts.Rule(), (AT,))}
+    assert found["clipped_at_a_tenth"].status == "below"
+
+
 def test_an_inconclusive_verdict_is_no_alarm(points):
     ours = verdicts.scored(verdicts.chosen(points, "clipped_at_a_tenth", [PENDULUM], list("01234")), verdicts.Rule(), AT)
     wide = ours.assign(score=[-150.0, -150.0, -150.0, -150.0, -1_200.0])

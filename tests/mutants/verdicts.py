@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REFERENCE_SEEDS = 10
-"""Of the unchanged code, the first ones; its other seeds are for false alarms."""
+"""Of the unchanged code, the last ones, which no mutated run has; its other seeds are for false alarms."""
 COHORT = 5
 
 
@@ -96,7 +96,7 @@ def ask(ours: pd.DataFrame, theirs: pd.DataFrame, rule: Rule, at: int, causes: S
 
 def of_mutations(points: pd.DataFrame, task: str, rule: Rule, budgets: Sequence[int]) -> Iterator[tuple[str, int, Verdict]]:
     """(mutation, budget, verdict) of every mutation that ran on the task."""
-    reference = seeds_of(points, UNCHANGED.name, [task])[:REFERENCE_SEEDS]
+    reference = seeds_of(points, UNCHANGED.name, [task])[-REFERENCE_SEEDS:]
     theirs = chosen(points, UNCHANGED.name, [task], reference)
     for mutation in MUTATIONS:
         seeds = seeds_of(points, mutation.name, [task])[:COHORT]
@@ -134,7 +134,7 @@ def of_unchanged(points: pd.DataFrame, tasks: Sequence[str], rule: Rule, at: int
     """
     seeds = seeds_of(points, UNCHANGED.name, tasks)
     scores = scored(chosen(points, UNCHANGED.name, tasks, seeds), rule, at)
-    fresh = seeds[REFERENCE_SEEDS:]
+    fresh, reference = seeds[:-REFERENCE_SEEDS], seeds[-REFERENCE_SEEDS:]
     generator = np.random.default_rng(seed)
     whole = [fresh[i : i + COHORT] for i in range(0, len(fresh) - COHORT + 1, COHORT)]
     drawn = [list(generator.choice(fresh, COHORT, replace=False)) for _ in range(cohorts)]
@@ -143,7 +143,7 @@ def of_unchanged(points: pd.DataFrame, tasks: Sequence[str], rule: Rule, at: int
         found = []
         for task in tasks:
             rows = scores[scores["task"] == task]
-            found.append(ask(rows[rows["seed"].isin(group)], rows[rows["seed"].isin(seeds[:REFERENCE_SEEDS])], rule, at))
+            found.append(ask(rows[rows["seed"].isin(group)], rows[rows["seed"].isin(reference)], rule, at))
         return found
 
     apart, resampled = [verdicts(group) for group in whole], [verdicts(group) for group in drawn]
