@@ -10,18 +10,19 @@ from protocols.spec import Protocol, Scalar, digest
 
 HEAD = """# Protocols
 
-Written by `python -m protocols.page > docs/protocols.md` from the values in `protocols/`; a test keeps it so. Do not edit.
+This page is generated: `python -m protocols.page > docs/protocols.md` writes it from the values in `protocols/`, and a test
+compares the two. Do not edit it.
 
-A protocol is frozen data with a version. Its digest is the SHA-256 of everything that decides a number (all fields but
-title, purpose, source and choices, as JSON with sorted keys); every record carries it, and `tests/protocols/digests.json`
-pins it. A change of meaning is a new version; a speed-up is not. To publish a version: add the value, then
+A protocol is frozen data with a version. Its digest is the SHA-256 of everything that decides a number: all fields except
+title, purpose, source and choices, as JSON with sorted keys. Every record carries the digest, and `tests/protocols/digests.json`
+pins it. A change of meaning needs a new version; a speed-up does not. To publish a version, add the value, then run
 `python -m protocols.digests > tests/protocols/digests.json`.
 
-**Counts.** An env step is one step of the simulator (on Atari one frame); env_steps = decisions x action repeat; a reset
-counts 0. **Cadence.** The first evaluation is at 0 env_steps, the last at the budget; evaluation plays in environments and
-with seeds of its own, without exploration, and never touches training. **Simulators.** Releases move scores: a record made
-under another version than the protocol's is kept and marked (`dreamer-bench validate`), and
-`protocols.records.drift.simulator_drift` tells every reader of records, so that it is never mixed in silently.
+**Counts.** An env step is one step of the simulator (on Atari one frame). env_steps = decisions x action repeat; a reset
+counts 0. **Cadence.** The first evaluation is at 0 env_steps and the last at the budget. Evaluation plays in its own
+environments with its own seeds, without exploration, and never changes training. **Simulators.** New releases change scores.
+A record made under another version than the protocol's is kept and marked (`dreamer-bench validate`), and
+`protocols.records.drift.simulator_drift` tells every reader of records, so that no reader mixes versions silently.
 **Other packages** add protocols through the entry point group `dreamer_bench.protocols`, which names a `Protocol` value.
 """
 
@@ -43,10 +44,10 @@ def page() -> str:
 
 STUDIES_HEAD = """## Studies: the figures of the papers
 
-A study adds no rules. Each of its runs is one of a protocol above, filed under the agent's name and the digest of the options
-that were set, so a run that two studies share is done once. `dreamer-bench plan figure-4` says what a study costs, and
-`dreamer-bench run figure-4` runs it. `dmc-repeat@1` is another name of `figure-12`, the study of action repeats: its rows
-are three protocols, because a task under another repeat is another problem and must never enter the same mean.
+A study adds no rules. Each of its runs is a run of one of the protocols above, filed under the agent's name and the digest of
+the options that were set, so a run that two studies share is trained once. `dreamer-bench plan figure-4` says what a study
+costs, and `dreamer-bench run figure-4` runs it. `dmc-repeat@1` is another name of `figure-12`, the study of action repeats. Its
+rows are three protocols, because a task under another action repeat is another problem and must never enter the same mean.
 """
 
 
