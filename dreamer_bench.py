@@ -1,8 +1,8 @@
-"""The command line: a face over the four packages, and the only module that may import them all (lazily).
+"""The command line over the four packages. Only this module may import all of them, and it imports them late.
 
-Each package keeps its commands in `commands.py` as frozen dataclasses whose `run()` returns the exit code. Here are only
-those that need several packages at once. Exit codes: 0 done, 1 no (a verdict, a doctor's finding), 2 bad input, 3 inconclusive,
-4 invalid records, 5 internal, 130/143 interrupted.
+Each package has its commands in `commands.py`, as frozen dataclasses whose `run()` returns the exit code. This file has only
+the commands that need several packages at once. Exit codes: 0 done, 1 no (a verdict, a failed check of `doctor`), 2 bad input,
+3 inconclusive, 4 invalid records, 5 a bug, 130/143 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from analysis.leaderboard.checkpoints import Replaying
 
 WIDE_COLUMNS = 120
-"""Columns of a terminal from which `list protocols` shows digests."""
+"""`list protocols` shows digests on a terminal with at least this many columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +112,13 @@ class OptionsCommand:
         known = suites.suites()
         options = known[self.name].load().Options() if self.name in known else agents.find(self.name).options(self.profile)
         rows = Table("option", "value", "must be", "meaning", box=None, pad_edge=False)
-        for option in describe(options):
+        described = describe(options)
+        for option in described:
             rows.add_row(*map(escape, (option.name, str(option.value), option.expects, option.meaning)))
-        Console().print(rows)
+        console = Console()
+        console.print(rows)
+        if any(".md \N{SECTION SIGN}" in option.meaning for option in described):
+            console.print("\nPAGE.md \N{SECTION SIGN}N is section N of docs/algorithms/PAGE.md.", markup=False)
         return 0
 
 
@@ -139,7 +143,7 @@ class CheckAgentCommand:
         passed = True
         for finding in check_agent.findings(catalog.find(self.name), make=suites.make, probes=self.probes):
             mark, detail = "ok  " if finding.passed else "FAIL", f": {finding.detail}" if finding.detail else ""
-            print(f"{mark} {finding.claim}{detail}", flush=True)  # an exception later on must not hide it
+            print(f"{mark} {finding.claim}{detail}", flush=True)  # so that a later exception does not hide it
             passed &= finding.passed
         return 0 if passed else 1
 
@@ -176,12 +180,12 @@ class ImagineCommand:
                 f"--context, --steps and --episodes must be at least 1, got {self.context}, {self.steps} and {self.episodes}"
             )
         if self.out is not None and self.out.is_file():
-            raise UserError(f"--out {self.out} is a file; give a folder, which is made where it is missing")
+            raise UserError(f"--out {self.out} is a file; give a folder (a missing folder is created)")
         revived = revive(self.run_folder, device=resolve_device(self.device))
         manifest = revived.run.manifest
         if not isinstance(revived.agent, ModelBasedAgent):
             raise UserError(
-                f"agent {manifest['agent']!r} has no world model; give a run of dreamer or of another agent that has one"
+                f"agent {manifest['agent']!r} has no world model; give a run of dreamer or of another agent with a world model"
             )
         tasks = revived.protocol.played(manifest["task"])
         environment = revived.make()
@@ -201,10 +205,10 @@ class ImagineCommand:
         for path in imagination.draw(prediction, self.out or self.run_folder / "imagine"):
             print(path)
         if len(tasks) > 1:
-            print(f"sequences, from 0: {', '.join(tasks[index % len(tasks)] for index in range(self.episodes))}")
+            print(f"tasks of the sequences, from 0: {', '.join(tasks[index % len(tasks)] for index in range(self.episodes))}")
         seen, unseen = prediction.image_error[: self.context].mean(), prediction.image_error[self.context :].mean()
         print(
-            f"mean squared error of a pixel in [0, 1]: {seen:.5f} while images are seen, {unseen:.5f} over the "
+            f"mean squared error per pixel in [0, 1]: {seen:.5f} while the model sees images, {unseen:.5f} over the "
             f"{self.steps} predicted steps (n={self.episodes} episodes)"
         )
         return 0
@@ -273,7 +277,7 @@ class DoctorCommand:
 class BenchCommand:
     """Measure this machine: updates, decisions, planning, replay, frames, the whole loop and memory, for every agent.
 
-    Prints tables; `plan --measured` reads the JSON.
+    Prints tables. Save the JSON for `plan --measured`.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -281,7 +285,7 @@ class BenchCommand:
     agents: tuple[str, ...] = ("dreamer", "no_value", "planet", "sac")
     """Agents to measure."""
     seeds_per_program: tuple[int, ...] = (1, 3, 5, 10)
-    """Seeds trained together as one program; each number is measured."""
+    """Numbers of seeds to train together as one program; each one is measured."""
     profile: Literal["paper", "quick"] = "paper"
     """Measure the sizes and tasks of dmc-5m@1 (paper) or of quick@1 (quick)."""
     tasks: tuple[str, ...] = ()
@@ -293,9 +297,9 @@ class BenchCommand:
     seconds: float = 5.0
     """Length of a measurement; at least two calls are made."""
     most_seconds: float | None = None
-    """Do not measure more seeds per program once an update took longer than this."""
+    """Stop increasing the seeds per program once an update has taken longer than this."""
     json: Path | None = None
-    """Write the record to this file."""
+    """Write the measurements as JSON to this file."""
     markdown: Path | None = None
     """Write the tables to this file as well."""
 
@@ -351,7 +355,7 @@ def commands() -> dict[str, Any]:
 
 
 def refuse_empty(command: Any, arguments: list[str]) -> None:
-    """Raises UserError for a list option that was named with nothing behind it: that is not the same as leaving it out."""
+    """Raises UserError for a list option without a value: that is not the same as leaving the option out."""
     if "" in arguments:  # an unset variable of the shell, which as a path would be the current folder
         raise UserError("an argument is empty; give a value, or leave it out")
     named = {each.partition("=")[0].replace("_", "-") for each in arguments if each.startswith("--")}
@@ -365,8 +369,8 @@ def refuse_empty(command: Any, arguments: list[str]) -> None:
 
 def main() -> None:
     open_closed_streams()
-    # Threads of torch that wait for each other spin for long by default: where the machine has anything else to do, an update
-    # of small networks on two cores then takes 2 to 17 s instead of 0.6 s. Read when torch is loaded; docs/log.md.
+    # By default, threads of torch that wait for each other spin for a long time. If the machine has other work, an update of
+    # small networks on two cores then takes 2 to 17 s instead of 0.6 s. torch reads this when it is loaded; docs/log.md.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     if sys.argv[1:] == ["--version"]:
         print(f"dreamer-bench {metadata.version('dreamer-bench')}")

@@ -14,6 +14,8 @@ import ast
 import inspect
 import itertools
 import math
+import re
+import sys
 import textwrap
 import types
 from collections.abc import Iterable
@@ -21,6 +23,9 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
 from dreamer_bench_base import UserError
+
+CITATION = re.compile("(?:(?:docs/algorithms/)?(\\w+\\.md) )?(\N{SECTION SIGN})")
+"""A section sign, with its page where one stands before it."""
 
 
 class Range(Protocol):
@@ -173,23 +178,37 @@ class Described:
 
 def describe(options: Any) -> list[Described]:
     """Every option of some options, in the order of their declaration."""
-    meanings: dict[str, str] = {}
-    for kind in reversed(type(options).__mro__):
-        meanings |= _documented(kind)
+    meanings = meanings_of(type(options))
     return [
         Described(name=name, value=getattr(options, name), expects=in_words(kind), meaning=meanings.get(name, ""))
         for name, kind in types_of(type(options)).items()
     ]
 
 
+def meanings_of(options: type) -> dict[str, str]:
+    """Field name -> its meaning on one line, where each section sign names its page of docs/algorithms/.
+
+    That page is the one before the sign, or else the first one that the module of the field names.
+    """
+    meanings: dict[str, str] = {}
+    for kind in reversed(options.__mro__):
+        meanings |= _documented(kind)
+    return meanings
+
+
 def _documented(kind: type) -> dict[str, str]:
     """Field name -> the string below it in the source of a class; nothing where there is no source."""
     try:
         body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+        page = re.search(r"docs/algorithms/(\w+\.md)", inspect.getsource(sys.modules[kind.__module__]))
     except (OSError, TypeError):
         return {}
+
+    def cited(text: str) -> str:
+        return CITATION.sub(lambda found: f"{found[1] or page[1]} {found[2]}", text) if page else text
+
     return {
-        field.target.id: " ".join(text.value.value.split())
+        field.target.id: cited(" ".join(text.value.value.split()))
         for field, text in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)

@@ -14,9 +14,9 @@ This page is generated: `python -m protocols.page > docs/protocols.md` writes it
 compares the two. Do not edit it.
 
 A protocol is frozen data with a version. Its digest is the SHA-256 of everything that decides a number: all fields except
-title, purpose, source and choices, as JSON with sorted keys. Every record carries the digest, and `tests/protocols/digests.json`
-pins it. A change of meaning needs a new version; a speed-up does not. To publish a version, add the value, then run
-`python -m protocols.digests > tests/protocols/digests.json`.
+title, purpose, source and choices, as JSON with sorted keys. Every record carries the digest, and
+`tests/protocols/digests.json` pins it. A change of meaning needs a new version; a speed-up does not. To publish a version, add
+the value, then run `python -m protocols.digests > tests/protocols/digests.json`.
 
 **Counts.** An env step is one step of the simulator (on Atari one frame). env_steps = decisions x action repeat; a reset
 counts 0. **Cadence.** The first evaluation is at 0 env_steps and the last at the budget. Evaluation plays in its own

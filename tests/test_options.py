@@ -11,7 +11,18 @@ import pytest
 
 from agents import catalog as agents
 from dreamer_bench_base import UserError
-from dreamer_bench_options import Above, AtLeast, Below, Between, CheckedOptions, FreeText, OneOf, describe, types_of
+from dreamer_bench_options import (
+    Above,
+    AtLeast,
+    Below,
+    Between,
+    CheckedOptions,
+    FreeText,
+    OneOf,
+    describe,
+    meanings_of,
+    types_of,
+)
 from protocols.running.commands import RunCommand
 from protocols.running.overrides import overriding
 from suites import catalog as suites
@@ -152,3 +163,11 @@ def test_options_are_described_with_value_range_and_meaning():
 def test_a_value_of_another_type_is_refused(settings):
     with pytest.raises(UserError, match="must be"):
         Example(**settings)
+
+
+def test_a_section_names_the_page_of_the_recipe_that_declares_the_option():
+    """`options dreamer_v2` shows the backbone's options with sections of Dreamer's page, and its own with those of its own."""
+    meanings = meanings_of(type(RECIPES["dreamer_v2"]))
+    assert "(dreamer.md §3; " in meanings["stoch"]
+    assert meanings["horizon"].endswith("(dreamer_v2.md §6).")
+    assert meanings["overshooting_distance"].endswith("(planet.md §6).")

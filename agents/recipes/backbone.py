@@ -1,8 +1,8 @@
-"""The options every recipe with a world model shares, and the objects they stand for.
+"""The options that all recipes with a world model share, and the objects that these options stand for.
 
-A recipe's Options extend `Backbone` (flat fields, so that `--set name=value` reaches them), so all rows of the table hold
-the same model. Defaults are those of the later official code, danijar/dreamer 56d4d44 ("TF2"); GR is google-research/dreamer
-d517542; sections are those of docs/algorithms/dreamer.md.
+The Options of a recipe extend `Backbone`, so all arms have the same model. Fields are flat so that `--set name=value` can set
+them. Defaults are those of the later official code, danijar/dreamer 56d4d44 ("TF2"); GR is google-research/dreamer d517542.
+Sections are those of docs/algorithms/dreamer.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Backbone(CheckedOptions):
     """World model, its optimiser, and the schedule of learning."""
 
     stoch: Annotated[int, AtLeast(1)] = 30
-    """Width of the stochastic state (§3, both codes and paper)."""
+    """Width of the stochastic state (§3; the same in the paper and both programs)."""
     deter: Annotated[int, AtLeast(1)] = 200
     """Width of the deterministic state (§3)."""
     model_hidden: Annotated[int, AtLeast(1)] = 200
@@ -47,101 +47,101 @@ class Backbone(CheckedOptions):
     depth: Annotated[int, AtLeast(1)] = 32
     """Channels of the first convolution; the others are multiples (§2)."""
     hidden: Annotated[int, AtLeast(1)] = 400
-    """Width of dense layers; the paper says 300, both codes 400 (§12 row 1)."""
+    """Width of dense layers; the paper says 300, both programs have 400 (§12 row 1)."""
     reward_layers: Annotated[int, AtLeast(0)] = 2
-    """Hidden layers of the reward head; the paper says 3, both codes 2 (§12 row 1)."""
+    """Hidden layers of the reward head; the paper says 3, both programs have 2 (§12 row 1)."""
     discount_layers: Annotated[int, AtLeast(0)] = 3
     """Hidden layers of the discount head (§2)."""
 
     discount: Annotated[float, Between(0, 1)] = 0.99
-    """γ (§7)."""
+    """Discount γ per decision (§7)."""
     predict_discount: bool = False
-    """Learn when episodes end; on for Atari, off for control (§11)."""
+    """Train a head that predicts the discount, and so when episodes terminate; on for Atari, off for control (§11)."""
     discount_scale: Annotated[float, AtLeast(0)] = 10.0
-    """Weight of that loss; TF2 10, GR 1 (§12 row 9)."""
+    """Weight of the discount head's loss; TF2 10, GR 1 (§12 row 9)."""
     kl_scale: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the KL: 1 for control, 0.1 for discrete actions (§4)."""
     free_nats: Annotated[float, AtLeast(0)] = 3.0
-    """KL below this costs nothing (§4)."""
+    """A KL below this many nats costs nothing (§4)."""
     free_nats_per_position: bool = False
-    """Cut every position (GR) instead of the batch's mean (TF2) (§12 row 5)."""
+    """Apply free nats at every position (GR) instead of on the mean over the batch (TF2) (§12 row 5)."""
     clip_rewards: bool = False
-    """tanh on rewards before they are learned; Atari and DMLab (§11)."""
+    """Learn tanh of the rewards; on for Atari and DMLab (§11)."""
 
     model_learning_rate: Annotated[float, Above(0)] = 6e-4
-    """Adam, world model (§8)."""
+    """Learning rate of Adam for the world model (§8)."""
     clip_norm: Annotated[float, Above(0, "a large number such as 1e9 clips nothing")] = 100.0
     """Largest gradient norm, per group and seed (§8)."""
     adam_epsilon: Annotated[float, Above(0)] = 1e-7
-    """TF2 1e-7, GR 1e-4 (§12 row 7); DreamerV2 1e-5."""
+    """Epsilon of Adam; TF2 1e-7, GR 1e-4 (§12 row 7), DreamerV2 1e-5."""
     weight_decay: Annotated[float, AtLeast(0), Below(1)] = 0.0
-    """Share of every parameter that an update takes away, whatever the learning rate; DreamerV2 1e-6."""
+    """Fraction by which an update shrinks every parameter, independent of the learning rate; DreamerV2 1e-6."""
     model_first: bool = False
-    """The behaviour learns from the model after its update (DreamerV2) instead of from the one before (§8)."""
+    """Train the behaviour with the model after its update (DreamerV2) instead of the model before it (§8)."""
 
     batch_sequences: Annotated[int, AtLeast(1)] = 50
     """Sequences in a batch (§9)."""
     batch_length: Annotated[int, AtLeast(2)] = 50
     """Rows of a sequence (§9)."""
     prefill_env_steps: Annotated[int, AtLeast(0)] = 5000
-    """Random actions before learning, in env steps (§9; deviation: counted in steps, TF2 counts completed episodes)."""
+    """Env steps of random actions before learning begins (§9; deviation: TF2 counts completed episodes instead)."""
     pretrain_updates: Annotated[int, AtLeast(0)] = 100
-    """Updates at the first call (§9)."""
+    """Updates of the first training call (§9)."""
     update_every_env_steps: Annotated[int, AtLeast(1)] = 1000
-    """Env steps between two calls (§9)."""
+    """Env steps between two training calls (§9)."""
     updates: Annotated[int, AtLeast(1)] = 100
-    """Updates at a call (§9)."""
+    """Updates of every later training call (§9)."""
     balance_ends: bool = False
     """Draw the ends of episodes more often (§9)."""
     start_every: Annotated[int, AtLeast(1)] = 1
-    """Rows of a sequence per row that behaviours imagine from; 1: all of them (§6). Most of a small update is imagination."""
+    """Rows of a sequence per dream that starts there; 1: at every row (§6). Dreams are most of the cost of a small update."""
 
     replay_capacity: Annotated[int, AtLeast(0)] = 0
-    """Rows of replay, then the oldest episodes are dropped: 2e6 in DreamerV2; 0 keeps all (§9)."""
+    """Rows that replay keeps before it drops the oldest episodes; DreamerV2 2e6; 0 keeps all (§9)."""
     skip_short_episodes: bool = False
-    """No sequence begins in an episode of batch_length rows or fewer (DreamerV2); else it runs on into the next (§9)."""
+    """Skip episodes of batch_length rows or fewer (DreamerV2); else a sequence runs on into the next episode (§12 row 22)."""
 
     epsilon_end: Annotated[float, Between(0, 1)] = 0.1
-    """Where ε-greedy exploration of discrete choices ends, from 0.4 (§11); SAC and DreamerV2 explore by their own draws."""
+    """Last ε of ε-greedy exploration of discrete actions; the first is 0.4 (§9). SAC and DreamerV2 sample instead."""
     epsilon_updates: Annotated[int, AtLeast(1)] = 200_000
-    """Updates over which it falls (§11)."""
+    """Updates over which ε falls linearly (§9)."""
 
     representation: Annotated[str, OneOf(variants.REPRESENTATIONS)] = "reconstruction"
     """What trains the features: reconstruction, contrastive, contrastive_images or reward_only (agents/recipes/variants.py)."""
     dynamics: Annotated[str, OneOf(variants.DYNAMICS)] = "rssm"
-    """rssm, deterministic, stochastic or categorical, where `stoch` counts groups (agents/recipes/variants.py)."""
+    """rssm, deterministic, stochastic or categorical; in the last, `stoch` is the number of categoricals (dreamer_v2.md §4)."""
     latent_classes: Annotated[int, AtLeast(2)] = 32
-    """Classes of each group, categorical only (DreamerV2)."""
+    """Classes of each categorical, for categorical dynamics (dreamer_v2.md §4)."""
     kl_balance: Annotated[float, Between(0, 1)] = 0.0
-    """Share of the KL's gradient that trains the prior, DreamerV2 0.8; 0: the ordinary KL, whole to both (0.5: half)."""
+    """Share of the KL's gradient that trains the prior; DreamerV2 0.8. 0: the ordinary KL with all of it to both sides."""
     overshooting_distance: Annotated[int, AtLeast(0)] = 0
-    """Rows that latent overshooting predicts ahead; 0 is off, PlaNet's first release 49 (docs/algorithms/planet.md §6)."""
+    """Rows that latent overshooting predicts ahead; 0: off; PlaNet's first release 49 (docs/algorithms/planet.md §6)."""
     global_prior_scale: Annotated[float, AtLeast(0)] = 0.0
     """Weight of the KL to a standard normal; PlaNet's first release 0.1 (docs/algorithms/planet.md §6)."""
     reward_scale: Annotated[float, AtLeast(0)] = 1.0
     """Weight of the reward's loss; PlaNet's code 10 (§4)."""
     reward_gradients: bool = True
-    """Whether the reward's loss trains the features, or the reward head alone; off in an ablation of DreamerV2."""
+    """Let the reward's loss train the features, not only the reward head; off in an ablation of DreamerV2."""
     activation: Annotated[str, OneOf(variants.ACTIVATIONS)] = "elu"
-    """Of the dense layers of dynamics and heads: elu, or relu as in PlaNet."""
+    """Activation of the dense layers of dynamics and heads: elu, or relu as in PlaNet."""
     image_activation: Annotated[str, OneOf(variants.ACTIVATIONS)] = "relu"
-    """Of the convolutions: relu (§2), or elu as in DreamerV2."""
+    """Activation of the convolutions: relu (§2), or elu as in DreamerV2."""
     cell: Annotated[str, OneOf(variants.CELLS)] = "keras"
-    """The dynamics' recurrent unit: keras (§3), or layer_norm, DreamerV2's."""
+    """Recurrent unit of the dynamics: keras (§3), or layer_norm as in DreamerV2."""
     shared_latent_noise: bool = False
-    """One latent draw a step for a whole batch, and for all dreams, as TF2 has it; GR and PlaNet draw apart (§12 row 20)."""
+    """Share one draw of latent noise per step among a whole batch, and among all dreams, as TF2 does (§12 row 20)."""
     latent_std: Annotated[str, OneOf(variants.DEVIATIONS)] = "softplus"
-    """A Gaussian latent's deviation: softplus (§3), or double_sigmoid as in DreamerV2's code."""
+    """Standard deviation of a Gaussian latent: softplus (§3), or double_sigmoid as in DreamerV2's code."""
     image_bits: Annotated[int, Between(1, 8)] = 8
-    """Bits of a colour channel that the model sees; PlaNet 5."""
+    """Bits per colour channel of the images that the model sees; PlaNet 5."""
 
     precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
     """"float32" or "bfloat16" (deviation: TF2 computes in float16; §12 row 16)."""
 
     compile: bool = False
-    """Hand the losses to torch.compile: minutes at the start for faster updates, equal within rounding."""
+    """Compile the losses with torch.compile: updates are faster after minutes of compiling, and equal within rounding."""
     capture: bool = True
-    """On a GPU, replay each update and each decision as one CUDA graph; without a GPU it means nothing."""
+    """On a GPU, replay each update and each decision as one CUDA graph. Has no effect without a GPU."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -168,11 +168,11 @@ class Backbone(CheckedOptions):
         return EpsilonGreedy(end=self.epsilon_end, gradient_steps=self.epsilon_updates)
 
     def execution(self) -> dict[str, Any]:
-        """How the networks are computed: what `ModelBasedAgent` takes beside the parts."""
+        """How the networks are computed: arguments of `ModelBasedAgent` besides the parts."""
         return {"precision": self.precision, "compile": self.compile, "capture": self.capture}
 
     def agent(self, context: AgentContext, behavior: Behavior, **more: Any) -> model_based.ModelBasedAgent:
-        """The agent of these options with a behaviour; `more` goes to `ModelBasedAgent`."""
+        """The agent with these options and a behaviour; `more` goes to `ModelBasedAgent`."""
         return model_based.ModelBasedAgent(
             context=context,
             world_model=self.world_model(context.observation_space),
@@ -200,9 +200,9 @@ class Backbone(CheckedOptions):
         )
 
     def update_bytes(self, space: spaces.Dict) -> int:
-        """Memory of one update on a CPU: what encoder and decoder make of the images of a batch, which is nearly all of it.
+        """Memory of one update on a CPU, in bytes: the feature maps of encoder and decoder, which are nearly all of it.
 
-        Measured on PlaNet in batches of 50x50 and 25x50, depths 16 and 32: 2.3 to 2.5 times the feature maps alone.
+        Measured on PlaNet in batches of 50x50 and 25x50 at depths 16 and 32: 2.3 to 2.5 times the feature maps alone.
         """
         if "image" not in space.spaces:
             return 0
@@ -210,7 +210,7 @@ class Backbone(CheckedOptions):
         return int(2.3 * 4 * floats) * self.batch_sequences * self.batch_length
 
     def world_model(self, space: spaces.Dict) -> Callable[[int], WorldModel]:
-        """Makes the model of one seed from the width of an action."""
+        """A function that makes the model of one seed from the width of an action."""
         variant, activation = variants.DYNAMICS[self.dynamics], variants.ACTIVATIONS[self.activation]
         represent, seen_through = variants.REPRESENTATIONS[self.representation], variants.ACTIVATIONS[self.image_activation]
 
@@ -267,5 +267,5 @@ class Backbone(CheckedOptions):
 
 
 def refuses(options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-    """What every recipe with this model refuses, whatever its options: a member of `agents.api.Recipe`."""
+    """What every recipe with this model refuses under all options; a member of `agents.api.Recipe`."""
     return model_based.refuses(observation_space, action_space)

@@ -1,6 +1,6 @@
 """Dreamer: an actor and a value learned in the imagination of the world model. Hafner et al. 2020.
 
-Defaults and sources as in agents/recipes/backbone.py: TF2 is danijar/dreamer 56d4d44; sections are those of
+Defaults and sources are as in agents/recipes/backbone.py: TF2 is danijar/dreamer 56d4d44. Sections are those of
 docs/algorithms/dreamer.md.
 """
 
@@ -26,9 +26,9 @@ class Options(Dreaming):
     lambda_: Annotated[float, Between(0, 1)] = 0.95
     """λ of the returns (§7)."""
     value_layers: Annotated[int, AtLeast(0)] = 3
-    """Hidden layers of the value (§2)."""
+    """Hidden layers of the value network (§2)."""
     value_learning_rate: Annotated[float, Above(0)] = 8e-5
-    """Adam, value (§8)."""
+    """Learning rate of Adam for the value network (§8)."""
 
 
 PAPER = Options()

@@ -1,7 +1,7 @@
 """DreamerV2: categorical latents, a balanced KL, and an actor that learns by Reinforce. Hafner et al. 2021.
 
-Its own defaults, those of 0216d33's `atari` block (danijar/dreamerv2, the code of the paper's date); where paper, this code and
-the later one disagree, and what we took: docs/algorithms/dreamer_v2.md. The model is the one every arm has.
+Its defaults are those of the `atari` block of danijar/dreamerv2 0216d33, the code of the paper's date. Where the paper, this
+code and the later code disagree, docs/algorithms/dreamer_v2.md says what we chose. The model is that of all arms.
 """
 
 from __future__ import annotations
@@ -33,40 +33,40 @@ class Options(Backbone):
     """The paper's agent for Atari."""
 
     horizon: Annotated[int, AtLeast(2)] = 15
-    """Scored states of a dream, the start among them (§6)."""
+    """Scored states of a dream, including its start (§6)."""
     lambda_: Annotated[float, Between(0, 1)] = 0.95
     """λ of the returns (§6)."""
     actor_layers: Annotated[int, AtLeast(0)] = 4
     """Hidden layers of the actor (§3)."""
     value_layers: Annotated[int, AtLeast(0)] = 4
-    """Hidden layers of the value (§3)."""
+    """Hidden layers of the value network (§3)."""
     actor_learning_rate: Annotated[float, Above(0)] = 4e-5
-    """Adam, actor (§7)."""
+    """Learning rate of Adam for the actor (§7)."""
     value_learning_rate: Annotated[float, Above(0)] = 1e-4
-    """Adam, value (§7)."""
+    """Learning rate of Adam for the value network (§7)."""
     actor_entropy: Annotated[float, AtLeast(0)] = 1e-3
     """Weight of the actor's entropy in its loss: 1e-3 on Atari, 1e-4 for control (§6)."""
     reinforce: Annotated[float, Between(0, 1)] = 1.0
-    """Share of the score function in the gradient of an actor of choices; the rest flows through the dynamics (§6)."""
+    """Discrete actions: share of Reinforce in the actor's gradient; the rest flows through the dynamics (§6)."""
     reinforce_continuous: Annotated[float, Between(0, 1)] = 0.0
-    """The same of an actor of continuous actions (§6)."""
+    """Continuous actions: share of Reinforce in the actor's gradient (§6)."""
     slow_value_every: Annotated[int, AtLeast(1)] = 100
-    """Updates between two copies of the value, whose values returns are made of (§6)."""
+    """Updates between two copies of the value network to the slow one, which supplies the values in returns (§6)."""
     ramp_env_steps: Annotated[int, AtLeast(0)] = 0
-    """Env steps in which `actor_entropy` and `reinforce` come to be what they are, in a straight line; 0: at once."""
+    """Env steps over which `actor_entropy` and `reinforce` move linearly from their start values to these; 0: no ramp (§6)."""
     actor_entropy_start: Annotated[float, AtLeast(0)] = 3e-3
-    """Weight of the entropy where that line begins; the first release, 2020-12 (§6)."""
+    """Start value of `actor_entropy` with a ramp; from the first release, 2020-12 (§6)."""
     reinforce_start: Annotated[float, Between(0, 1)] = 0.9
-    """Share of the score function where that line begins; the first release, 2020-12 (§6)."""
+    """Start value of `reinforce` with a ramp; from the first release, 2020-12 (§6)."""
     next_return: bool = False
-    """Every action is told the return of the state it led to, against the slow value: the code of 2022-05 (§6)."""
+    """Advantage of an action: the return of the next state minus the slow value, as in the code of 2022-05 (§6)."""
     every_row: bool = False
-    """Dreams begin at the last rows of a batch, too, with the discount that replay knows: the code of 2022-05 (§6)."""
+    """Start dreams also at the last rows of sequences, with the true discount, as in the code of 2022-05 (§6)."""
     exact_truncation: bool = False
-    """The true derivative of the truncated normal's sampler instead of TensorFlow's, which the original ran with."""
+    """Use the true derivative of the truncated normal's sampler instead of TensorFlow's, which the original used (§4)."""
 
     def over_time(self, start: float, end: float) -> Weight:
-        """A weight after the ramp of `ramp_env_steps`, counted in updates."""
+        """A weight that the ramp of `ramp_env_steps` moves from start to end, counted in updates."""
         if not self.ramp_env_steps or start == end:
             return end
         updates_per_env_step = self.updates / self.update_every_env_steps
@@ -144,7 +144,7 @@ SCHEDULES: Mapping[str, Any] = {
     "reinforce": 1.0,
     "reinforce_start": 0.9,
 }
-"""The first release: entropy and mix change over 2.5e6 decisions of 4 frames. Hafner et al. 2021, Table 1, last row."""
+"""The first release: entropy and mix change over 2.5e6 decisions of 4 frames. Hafner et al. 2021, Table 1, last row (§6)."""
 
 QUICK_OPTIONS = replace(
     DMC,
@@ -182,11 +182,11 @@ PROFILES: Mapping[str, Options] = with_joined(
         "small": SMALL_OPTIONS,
     }
 )
-"""A protocol names "paper" for control and "discrete" for Atari, as for every arm."""
+"""As for every arm, protocols for control name "paper" and those for Atari "discrete"."""
 
 
 def policy(options: Options, action_space: spaces.Space) -> Policy:
-    """The action space decides; nothing is added to what the policy draws."""
+    """The policy for an action space. Exploration adds nothing to its samples."""
     if isinstance(action_space, spaces.Discrete):
         return CategoricalPolicy(exploration=AsActed())
     return TruncatedNormal(exact=options.exact_truncation)

@@ -1,6 +1,6 @@
-"""No value: the actor learns from imagined rewards alone, which end at the horizon. An ablation of Hafner et al. 2020, eq. 4.
+"""No value: the actor learns only from imagined rewards up to the horizon. An ablation of Hafner et al. 2020, eq. 4.
 
-Everything but the behaviour is Dreamer's. Source of the defaults: google-research/dreamer with `value_head: False`;
+Everything except the behaviour is Dreamer's. Source of the defaults: google-research/dreamer with `value_head: False`;
 docs/algorithms/ablations.md §2.
 """
 
@@ -22,12 +22,12 @@ from dreamer_bench_options import AtLeast
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Dreaming):
-    """Dreamer's settings without those of the value."""
+    """Dreamer's settings without those of the value network."""
 
     horizon: Annotated[int, AtLeast(1)] = 15
-    """Imagined steps, all of whose rewards count: 15, 20 in appendix D, 10 for discrete actions."""
+    """Imagined steps, whose rewards all count: 15, 20 in appendix D, 10 for discrete actions (§2)."""
     undiscounted: bool = False
-    """Plain sums as printed in the paper (eq. 4) instead of the discounted sums of the code that made the figures."""
+    """Maximise plain sums, as the paper prints (eq. 4), instead of the original code's discounted sums (§2)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,7 @@
-"""PlaNet as re-run in the Dreamer paper: Dreamer's world model and schedule, with planning in place of a policy.
+"""PlaNet as re-run in the Dreamer paper: Dreamer's world model and schedule, with a planner in place of a policy.
 
-Source: Hafner et al. 2020 and the switches of google-research/dreamer; docs/algorithms/planet.md §3, §4.
-For discrete actions the planner is ours: a categorical search, with rewards weighted by the predicted discount.
+Source: Hafner et al. 2020 and the settings in google-research/dreamer; docs/algorithms/planet.md §3, §4.
+The planner for discrete actions is our own: a categorical search, with rewards weighted by the predicted discount.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Options(Planning):
     """The planner of Hafner et al. 2019, appendix A, which the Dreamer paper kept."""
 
     planner_discounted: bool = False
-    """Weigh imagined rewards by the predicted discounts; the published planner sums plainly."""
+    """Weight imagined rewards by the predicted discounts; the published planner takes the plain sum (§3)."""
 
 
 PROFILES: Mapping[str, Options] = with_joined(

@@ -1,10 +1,10 @@
 """PlaNet as its own paper describes it (ICML 2019), for the six-task protocol with its action repeats.
 
-The behaviour is that of `agents/recipes/planet.py`; the backbone has other sizes, activations, weights and five-bit images.
+The behaviour is that of `agents/recipes/planet.py`. The backbone has other sizes, activations, weights and five-bit images.
 Source: Hafner et al. 2019, appendix A, and google-research/planet (0c6f7d3, c04226b); docs/algorithms/planet.md §1, §2.
 
-Deviations: pixels take the middle of their five-bit bin instead of uniform noise in it; the five seed episodes are counted
-as 5,000 env steps; sequences are drawn uniformly, as by the camera-ready code's loader between two rescans.
+Deviations: a pixel takes the middle of its five-bit bin instead of uniform noise within the bin. The five first episodes are
+counted as 5,000 env steps. Sequences are drawn uniformly, as the loader of the camera-ready code does between two rescans.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ class Options(Planning):
     """Defaults are the published agent's."""
 
     hidden: Annotated[int, AtLeast(1)] = 200
-    """Width of the heads: two layers of 200 (appendix A; the code's reward head is 2 x 100, at HEAD 3 x 300)."""
+    """Width of the heads, two layers of 200 (§1; the code's reward head is 2 x 100, at HEAD 3 x 300: §2)."""
     activation: Annotated[str, OneOf(variants.ACTIVATIONS)] = "relu"
-    """Appendix A and the camera-ready code."""
+    """Activation of the dense layers (§1; the camera-ready code has the same)."""
     image_bits: Annotated[int, Between(1, 8)] = 5
-    """Appendix A."""
+    """Bits per colour channel of the images that the model sees (§1)."""
     free_nats_per_position: bool = True
-    """The code cuts every position before the mean; 3 free nats, β = 1."""
+    """Apply the 3 free nats at every position before the mean, as the code does (§2)."""
     reward_scale: Annotated[float, AtLeast(0)] = 10.0
-    """The code; not in the paper's text."""
+    """Weight of the reward's loss, from the code; the paper does not give it (§2)."""
     model_learning_rate: Annotated[float, Above(0)] = 1e-3
-    """Appendix A."""
+    """Learning rate of Adam for the world model (§1)."""
     adam_epsilon: Annotated[float, Above(0)] = 1e-4
-    """Appendix A."""
+    """Epsilon of Adam (§1)."""
     clip_norm: Annotated[float, Above(0)] = 1000.0
-    """Appendix A."""
+    """Largest gradient norm (§1)."""
 
 
 PROFILES: Mapping[str, Options] = with_joined(
     {
         "paper": Options(),
-        "discrete": Options(),  # so that a protocol of discrete actions hears from `refuses` why not
+        "discrete": Options(),  # so that a protocol with discrete actions gets the reason from `refuses`
         "quick": Options(**QUICK, **QUICK_PLANNER),
     }
 )

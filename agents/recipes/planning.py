@@ -12,7 +12,7 @@ from dreamer_bench_base import UserError
 from dreamer_bench_options import AtLeast
 
 QUICK_PLANNER: Mapping[str, Any] = {"planner_iterations": 2, "planner_candidates": 64, "planner_elites": 8}
-"""For two CPU cores; ours."""
+"""A small search for two CPU cores; our choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +20,15 @@ class Planning(Backbone):
     """A planner in place of a policy. Source: docs/algorithms/planet.md §3."""
 
     planner_horizon: Annotated[int, AtLeast(1)] = 12
-    """Model steps ahead; 20 may have been used for the curves of Dreamer's appendix D (not verified)."""
+    """Decisions that a plan looks ahead (§3); the curves of Dreamer's appendix D may have used 20 (not verified, §4)."""
     planner_iterations: Annotated[int, AtLeast(1)] = 10
-    """Rounds of sampling and refitting."""
+    """Rounds of sampling and refitting (§3)."""
     planner_candidates: Annotated[int, AtLeast(1)] = 1000
-    """Plans per round and environment."""
+    """Plans per round and environment (§3)."""
     planner_elites: Annotated[int, AtLeast(1)] = 100
-    """Plans kept."""
+    """Best plans to keep in every round (§3)."""
     exploration: Annotated[float, AtLeast(0)] = 0.3
-    """Standard deviation of the noise on training actions, continuous."""
+    """Standard deviation of the noise added to continuous training actions (§3)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,7 @@
-"""SAC on the world model: a soft actor-critic reads the posterior's features and learns from the real rewards of replay.
+"""SAC on the world model: a soft actor-critic reads the posterior's features and learns from the real rewards in replay.
 
-This arm is ours, not the Dreamer paper's, which has no SAC run: its design is docs/algorithms/sac.md §2. World model, batches,
-replay and model updates are Dreamer's; the features are constants to SAC.
+The Dreamer paper has no SAC run, so this arm is our own design (docs/algorithms/sac.md §2). World model, batches, replay and
+model updates are Dreamer's. SAC treats the features as constants.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
 UPDATE_RATIOS: Mapping[str, tuple[int, int]] = {"typical": (5, 512), "matched": (1, 0)}
-"""Name -> (updates per model update, transitions of each; 0: all of the batch).
+"""Name -> (updates per model update, transitions per update; 0: the whole batch).
 
-typical  about one update per decision at action repeat 2, as model-free SAC does
-matched  one update per model update: as many as Dreamer's actor gets
+typical  about one update per decision at action repeat 2, as in model-free SAC
+matched  one update per model update, as many as Dreamer's actor gets
 """
 
 
@@ -34,17 +34,17 @@ class Options(Backbone):
     """Settings of SAC; sources in docs/algorithms/sac.md §2, §3."""
 
     update_ratio: Annotated[str, OneOf(UPDATE_RATIOS)] = "typical"
-    """"typical" or "matched": see UPDATE_RATIOS."""
+    """typical: 5 updates per model update on 512 transitions each; matched: 1 update on the whole batch (§2)."""
     burn_in: Annotated[int, AtLeast(0)] = 5
-    """Rows of every sequence left out, because the zero state before it makes their features poor."""
+    """First rows of every sequence to leave out; the zero state before a sequence makes their features poor (§2)."""
     sac_layers: Annotated[int, AtLeast(0)] = 2
-    """Hidden layers of actor and critics, as wide as the other heads."""
+    """Hidden layers of actor and critics, as wide as the other heads (§3)."""
     sac_learning_rate: Annotated[float, Above(0)] = 3e-4
-    """Adam, for actor, critics and temperature (SLAC)."""
+    """Learning rate of Adam for actor, critics and temperature (§3, SLAC)."""
     tau: Annotated[float, Between(0, 1)] = 0.005
-    """How far the slow critics follow after every update (SLAC)."""
+    """Share by which the slow critics approach the critics after every update (§3, SLAC)."""
     initial_alpha: Annotated[float, Above(0)] = 0.1
-    """First temperature (pytorch_sac)."""
+    """Initial temperature (§3, pytorch_sac)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,7 @@
-"""World Models' controller on the shared backbone: linear, found by CMA-ES in the imagination of Dreamer's world model.
+"""World Models' linear controller on the shared backbone. CMA-ES finds it in the imagination of Dreamer's world model.
 
-Source: Ha & Schmidhuber 2018, whose iterative scheme (their section 5) this is: collect, train the model, evolve the controller
-in it, repeat. Model, schedule and exploration are the other arms'; docs/algorithms/world_models.md.
+Source: the iterative scheme in section 5 of Ha & Schmidhuber 2018: collect, train the model, evolve the controller in it,
+repeat. Model, schedule and exploration are those of the other arms; docs/algorithms/world_models.md.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from dreamer_bench_options import Above, AtLeast
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
-    """The search of Ha & Schmidhuber 2018, and what it takes to run it beside the model's updates."""
+    """The search of Ha & Schmidhuber 2018, and how it runs beside the updates of the model."""
 
     search_population: Annotated[int, AtLeast(MIRRORED_BELOW)] = 64
-    """Candidates of a generation (§2)."""
+    """Candidates per generation (§2)."""
     search_sigma: Annotated[float, Above(0)] = 0.1
-    """First step size; the first mean is 0 (§2)."""
+    """Initial step size; the initial mean is 0 (§2)."""
     search_starts: Annotated[int, AtLeast(1)] = 16
-    """Imagined episodes per candidate, the same for all of a generation (§2)."""
+    """Imagined episodes per candidate; all candidates of a generation get the same starts (§2)."""
     search_horizon: Annotated[int, AtLeast(1)] = 50
-    """Imagined steps of each; the original's Doom dreams up to 2,100 (§3)."""
+    """Steps of an imagined episode; the original dreams up to 2,100 steps for Doom (§3)."""
     search_temperature: Annotated[float, Above(0)] = 1.0
-    """Of the imagined latents; the paper's table has 0.1 to 1.3, its best 1.15 (§3)."""
+    """Temperature of the imagined latents; the paper tried 0.1 to 1.3 and found 1.15 best (§3)."""
     search_generations: Annotated[int, AtLeast(1)] = 10
-    """Generations per training call of `updates` model updates, spread evenly (§4)."""
+    """Generations per training call, spread evenly over its `updates` model updates (§4)."""
     search_discounted: bool = False
-    """Weigh imagined rewards by the predicted discounts, so that nothing counts after an end (§3)."""
+    """Weight imagined rewards by the predicted discounts, so that rewards after an end do not count (§3)."""
     search_diagonal: bool = False
-    """A variance for every weight instead of a covariance, for thousands of weights; not the original (§2)."""
+    """Adapt one variance per weight instead of a covariance, for thousands of weights; not in the original (§2)."""
     exploration: Annotated[float, AtLeast(0)] = 0.3
-    """Standard deviation of the noise on training actions, continuous, as in the other arms."""
+    """Standard deviation of the noise added to continuous training actions (§4)."""
 
 
 PROFILES: Mapping[str, Options] = with_joined(

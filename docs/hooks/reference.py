@@ -1,6 +1,6 @@
-"""Reference pages as Markdown, written from the code: commands, options, files of a run. `site.py` adds them to the site.
+"""Reference pages as Markdown, generated from the code: commands, options, files of a run. `site.py` adds them to the site.
 
-The text of a field is the docstring below it, as tyro shows it in `--help`.
+The text of a field is the docstring below it, which tyro also shows in `--help`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 HIDDEN = {"Positional", "UseAppendAction"}
-"""Marks of tyro that say how an argument is written, not what it may be."""
+"""Marks of tyro that say how an argument is written, not which values it takes."""
 
 
 def cell(text: str) -> str:
@@ -56,7 +57,7 @@ def _body(cls: type) -> list[ast.stmt]:
 
 
 def type_in_words(hint: Any) -> str:
-    """ "int or none", "one of `auto`, `cpu`", "list of int"; ranges of `Annotated` as they print themselves."""
+    """ "int or none", "one of `auto`, `cpu`", "list of int"; ranges of `Annotated` as their own text."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         marks = [str(mark) for mark in arguments[1:] if _is_range(mark)]
@@ -155,9 +156,9 @@ def options() -> str:
         "---\nhide: [toc]\n---",
         "# Options of agents and suites",
         "",
-        "Generated from the dataclasses. Set an option of an agent with `run --set name=value`. A column per profile shows",
-        "the value where it differs from the first one. § is a section of the agent's page, where there is none of",
-        "[Dreamer](../algorithms/dreamer.md). Options of a suite belong to a protocol.",
+        "Generated from the dataclasses. Set an option of an agent with `run --set name=value`. Each profile has a column,",
+        "which shows the values that differ from those of the first profile. A § is a section of the page that it links to.",
+        "Options of a suite belong to a protocol.",
         "",
     ]
     for entry in agents.entries().values():
@@ -176,7 +177,9 @@ def options() -> str:
 
 
 def _options(kind: type, profiles: Mapping[str, Any]) -> list[str]:
-    docs, hints = field_docs(kind), typing.get_type_hints(kind, include_extras=True)
+    from dreamer_bench_options import meanings_of
+
+    docs, hints = meanings_of(kind), typing.get_type_hints(kind, include_extras=True)
     first = next(iter(profiles.values()))
     rows = []
     for field in dataclasses.fields(kind):
@@ -186,11 +189,16 @@ def _options(kind: type, profiles: Mapping[str, Any]) -> list[str]:
             for profile in list(profiles.values())[1:]
         ]
         rows.append(
-            (f"`{field.name}`", type_in_words(hints[field.name]), shown(value), *others, cell(docs.get(field.name, "")))
+            (f"`{field.name}`", type_in_words(hints[field.name]), shown(value), *others, linked(cell(docs.get(field.name, ""))))
         )
     if not rows:
         return ["No options.", ""]
     return table(("option", "value", *profiles, "meaning"), rows)
+
+
+def linked(text: str) -> str:
+    """ "dreamer.md §3" becomes a link to that page."""
+    return re.sub(r"(\w+)\.md §(\d+)", r"[\1 §\2](../algorithms/\1.md)", text)
 
 
 # -- files of a run --------------------
@@ -203,9 +211,9 @@ def files_of_a_run() -> str:
     lines = [
         "# Files of a run",
         "",
-        "Generated from `protocols/records/schema.py`, the types that the code reads and writes these files with. A run is the",
-        "folder `RUNS/PROTOCOL/LABEL/TASK/seed-N/`: `manifest.json` is its first file and `result.json` its last. JSON, UTF-8;",
-        "`.jsonl` is one object a line.",
+        "Generated from `protocols/records/schema.py`, the types with which the code reads and writes these files. A run is",
+        "the folder `RUNS/PROTOCOL/LABEL/TASK/seed-N/`: `manifest.json` is its first file and `result.json` its last. All",
+        "files are JSON in UTF-8; a `.jsonl` file has one object per line.",
         "",
     ]
     kinds = [kind for kind in vars(schema).values() if typing.is_typeddict(kind)]

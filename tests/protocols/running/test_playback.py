@@ -162,7 +162,7 @@ def test_the_tasks_of_a_joined_run_are_looked_into_in_their_order(tmp_path, monk
     (run,) = tmp_path.rglob("seed-0")
     capsys.readouterr()
     assert ImagineCommand(run_folder=run, context=3, steps=8, episodes=3).run() == 0
-    assert f"sequences, from 0: {parts[0]}, {parts[1]}, {parts[0]}" in capsys.readouterr().out
+    assert f"tasks of the sequences, from 0: {parts[0]}, {parts[1]}, {parts[0]}" in capsys.readouterr().out
     rewards = {}
     for row in csv.DictReader((run / "imagine" / "imagination.csv").open()):
         rewards.setdefault(row["sequence"], []).append(float(row["reward"]))
