@@ -150,20 +150,12 @@ def tasks_in_words(scores: pd.DataFrame) -> str:
 
 
 def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
-    """Runs folders, and score files. A folder of submissions or studies stands for the folders `runs` in it."""
+    """Folders of runs, and score files."""
     known = [Path(path) for path in paths]
     for path in known:
         if not path.exists():
             raise UserError(f"{str(path)!r} does not exist; give a runs folder or a score file")
-    folders = [folder for path in known if path.is_dir() for folder in _runs_folders(path)]
-    return folders, [path for path in known if not path.is_dir()]
-
-
-def _runs_folders(folder: Path) -> list[Path]:
-    if any(store.PROTOCOL_FOLDER.fullmatch(entry.name) for entry in folder.iterdir()):
-        return [folder]
-    within = [path for pattern in ("runs", "*/runs", "*/*/runs") for path in folder.glob(pattern) if path.is_dir()]
-    return sorted(within) or [folder]
+    return [path for path in known if path.is_dir()], [path for path in known if not path.is_dir()]
 
 
 def runs_of(folders: Sequence[Path]) -> list[store.Run]:

@@ -18,7 +18,8 @@ from analysis.scores import table as tables
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_json import MOST_JSON_BYTES, parse_json, parse_lines
 from dreamer_bench_untrusted import printable, read_tree
-from protocols.records.store import EPISODES, MANIFEST, METRICS, PROTOCOL_FOLDER, RESULT, SEED_FOLDER, SESSIONS
+from protocols.records.places import PROTOCOL_FOLDER
+from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SEED_FOLDER, SESSIONS
 
 CARD, RUNS, SCORES, SCORE_FILE = "card.json", "runs", "scores", "scores.csv"
 RECORD_FILES = (MANIFEST, EPISODES, METRICS, SESSIONS, RESULT)

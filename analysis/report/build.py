@@ -30,7 +30,7 @@ from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import exchange_folder
 from dreamer_bench_json import check_shape, parse_json
 from dreamer_bench_untrusted import MOST_FILE_BYTES, read_regular
-from protocols.records.store import PROTOCOL_FOLDER
+from protocols.records.places import holds_protocols
 
 KIND, SCHEMA = "dreamer-bench report", 1
 SUMMARY = "summary.json"
@@ -91,7 +91,7 @@ def build(
 def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a folder for the report")
-    if out.is_dir() and any(PROTOCOL_FOLDER.fullmatch(entry.name) for entry in out.iterdir()):
+    if out.is_dir() and holds_protocols(out):
         raise UserError(f"--out {str(out)!r} is a runs folder; give another folder for the report")
 
 

@@ -74,8 +74,11 @@ def export_scores(command: Any) -> int:
     check_target(command.out)
     notes: list[str] = []
     points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
+    held = describe(points)
     if command.format == "rliable":
-        data = rliable_npz(points, at=command.at, window=command.window, short=command.short, normalization=command.normalize)
+        selection = per_run.select(points, at=command.at, window=command.window, short=command.short)
+        data, held = rliable_npz(selection, command.normalize), describe(selection.scores)
+        notes += left_out_lines(selection)
     else:
         if command.at is not None or command.window or command.normalize not in ("none", "auto"):
             raise UserError(
@@ -86,8 +89,18 @@ def export_scores(command: Any) -> int:
     write_atomically(command.out, data)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    print(f"{command.out}: {describe(points)}")
+    print(f"{command.out}: {held}")
     return 0
+
+
+def left_out_lines(selection: per_run.Selection) -> list[str]:
+    """Which runs stop short and were left out or carried forward, for people."""
+    lines = [
+        f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
+        for row in selection.left_out.itertuples()
+    ]
+    carried = int(selection.scores["carried"].sum())
+    return lines + ([f"{carried} run{'s' if carried > 1 else ''} carried forward from an earlier end"] if carried else [])
 
 
 def tidy(points: pd.DataFrame) -> str:
@@ -108,12 +121,11 @@ def tidy(points: pd.DataFrame) -> str:
     return as_cells(names[columns].rename(columns={"env_steps": "env_step"})).to_csv(index=False, lineterminator="\n")
 
 
-def rliable_npz(points: pd.DataFrame, *, at: int | None, window: int, short: per_run.Short, normalization: str) -> bytes:
+def rliable_npz(selection: per_run.Selection, normalization: str = "none") -> bytes:
     """An npz archive: per method an array [runs, tasks], and `tasks`, their names; budget, rule and units in its comment.
 
     Raises InvalidData where it is not rectangular.
     """
-    selection = per_run.select(points, at=at, window=window, short=short)
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
     arrays = rectangles(normalize.normalize(selection.scores, normalization))

@@ -58,9 +58,12 @@ def read(
     id = None if protocol is None else catalog.id_of(protocol)
     remarks: list[str] = []
     frames, left_out, said_so = [], 0, False
+    there: set[str] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            frame, more = _of_folder(path, protocol, remarks)
+            found = groups.groups(from_runs.find(path))
+            there |= {group.protocol for group in found}
+            frame, more = _counted(groups.chosen(found, protocol), remarks)
             left_out += more
         else:
             frame, said = formats.read_file(path, Options(own_tasks=tuple(own_tasks)))
@@ -69,7 +72,9 @@ def read(
             said_so |= id in set(frame["protocol"])
             frame = frame[frame["protocol"].isin(["", id])]
         frames.append(frame)
-    if protocol is not None and not said_so and id not in protocols_of(paths):
+    if protocol is not None and not said_so and id not in there:
+        if there and all(map(Path.is_dir, map(Path, paths))):
+            raise UserError(f"{', '.join(map(str, paths))} holds no run of {id}; it holds {', '.join(sorted(there))}")
         catalog.find(protocol)  # refuses a name that neither the scores nor this installation knows
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if notes is not None:
@@ -95,12 +100,8 @@ def of_runs(runs: Sequence[from_runs.ScoredRun]) -> pd.DataFrame:
     return _sorted(frame)
 
 
-def _of_folder(root: Path, protocol: str | None, notes: list[str]) -> tuple[pd.DataFrame, int]:
-    """The rows of a runs folder's runs that count or may yet count, and how many runs never will."""
-    return _counted(groups.chosen(groups.groups(from_runs.find(root)), protocol), notes)
-
-
 def _counted(found: Sequence[groups.Group], notes: list[str]) -> tuple[pd.DataFrame, int]:
+    """The rows of the runs that count or may yet count, and how many runs never will."""
     seen: dict[str, groups.Group] = {}
     for group in found:
         other = seen.setdefault(group.protocol, group)

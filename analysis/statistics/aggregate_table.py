@@ -9,7 +9,7 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from analysis.scores import normalize, per_run, table
+from analysis.scores import exchange, normalize, per_run, table
 from analysis.statistics import aggregate, curves, rliable_engine
 from dreamer_bench_base import UserError
 
@@ -46,15 +46,8 @@ def aggregate_scores(command: Any) -> int:
             f"--improvement compares methods in pairs, and there is only {methods[0]!r}; name another, or leave it out"
         )
     if command.improvement:
-        if len(methods) < 2:
-            raise UserError(f"--improvement compares methods two by two, and the scores hold only {', '.join(methods)}")
         found += [aggregate.improvement(scores, a, b, reps=command.reps) for a, b in combinations(methods, 2)]
-    notes += [
-        f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
-        for row in selection.left_out.itertuples()
-    ]
-    carried = int(selection.scores["carried"].sum())
-    notes += [f"{carried} run{'s' if carried > 1 else ''} carried forward from an earlier end"] if carried else []
+    notes += exchange.left_out_lines(selection)
     note = aggregate.small_sample_note(scores)
     notes += [note] if note else []
     result: dict[str, Any] = {

@@ -88,7 +88,8 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         rule, at = _rule(command, protocol)
         # what is wrong already is not said a second time, and must not hide what else is
         selection = _score(points, rule, at, command.window, short="drop" if causes else "fail")
-        reference = _reference(command, selection, rule, tasks)
+        reference = _reference(command, selection, rule, tasks, protocol)
+        notes += [f"reference: {line}" for line in reference.notes]
         compared = sorted(selection.scores["task"].unique())
         key = files.question_key(question, {"name": reference.name, "sha256": reference.sha256}, compared)
         interim = command.interim or history.number(key, judge.data_sha256(selection.scores))
@@ -171,7 +172,9 @@ def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, in
     return protocol.score_rule, protocol.env_steps
 
 
-def _reference(command: Any, selection: per_run.Selection, rule: ScoreRule | None, tasks: tuple[str, ...]) -> Reference:
+def _reference(
+    command: Any, selection: per_run.Selection, rule: ScoreRule | None, tasks: tuple[str, ...], protocol: Protocol | None
+) -> Reference:
     window = rule.window_env_steps if rule is not None else command.window
     reference = load_reference(
         command.reference,
@@ -180,6 +183,7 @@ def _reference(command: Any, selection: per_run.Selection, rule: ScoreRule | Non
         window=window,
         rule=rule,
         short=command.reference_short,
+        protocol=None if protocol is None else protocol.id,
         own_tasks=command.own_tasks,
     )
     if tasks:

@@ -28,6 +28,7 @@ class Reference:
     scores  method, task, seed ("" where kind is "mean"), score, in unnormalised units; place where kind is "raw"
     window_env_steps  over which each score was averaged; None: the source does not say
     sha256  of the file, "" for a runs folder
+    notes   what was left out of it, and why
     """
 
     name: str
@@ -41,6 +42,7 @@ class Reference:
     evaluation: str
     scores: pd.DataFrame
     sha256: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -57,6 +59,7 @@ def load(
     """A shipped reference by name, or a score file or runs folder as a raw reference.
 
     method   which method of the file; needed where there are several
+    protocol  of a runs folder, where it holds several
     at, window, rule, short   how a file's curves become one score per run, see `analysis.scores.per_run.select`
     """
     if str(name_or_path) == NAMES[0]:
@@ -68,7 +71,8 @@ def load(
         raise UserError(
             f"reference {str(path)!r} is neither a file nor one of {', '.join(NAMES)}; give a score file or a known name"
         )
-    table = read([path], protocol=protocol, own_tasks=own_tasks)
+    notes: list[str] = []
+    table = read([path], protocol=protocol if path.is_dir() else None, own_tasks=own_tasks, notes=notes)
     methods = sorted(table["method"].unique())
     if method is None and len(methods) > 1:
         raise UserError(f"{path} holds the methods {', '.join(methods)}; choose one with --reference-method")
@@ -89,6 +93,7 @@ def load(
         evaluation=selection.rule,
         scores=scores,
         sha256=sha256(path) if path.is_file() else "",
+        notes=tuple(notes),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.scores import from_runs
-from protocols.records.score import alike
+from protocols.records.score import alike, counts
 from protocols.spec import Protocol, digest
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def record_causes(
             if protocol is not None and manifest["protocol"] != protocol.id:
                 continue
             state = run.state()
-            if state == "diverged":
+            if state == "diverged" and counts(run) is not None:  # else it counts, with the score its protocol gives it
                 unfinished.append(
                     f"{run.folder} diverged and has no score; leaving it out would bias the verdict, so there is none"
                 )
-            elif state != "done":
+            elif state not in ("done", "diverged"):
                 unfinished.append(f"{run.folder} is {state}, not complete; resume it with `run`, or leave the task out")
             if expected is not None and manifest["digest"] != expected:
                 foreign.append(

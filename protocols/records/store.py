@@ -34,6 +34,7 @@ from dreamer_bench_files import sha256
 from protocols.records import chain
 from protocols.records.json_files import finite, read_json, read_lines, write_json
 from protocols.records.lock import is_locked
+from protocols.records.places import PROTOCOL_FOLDER, runs_folders
 from protocols.records.schema import (
     Checkpoint,
     EpisodeLine,
@@ -63,7 +64,6 @@ HASHED = (MANIFEST, EPISODES, METRICS, SESSIONS, VIDEO)
 OPTIONAL = (VIDEO,)
 """Of these, the ones that a copy of the record may leave out."""
 
-PROTOCOL_FOLDER = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+")
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 State = Literal["done", "running", "resumable", "diverged"]
 
@@ -112,30 +112,18 @@ class Run:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Every run below a runs folder, in the order of protocol, label, task and seed. Raises ValueError where it is not one."""
-    check_runs_folder(root)
-    if not root.exists():
-        raise UserError(f"runs folder {str(root)!r} does not exist; give the folder that `run --runs` wrote")
-    found = []
-    for folder in root.glob("*@*/*/*/seed-*"):
-        seed = SEED_FOLDER.fullmatch(folder.name)
-        if seed and PROTOCOL_FOLDER.fullmatch(folder.parts[-4]) and (folder / MANIFEST).exists():
-            found.append((folder.parts[-4:-1], int(seed[1]), folder))
-    return [Run(folder) for _, _, folder in sorted(found)]
-
-
-def check_runs_folder(root: Path) -> None:
-    """Raises ValueError where `root` is a file or holds something else than runs; a missing or empty folder will do."""
-    if not root.exists():
-        return
-    if not root.is_dir():
-        raise UserError(f"runs folder {str(root)!r} is a file; expected a folder, give another one with --runs")
-    entries = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
-    if entries and not any(PROTOCOL_FOLDER.fullmatch(name) for name in entries):
-        raise UserError(
-            f"{str(root)!r} is not a runs folder: expected folders named protocol@version, "
-            f"found {sorted(entries)[0]!r}; give an empty or a new folder"
-        )
+    """Every run of a runs folder, or of the runs folders that `root` stands for (`protocols.records.places`), in the order of
+    protocol, label, task and seed. Raises UserError where it is none, and for a run that lies in two of them.
+    """
+    found: dict[tuple[tuple[str, ...], int], Path] = {}
+    for place in runs_folders(root):
+        for folder in place.glob("*@*/*/*/seed-*"):
+            seed = SEED_FOLDER.fullmatch(folder.name)
+            if seed and PROTOCOL_FOLDER.fullmatch(folder.parts[-4]) and (folder / MANIFEST).exists():
+                other = found.setdefault((folder.parts[-4:-1], int(seed[1])), folder)
+                if other != folder:
+                    raise UserError(f"the same run lies in {other} and in {folder}; give folders that hold it once")
+    return [Run(folder) for _, folder in sorted(found.items())]
 
 
 def run_folder(root: Path, protocol: str, label: str, task: str, seed: int) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamer_bench_base import UserError, suggestion
-from protocols.records.store import MANIFEST, Run, check_runs_folder, find_runs, run_folder
+from protocols.records.places import check_runs_folder
+from protocols.records.store import MANIFEST, Run, find_runs, run_folder
 from protocols.spec import Protocol, RunSpec, digest
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from analysis.commands import AggregateCommand, ExportCommand, ImportCommand
-from analysis.scores import exchange, formats, tasks
+from analysis.scores import exchange, formats, per_run, tasks
 from analysis.scores.formats import source
 from analysis.scores.formats.naming import from_path
 from analysis.scores.formats.raw import Options
@@ -263,7 +263,7 @@ def test_our_own_rliable_archive_comes_back(tmp_path: Path) -> None:
         formats.read_file(archive)
     frame = read("atari_plain_ids.csv")[0].replace({"method": {"alpha": "tasks"}})
     with pytest.raises(InvalidData, match="cannot hold a method named 'tasks'"):
-        exchange.rliable_npz(frame, at=None, window=0, short="fail", normalization="none")
+        exchange.rliable_npz(per_run.select(frame))
 
 
 def bomb() -> bytes:

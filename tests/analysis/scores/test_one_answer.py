@@ -1,8 +1,9 @@
-"""One answer for one set of records: report, aggregate, export, figure and verify count the same runs by the same rule."""
+"""One answer for one set of records: report, aggregate, export, figure, verify and board count the same runs by one rule."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,19 @@ import pytest
 
 from analysis.commands import AggregateCommand, ExportCommand, VerifyCommand
 from analysis.figures.gather import gather
+from analysis.leaderboard import evidence, submissions
+from analysis.leaderboard.entries import entries_of
 from analysis.report import build
 from analysis.scores import exchange, per_run, table
 from analysis.statistics.aggregate_table import aggregate_scores
 from analysis.verify.procedure import verify_scores
 from dreamer_bench_base import InvalidData, UserError
 from protocols import catalog
+from protocols.cadence import cadence_of
+from protocols.records.json_files import append_lines
+from protocols.records.store import METRICS, Run, write_result
 from protocols.spec import Protocol, ScoreRule
+from tests.attacks.submissions import write_card
 from tests.make_records import make_run
 
 DMC = catalog.find("dmc-1m@1")
@@ -155,3 +162,102 @@ def test_verify_takes_its_protocol_from_the_manifests(tmp_path: Path) -> None:
     assert verdict["suite"]["difference"] == pytest.approx(-0.001)
     assert verdict["question"]["protocol"] == "elsewhere@1"
     assert verdict["question"]["normalization"] == "dmc"
+
+
+# ---------------------------------------------------------------- all six beside each other
+
+LEVELS, UNTRAINED = (300.0, 500.0, 640.0), 20.0
+SIX = replace(catalog.find("quick@1"), id="six@1", evaluate_episodes=2, final_episodes=2)
+Answers = Callable[[Protocol, str | None], dict[str, float | str]]
+
+
+def three_seeds(root: Path, protocol: Protocol, last: str | None = "complete", *, more: float = 0.0) -> Path:
+    """Three runs, of which the last has this status; one that is not complete ends half way."""
+    task = protocol.tasks[0]
+    times = cadence_of(protocol, task, protocol.env_steps).evaluation_env_steps
+    for seed, level in enumerate(LEVELS):
+        whole = seed < 2 or last == "complete"
+        scores = {
+            time: [UNTRAINED + seed + (level - UNTRAINED) * time / protocol.env_steps + more + off for off in (-1, 1)]
+            for time in times
+            if whole or time <= protocol.env_steps // 2
+        }
+        final = [level + more - 1, level + more + 1] if whole else []
+        status = "complete" if whole else None
+        run = make_run(root, protocol, agent="dreamer", task=task, seed=seed, scores=scores, status=status, final=final)
+        if seed == 2 and last == "diverged":
+            diverge(run)
+    return root
+
+
+def diverge(run: Run) -> None:
+    """The next updates of a run give a loss that is not finite, and it ends."""
+    before = run.metrics()[-1]
+    counts = {
+        "env_steps": before["env_steps"] + 100,
+        "agent_steps": before["agent_steps"] + 100 // run.manifest["action_repeat"],
+        "gradient_steps": before["gradient_steps"] + int(run.manifest["options"]["updates"]),
+    }
+    said = {"seconds": 99.0, "env_steps_per_second": 1.0, "train_return": None, "diverged": True}
+    append_lines(run.folder / METRICS, [{**counts, **said}])
+    write_result(run, status="diverged", wall_seconds=99.0, device_seconds=99.0, **counts)
+
+
+@pytest.fixture
+def answers(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """The mean in raw units that each of six readers gives of the same runs, or the line with which it refuses."""
+
+    def asked(protocol: Protocol, last: str | None) -> dict[str, float | str]:
+        monkeypatch.setattr(catalog, "BUILT_IN", (*catalog.BUILT_IN, protocol))
+        runs = three_seeds(tmp_path / "entry" / "runs", protocol, last)
+        reference = three_seeds(tmp_path / "old", protocol, more=1.0)
+        aggregated = aggregate_json(capsys, scores=(runs,), metrics=("mean",), short="drop")
+        exchange.export_scores(ExportCommand(format="rliable", scores=(runs,), out=tmp_path / "x.npz", short="drop"))
+        with np.load(tmp_path / "x.npz") as archive:
+            exported = float(archive["dreamer"].mean())
+        summary = build.build([runs], tmp_path / "report", reps=100)["sections"][0]
+        verify_scores(VerifyCommand(scores=(runs,), reference=str(reference), json=tmp_path / "v.json", margin=0.5))
+        verdict = json.loads((tmp_path / "v.json").read_text())
+        write_card(tmp_path / "entry")
+        entry = submissions.of_files(tmp_path / "entry", evidence.of_submission(tmp_path / "entry"))
+        entry, problems = submissions.checked(entry)
+        return {
+            "aggregate": 1000 * aggregated["estimates"][0]["point"],  # type: ignore[index]
+            "export": exported,
+            "report": summary["means"][0]["point"],
+            "figure": float(gather([runs], reps=100).scores["score"].mean()),
+            "verify": 1000 * verdict["tasks"][0]["ours"] if verdict["tasks"] else verdict["causes"][0],
+            "board": problems[0] if problems else float(entries_of(entry)[0].scores["score"].mean()),
+        }
+
+    return asked
+
+
+def test_six_readers_give_one_mean(answers: Answers) -> None:
+    found = answers(SIX, "complete")
+    assert found == pytest.approx(dict.fromkeys(found, (300 + 500 + 640) / 3))
+
+
+def test_a_diverged_run_that_counts_as_untrained_counts_so_for_all_six(answers: Answers) -> None:
+    found = answers(replace(SIX, diverged="untrained"), "diverged")
+    assert found == pytest.approx(dict.fromkeys(found, (300 + 500 + UNTRAINED + 2) / 3))
+
+
+def test_a_diverged_run_that_is_absent_is_so_for_five_and_keeps_verify_from_a_verdict(answers: Answers) -> None:
+    found = answers(SIX, "diverged")
+    assert "diverged and has no score; leaving it out would bias the verdict" in str(found.pop("verify"))
+    assert found == pytest.approx(dict.fromkeys(found, (300 + 500) / 2))
+
+
+def test_a_run_under_way_counts_for_none_and_keeps_verify_and_board_from_an_answer(answers: Answers) -> None:
+    found = answers(SIX, None)
+    assert "is resumable, not complete" in str(found.pop("verify"))
+    assert "the run has not ended" in str(found.pop("board"))
+    assert found == pytest.approx(dict.fromkeys(found, (300 + 500) / 2))
+
+
+def test_verify_says_which_runs_of_the_reference_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    three_seeds(tmp_path / "new", SIX)
+    three_seeds(tmp_path / "old", SIX, "diverged")
+    verify_scores(VerifyCommand(scores=(tmp_path / "new",), reference=str(tmp_path / "old"), json=tmp_path / "v.json"))
+    assert "note: reference: dreamer, dmc_walker_stand, seed 2 left out: its loss was not finite" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from protocols.records.json_files import append_lines, last_record, read_lines, 
 from protocols.records.line_log import LineLog
 from protocols.records.lock import is_locked, locked
 from protocols.records.score import score_of
-from protocols.records.store import EPISODES, Run, check_runs_folder, create_run, find_runs
+from protocols.records.store import EPISODES, Run, create_run, find_runs
 from protocols.spec import ScoreRule
 
 SCORES = {0: [1.0, 2.0], 400: [3.0, 5.0], 800: [10.0, 20.0]}
@@ -102,7 +102,7 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path):
         find_runs(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file"):
-        check_runs_folder(tmp_path / "file")
+        find_runs(tmp_path / "file")
 
 
 def test_a_run_is_never_written_over(tmp_path):
