@@ -110,7 +110,7 @@ def checked(submission: Submission) -> tuple[Submission, list[str]]:
         return submission, [f"{folder} holds no run"]
     runs: list[from_runs.ScoredRun] = []
     shared: dict[str, Any] = {}
-    found = validate.check(folder, known, sound=lambda run: runs.append(from_runs.scored(run, shared)))
+    found = validate.check(folder, known, sound=from_runs.scored, take=lambda run: runs.append(from_runs.sharing(run, shared)))
     return replace(submission, runs=tuple(runs)), [f"{each.run}: {each.rule}: {each.what}" for each in found]
 
 

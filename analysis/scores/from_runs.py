@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from analysis.scores.columns import COLUMNS, rule_text
 from dreamer_bench_base import InvalidData
+from dreamer_bench_processes import in_order
 from protocols.records import integrity, score, store
 from protocols.records.read_once import ReadOnce
 from protocols.records.schema import EpisodeLine, Result
@@ -53,27 +54,34 @@ class ScoredRun(store.Run):
 def find(root: Path) -> list[ScoredRun]:
     """The runs of a folder. ValueError where it is no runs folder, InvalidData for a manifest or result that is damaged."""
     shared: dict[str, Any] = {}
-    found = []
-    for known in store.find_runs(root):
-        run = ReadOnce(known.folder)
-        _check_identity(run)
-        _lines(run)  # says what is wrong where; the hashes after it only that something is
-        with _damage_is_invalid():
-            integrity.check(run)
-        found.append(scored(run, shared))
-    return found
+    return [sharing(run, shared) for run in in_order(_found, store.find_runs(root))]
 
 
-def scored(run: ReadOnce, shared: dict[str, Any]) -> ScoredRun:
-    """What is kept of a run that was checked. `shared` holds one copy of what the manifests of a folder repeat."""
+def _found(known: store.Run) -> ScoredRun:
+    run = ReadOnce(known.folder)
+    _check_identity(run)
+    _lines(run)  # says what is wrong where; the hashes after it only that something is
+    with _damage_is_invalid():
+        integrity.check(run)
+    return scored(run)
+
+
+def scored(run: ReadOnce) -> ScoredRun:
+    """What is kept of a run that was checked."""
     kept = ScoredRun(run.folder, run.result(), _points(run))
+    kept.__dict__["manifest"] = run.manifest
+    return kept
+
+
+def sharing(run: ScoredRun, shared: dict[str, Any]) -> ScoredRun:
+    """The run, with one copy of what the manifests of a folder repeat; `shared` holds these."""
     repeated = {
         name: shared.setdefault(f"{name} {run.manifest[name]!r}", run.manifest[name])  # type: ignore[literal-required]
         for name in ("protocol_data", "options", "hardware", "packages", "origins", "source")
         if name in run.manifest
     }
-    kept.__dict__["manifest"] = {**run.manifest, **repeated}
-    return kept
+    run.__dict__["manifest"] = {**run.manifest, **repeated}
+    return run
 
 
 def episodes(run: store.Run) -> list[EpisodeLine]:

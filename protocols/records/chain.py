@@ -9,7 +9,7 @@ Whoever fabricates a whole record can compute a chain as well; the chain shows a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from protocols.spec import canonical_json
@@ -29,17 +29,30 @@ def origin(manifest: Mapping[str, Any]) -> str:
 
 def link(line: Mapping[str, Any]) -> str:
     """What the line after this one carries."""
-    return _hash({name: value for name, value in line.items() if name not in TIMES})
+    return _hash(_deciding(line))
 
 
 def end(manifest: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> tuple[str, int | None]:
     """What the next line would carry, and the number (from 1) of the first line that does not follow from those before."""
     expected, broken = origin(manifest), None
-    for number, line in enumerate(lines, start=1):
+    every = list(lines)
+    for number, (line, follows) in enumerate(zip(every, _links(every), strict=True), start=1):
         if line.get(PREVIOUS) != expected and broken is None:
             broken = number
-        expected = link(line)
+        expected = follows
     return expected, broken
+
+
+def _links(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The `link` of each: spelled all at once, which takes two thirds of the time, where the spellings can be told apart."""
+    apart = canonical_json([_deciding(line) for line in lines])[2:-2].split("},{")
+    if len(apart) != len(lines):  # a string or an object in a line holds what stands between two
+        return [link(line) for line in lines]
+    return [hashlib.sha256(f"{{{spelled}}}".encode()).hexdigest() for spelled in apart]
+
+
+def _deciding(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name not in TIMES}
 
 
 def _hash(value: Any) -> str:

@@ -7,10 +7,15 @@ whether the scores were earned; it can tell whether the records are whole, uncha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dreamer_bench_base import UserError
+from dreamer_bench_processes import in_order
 from protocols import catalog, own
 from protocols.records import integrity, profiles, schedule
 from protocols.records.read_once import ReadOnce
@@ -32,28 +37,58 @@ from protocols.records.validate_times import check_times
 from protocols.spec import Protocol, digest, digest_of_data
 
 
-def check(root: Path, runs: Sequence[Run] | None = None, *, sound: Callable[[ReadOnce], None] | None = None) -> list[Violation]:
+def check(
+    root: Path,
+    runs: Sequence[Run] | None = None,
+    *,
+    sound: Callable[[ReadOnce], Any] = lambda _: None,
+    take: Callable[[Any], None] = lambda _: None,
+) -> list[Violation]:
     """Every violation in a runs folder, in the order of its runs, or in some of them.
 
-    sound  gets every run without a violation of its own, while its files are in memory
+    sound  is asked for every run without a violation of its own, while its files are in memory
+    take   gets its answers, in the order of the runs
 
     Raises UserError where it is not a runs folder.
     """
     violations: list[Violation] = []
     tables: dict[tuple[str, str], Table] = {}
-    for run in map(ReadOnce, (each.folder for each in (find_runs(root) if runs is None else runs))):
-        place = run.folder.relative_to(root).as_posix()
-        found = list(_check_run(run))
-        violations += [Violation(rule=rule, run=place, what=what) for rule, what in found]
-        if not any(rule == "record" for rule, _ in found):
-            key = (run.manifest["protocol"], run.manifest["label"])
-            tables[key] = tables.get(key) or Table(_protocol_of(run.manifest))
-            tables[key].add(run)
-        if sound is not None and not found:
-            sound(run)
+    folders = [each.folder for each in (find_runs(root) if runs is None else runs)]
+    for folder, looked in zip(folders, in_order(partial(_look, sound), folders), strict=True):
+        place = folder.relative_to(root).as_posix()
+        violations += [Violation(rule=rule, run=place, what=what) for rule, what in looked.found]
+        if looked.row is not None:
+            manifest, scores = looked.row
+            key = (manifest["protocol"], manifest["label"])
+            tables[key] = tables.get(key) or Table(_protocol_of(manifest))
+            tables[key].add(folder.name, manifest, scores)
+        if not looked.found:
+            take(looked.kept)
     for (protocol, label), table in tables.items():
         violations += [Violation(rule=rule, run=f"{protocol}/{label}", what=what) for rule, what in check_table(table)]
     return violations
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    """What is left of a run whose files were read: its violations, and where it is a record its row of the table.
+
+    row   manifest and scores
+    kept  the answer of `sound`
+    """
+
+    found: list[Finding]
+    row: tuple[Manifest, np.ndarray] | None
+    kept: Any
+
+
+def _look(sound: Callable[[ReadOnce], Any], folder: Path) -> _Looked:
+    run = ReadOnce(folder)
+    found = list(_check_run(run))
+    row = None
+    if not any(rule == "record" for rule, _ in found):
+        row = run.manifest, np.array([line["score"] for line in run.episodes()], dtype=float)
+    return _Looked(found=found, row=row, kept=None if found else sound(run))
 
 
 def check_run(run: Run) -> list[Violation]:

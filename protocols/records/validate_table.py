@@ -9,8 +9,8 @@ import numpy as np
 
 from protocols import own
 from protocols.records.rules import Finding
+from protocols.records.schema import Manifest
 from protocols.records.score import alike
-from protocols.records.store import Run
 from protocols.spec import Protocol, digest
 
 
@@ -28,9 +28,7 @@ class Table:
         self.digests: dict[str, str] = {}
         self.whole = False
 
-    def add(self, run: Run) -> None:
-        manifest, name = run.manifest, run.folder.name
-        scores = np.array([line["score"] for line in run.episodes()], dtype=float)
+    def add(self, name: str, manifest: Manifest, scores: np.ndarray) -> None:
         self.runs.append((name, manifest["task"], manifest["seed"], scores))
         self.digests.setdefault(manifest["digest"], name)
         self.whole |= manifest["limit_env_steps"] is None

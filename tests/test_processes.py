@@ -1,0 +1,90 @@
+"""Work spread over processes: the same results in the same order, the same errors, and nothing left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+from make_records import make_run
+from probe_runs import PROBE
+
+import dreamer_bench_processes
+from analysis.scores import from_runs
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_processes import in_order
+from protocols.records import chain, validate
+from protocols.records.store import EPISODES
+
+SCORES = {0: [1.0, 2.0], 400: [3.0, 5.0], 800: [10.0, 20.0]}
+
+
+def test_results_come_in_order_from_as_many_processes_as_asked_for():
+    found = list(in_order(lambda number: (number**2, os.getpid()), range(10), least=1, processes=3))
+    assert [square for square, _ in found] == [number**2 for number in range(10)]
+    assert len({process for _, process in found} - {os.getpid()}) == 3
+
+
+def test_few_things_stay_in_this_process():
+    assert set(in_order(lambda _: os.getpid(), range(5), least=6, processes=3)) == {os.getpid()}
+
+
+def test_an_error_comes_when_its_turn_does_and_ends_the_others():
+    def refuse_five(number: int) -> int:
+        if number >= 5:
+            raise InvalidData(f"{number} is damaged")
+        return number
+
+    results = in_order(refuse_five, range(20), least=1, processes=3)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(InvalidData, match=r"^5 is damaged$"):
+        next(results)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_dies_is_an_error_not_a_wait():
+    results = in_order(lambda number: os._exit(7) if number == 3 else number, range(6), least=1, processes=2)
+    with pytest.raises(RuntimeError, match="code 7"):
+        list(results)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_folder_reads_the_same_in_three_processes_as_in_one(tmp_path, monkeypatch):
+    for task in ("probe_count", "probe_terminal"):
+        for seed in range(3):
+            make_run(tmp_path, PROBE, agent="a", task=task, seed=seed, scores={**SCORES, 1200: [float(seed)]})
+    damaged = tmp_path / PROBE.id / "a" / "probe_terminal" / "seed-1" / EPISODES
+    damaged.write_text(damaged.read_text().replace("10.0", "10.5"))
+
+    def read() -> tuple[list[validate.Violation], list[object], str]:
+        kept: list[object] = []
+        violations = validate.check(tmp_path, sound=lambda run: run.manifest, take=kept.append)
+        with pytest.raises(UserError) as error:
+            from_runs.find(tmp_path)
+        return violations, kept, str(error.value)
+
+    alone = read()
+    monkeypatch.setattr(dreamer_bench_processes, "LEAST", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert read() == alone
+    assert "seed-1" in alone[2]
+    damaged.write_text(damaged.read_text().replace("10.5", "10.0"))
+    several = from_runs.find(tmp_path)
+    monkeypatch.undo()
+    one = from_runs.find(tmp_path)
+    assert [(run.folder, run.manifest, run.result()) for run in several] == [
+        (run.folder, run.manifest, run.result()) for run in one
+    ]
+    assert from_runs.read_runs(several).equals(from_runs.read_runs(one))
+
+
+@pytest.mark.parametrize("text", ["plain", 'holds "},{" as another line would begin', "},{"])
+def test_links_spelled_at_once_are_those_spelled_one_by_one(text):
+    lines = [{"b": 1.5, "a": text, "seconds": 2.0, "n": None}, {}, {"a": True, "score": -0.0, "in": {"x": 1}}]
+    _, broken = chain.end(dict.fromkeys(chain.DECIDING, 0), lines)
+    assert broken == 1
+    previous = chain.origin(dict.fromkeys(chain.DECIDING, 0))
+    for line in lines:
+        line["previous"] = previous
+        previous = chain.link(line)
+    assert chain.end(dict.fromkeys(chain.DECIDING, 0), lines) == (previous, None)
