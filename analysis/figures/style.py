@@ -1,8 +1,9 @@
 """How a method looks: one colour, one marker and one line, the same in every figure, page and table.
 
 Colours: Okabe and Ito (2008) for the agents of this benchmark, Paul Tol's "muted" set (personal.sron.nl/~pault) for
-published methods; both were made to stay apart under the common kinds of colour blindness. Markers say the same
-again for print without colour.
+published methods; both were made to stay apart under the common kinds of colour blindness. DreamerV2 and World Models have
+colours of our choice: what is left of the two sets comes too near the other agents'. Markers say the same again for print
+without colour.
 """
 
 from __future__ import annotations
@@ -64,12 +65,12 @@ KNOWN = {
     "planet": Style(color="#009e73", marker="^"),
     "planet_icml": Style(color="#005f45", marker="v", line="--"),
     "sac": Style(color="#c4490c", marker="D"),
-    "world_models": Style(color="#7f7f00", marker="p"),
+    "world_models": Style(color="#781e00", marker="p"),
     "random": Style(color="#404040", marker="X", line="--"),
     "d4pg": Style(color="#cc79a7", marker="v"),
     "a3c": Style(color="#56b4e9", marker="P"),
     "dreamer_v1": Style(color="#332288", marker="o", line="--"),
-    "dreamer_v2": Style(color="#aa4499", marker="h"),
+    "dreamer_v2": Style(color="#8733e6", marker="h"),
     "dreamer_v3": Style(color="#882255", marker="*"),
     "drq": Style(color="#44aa99", marker="<"),
     "drq_v2": Style(color="#117733", marker=">"),

@@ -291,10 +291,11 @@ def test_the_arms_stay_apart_for_the_colour_blind():
     import numpy as np
 
     matrices = {
+        "none": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
         "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
         "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     }
-    arms = ("dreamer", "no_value", "planet", "sac", "random")
+    arms = ("dreamer", "no_value", "planet", "sac", "world_models", "dreamer_v2", "random")
 
     def lab(color: str, matrix: list[list[float]]) -> np.ndarray:
         value = np.array([int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)])
@@ -309,6 +310,7 @@ def test_the_arms_stay_apart_for_the_colour_blind():
         seen = [lab(KNOWN[arm].color, matrix) for arm in arms]
         gaps = [float(np.linalg.norm(one - other)) for index, one in enumerate(seen) for other in seen[:index]]
         assert min(gaps) > 20
+        assert len(gaps) == 21  # every pair of the seven
 
 
 def test_ids_of_two_figures_in_one_page_never_meet(two_methods):
