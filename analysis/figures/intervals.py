@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -26,8 +27,9 @@ BETTER = {
     "mean": "higher is better",
     "optimality-gap": "lower is better",
 }
-MOST_LETTERS = 26
-"""Of a method's name in a picture 4.4 inches wide."""
+LINE_LETTERS = 26
+"""Of a method's name in a picture 4.4 inches wide: a longer name takes further lines, so that it is read whole."""
+LINE_INCHES = 0.14
 
 
 def estimate_table(estimates: Sequence[aggregate.Estimate]) -> pd.DataFrame:
@@ -129,11 +131,13 @@ def ranking(comparison: Comparison, order: Sequence[str]) -> Drawing:
     estimates = aggregate.estimates(comparison.normalized, metrics=["iqm"], reps=comparison.reps, single_seed="refuse")
     data = estimate_table(estimates).set_index("method", drop=False).loc[list(order)].reset_index(drop=True)
     colors = {method: chosen.color for method, chosen in comparison.styles_of(order).items()}
+    labels = ["\n".join(textwrap.wrap(comparison.label(method), LINE_LETTERS)) for method in order]
+    lines = max(label.count("\n") + 1 for label in labels)
     with drawing_style("ranking"):
-        figure = new_figure(4.4, 0.75 + 0.27 * len(order))
+        figure = new_figure(4.4, 0.75 + max(0.27, LINE_INCHES * lines + 0.02) * len(order))
         axes = figure.subplots()
         interval_rows(axes, data, colors)
-        axes.set_yticks(range(len(order)), [_short(comparison.label(method)) for method in order])
+        axes.set_yticks(range(len(order)), labels)
         axes.margins(x=0.06)
         axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(f"IQM ({axis_label(comparison)})")
@@ -144,11 +148,6 @@ def ranking(comparison: Comparison, order: Sequence[str]) -> Drawing:
         data=data,
         caption="Black stroke: IQM; bar: its 95% interval; best on top.",
     )
-
-
-def _short(label: str) -> str:
-    """A label that leaves room for the bars beside it."""
-    return label if len(label) <= MOST_LETTERS else label[: MOST_LETTERS - 1] + "…"
 
 
 def differences(comparison: Comparison, baseline: str = "random") -> Drawing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,11 +168,23 @@ def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
     wanted = "" if fewest == most == protocol else f" (the protocol has {protocol})"
     finished = sum(member.state in ("done", "diverged") for member in whole)
     return (
-        f"{len(methods)} agent{'s' if len(methods) != 1 else ''} on {len(tasks)}{of} "
+        f"{_who(methods)} on {len(tasks)}{of} "
         f"task{'s' if len(tasks) != 1 or of else ''}{named}; {each} seed{'s' if most != 1 else ''} each{wanted}, "
         f"{group.data['env_steps']:,} env steps a run: {finished} of {len(whole) + _not_begun(group, absent)} runs finished."
         f"{also}"
     )
+
+
+def _who(methods: Collection[str]) -> str:
+    """Agents as the protocol runs them, and apart from them those with options set by hand."""
+    plain = sum("+" not in method for method in methods)
+    agents = plain or len({method.split("+")[0] for method in methods})
+    variants = len(methods) - plain
+    words = f"{agents} agent{'s' if agents != 1 else ''}"
+    if not variants:
+        return words
+    named = f"{variants} variant{'s' if variants != 1 else ''}"
+    return f"{words} and {named} with options set by hand" if plain else f"{named} of {words}, with options set by hand,"
 
 
 def _not_begun(group: groups.Group, absent: Sequence[Any]) -> int:

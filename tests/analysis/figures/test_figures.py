@@ -10,7 +10,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from analysis.figures import catalog, curves, drawing
+from analysis.figures import catalog, curves, drawing, intervals
 from analysis.figures.commands import FigureCommand, FigureName
 from analysis.figures.comparison import Comparison
 from analysis.figures.gather import gather
@@ -246,6 +246,14 @@ def test_a_wrong_method_or_a_useless_reference_is_one_line(tmp_path):
         gather([path], methods=["dreamr"])
     with pytest.raises(ValueError, match="--references works with"):
         catalog.draw("profiles", gather([path], reps=REPS), reference_names=["dreamer-2020-appendix-g"])
+
+
+def test_no_name_is_cut_in_a_ranking(tmp_path):
+    long = "SAC on the features of the model and " + "W" * 40
+    path = score_file(tmp_path / "ours.csv", {long: 600, "dreamer": 500}, ("walker_walk",))
+    text = drawing.svg_text(intervals.ranking(gather([path], reps=REPS), [long, "dreamer"]))
+    letters = "".join(re.sub("<[^>]*>", "", line) for line in re.findall(r"<(?:text|tspan)[^>]*>[^<]+<", text))
+    assert re.sub(r"[\s<]", "", long) in re.sub(r"[\s<]", "", letters)
 
 
 # ---------------------------------------------------------------- styles

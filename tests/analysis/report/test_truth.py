@@ -10,7 +10,7 @@ from analysis.commands import AggregateCommand
 from analysis.figures import catalog as figures
 from analysis.figures.gather import gather
 from analysis.figures.style import bar_number
-from analysis.report import build
+from analysis.report import build, section
 from analysis.statistics.aggregate_table import aggregate_scores
 from dreamer_bench_base import InvalidData, UserError
 from protocols import catalog
@@ -34,6 +34,13 @@ def test_the_header_counts_the_runs_that_are_there(tmp_path: Path) -> None:
     lead = lead_of(tmp_path, runs)
     assert "1 agent on 2 of 20 tasks: Cup Catch, Walker Walk; 7 seeds each (the protocol has 5), " in lead
     assert "14 of 14 runs finished" in lead
+
+
+def test_the_header_counts_variants_apart_from_the_agents_that_they_vary() -> None:
+    assert section._who({"dreamer", "planet"}) == "2 agents"
+    assert section._who({"dreamer", "planet", "dreamer+0a", "dreamer+1b"}) == "2 agents and 2 variants with options set by hand"
+    assert section._who({"dreamer", "dreamer+0a"}) == "1 agent and 1 variant with options set by hand"
+    assert section._who({"dreamer+0a", "dreamer+1b"}) == "2 variants of 1 agent, with options set by hand,"
 
 
 def test_missing_is_what_lacks_on_tasks_that_were_begun(tmp_path: Path) -> None:
