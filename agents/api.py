@@ -1,8 +1,8 @@
 """The contract between the training loop and everything that learns.
 
-NumPy only: a JAX agent plugs in here. Must not know torch, a simulator or a protocol.
+NumPy only, so that a JAX agent can plug in. Must not know torch, a simulator or a protocol.
 
-Time runs by the arrival convention (the only indexing in the repository):
+Time follows the arrival convention (the only indexing in the repository):
 
                 t = 0       t = 1      t = 2      t = 3
     action      zeros       a0         a1         a2        action[t] led INTO observation[t]
@@ -25,14 +25,14 @@ import numpy as np
 from gymnasium import spaces
 
 Carry = Any
-"""What an agent remembers between two actions (recurrent state, position in its noise stream). Opaque to the loop."""
+"""What an agent remembers between two actions (recurrent state, position in its noise stream). The loop never looks inside."""
 
 REPLAY_RESIDENT_BYTES = 2**28
-"""How much of what it keeps in a seed's replay folder an agent may hold in memory at a time; a run counts on it (preflight)."""
+"""Most bytes of a seed's replay folder that an agent may hold in memory at a time. The check before a run relies on it."""
 
 
 class TimeStep(NamedTuple):
-    """What S x E environments showed on arrival.
+    """What S x E environments returned on arrival.
 
     observation  each [S, E, ...]; "image" is uint8 [S, E, 64, 64, C], vectors are float32
     reward       [S, E] float32, summed over the repeated simulator steps; 0 where is_first
@@ -50,12 +50,12 @@ class TimeStep(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where the training stands, per seed; all seeds of a cohort stand at the same place.
+    """How far training has come, per seed. It is the same for all seeds of a cohort.
 
     env_steps         simulator steps = agent steps x action repeat; resets count 0
     agent_steps       decisions taken
     episodes          completed training episodes, the smallest number over the seeds
-    budget_env_steps  where the run will end
+    budget_env_steps  env_steps at which the run will end
     """
 
     env_steps: int
@@ -68,10 +68,10 @@ class Progress:
 class AgentContext:
     """What an agent is built for.
 
-    seeds           one learner each; a learner's seed decides everything random about it
+    seeds           one learner for each; its seed decides everything random about it
     num_envs        training environments per seed (E)
-    replay_folders  where each seed may keep data too large for memory (one folder a seed), at most REPLAY_RESIDENT_BYTES of it
-                    in memory at a time; None keeps it all in memory
+    replay_folders  one folder per seed for data too large for memory, of which at most REPLAY_RESIDENT_BYTES may be in memory
+                    at a time; None keeps everything in memory
     """
 
     observation_space: spaces.Dict
@@ -94,55 +94,55 @@ class Agent(Protocol):
         """Actions [S, E, A] float32 in [-1, 1], or [S, E] int64 for a Discrete space.
 
         Touches no hidden state: the same carry and step give the same actions and the same next carry.
-        Where `step.is_first` the carry of that environment is forgotten. Actions of a diverged learner are finite.
+        Where `step.is_first`, the agent forgets the carry of that environment. Actions of a diverged learner are finite.
         """
 
     def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None:
-        """Takes rows of the training stream into replay.
+        """Puts rows of the training stream into replay.
 
         action  the actions that led into `step`; ignored where is_first
-        lanes   [S, E] bool: the environments this call speaks of. Every environment arrives in each call that
-                follows an action; those whose episode ended are reset at once and come again, alone, with is_first.
+        lanes   [S, E] bool: the environments whose rows are new. After an action all of them are. Environments whose
+                episode ended are then reset at once, and a second call has only their new rows, with is_first.
         """
 
     def learn(self, progress: Progress) -> int:
-        """Performs the updates that are due, and says how many gradient steps that were (per seed)."""
+        """Performs the updates that are due and returns the number of gradient steps (per seed)."""
 
     def metrics(self) -> Mapping[str, np.ndarray]:
-        """Means since the last call, each [S]; drains."""
+        """Means since the last call, each [S]; starts new means."""
 
     @property
     def diverged(self) -> np.ndarray:
-        """[S] bool: learners whose loss was not finite. They learn no more; the other seeds continue undisturbed.
+        """[S] bool: learners whose loss was not finite. They stop learning; the other seeds continue unchanged.
 
-        Read after every `learn` that made updates: the run of such a seed ends there.
+        The loop reads it after every `learn` that made updates and ends the run of such a seed.
         """
 
     def save(self, folders: Sequence[Path], carry: Carry) -> None:
-        """Writes everything that decides the future, one existing empty folder per seed, and the training carry with it."""
+        """Writes everything that decides the future, with the training carry, into one existing empty folder per seed."""
 
     def load(self, folders: Sequence[Path]) -> Carry:
-        """Restores what `save` wrote and returns the training carry. Refuses another architecture with a ValueError."""
+        """Restores what `save` wrote and returns the training carry. Raises ValueError for another architecture."""
 
 
 class Recipe(Protocol):
-    """What a module that the catalog names provides: one row of the results table.
+    """What the module of an agent provides.
 
     PROFILES maps a profile's name ("paper", "quick", "discrete", ...) to frozen dataclass options; every recipe has "paper".
 
-    What may be left out, and what the catalog and the costs then take:
+    Optional names, and in brackets what the catalog and the costs assume without them:
 
-    SUMMARY: str                                   what `list agents` says of it; the name of its package
-    KEEPS_REPLAY: bool                             whether it stores every observation it is shown; True
-    options.update_bytes(observation_space) -> int memory of one update on a CPU; 0
-    options.replay_capacity: int                   rows a replay keeps at most, 0 for all; all
-    options.prefill_env_steps, .pretrain_updates,  when it learns: with all four, `bench`, `plan` and `check-agent` make
-      .updates, .update_every_env_steps: int       it short; without them the agent is run as it is
+    SUMMARY: str                                   one line for `list agents` [the name of its package]
+    KEEPS_REPLAY: bool                             whether it stores every observation [True]
+    options.update_bytes(observation_space) -> int memory of one update on a CPU, in bytes [0]
+    options.replay_capacity: int                   most rows that a replay keeps, 0 for all [all]
+    options.prefill_env_steps, .pretrain_updates,  when it learns; with all four, `bench`, `plan` and `check-agent` shorten
+      .updates, .update_every_env_steps: int       the schedule [they run the agent as it is]
     """
 
     PROFILES: Mapping[str, Any]
 
     def refuses(self, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-        """Why this agent cannot play these spaces, or None."""
+        """Why this agent cannot play these spaces, in one line; None if it can."""
 
     def build(self, options: Any, context: AgentContext) -> Agent: ...

@@ -1,6 +1,6 @@
-"""Agent name -> AgentEntry: the built-in rows of the results table, and those of other packages.
+"""Agent name -> AgentEntry: the built-in agents, and those of other packages.
 
-Only this file turns an agent's name into code, and it imports a recipe only when one is asked for.
+Only this file turns an agent's name into code, and it imports a recipe only when it is needed.
 Another package adds an agent with an entry point of the group `dreamer_bench.agents` that names a recipe module.
 """
 
@@ -20,7 +20,8 @@ ENTRY_POINT_GROUP = "dreamer_bench.agents"
 BUILT_IN_ORIGIN = "built in"
 
 DROPPED_ROWS_SHARE = 1.25
-"""Rows on the disk in units of a replay's capacity: files go in blocks of half a GiB, and two checkpoints later. Reasoned."""
+"""Rows on the disk in units of a replay's capacity: files are deleted in blocks of half a GiB, and two checkpoints after their
+rows were dropped. Reasoned, not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,11 @@ class AgentEntry:
         return importlib.import_module(self.recipe)
 
     def described(self) -> str:
-        """What `list` says of it: of another package's recipe its SUMMARY, where it has one. Imports that recipe."""
+        """The line of `list agents`. For an agent of another package it imports the recipe and takes its SUMMARY, if any."""
         return self.summary if self.origin == BUILT_IN_ORIGIN else str(getattr(self._module(), "SUMMARY", self.summary))
 
     def options(self, profile: str = "paper") -> Any:
-        """The frozen options of a profile; a recipe without that profile is refused."""
+        """The frozen options of a profile. Raises UserError if the recipe does not have it."""
         profiles = self._module().PROFILES
         if profile not in profiles:
             raise UserError(f"agent {self.name!r} has no profile {profile!r}; it has {', '.join(sorted(profiles))}")
@@ -50,17 +51,17 @@ class AgentEntry:
         return self._module().refuses(options, observation_space, action_space)
 
     def keeps_replay(self) -> bool:
-        """Whether it stores every observation it is shown (a recipe that does not says KEEPS_REPLAY = False)."""
+        """Whether the agent stores every observation (a recipe that does not sets KEEPS_REPLAY = False)."""
         return bool(getattr(self._module(), "KEEPS_REPLAY", True))
 
     def update_bytes(self, options: Any, observation_space: spaces.Dict) -> int:
-        """Memory that one update takes on a CPU; 0 where the options do not say (a method `update_bytes` of theirs)."""
+        """Memory of one update on a CPU, in bytes; 0 if the options have no method `update_bytes`."""
         told = getattr(options, "update_bytes", None)
         return 0 if told is None else int(told(observation_space))
 
     def replay_rows(self, options: Any, rows: int) -> int:
-        """Of so many rows that a run stores, those that are on the disk at a time: with a capacity (an option
-        `replay_capacity`) those, and the dropped ones whose files are kept for checkpoints."""
+        """How many of the rows that a run stores are on the disk at a time. With an option `replay_capacity` these are the rows
+        within it and dropped rows whose files are kept for checkpoints."""
         if not self.keeps_replay():
             return 0
         capacity = getattr(options, "replay_capacity", 0)

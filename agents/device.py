@@ -1,4 +1,4 @@
-"""Which device a run uses, as a word the protocols can hand on. torch is imported only where a GPU is asked for."""
+"""Which device a run uses, as a word that protocols can pass on. torch is imported only where a GPU may be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dreamer_bench_base import UserError
 
 
 def resolve_device(name: str) -> str:
-    """ "auto" -> "cuda" where there is a GPU, else "cpu"; the other two are themselves. UserError for "cuda" without a GPU."""
+    """ "auto" becomes "cuda" if there is a GPU, else "cpu". Raises UserError for "cuda" without a GPU."""
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device {name!r} is not known; expected auto, cpu or cuda")
     if name == "cpu":
@@ -21,7 +21,7 @@ def resolve_device(name: str) -> str:
 
 
 def free_bytes(device: str) -> int | None:
-    """Memory of the GPU that nobody holds; None on a CPU."""
+    """Free memory of the GPU, in bytes; None on a CPU."""
     if not device.startswith("cuda"):
         return None
     import torch
@@ -30,7 +30,7 @@ def free_bytes(device: str) -> int | None:
 
 
 def describe_device(device: str) -> str | None:
-    """The GPU's name for the record, None on a CPU."""
+    """The GPU's name for the record; None on a CPU."""
     if not device.startswith("cuda"):
         return None
     import torch

@@ -1,6 +1,6 @@
-"""S x E environments as one `TimeStep`: episodes begin and end here, and nothing is counted here.
+"""S x E environments as one `TimeStep`. Episodes begin and end here; steps are not counted here.
 
-NumPy only. It is beside the contract, and not in `suites`, because a TimeStep is the agents' word and suites know no agent.
+NumPy only. The file is not in `suites`, because a TimeStep belongs to the agents' contract and suites know no agent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from agents.api import TimeStep
 
 
 class Shown(Protocol):
-    """What N lanes showed after a decision; see `suites.workers.Stepped`."""
+    """What N lanes returned after a decision; see `suites.workers.Stepped`."""
 
     @property
     def observation(self) -> dict[str, np.ndarray]: ...
@@ -29,7 +29,7 @@ class Shown(Protocol):
 
 
 class Lanes(Protocol):
-    """N environments in a row, stepped together: `suites.workers.Lanes`, or `InThisProcess`."""
+    """N environments that are stepped together: `suites.workers.Lanes`, or `InThisProcess`."""
 
     observation_space: spaces.Dict
     action_space: spaces.Space
@@ -40,9 +40,9 @@ class Lanes(Protocol):
 
 
 class Environments:
-    """Environments of one task, [seeds, environments] of them, and what they show now.
+    """Environments of one task, [seeds, environments] of them, and their newest step.
 
-    A lane that is not named in a call keeps showing what it showed. Every `TimeStep` owns its memory.
+    A lane that a call does not choose keeps its newest step. Every `TimeStep` owns its memory.
     """
 
     def __init__(self, lanes: Lanes, num_seeds: int, num_envs: int) -> None:
@@ -57,7 +57,7 @@ class Environments:
         self._is_terminal = np.zeros(self.shape, bool)
 
     def reset(self, chosen: np.ndarray, seeds: np.ndarray) -> TimeStep:
-        """Begins an episode in the lanes of `chosen` [S, E], each with its seed of `seeds` [S, E]. At least one is chosen."""
+        """Begins an episode in the lanes of `chosen` [S, E], each with its seed in `seeds` [S, E]. Choose at least one."""
         flat = seeds.reshape(-1)
         self._arrive(self.lanes.reset({int(lane): int(flat[lane]) for lane in np.flatnonzero(chosen)}))
         self._reward[chosen] = 0.0
@@ -65,7 +65,7 @@ class Environments:
         return self._now()
 
     def step(self, action: np.ndarray, chosen: np.ndarray | None = None) -> TimeStep:
-        """One decision [S, E, ...] in the lanes of `chosen` [S, E], or in all."""
+        """One decision, `action` [S, E, ...], in the lanes of `chosen` [S, E], or in all of them."""
         stepped = np.ones(self.shape, bool) if chosen is None else chosen
         shown = self.lanes.step(action.reshape(-1, *action.shape[2:]), stepped.reshape(-1))
         self._arrive(shown.observation)
@@ -78,7 +78,7 @@ class Environments:
 
     @property
     def reward(self) -> np.ndarray:
-        """[S, E] float64: the rewards of the last step as the environments gave them, for scores."""
+        """[S, E] float64: the rewards of the last step, not rounded to float32, for scores."""
         return self._reward
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class Environments:
 
 
 class InThisProcess:
-    """The plainest lanes: environments that are made already and are stepped one after the other."""
+    """The simplest lanes: existing environments that are stepped one after the other."""
 
     class Row(NamedTuple):
         observation: dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""For libraries that draw from the global generators of Python, NumPy or torch: their draws as a function of a key."""
+"""Makes the draws of libraries that use the global generators of Python, NumPy or torch a function of a key."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Inside, the global generators start from `key`, for example (run seed, purpose, position); outside they are as before.
+    """Inside, the global generators start from `key`, for example (run seed, purpose, position). Afterwards they are as before.
 
-    So what is drawn depends on the key alone: acting disturbs no training, seeds do not disturb each other, and a resumed run
-    draws what an uninterrupted one draws. torch's generator is covered where torch is loaded (its CPU generator only).
+    So the draws depend on the key alone: acting does not change training, seeds do not change each other, and a resumed run
+    draws the same numbers as an uninterrupted one. This includes torch's CPU generator if torch is loaded, and no GPU's.
     """
     torch = sys.modules.get("torch")
     before = random.getstate(), np.random.get_state(), None if torch is None else torch.random.get_rng_state()  # noqa: NPY002

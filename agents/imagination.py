@@ -1,8 +1,8 @@
-"""What a world model believes: open-loop video prediction, as in Figure 5 of the Dreamer paper.
+"""What a world model predicts: open-loop video prediction, as in Figure 5 of the Dreamer paper.
 
-The model sees the first images of a held-out episode, then predicts the rest from the actions alone; nothing it predicts is
-corrected. Functions return numpy arrays and write files; environments come in, because agents know no suite.
-Source: Hafner et al. 2020, Figure 5: 5 images in, 45 steps predicted.
+The model sees the first images of a held-out episode, then predicts the rest from the actions alone, without correction.
+Functions return numpy arrays and write files. The caller passes in environments, because agents know no suite.
+Source: Hafner et al. 2020, Figure 5: 5 images seen, 45 steps predicted.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from dreamer_bench_base import UserError
 
 CONTEXT_STEPS = 5
 STREAM = 1_000_003
-"""Names the acting noise of predictions, far from those of training and evaluation."""
+"""Stream of the acting noise of predictions, far from the streams of training and evaluation."""
 SCALE, GAP = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Truth and belief along N sequences; time leads.
+    """Truth and prediction along N sequences; time is the first axis.
 
     truth      [T, N, 64, 64, C] uint8
-    predicted  [T, N, 64, 64, C] uint8: reconstructions while images are seen, predictions after
-    reward     [T, N] what was received, predicted_reward [T, N]
+    predicted  [T, N, 64, 64, C] uint8: reconstructions while the model sees images, predictions after that
+    reward, predicted_reward  [T, N] received and predicted rewards
     context    number of rows whose image the model saw
     """
 
@@ -48,7 +48,7 @@ class Prediction:
 
     @property
     def image_error(self) -> np.ndarray:
-        """Mean squared error of a pixel in [0, 1], [T, N]."""
+        """Mean squared error per pixel, with pixels in [0, 1]: [T, N]."""
         difference = (self.predicted.astype(np.float32) - self.truth.astype(np.float32)) / 255.0
         return np.square(difference).mean(axis=(2, 3, 4))
 
@@ -83,10 +83,10 @@ def record_episode(agent: ModelBasedAgent, env: gymnasium.Env, *, seed: int, row
 def open_loop(
     agent: ModelBasedAgent, episodes: Sequence[Mapping[str, np.ndarray]], *, context: int = CONTEXT_STEPS
 ) -> Prediction:
-    """Encodes the first `context` rows of recorded episodes and predicts the others from their actions.
+    """Encodes the first `context` rows of recorded episodes and predicts the other rows from their actions.
 
-    agent     of one seed, loaded or trained
-    episodes  of `record_episode`, all of one length
+    agent     a loaded or trained agent with one seed
+    episodes  results of `record_episode`, all of the same length
     """
     rows = len(episodes[0]["reward"])
     if not 1 <= context < rows:
@@ -136,7 +136,7 @@ def draw(
 ) -> list[Path]:
     """Writes NAME.png (strip: truth, prediction, error), NAME.gif (animation) and NAME.csv (error per step).
 
-    strip_steps  rows shown in the strip; every fifth if None
+    strip_steps  rows shown in the strip; None shows every fifth
     Returns the paths.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,14 +165,14 @@ def draw(
 
 
 def _column(prediction: Prediction, t: int, n: int) -> np.ndarray:
-    """Truth above prediction above error, [3 · 64, 64, 3]; the error is the difference around grey."""
+    """Truth above prediction above error, [3 · 64, 64, 3]; grey is an error of 0."""
     truth, predicted = _colour(prediction.truth[t, n]), _colour(prediction.predicted[t, n])
     error = ((predicted.astype(np.int16) - truth) // 2 + 128).astype(np.uint8)
     return np.concatenate([truth, predicted, error])
 
 
 def _strip(prediction: Prediction, steps: Sequence[int]) -> np.ndarray:
-    """One block of three rows per sequence, one column per step; a white line stands where the images end."""
+    """One block of three rows per sequence and one column per step; a white line marks the last image that the model saw."""
     blocks = []
     for n in range(prediction.truth.shape[1]):
         columns: list[np.ndarray] = []
@@ -187,7 +187,7 @@ def _strip(prediction: Prediction, steps: Sequence[int]) -> np.ndarray:
 
 
 def _frame(prediction: Prediction, t: int) -> np.ndarray:
-    """One animation frame: sequences side by side, enlarged; framed in white while the model sees the images."""
+    """One animation frame: enlarged sequences side by side, with a white frame while the model sees the images."""
     columns = [_column(prediction, t, n) for n in range(prediction.truth.shape[1])]
     picture = np.concatenate(columns, axis=1).repeat(SCALE, 0).repeat(SCALE, 1)
     edge = 255 if t < prediction.context else 0

@@ -1,6 +1,6 @@
-"""The one step of every loop in which an agent trains: act, step, observe, begin anew where an episode ended, observe again.
+"""The step of every loop in which an agent trains: act, step, observe, reset ended episodes, observe again.
 
-NumPy only. Who owns the environments, counts and records is the caller's affair: two functions come in.
+NumPy only. The caller owns the environments, counts and records, and passes in two functions.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from agents.api import Carry, TimeStep
 
 
 class Interacts(Protocol):
-    """Of `agents.api.Agent` what a decision needs."""
+    """The part of `agents.api.Agent` that a decision needs."""
 
     def act(self, carry: Carry, step: TimeStep, *, explore: bool) -> tuple[np.ndarray, Carry]: ...
     def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None: ...
 
 
 class Decided(NamedTuple):
-    """One decision in every environment: what was done, and where that led.
+    """One decision in every environment, and where it led.
 
-    arrived  what the action led to
-    step     what is shown now: the same, with new episodes where others ended
+    arrived  the step that the action led to
+    step     the newest step: `arrived`, with the first step of a new episode where an episode ended
     """
 
     action: np.ndarray
@@ -34,7 +34,7 @@ class Decided(NamedTuple):
 
 
 def begin(agent: Interacts, action: np.ndarray, step: TimeStep) -> None:
-    """Shows an agent the first observations; `action` are zeros of the actions' shape."""
+    """Shows an agent the first observations; `action` is zeros in the shape of the actions."""
     agent.observe(action, step, np.ones(step.is_first.shape, bool))
 
 
@@ -48,8 +48,8 @@ def interact(
 ) -> Decided:
     """One decision of a training agent.
 
-    advance  actions [S, E, ...] -> where they led
-    restart  that step -> the same with new episodes where `is_last`; called where there are any
+    advance  actions [S, E, ...] -> the step that they led to
+    restart  that step -> the same with new episodes where `is_last`; called only if an episode ended
     """
     action, carry = agent.act(carry, step, explore=True)
     arrived = now = advance(action)

@@ -1,7 +1,7 @@
 """How fast one program of an agent is on this device, part by part: the agent's side of `dreamer-bench bench`.
 
-Given spaces and options, not environments: the agent plays drawn observations, so that its cost stands apart from the
-simulator's. A device that works ahead of Python is waited for at the end of every timing.
+It needs spaces and options, not environments: the agent gets random observations, so that its cost does not include the
+simulator's. A GPU works ahead of Python, so every timing waits for it at the end.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ WAYS = {
     "captured": {"compile": False, "capture": True},
     "compiled and captured": {"compile": True, "capture": True},
 }
-"""Ways of running the same update -> the options that choose them. Capturing needs a GPU."""
+"""Way to run an update -> the options that select it. Capturing needs a GPU."""
 
 MOST_CALLS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Seconds of one call, for the whole program of S seeds; medians.
+    """Median seconds of one call, for the whole program of S seeds.
 
-    usual                the way that the options choose by themselves on this device
-    updates              way -> one update of every group, batch and noise included; a way that could not run is missing
-    failures             way -> why
+    usual                the way that the options select by default on this device
+    updates              way -> one update of every group, with batch and noise; a way that could not run is missing
+    failures             way -> why it could not run
     first_calls          way -> seconds of the first update: compiling, capturing, warming up
     act, evaluate        one decision in every environment of every seed, with and without exploration
     stages               part of an eager update -> seconds
     work                 part of an eager update -> (FLOP, bytes), as `agents.roofline` counts them
-    product_flop_per_second  of one large matrix product in the same process; None where no update was timed
-    calls                way -> how many updates the median is of, the first left out
-    device_memory_bytes  most memory taken on the GPU; None on a CPU
+    product_flop_per_second  rate of one large matrix product in the same process; None if no update was timed
+    calls                way -> number of updates in the median, without the first
+    device_memory_bytes  most memory used on the GPU; None on a CPU
     """
 
     usual: str = "eager"
@@ -83,14 +83,14 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def default_ways(device: str) -> tuple[str, ...]:
-    """What is worth measuring where nobody said: compiling on a CPU takes minutes and is asked for by name."""
+    """The ways to measure by default: all on a GPU; only eager on a CPU, where compiling takes minutes."""
     return tuple(WAYS) if device.startswith("cuda") else ("eager",)
 
 
 def measure(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
-    """Times one program; every timing lasts `seconds`, or for two calls where those take longer.
+    """Times one program. Every timing lasts `seconds`, or two calls if they take longer.
 
-    An agent of another kind than ours (`ModelBasedAgent`) has decisions only.
+    For an agent that is not a `ModelBasedAgent`, it times decisions only.
     """
     device = context.device
     build = partial(catalog.find(name).build, context=context)
@@ -144,7 +144,7 @@ def measure(name: str, options: Any, context: AgentContext, *, seconds: float, w
 
 
 def timed(call: Callable[[], Any], device: str, seconds: float) -> tuple[float, list[float]]:
-    """(seconds of the first call, seconds of those that follow until the time is up: at least one)."""
+    """(seconds of the first call, seconds of each later call until the time is up: at least one)."""
 
     def once() -> float:
         started = time.perf_counter()
@@ -166,7 +166,7 @@ def wait(device: str) -> None:
 
 
 def feed(agent: ModelBasedAgent) -> None:
-    """Fills the replay with two drawn episodes per environment, so that an update can be made; steps are counted as learned."""
+    """Fills the replay with two random episodes per environment, so that updates are possible; `learn` makes none."""
     rows = 2 * agent.schedule.batch_length
     for position in [*range(rows), *range(rows)]:
         step = drawn_step(agent.context, is_first=position == 0, is_last=position == rows - 1)
@@ -175,7 +175,7 @@ def feed(agent: ModelBasedAgent) -> None:
 
 
 def drawn_step(context: AgentContext, *, is_first: bool = False, is_last: bool = False) -> TimeStep:
-    """The same observation drawn from the space, for every environment of every seed."""
+    """One random observation of the space, the same for every environment of every seed."""
     shape = (len(context.seeds), context.num_envs)
     context.observation_space.seed(0)
     frame = {
@@ -194,7 +194,7 @@ def drawn_actions(context: AgentContext) -> np.ndarray:
 
 
 def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
-    """Seconds of each part of an eager update; the world model's is what the others leave of the learner's time."""
+    """Seconds of each part of an eager update; the world model gets the learner's time minus that of the other parts."""
     device = agent.context.device
     spent: dict[str, list[float]] = {}
 
@@ -233,14 +233,14 @@ def _decisions(agent: Any, context: AgentContext, seconds: float) -> tuple[float
     step, found = drawn_step(context), []
     for explore in (True, False):
         carry = agent.initial(context.num_envs)
-        # A decision ends on the CPU: nothing is left to wait for.
+        # A decision ends on the CPU, so there is nothing to wait for.
         _, times = timed(partial(agent.act, carry, step, explore=explore), context.device, seconds)
         found.append(median(times))
     return found[0], found[1]
 
 
 def _driver() -> str | None:
-    """The kernel driver's version, as it tells it itself."""
+    """The version of the GPU's kernel driver, as the driver reports it."""
     path = Path("/proc/driver/nvidia/version")
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""S single-seed agents behind the contract of one agent with S seeds: for agents that know one seed only. NumPy only."""
+"""S agents with one seed each behind the contract of one agent with S seeds, for agents that know one seed only. NumPy only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def each(build: Callable[[AgentContext], Agent], context: AgentContext) -> PerSe
 
 
 class PerSeed:
-    """agents.api.Agent of S agents, each with S = 1. Its carry is the list of theirs."""
+    """agents.api.Agent made of S agents, each with S = 1. Its carry is the list of their carries."""
 
     def __init__(self, agents: Sequence[Agent]):
         self.agents = list(agents)

@@ -1,10 +1,10 @@
-"""How much work each part of an update is, and how far the device is from doing it as fast as one large matrix product.
+"""How much work each part of an update is, and the least time that this work could take on the device.
 
     FLOP    of products and convolutions with their derivatives, as torch counts them (a multiplication and an addition are two)
-    bytes   what every operation reads and writes, as if nothing stayed in a cache between two of them
-    product FLOP per second of one large product of matrices in the same process: a rate that programs of products can reach
+    bytes   what every operation reads and writes, as if nothing stayed in a cache between two operations
+    product FLOP per second of one large matrix product in the same process: a rate that matrix products can reach
 
-An update cannot be faster than its FLOP at the rate of the product: the floor of this machine.
+An update cannot be faster than its FLOP divided by the rate of the product. This is the lower bound ("floor") of the machine.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 PRODUCT_WIDTH = 2048
-"""Rows and columns: 17 GFLOP a product, and three matrices of 16 MB, so that memory is no limit."""
+"""Rows and columns of the matrices: 17 GFLOP per product and three matrices of 16 MB, so that memory is not the limit."""
 
 Clock = Callable[[str], AbstractContextManager[None]]
 
 
 class ByteCounter(TorchDispatchMode):
-    """Adds up the bytes of the tensors that operations take and give; a view moves nothing."""
+    """Sums the bytes of the tensors that operations read and write. A view counts 0."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,12 +43,12 @@ class ByteCounter(TorchDispatchMode):
 
 
 def _bytes(tensor: Tensor) -> int:
-    """An expanded tensor has no more than its storage."""
+    """Bytes of a tensor; an expanded one counts no more than its storage."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
 def work_of(call: Callable[[Clock], Any]) -> dict[str, tuple[float, float]]:
-    """part -> (FLOP, bytes) of one call, which names its parts by the clock that it is given; parts may lie in each other."""
+    """part -> (FLOP, bytes) of one call. The call names its parts with the clock that it gets; parts may be nested."""
     found: dict[str, tuple[float, float]] = {}
     with FlopCounterMode(display=False) as flop, ByteCounter() as moved:
 
@@ -64,7 +64,7 @@ def work_of(call: Callable[[Clock], Any]) -> dict[str, tuple[float, float]]:
 
 
 def product_flop_per_second(device: str, seconds: float, dtype: torch.dtype = torch.float32) -> float:
-    """The rate of one large product of matrices; the median of as many as fit into the time, three at the least."""
+    """The rate of one large matrix product: the median of as many products as fit into the time, at least three."""
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(PRODUCT_WIDTH, PRODUCT_WIDTH, generator=generator).to(device, dtype) for _ in range(2))
     out = left @ right

@@ -1,1 +1,1 @@
-"""Ways to choose actions with a world model. Each sees the model's verbs and nothing inside."""
+"""Ways to choose actions with a world model. Each uses the methods of the model and nothing inside it."""

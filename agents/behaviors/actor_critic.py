@@ -1,7 +1,8 @@
-"""Dreamer's behaviour, first and second: an actor and a value learned in imagination, the value looking beyond the horizon.
+"""The behaviour of Dreamer and DreamerV2: an actor and a value learned in imagination. The value accounts for rewards beyond
+the horizon.
 
 Source: Hafner et al. 2020, algorithm 1 and eq. 6-8; docs/algorithms/dreamer.md §6, §7 (TF2).
-Hafner et al. 2021 differ in the objects handed in.
+DreamerV2 (Hafner et al. 2021) passes in other objects.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from agents.models.world_model import Observed
 
 @dataclass(frozen=True, kw_only=True)
 class ActorCritic:
-    """Settings with the values of Hafner et al. 2020; their sources, and DreamerV2's values, are in the recipes.
+    """Settings with the values of Hafner et al. 2020. The recipes have their sources, and DreamerV2's values.
 
     horizon    scored states H of a dream, the last of which only bootstraps
-    scored     which states of a dream those are
+    scored     which states of a dream are scored
     gradient   how the actor learns from returns
-    bootstrap  whose values the returns are made of
+    bootstrap  the network whose values the returns use
     entropy    weight of the actor's entropy in its loss: 0 in Dreamer, a term of DreamerV2 (Hafner et al. 2021, eq. 6)
     """
 
@@ -103,7 +104,7 @@ class ActorCritic:
         value_loss = (weight * (0.5 * (value[:-1] - returns.detach()).square() + LOG_SQRT_2PI)).mean()
         metrics = {"imagined_return": returns.mean(), "imagined_value": value.mean()}
         if self.entropy:
-            # Of the actions chosen in the states whose returns count.
+            # Entropy in the states whose returns are in the loss.
             entropy = self.policy.entropy(raw, scored.decisions(noise["policy"]))[:decided]
             actor_loss = actor_loss - at(self.entropy, gradient_steps) * (weight[:decided] * entropy).mean()
             metrics["policy_entropy"] = entropy.mean()

@@ -19,13 +19,13 @@ from agents.models.world_model import Observed
 
 
 def rewards_to_go(reward: Tensor, discount: Tensor) -> Tensor:
-    """Sum of the imagined rewards from every state to the horizon; nothing beyond it counts.
+    """Sum of the imagined rewards from every state to the horizon.
 
     reward    [H, N]  reward predicted in state t
     discount  [H, N]  γ · P(episode continues after t); ones give the paper's plain sum
     returns   [H, N]  G[t] = r[t] + d[t] G[t+1],  G[H] = 0
 
-    All H rewards count: there is no bootstrap to give up a state for.
+    All H rewards count, because no state is needed to bootstrap. Source: docs/algorithms/ablations.md §2.
     """
     total = torch.zeros_like(reward[0])
     sums = []
@@ -37,9 +37,9 @@ def rewards_to_go(reward: Tensor, discount: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class ActorOnly:
-    """Settings with the values of the original code; the mean over states carries no discount weights there.
+    """Settings with the values of the original code, whose mean over states has no discount weights.
 
-    undiscounted  plain sums, as the paper prints them (eq. 4); the code that made the figures discounts
+    undiscounted  take plain sums, as the paper prints (eq. 4); the original code discounts
     entropy       weight of the actor's entropy in its loss: 0 in the original, a term of DreamerV2 (as in actor_critic.py)
     """
 
@@ -76,7 +76,7 @@ class ActorOnly:
     def losses(
         self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
     ) -> tuple[Losses, Metrics]:
-        """The actor ascends the mean of G over all imagined states and the batch; its input carries no gradient.
+        """The actor maximises the mean of G over all imagined states and the batch. Its input carries no gradient.
 
         Source: docs/algorithms/dreamer.md §6 and ablations.md §2.
         """

@@ -1,7 +1,8 @@
-"""What a behaviour is: a way to act with a world model, and what it learns from one.
+"""What a behaviour is: a way to act with a world model, and to learn from one.
 
-A behaviour is written for ONE seed and sees the world model's verbs only. It draws no random number: it says which noise it
-needs, and gets it. It never protects someone else's parameters: the learner differentiates each loss in its own group alone.
+A behaviour is written for ONE seed and uses only the methods of the world model. It draws no random numbers: it declares the
+noise that it needs and gets it. It never freezes parameters of others, because the learner differentiates each loss only with
+respect to its own group.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ Metrics = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What networks and noise are shaped by.
+    """Sizes that decide the shapes of networks and noise.
 
     features      width of `world_model.features(state)`
     action        width of an action: A numbers in [-1, 1], or A one-hot choices
     discrete      the action is one-hot
-    latent        noise of ONE latent draw, e.g. NoiseSpec("normal", (30,)); `.over(H, N)` adds leading axes
+    latent        noise of ONE latent sample, e.g. NoiseSpec("normal", (30,)); `.over(H, N)` adds leading axes
     has_discount  the world model predicts termination
-    start_every   rows of a batch per row that is imagined from
+    start_every   rows of a batch per dream that starts there
     """
 
     features: int
@@ -48,9 +49,9 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """Adam with TensorFlow's epsilon placement, and clipping by the global norm of the group, per seed.
+    """Adam with TensorFlow's epsilon placement, and clipping by the global norm of the group, for each seed.
 
-    weight_decay  share of every parameter that a step takes away before Adam's own change, whatever the learning rate
+    weight_decay  fraction by which a step shrinks every parameter before Adam's own change, independent of the learning rate
 
     Source: docs/algorithms/dreamer.md §8 (TF2): epsilon 1e-7, clip 100, betas (0.9, 0.999), no weight decay; DreamerV2 1e-6.
     """
@@ -70,7 +71,7 @@ class SlowCopy:
     every: int = 1
 
     def step(self, descents: Tensor) -> Tensor | float:
-        """How far to go after so many behaviour updates; a tensor where it depends on them, so that a graph may hold it."""
+        """The fraction after this many behaviour updates: a tensor if it depends on them, so that a CUDA graph can hold it."""
         if self.every == 1:
             return self.fraction
         return self.fraction * (torch.remainder(descents - 1.0, self.every) == 0.0)
@@ -80,7 +81,7 @@ class Parts(nn.Module):
     """All networks of one seed: `world_model`, the behaviour's networks by group name, and slow copies by their own name.
 
     `parts.world_model`, `parts.actor`, ... Calling it runs a function of the parts: `parts(fn, *args)` is `fn(parts, *args)`,
-    so that one `functional_call` on this root lifts any such function over the seed axis.
+    so one `functional_call` on this module lifts any such function over the seed axis.
     """
 
     world_model: WorldModel
@@ -100,15 +101,15 @@ class Parts(nn.Module):
 
 
 class Behavior(Protocol):
-    """Acting with, and learning from, one world model. It holds settings, never tensors."""
+    """A way to act with one world model and to learn from it. It holds settings, never tensors."""
 
     @property
     def repeats(self) -> int:
-        """Behaviour updates per model update; the first shares the model's weights from before the update."""
+        """Behaviour updates per model update; the first one uses the model from before its update."""
 
     @property
     def decides_together(self) -> bool:
-        """Every device decides for all seeds in one batch, as a planner's candidates ask for; else as is faster."""
+        """True: decide for all seeds in one batch on every device, as a planner needs. False: in the way that is faster."""
 
     @property
     def optimizers(self) -> Mapping[str, OptimizerSettings]:
@@ -116,10 +117,10 @@ class Behavior(Protocol):
 
     @property
     def targets(self) -> Mapping[str, SlowCopy]:
-        """Name of a slow copy -> whom it follows, and how."""
+        """Name of a slow copy -> the group that it follows, and how."""
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
-        """Fresh networks by group name; {} where nothing is learned. Their names are attributes of `Parts`."""
+        """New networks by group name; {} if nothing is learned. Their names are attributes of `Parts`."""
 
     def act_noise(self, sizes: Sizes, num_envs: int, *, explore: bool) -> dict[str, NoiseSpec]: ...
 
@@ -127,7 +128,7 @@ class Behavior(Protocol):
         """Actions [E, A] for posterior states with leading axis [E]: numbers in [-1, 1] or one-hot.
 
         gradient_steps  scalar float tensor: model updates so far (for schedules of exploration)
-        explore         True while training, False while evaluating; static, two functions
+        explore         True in training, False in evaluation; a Python bool, so each becomes its own CUDA graph
         """
 
     def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
@@ -146,17 +147,17 @@ class Behavior(Protocol):
 
 
 class Searched(Behavior, Protocol):
-    """A behaviour with a group that a search finds and no gradient changes (agents/learning/evolution.py)."""
+    """A behaviour with a group whose weights a search finds, without gradients (agents/learning/evolution.py)."""
 
     @property
     def searched(self) -> str:
-        """The group's name; `optimizers` lacks it."""
+        """The name of the group, which is not in `optimizers`."""
 
     def fitness_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        """Noise of ONE generation on a batch [T=length, B=sequences]: every candidate gets the same."""
+        """Noise of ONE generation on a batch [T=length, B=sequences]; every candidate gets the same noise."""
 
     def fitness(self, parts: Parts, batch: Mapping[str, Tensor], candidates: Mapping[str, Tensor], noise: Noise) -> Tensor:
-        """What the search makes large, [K] float32.
+        """The fitness that the search maximises, [K] float32.
 
         candidates  the group's parameters by name, each [K, ...] instead of its own shape
         """

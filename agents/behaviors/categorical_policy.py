@@ -13,10 +13,10 @@ from agents.models.categorical import argmax_onehot, draw_onehot, straight_throu
 
 @dataclass(frozen=True, kw_only=True)
 class CategoricalPolicy:
-    """One-hot actions with straight-through gradients; ε-greedy around a draw while training, greedy in evaluation.
+    """One-hot actions with straight-through gradients; an ε-greedy sample in training, greedy in evaluation.
 
-    Source: Hafner et al. 2020, section 3 and appendix A; docs/algorithms/dreamer.md §5, §11.
-    DreamerV2 explores by the draw alone: `AsActed()`.
+    Source: Hafner et al. 2020, section 3 and appendix A; docs/algorithms/dreamer.md §5, §9.
+    DreamerV2 explores with the sample alone: `AsActed()`.
     """
 
     exploration: Exploration = field(default_factory=EpsilonGreedy)
@@ -32,12 +32,12 @@ class CategoricalPolicy:
         return straight_through(raw, draw)
 
     def entropy(self, raw: Tensor, draw: Tensor) -> Tensor:
-        """In closed form [...]; the draw does not matter."""
+        """Entropy [...] in closed form, in nats; `draw` is not used."""
         log_probability = raw.log_softmax(-1)
         return -(log_probability.exp() * log_probability).sum(-1)
 
     def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
-        """[...]. The action is stopped: through a straight-through one the score function would count twice."""
+        """log p(action) [...]. The action is a constant: with gradient through it, the score function would count twice."""
         return (action.detach() * raw.log_softmax(-1)).sum(-1)
 
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:

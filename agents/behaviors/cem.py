@@ -1,7 +1,7 @@
 """Planning by the cross-entropy method (PlaNet): search for actions with the model, learn nothing.
 
-Source: Hafner et al. 2019 (PlaNet), algorithm 2 and google-research/planet; population variance as in the code.
-The categorical search for discrete actions is ours: PlaNet has continuous control only.
+Source: Hafner et al. 2019 (PlaNet), algorithm 2, and google-research/planet; population variance as in the code
+(docs/algorithms/planet.md §3). The categorical search for discrete actions is ours, because PlaNet has continuous control only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VARIANCE_FLOOR = 1e-6
 """Added to the variance of the kept candidates. Source: google-research/planet."""
 
 PROBABILITY_FLOOR = 0.01
-"""Share of the uniform distribution in a refitted categorical, so that no action dies out. Ours."""
+"""Share of the uniform distribution in a refitted categorical, so that no action gets probability 0. Ours."""
 
 Score = Callable[[int, Tensor], Tensor]
 """(round, candidates [E, K, H, A]) -> predicted return [E, K]."""
@@ -46,8 +46,8 @@ def search_gaussian(score: Score, normal: Tensor, elites: int) -> Tensor:
     """The mean plan after all rounds, from N(0, 1) at every call: no warm start.
 
     normal   [I, E, K, H, A]  standard normal, one slice a round
-    elites   how many of the K candidates are kept
-    returns  [E, H, A] in [-1, 1]; entry 0 of H is executed
+    elites   number of the K candidates that are kept
+    returns  [E, H, A] in [-1, 1]; the first action, entry 0 of H, is executed
     """
     mean = torch.zeros_like(normal[0, :, 0])
     std = torch.ones_like(mean)
@@ -58,7 +58,7 @@ def search_gaussian(score: Score, normal: Tensor, elites: int) -> Tensor:
 
 
 def refit_categorical(chosen: Tensor) -> Tensor:
-    """Frequencies among the kept one-hot plans, mixed with 1 % uniform: [E, elites, H, A] -> [E, H, A]."""
+    """Frequencies in the kept one-hot plans, mixed with 1 % of the uniform distribution: [E, elites, H, A] -> [E, H, A]."""
     return (1.0 - PROBABILITY_FLOOR) * chosen.mean(1) + PROBABILITY_FLOOR / chosen.shape[-1]
 
 
@@ -72,12 +72,12 @@ def search_categorical(score: Score, uniform: Tensor, elites: int) -> Tensor:
 
 
 def predicted_return(world_model: WorldModel, state: State, actions: Tensor, latent_noise: Tensor, discounted: bool) -> Tensor:
-    """Sum of the mean rewards along H prior steps, one sampled trajectory per candidate.
+    """Sum of the mean rewards along H prior steps, with one sampled trajectory per candidate.
 
-    state         leaves [E, ...]: where each environment stands
+    state         leaves [E, ...]: the posterior state of each environment
     actions       [E, K, H, A]
     latent_noise  [H, E·K, ...]
-    discounted    weigh each reward by the product of the discounts before it (models that predict termination; ours)
+    discounted    weight each reward by the product of the discounts before it (for models that predict termination; ours)
     returns       [E, K]
     """
     environments, candidates = actions.shape[:2]
@@ -99,7 +99,7 @@ class PlannerSettings:
     iterations  rounds of sampling and refitting
     candidates  plans per environment and round
     elites      plans kept
-    discounted  see `predicted_return`; the published planner sums plainly
+    discounted  see `predicted_return`; the published planner takes the plain sum
     """
 
     horizon: int = 12
@@ -110,19 +110,19 @@ class PlannerSettings:
 
 
 class Search(Protocol):
-    """A family of plans: how to draw them, refit them, and what to execute.
+    """A family of plans: how to draw and refit them, and which action to execute.
 
-    kind  of the noise that draws candidates
+    kind  kind of the noise from which candidates are drawn
     """
 
     kind: str
 
     def first_action(self, score: Score, draws: Tensor, elites: int) -> Tensor:
-        """draws [I, E, K, H, A] -> the action to execute [E, A]."""
+        """The action to execute [E, A] from the draws [I, E, K, H, A]."""
 
 
 class GaussianSearch:
-    """Plans in [-1, 1]: the first action of the mean."""
+    """Plans in [-1, 1]; executes the first action of the mean."""
 
     kind = "normal"
 
@@ -131,7 +131,7 @@ class GaussianSearch:
 
 
 class CategoricalSearch:
-    """One-hot plans: the most probable first action. Ours."""
+    """One-hot plans; executes the most probable first action. Ours."""
 
     kind = "uniform"
 
@@ -141,9 +141,9 @@ class CategoricalSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class CEMPlanner:
-    """PlaNet: at every decision, search anew. It learns nothing: all it holds is the world model.
+    """PlaNet: a new search at every decision. It has no networks besides the world model and learns nothing.
 
-    The candidates of all environments, and of all seeds (`decides_together`), are one batch in every model step.
+    The candidates of all environments and of all seeds (`decides_together`) are one batch in every model step.
     """
 
     settings: PlannerSettings

@@ -1,4 +1,4 @@
-"""What is added to a behaviour's action while training, as objects handed to the behaviour."""
+"""Exploration: what is added to a behaviour's action in training, as objects that the behaviour gets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GaussianNoise:
 class EpsilonGreedy:
     """A uniform random choice with probability ε, which falls linearly over gradient steps.
 
-    Source: Hafner et al. 2020, appendix A: 0.4 to 0.1 over the first 200,000 gradient steps.
+    Source: Hafner et al. 2020, appendix A: 0.4 to 0.1 over the first 200,000 gradient steps (docs/algorithms/dreamer.md §9).
     """
 
     start: float = 0.4
@@ -47,7 +47,7 @@ class EpsilonGreedy:
         return {"explore": NoiseSpec("uniform", (num_envs,)), "choice": NoiseSpec("uniform", (num_envs, action))}
 
     def probability(self, gradient_steps: Tensor) -> Tensor:
-        """ε after so many model updates, a scalar tensor."""
+        """ε after this many model updates, a scalar tensor."""
         return self.start + (self.end - self.start) * (gradient_steps / self.gradient_steps).clamp(0.0, 1.0)
 
     def explore(self, action: Tensor, noise: Noise, gradient_steps: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class EpsilonGreedy:
 
 @dataclass(frozen=True, kw_only=True)
 class AsActed:
-    """Nothing is added: the policy's own randomness explores (SAC)."""
+    """Adds nothing: the policy's own randomness explores (SAC, DreamerV2)."""
 
     def noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {}

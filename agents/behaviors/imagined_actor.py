@@ -1,4 +1,4 @@
-"""The actor of the behaviours that learn one in imagination: its network, its decisions, its dreams."""
+"""The actor of behaviours that learn in imagination: its network, its decisions, its dreams."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def dream_noise(policy: Policy, sizes: Sizes, *, steps: int, starts: int) -> dic
 
 
 def dream(policy: Policy, parts: Parts, start: State, noise: Mapping[str, Tensor]) -> Dream:
-    """What the actor does in the model from `start` on. Its input carries no gradient: what it sees is not its to change."""
+    """The actor's dream from `start` on. The actor's input carries no gradient (docs/algorithms/dreamer.md §6)."""
     return parts.world_model.dream(start, parts.actor, policy.sample, noise["latent"], noise["policy"])

@@ -1,7 +1,7 @@
 """A linear controller on the features, found by evolution in imagination (World Models): no gradient, no value.
 
-This file says what a controller is and how good one is in a dream; which controllers are tried is the search's business
-(agents/learning/evolution.py). Source: Ha & Schmidhuber 2018; docs/algorithms/world_models.md.
+This file defines a controller and its fitness in a dream. The search (agents/learning/evolution.py) decides which controllers
+to try. Source: Ha & Schmidhuber 2018; docs/algorithms/world_models.md.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Control(Protocol):
 
 
 class TanhControl:
-    """Numbers in [-1, 1]: tanh, as in the original's car racing."""
+    """Numbers in [-1, 1] by tanh, as in the original's car racing."""
 
     def action(self, scores: Tensor) -> Tensor:
         return torch.tanh(scores)
 
 
 class ArgmaxControl:
-    """The choice with the largest score. Ours: the original's discrete task cuts one score at ±1/3."""
+    """The choice with the largest score. Ours: in the original's discrete task, thresholds at ±1/3 divide a single score."""
 
     def action(self, scores: Tensor) -> Tensor:
         return argmax_onehot(scores)
@@ -44,12 +44,12 @@ class ArgmaxControl:
 
 @dataclass(frozen=True, kw_only=True)
 class FitnessSettings:
-    """What a candidate is judged by.
+    """How the fitness of a candidate is computed.
 
-    starts       imagined episodes per candidate; their mean return counts
-    horizon      imagined steps of each
-    temperature  of every imagined latent: above 1 the dream is less predictable than the model believes
-    discounted   weigh each reward by the predicted discounts before it, so that nothing counts after an end
+    starts       imagined episodes per candidate; the fitness is their mean return
+    horizon      steps of an imagined episode
+    temperature  temperature of every imagined latent; above 1 the dream is noisier than the model predicts
+    discounted   weight each reward by the predicted discounts before it, so that rewards after an end do not count
     """
 
     starts: int = 16
@@ -66,7 +66,7 @@ def imagined_returns(
     latent_noise: Tensor,
     settings: FitnessSettings,
 ) -> Tensor:
-    """Mean return of every candidate over the same starts, each with the same noise for all candidates.
+    """Mean return of every candidate. All candidates get the same starts and the same noise.
 
     start         leaves [N, ...]
     candidates    "weight" [K, A, F] and "bias" [K, A] of the linear maps
@@ -77,7 +77,7 @@ def imagined_returns(
     population, starts = weight.shape[0], latent_noise.shape[1]
 
     def for_all(tensor: Tensor) -> Tensor:
-        """[N, ...] -> [K·N, ...], the same for every candidate."""
+        """[N, ...] -> [K·N, ...], repeated for every candidate."""
         return tensor.expand(population, *tensor.shape).flatten(0, 1)
 
     state = {name: for_all(leaf) for name, leaf in start.items()}
@@ -96,7 +96,7 @@ def imagined_returns(
 
 @dataclass(frozen=True, kw_only=True)
 class LinearController:
-    """action = control(W · features + b), where W and b are the mean of a search's distribution."""
+    """action = control(W · features + b), where W and b are the mean of the search's distribution."""
 
     settings: FitnessSettings
     control: Control
@@ -134,12 +134,12 @@ class LinearController:
         }
 
     def fitness(self, parts: Parts, batch: Mapping[str, Tensor], candidates: Mapping[str, Tensor], noise: Noise) -> Tensor:
-        """[K]: starts are posterior states of the batch [T, B, ...], one of a random row of each sequence, and round again."""
+        """[K]. The starts are posterior states of the batch [T, B, ...]: a random row of each sequence, in turn."""
         model = parts.world_model
         sequences = noise["posterior"].shape[1]
         posterior = model.observe({key: value[:, :sequences] for key, value in batch.items()}, noise["posterior"]).posterior
         states = model.starts(posterior, batch["is_terminal"][:, :sequences])
-        rows = len(next(iter(states.values()))) // sequences  # of a sequence that one may start from
+        rows = len(next(iter(states.values()))) // sequences  # possible starts in a sequence
         row = (noise["start"] * rows).long().clamp_max(rows - 1)
         sequence = torch.arange(self.settings.starts, device=row.device) % sequences
         place = row * sequences + sequence

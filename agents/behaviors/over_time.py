@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Ramp:
-    """From `start` in a straight line to `end`, then constant; counted in model updates.
+    """Moves linearly from `start` to `end`, then stays there; counted in model updates.
 
-    gradient_steps  the line's length
-    earlier         how much of it had passed before the first update, in updates
+    gradient_steps  length of the ramp, in updates
+    earlier         part of the ramp before the first update, in updates
     """
 
     start: float
@@ -21,7 +21,7 @@ class Ramp:
     earlier: float = 0.0
 
     def at(self, gradient_steps: Tensor) -> Tensor:
-        """A scalar tensor."""
+        """The weight after this many model updates, a scalar tensor."""
         passed = ((gradient_steps + self.earlier) / self.gradient_steps).clamp(0.0, 1.0)
         return self.start + (self.end - self.start) * passed
 
@@ -30,5 +30,5 @@ Weight = float | Ramp
 
 
 def at(weight: Weight, gradient_steps: Tensor) -> float | Tensor:
-    """The weight after so many model updates."""
+    """The weight after this many model updates."""
     return weight.at(gradient_steps) if isinstance(weight, Ramp) else weight

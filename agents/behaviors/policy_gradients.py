@@ -1,4 +1,4 @@
-"""How an actor learns from returns, and whose values those returns end in: objects handed to an actor-critic.
+"""How an actor learns from returns, and which network supplies the values in these returns: parts of an actor-critic.
 
 Source: Hafner et al. 2021 (DreamerV2), eq. 6: ρ · log π(a|s) · stop(G - v) + (1 - ρ) · G. Written for one seed.
 """
@@ -16,8 +16,9 @@ from agents.behaviors.over_time import Weight, at
 
 
 class PolicyGradient(Protocol):
-    """
-    through_dream  its gradient flows through the dream, which otherwise needs none
+    """How an actor learns from returns.
+
+    through_dream  its gradient flows through the dream; otherwise the dream needs no gradient
     by_score       it uses the log-probabilities
     """
 
@@ -30,18 +31,19 @@ class PolicyGradient(Protocol):
     def objective(
         self, returns: Tensor, log_prob: Callable[[], Tensor], value: Tensor, bootstrap: Tensor, gradient_steps: Tensor
     ) -> Tensor:
-        """What the actor ascends in each of the first D scored states [D, N], D the length of the result.
+        """What the actor maximises in each of the first D scored states, [D, N].
 
-        returns    [H-1, N]   of the scored states but the last, with gradient through the dream
-        log_prob   [H-1, N]   of the actions chosen there, with gradient to the actor's output alone; called if `by_score`
+        returns    [H-1, N]   returns of the scored states but the last, with gradient through the dream
+        log_prob   [H-1, N]   a function: log-probabilities of the actions chosen there, with gradient to the actor's output
+                              alone; called only if `by_score`
         value      [H, N]     the learned value of all scored states
-        bootstrap  [H, N]     the values that the returns are made of
+        bootstrap  [H, N]     the values that the returns use
         """
 
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Backwards through the learned dynamics. Source: Hafner et al. 2020, eq. 7; DreamerV2 for control (ρ = 0)."""
+    """Gradient through the learned dynamics. Source: Hafner et al. 2020, eq. 7; DreamerV2 for control (ρ = 0)."""
 
     through_dream = True
     by_score = False
@@ -56,7 +58,7 @@ class Dynamics:
 class Reinforce:
     """The score function with the learned value as baseline. Source: Hafner et al. 2021, eq. 6, ρ = 1; code of 0216d33.
 
-    slow_baseline  with the values that the returns are made of as baseline instead
+    slow_baseline  take the values that the returns use as the baseline instead
     """
 
     slow_baseline: bool = False
@@ -73,7 +75,7 @@ class Reinforce:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixed:
-    """dynamics · (1 - reinforce's share) + reinforce · its share. share: ρ in [0, 1], which may change over time."""
+    """(1 - share) · dynamics + share · reinforce. share: ρ in [0, 1], which may change over time."""
 
     share: Weight
     reinforce: PolicyGradient = field(default_factory=Reinforce)
@@ -92,10 +94,10 @@ class Mixed:
 
 @dataclass(frozen=True, kw_only=True)
 class OfNextState:
-    """The returns and log-probabilities of an inner gradient, where every action is told the return of the state it led to.
+    """Another policy gradient in which every action gets the return of the state that it led to.
 
-    The objective has one state fewer than there are returns. Source: danijar/dreamerv2 07d906e (its author explains it there:
-    issue 27), which measures that return against the value of the state before.
+    The objective has one state fewer than there are returns. Source: danijar/dreamerv2 07d906e, which subtracts the value of
+    the state before from that return (the author's explanation: issue 27 there).
     """
 
     inner: PolicyGradient
@@ -115,21 +117,21 @@ class OfNextState:
 
 
 class Bootstrap(Protocol):
-    """Whose values returns are made of."""
+    """Which network supplies the values in returns."""
 
     @property
     def targets(self) -> Mapping[str, SlowCopy]: ...
 
     def values(self, parts: Parts, features: Tensor) -> Tensor:
-        """[H, N], with gradient to the features."""
+        """The values in returns [H, N], with gradient to the features."""
 
     def learned(self, parts: Parts, features: Tensor, values: Tensor | None) -> Tensor:
-        """The value that learns, [H, N]; `values` is what `values` gave, or None if it carries no gradient."""
+        """Output of the network that learns, [H, N]; `values` is the result of `values`, or None if it has no gradient."""
 
 
 @dataclass(frozen=True)
 class LiveValue:
-    """The value itself. One forward pass serves both losses: the learner differentiates each in its own group alone."""
+    """The value network itself. One forward pass serves both losses: the learner differentiates each in its own group alone."""
 
     @property
     def targets(self) -> Mapping[str, SlowCopy]:
@@ -144,7 +146,7 @@ class LiveValue:
 
 @dataclass(frozen=True, kw_only=True)
 class SlowValue:
-    """A copy of the value, renewed whole after updates 1, 1 + every, … Source: Hafner et al. 2021; code of 0216d33: 100."""
+    """A full copy of the value network after updates 1, 1 + every, … Source: Hafner et al. 2021; code of 0216d33: 100."""
 
     every: int = 100
     fraction: float = 1.0

@@ -1,4 +1,4 @@
-"""Returns of imagined trajectories. Time leads; written for one seed."""
+"""Returns of imagined trajectories. Time is the first axis; written for one seed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def lambda_return(reward: Tensor, discount: Tensor, value: Tensor, lambda_: floa
 
 
 def cumulative_discount(discount: Tensor) -> Tensor:
-    """Probability-and-discount of reaching each imagined state but the last: [H, N] -> [H-1, N].
+    """Product of the discounts before each imagined state but the last: [H, N] -> [H-1, N].
 
-    w[0] = 1, w[t] = Π_{j<t} d[j]; applied without termination too (docs/algorithms/dreamer.md §7, both codes).
+    w[0] = 1, w[t] = Π_{j<t} d[j]; used on tasks without termination, too (docs/algorithms/dreamer.md §7, both programs).
     """
     return torch.cat([torch.ones_like(discount[:1]), discount[:-2]]).cumprod(0)

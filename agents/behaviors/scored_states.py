@@ -1,10 +1,10 @@
-"""Which states of a dream are scored, and where dreams begin, as objects handed to an actor-critic.
+"""Which states of a dream are scored, and where dreams begin: parts of an actor-critic.
 
-    replay     s0                      posterior of a batch's row, detached
+    replay     s0                      posterior of a row of the batch, detached
     imagined        s1   s2   …   sK   K steps of the prior
-    action     a0   a1   a2   …        chosen in the state above, led to the next
+    action     a0   a1   a2   …        chosen in the state above, led to the next state
 
-Written for one seed; time leads.
+Written for one seed; time is the first axis.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from agents.models.world_model import Dream, Observed, WorldModel
 
 
 class ScoredStates(Protocol):
-    """A dream's H scored states; the last of them only bootstraps."""
+    """Selects the H scored states of a dream; the last of them only bootstraps."""
 
     def count(self, sizes: Sizes, length: int, sequences: int) -> int:
-        """Dreams N of a batch [length, sequences]."""
+        """Number of dreams N of a batch [length, sequences]."""
 
     def steps(self, horizon: int) -> int:
-        """Imagined steps K of a dream with `horizon` scored states H."""
+        """Number of imagined steps K of a dream with H = `horizon` scored states."""
 
     def starts(self, model: WorldModel, observed: Observed, batch: Mapping[str, Tensor]) -> State:
         """States to imagine from [N, ...]."""
 
     def features(self, model: WorldModel, start: State, dream: Dream) -> Tensor:
-        """Of the scored states [H, N, F]."""
+        """Features of the scored states [H, N, F]."""
 
     def decisions(self, steps: Tensor) -> Tensor:
-        """What was drawn or chosen in the scored states but the last [H-1, N, ...], out of what every step took [K, N, ...]."""
+        """Actions or noise of the scored states but the last [H-1, N, ...], from those of every imagined step [K, N, ...]."""
 
     def discount(self, model: WorldModel, predicted: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """The discounts [H, N] that returns and weights use, out of the predicted ones."""
+        """The discounts [H, N] for returns and weights, from the predicted ones."""
 
 
 @dataclass(frozen=True)
 class AfterStart:
-    """s1 … sH: the start is left out. Source: Hafner et al. 2020, both codes."""
+    """s1 … sH, without the start. Source: Hafner et al. 2020, both programs."""
 
     def count(self, sizes: Sizes, length: int, sequences: int) -> int:
         return sizes.starts(length, sequences)
@@ -68,10 +68,10 @@ class AfterStart:
 
 @dataclass(frozen=True)
 class FromStart:
-    """s0 … s[H-1]: the start is scored, and its action learned from.
+    """s0 … s[H-1]: the start is scored, and the actor learns from its action.
 
-    Source: Hafner et al. 2021, code of the paper's date (danijar/dreamerv2 0216d33): the last row of a batch starts no dream
-    where the model predicts ends, since it may be one.
+    Source: Hafner et al. 2021, code of the paper's date (danijar/dreamerv2 0216d33). If the model predicts ends, no dream
+    starts at the last row of a sequence, because that row may be terminal.
     """
 
     def count(self, sizes: Sizes, length: int, sequences: int) -> int:
@@ -95,7 +95,7 @@ class FromStart:
 
 @dataclass(frozen=True)
 class FromEveryRow(FromStart):
-    """As `FromStart`, from the last rows too; a start's discount is what replay knows of it, where the model predicts ends.
+    """As `FromStart`, but dreams also start at the last rows. If the model predicts ends, a start has its true discount.
 
     Source: danijar/dreamerv2 07d906e.
     """

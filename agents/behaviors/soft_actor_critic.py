@@ -1,8 +1,8 @@
-"""Soft actor-critic on the features of the world model's posterior, with the real rewards of replay.
+"""Soft actor-critic on the features of the world model's posterior, with the real rewards in replay.
 
-The features are constants here: the losses train actor, critics and temperature and never shape the model.
-Source: Haarnoja et al. 2018 (SAC with learned temperature), Christodoulou 2019 (discrete actions);
-the arm's design is ours (docs/arms.md): the Dreamer paper has no SAC run.
+The features are constants here: the losses train actor, critics and temperature, never the model.
+Source: Haarnoja et al. 2018 (SAC with learned temperature), Christodoulou 2019 (discrete actions). The design of the arm is
+ours, because the Dreamer paper has no SAC run (docs/algorithms/sac.md §2).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from agents.models.world_model import Observed
 
 
 class TwinCritic(nn.Module):
-    """Two independent Q networks, read together: [..., inputs] -> two of [..., outputs]."""
+    """Two independent Q networks: [..., inputs] -> two of [..., outputs]."""
 
     def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int):
         super().__init__()
@@ -60,10 +60,10 @@ class Temperature(nn.Module):
 class Transitions(NamedTuple):
     """(s, a, r, d, s') along one leading axis [N].
 
-    features, following  [N, F]  state before and after, constants
+    features, following  [N, F]  features before and after, constants
     action               [N, A]  led from one to the other
-    reward, discount     [N]     of arriving; discount = γ, 0 where the MDP ended
-    weight               [N]     0 where two rows belong to different episodes
+    reward, discount     [N]     received on arriving; discount = γ, or 0 where the MDP ended
+    weight               [N]     0 where the two rows belong to different episodes
     """
 
     features: Tensor
@@ -78,9 +78,9 @@ def transitions(features: Tensor, batch: Mapping[str, Tensor], gamma: float, bur
     """The transitions of sequences in the arrival convention, [T, B] -> [(T - 1 - burn_in) · B].
 
         row t      features[t]
-        row t+1    action[t+1] led here, reward[t+1] and is_terminal[t+1] were met here, features[t+1]
+        row t+1    action[t+1] led here; reward[t+1], is_terminal[t+1], features[t+1]
 
-    burn_in  first rows that are left out, because the zero state before a sequence makes their features poor
+    burn_in  first rows to leave out, because the zero state before a sequence makes their features poor
     """
     before, after = slice(burn_in, -1), slice(burn_in + 1, None)
     return Transitions(
@@ -99,9 +99,9 @@ def transitions(features: Tensor, batch: Mapping[str, Tensor], gamma: float, bur
 
 
 class Control(Protocol):
-    """What differs between continuous and discrete SAC, handed in by the recipe.
+    """What differs between continuous and discrete SAC; the recipe passes it in.
 
-    noise  kind of the noise that draws an action
+    noise  kind of the noise from which an action is sampled
     """
 
     noise: str
@@ -113,10 +113,10 @@ class Control(Protocol):
     def critic_sizes(self, features: int, action: int) -> tuple[int, int]: ...
 
     def act(self, raw: Tensor, noise: Tensor | None) -> Tensor:
-        """A draw of the policy, or without noise the action of evaluation."""
+        """A sample of the policy; without noise, the action for evaluation."""
 
     def losses(self, parts: Parts, data: Transitions, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """critic loss, actor loss, entropy of the policy [N]; the noises draw actions at `features` and `following`."""
+        """Critic loss, actor loss, and entropy of the policy [N]. noise: for the actions at `features` and at `following`."""
 
 
 class ContinuousControl:
@@ -159,9 +159,9 @@ class ContinuousControl:
 
 
 class DiscreteControl:
-    """A categorical; Q(features) per action, expectations instead of draws. Target entropy 0.98 log A.
+    """A categorical; Q(features) for each action, expectations instead of samples. Target entropy 0.98 log A.
 
-    Source: Christodoulou 2019; the 0.98 is that paper's as commonly cited, not checked against it (docs/algorithms/sac.md §1).
+    Source: Christodoulou 2019; 0.98 is commonly cited for it and was not checked against the paper (docs/algorithms/sac.md §1).
     """
 
     noise = "uniform"
@@ -193,9 +193,9 @@ class SoftActorCritic:
     """Settings; their sources are in agents/recipes/sac.py.
 
     repeats       updates per model update
-    transitions   drawn with replacement from the batch for one update; 0 takes all of them
-    burn_in       rows of every sequence left out
-    tau           how far the slow critic moves towards the critic after every update
+    transitions   transitions of one update, drawn with replacement from the batch; 0 takes all of them
+    burn_in       first rows of every sequence to leave out
+    tau           share by which the slow critics approach the critics after every update
     """
 
     control: Control
@@ -230,7 +230,7 @@ class SoftActorCritic:
         return {"policy": NoiseSpec(self.control.noise, (num_envs, sizes.action))} if explore else {}
 
     def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
-        """SAC's own randomness explores: nothing is added."""
+        """A sample of the policy in training, without added noise; tanh of the mean or the mode in evaluation."""
         raw = parts.actor(parts.world_model.features(state))
         return self.control.act(raw, noise["policy"] if explore else None)
 
@@ -243,7 +243,7 @@ class SoftActorCritic:
     def losses(
         self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
     ) -> tuple[Losses, Metrics]:
-        """Real rewards of replay, constant features; reward and discount as the model's own targets have them."""
+        """Losses from real rewards and constant features; reward and discount are those of the model's own targets."""
         data = transitions(observed.features, batch, self.gamma, self.burn_in)
         if self.transitions:
             rows = (noise["subset"] * len(data.reward)).long()

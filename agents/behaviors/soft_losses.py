@@ -1,4 +1,4 @@
-"""Equations of the soft actor-critic, continuous and discrete, as functions of tensors alone.
+"""Equations of the soft actor-critic, continuous and discrete, as pure functions of tensors.
 
 Source: Haarnoja et al. 2018 (learned temperature), Christodoulou 2019 (discrete actions); docs/algorithms/sac.md §1.
 """
@@ -18,7 +18,7 @@ LOG_STD_RANGE = (-5.0, 2.0)
 def squashed_sample(statistics: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
     """A reparameterised action a = tanh(u), u ~ N(mean, std²), and its log-density.
 
-    statistics  [..., 2A]  mean, and a raw log-std that tanh rescales to [-5, 2]
+    statistics  [..., 2A]  mean, and a raw log-std, which tanh rescales to [-5, 2]
     normal      [..., A]
     returns     action [..., A], log π(a) [...]
 
@@ -46,7 +46,7 @@ def soft_target(
     log_probability: Tensor,
     alpha: Tensor,
 ) -> Tensor:
-    """r + γ d (min(Q1', Q2') - α log π'): what both critics of a continuous action learn. All [N]; carries no gradient.
+    """r + γ d (min(Q1', Q2') - α log π'): the target of both critics for continuous actions. All [N]; carries no gradient.
 
     reward, discount  of the transition; discount = γ, or 0 where the MDP ended
     first, second     slow critics at the next features and an action of the current actor
@@ -62,7 +62,7 @@ def soft_target_discrete(
     logits: Tensor,
     alpha: Tensor,
 ) -> Tensor:
-    """r + γ d Σ_a π'(a) (min(Q1', Q2')(a) - α log π'(a)): the expectation instead of a draw.
+    """r + γ d Σ_a π'(a) (min(Q1', Q2')(a) - α log π'(a)): the expectation over actions instead of a sample.
 
     reward, discount [N];  first, second, logits [N, A]
     """
@@ -77,7 +77,7 @@ def critic_loss(first: Tensor, second: Tensor, target: Tensor, weight: Tensor) -
 
 
 def actor_loss(first: Tensor, second: Tensor, log_probability: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
-    """Mean of α log π(a) - min(Q1, Q2)(a), a drawn from the actor. All [N]; α is a constant here."""
+    """Mean of α log π(a) - min(Q1, Q2)(a) for actions a sampled from the actor. All [N]; α is a constant here."""
     return weighted_mean(alpha.detach() * log_probability - torch.minimum(first, second), weight)
 
 
@@ -89,10 +89,10 @@ def actor_loss_discrete(first: Tensor, second: Tensor, logits: Tensor, alpha: Te
 
 
 def temperature_loss(log_alpha: Tensor, policy_entropy: Tensor, target_entropy: float, weight: Tensor) -> Tensor:
-    """α · (entropy - target): α rises while the policy is more certain than the target. The entropy [N] is a constant here."""
+    """α · (entropy - target): α rises while the entropy is below the target. The entropy [N] is a constant here."""
     return weighted_mean(log_alpha.exp() * (policy_entropy.detach() - target_entropy), weight)
 
 
 def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
-    """Σ w x / Σ w; 0 where no entry has weight."""
+    """Σ w x / Σ w; 0 if the weights are all 0."""
     return (weight * value).sum() / weight.sum().clamp(min=1.0)

@@ -1,6 +1,6 @@
-"""One-hot categorical variables: draws from handed-in uniform noise, straight-through gradients, entropies.
+"""One-hot categorical variables: samples from given uniform noise, straight-through gradients, entropies.
 
-Actions are [..., A]; latents of the discrete kind are [..., groups, classes].
+Actions are [..., A]; categorical latents are [..., groups, classes].
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_UNIFORM = 1e-7
-"""Uniform draws keep this distance from 0 and 1, where the Gumbel transform is infinite (float32 resolution at 1: 6e-8)."""
+"""Distance of uniform noise from 0 and 1, where the Gumbel transform is infinite (float32 resolution at 1: 6e-8)."""
 
 
 def argmax_onehot(scores: Tensor) -> Tensor:
@@ -19,13 +19,13 @@ def argmax_onehot(scores: Tensor) -> Tensor:
 
 
 def draw_onehot(logits: Tensor, uniform: Tensor) -> Tensor:
-    """A one-hot draw from softmax(logits), by the Gumbel-max rule. `uniform` in [0, 1) has the shape of the result."""
+    """A one-hot sample of softmax(logits), by the Gumbel-max rule. `uniform` in [0, 1) has the shape of the result."""
     inside = uniform.clamp(SMALLEST_UNIFORM, 1.0 - SMALLEST_UNIFORM)
     return argmax_onehot(logits.detach() - torch.log(-torch.log(inside)))
 
 
 def straight_through(logits: Tensor, uniform: Tensor) -> Tensor:
-    """A one-hot draw whose gradient is that of the probabilities: draw + p - stop(p).
+    """A one-hot sample whose gradient is that of the probabilities: sample + p - stop(p).
 
     Source: Hafner et al. 2020, section 3 (Dreamer, discrete actions); 2021, section 2.1 (DreamerV2, latents).
     """

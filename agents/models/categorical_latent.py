@@ -1,6 +1,6 @@
-"""Latents of one-hot classes and the balanced divergence: what DreamerV2 put in place of Gaussians and free nats.
+"""Categorical latents and the balanced KL, which DreamerV2 uses in place of Gaussians and free nats.
 
-Source: Hafner et al. 2021 (DreamerV2), section 2.1 and appendix C.
+Source: Hafner et al. 2021 (DreamerV2), section 2.1 and appendix C; docs/algorithms/dreamer_v2.md §4, §5.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agents.models.rssm import Dynamics, State
 
 
 class Categorical:
-    """`groups` one-hot draws of `classes` each, with straight-through gradients; statistic "logits" [..., groups, classes]."""
+    """`groups` one-hot samples of `classes` each, with straight-through gradient; statistic "logits" [..., groups, classes]."""
 
     def __init__(self, groups: int = 32, classes: int = 32):
         self.groups, self.classes = groups, classes
@@ -36,7 +36,7 @@ class Categorical:
         return {**statistics, "logits": statistics["logits"] / temperature}
 
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
-        """Sum over the groups."""
+        """KL(posterior || prior) [...], summed over the groups."""
         return categorical_kl(posterior["logits"], prior["logits"]).sum(-1)
 
     def initial(self, *leading: int, like: Tensor | None = None) -> dict[str, Tensor]:
@@ -51,9 +51,9 @@ class Categorical:
 class BalancedKL:
     """scale · (α max(KL(sg(posterior) || prior), free) + (1 - α) max(KL(posterior || sg(prior)), free)), means clipped.
 
-    The prior is trained faster towards the posterior than the posterior is held back.
-    per_position  clips every position before the mean, as the original's `free_avg: False` does
-    Source: α = 0.8, free_nats 0 on Atari, 1 on DMC: Hafner et al. 2021 and its code.
+    With α above 0.5, the prior moves faster towards the posterior than the posterior towards the prior.
+    per_position  clip every position before the mean, as the original's `free_avg: False` does
+    Source: α = 0.8, free_nats 0 on Atari and 1 for control: Hafner et al. 2021 and its code.
     """
 
     scale: float = 1.0

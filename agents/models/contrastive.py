@@ -1,7 +1,8 @@
 """Representations without pixels: contrastive (NCE: which state belongs to which image), and from reward alone.
 
-A Gaussian q(features | image) must give a state's own image more density than its neighbours in the batch.
-Source: Hafner et al. 2020, eq. 12 (Dreamer); window, scale and network as in google-research/dreamer `cpc_head`.
+A Gaussian q(features | image) must give the features of its own image more density than those of neighbours in the batch.
+Source: Hafner et al. 2020, eq. 12 (Dreamer); window, scale and network as in google-research/dreamer `cpc_head`
+(docs/algorithms/ablations.md §3).
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ def contrast_states(
     sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS,
     time_shifts: Sequence[int] = TIME_SHIFTS,
 ) -> Tensor:
-    """The image is fixed, the states vary: the direction of the original code.
+    """The image is fixed and the states vary, as in the original code.
 
     features  [T, B, F]  posterior features
     mean, std [T, B, F]  of q(features | image)
     returns   [T, B]     log q(f[t,b] | o[t,b]) - log Σ over (dt, db) of q(f[t-dt, b-db] | o[t,b]), wrapping around
 
-    Negative, apart from what rounding leaves: the own state (0, 0) is one of the terms.
+    Negative within rounding, because the state itself (0, 0) is one of the terms.
     """
     negatives = [log_density(torch.roll(features, (dt, db), (0, 1)), mean, std) for dt in time_shifts for db in sequence_shifts]
     return log_density(features, mean, std) - torch.logsumexp(torch.stack(negatives), 0)
@@ -58,7 +59,7 @@ def contrast_images(
     sequence_shifts: Sequence[int] = SEQUENCE_SHIFTS,
     time_shifts: Sequence[int] = TIME_SHIFTS,
 ) -> Tensor:
-    """The state is fixed, the images vary: the direction printed in the paper (eq. 12). Shapes of `contrast_states`."""
+    """The state is fixed and the images vary, as the paper prints (eq. 12). Shapes as in `contrast_states`."""
     negatives = [
         log_density(features, torch.roll(mean, (dt, db), (0, 1)), torch.roll(std, (dt, db), (0, 1)))
         for dt in time_shifts
@@ -68,10 +69,10 @@ def contrast_images(
 
 
 class Contrastive(nn.Module):
-    """The features are told apart instead of decoded; a decoder learns on stopped gradients, to be looked at only.
+    """Trains features by contrast instead of decoding. A decoder learns from stopped features, only for pictures.
 
     q(features | image) is a diagonal Gaussian: three dense layers on the encoder's output, linear mean,
-    std = softplus(raw + ln(e - 1)) + 0.01, so that it starts near 1. Source: google-research/dreamer `cpc_head`.
+    std = softplus(raw + ln(e - 1)) + 0.01, which starts near 1. Source: google-research/dreamer `cpc_head`.
 
     contrast  `contrast_states` (original code) or `contrast_images` (paper)
     """
@@ -108,9 +109,9 @@ class Contrastive(nn.Module):
 
 
 class RewardOnly(nn.Module):
-    """Nothing about the observation trains the features: reward and divergence alone do. The decoder is a spectator.
+    """Only the reward and the KL train the features, not the observation.
 
-    It learns on stopped gradients, so that the video predictions of every objective can be compared.
+    A decoder learns from stopped features, so that the video predictions of all objectives can be compared.
     Source: Hafner et al. 2020, section 4; google-research/dreamer with reward as the only gradient head.
     """
 

@@ -1,4 +1,4 @@
-"""What an actor's numbers mean: policies as plain objects, written for one seed; noise comes in.
+"""Policies: what the output of an actor network means. Plain objects, written for one seed; noise is passed in.
 
 Source: docs/algorithms/dreamer.md §5 (danijar/dreamer 56d4d44 and google-research/dreamer d517542).
 """
@@ -23,13 +23,13 @@ class Policy(Protocol):
     def raw_size(self, action: int) -> int: ...
 
     def sample_noise(self, action: int) -> NoiseSpec:
-        """Of one draw."""
+        """Noise of one sample."""
 
     def sample(self, raw: Tensor, noise: Tensor) -> Tensor:
-        """A draw through which gradient flows; noise [..., *sample_noise.shape]."""
+        """A sample [..., A] through which gradient flows; noise [..., *sample_noise.shape]."""
 
     def entropy(self, raw: Tensor, noise: Tensor) -> Tensor:
-        """Entropy [...] of the action, or its estimate from the one draw `sample(raw, noise)`, with gradient."""
+        """Entropy [...] of the action in nats, or its estimate from the one sample `sample(raw, noise)`, with gradient."""
 
     def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
         """log p(action) [...], with gradient to `raw` alone: the action is a constant here."""
@@ -37,21 +37,21 @@ class Policy(Protocol):
     def explore_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
 
     def explore(self, raw: Tensor, noise: Mapping[str, Tensor], gradient_steps: Tensor) -> Tensor:
-        """The action while training [E, A]."""
+        """The action in training [E, A]."""
 
     def evaluate_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]: ...
 
     def evaluate(self, raw: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """The action while evaluating [E, A]."""
+        """The action in evaluation [E, A]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TanhNormal:
-    """a = tanh(u), u ~ N(mean, std): mean = s·tanh(raw/s), std = softplus(raw + c) + min_std; it starts at init_std.
+    """a = tanh(u), u ~ N(mean, std): mean = s·tanh(raw/s), std = softplus(raw + c) + min_std, which starts at init_std.
 
-    init_std 5, min_std 1e-4, mean_scale 5: docs/algorithms/dreamer.md §5, both codes
-    mode_samples  100 draws, the likeliest is the mode, per row (TF2's index is right for one row only)
-    exploration   std of the noise added to a training action, clipped to [-1, 1]: docs/algorithms/dreamer.md §9, both codes
+    init_std 5, min_std 1e-4, mean_scale 5: docs/algorithms/dreamer.md §5, both programs
+    mode_samples  samples of which the most likely is the mode, for each row (TF2's index is right for one row only)
+    exploration   std of the noise added to a training action, which is then clipped to [-1, 1]: docs/algorithms/dreamer.md §9
     """
 
     init_std: float = 5.0
@@ -77,12 +77,12 @@ class TanhNormal:
         return torch.tanh(torch.addcmul(mean, std, noise))
 
     def entropy(self, raw: Tensor, noise: Tensor) -> Tensor:
-        """-log p of the draw, as there is no closed form. Its gradient does not vanish where tanh is flat."""
+        """-log p of the sample, because there is no closed form. Its gradient does not vanish where tanh is flat."""
         mean, std = self.statistics(raw)
         return -tanh_normal_log_prob(mean, std, torch.addcmul(mean, std, noise))
 
     def log_prob(self, raw: Tensor, action: Tensor) -> Tensor:
-        """log p(action) [...]; |action| is taken as at most 0.99999997, as in the original."""
+        """log p(action) [...]; |action| is clipped at 0.99999997, as in the original."""
         mean, std = self.statistics(raw)
         return tanh_normal_log_prob(mean, std, torch.atanh(action.detach().clamp(-0.99999997, 0.99999997)))
 
@@ -96,10 +96,10 @@ class TanhNormal:
         return {"mode": NoiseSpec("normal", (self.mode_samples, num_envs, action))}
 
     def evaluate(self, raw: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """The likeliest of `mode_samples` draws, row by row: [..., A]; noise["mode"] [samples, ..., A].
+        """The most likely of `mode_samples` samples, for each row: [..., A]; noise["mode"] [samples, ..., A].
 
-        Ranked as the original ranks: by the probability of the action, so that draws beyond what tanh resolves tie, and the
-        first of them is taken.
+        Samples are ranked by the likelihood of the action, as in the original (docs/algorithms/dreamer.md §12 row 21). Where
+        tanh is 1 within rounding, samples tie, and the first of them is taken.
         """
         draws = self.sample(raw, noise["mode"])
         best = self.log_prob(raw, draws).argmax(0)

@@ -1,4 +1,4 @@
-"""The RSSM's ablations in PlaNet: without its stochastic half, and without its deterministic half.
+"""PlaNet's ablations of the RSSM: without the stochastic path, and without the deterministic path.
 
 Source: Hafner et al. 2019 (PlaNet), figure 4 and google-research/planet; docs/algorithms/planet.md §5.
 """
@@ -16,9 +16,9 @@ from agents.models.rssm import State, rollout_by_steps
 
 
 class MeanOnly:
-    """Deterministic only: the RSSM's latent is its mean, in prior and posterior; nothing is drawn.
+    """Deterministic only: the RSSM's latent is its mean, in prior and posterior, and is not sampled.
 
-    To be used with a divergence of scale 0. The bottleneck of `size` numbers stays, as in the original's `mean_only`.
+    Use it with a KL of weight 0. The bottleneck of `size` numbers stays, as in the original's `mean_only`.
     """
 
     def __init__(self, size: int = 30, min_std: float = 0.1):
@@ -33,7 +33,7 @@ class MeanOnly:
         return statistics["mean"]
 
     def heated(self, statistics: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
-        """Unchanged: nothing is drawn that a temperature could make more random."""
+        """Unchanged, because nothing is sampled."""
         return statistics
 
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
@@ -44,7 +44,7 @@ class MeanOnly:
 
 
 class StochasticOnly(nn.Module):
-    """Stochastic only (SSM): no recurrent path; all memory passes through draws of a Gaussian.
+    """Stochastic only (SSM): no recurrent path; all memory passes through samples of a Gaussian.
 
     prior      z' ~ latent(linear(ELU(linear([z, a]))))
     posterior  z' ~ latent(linear(ELU(linear([prior mean, prior std, embed]))))
@@ -62,7 +62,7 @@ class StochasticOnly(nn.Module):
         activation: Callable[[Tensor], Tensor] = elu,
         cell: Callable[[int, int], nn.Module] | None = None,
     ):
-        super().__init__()  # there is no recurrent unit to make of `cell`
+        super().__init__()  # no recurrent unit, so `cell` is not used
         self.activation = activation
         self.latent, self.feature_size = latent, latent.size
         self.prior_hidden, self.prior_statistics = nn.Linear(latent.size + action, hidden), nn.Linear(hidden, latent.raw_size)

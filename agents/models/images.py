@@ -1,9 +1,9 @@
 """Convolutions from and to 64x64 images, for one seed. Source: docs/algorithms/dreamer.md §2 (danijar/dreamer 56d4d44).
 
 Inside the model an image is a grid of 2x2 blocks, [..., 32, 32, 4 C], float32, x/255 - 0.5 (§4). The first convolution
-(kernel 4, stride 2) is then one of kernel 2 and stride 1, and the last transposed one (kernel 6, stride 2) a plain one of
-kernel 3: the same sums in a layout that is faster. The parameters keep the shapes of the original layers. Gain:
-docs/log.md.
+(kernel 4, stride 2) then becomes one with kernel 2 and stride 1, and the last transposed convolution (kernel 6, stride 2)
+becomes an ordinary one with kernel 3: the same sums in a faster layout. The parameters keep the shapes of the original
+layers. docs/log.md has the gain.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch.nn.functional import conv2d, relu
 IMAGE_SIZE = 64
 ENCODER_SIDES, ENCODER_WIDTHS = (31, 14, 6, 2), (1, 2, 4, 8)
 DECODER_SIDES, DECODER_WIDTHS = (5, 13, 30), (4, 2, 1)
-"""Of the maps between the layers, in pixels and in units of `depth`."""
+"""Side of the feature maps between the layers in pixels, and their channels in units of `depth`."""
 
 FEATURE_MAPS = sum(
     side**2 * width for side, width in zip(ENCODER_SIDES + DECODER_SIDES, ENCODER_WIDTHS + DECODER_WIDTHS, strict=True)
 )
-"""Numbers in all maps of one image there and back, in units of `depth`."""
+"""Numbers in all feature maps of encoder and decoder for one image, in units of `depth`."""
 
 
 def image_blocks(image: Tensor) -> Tensor:
@@ -35,13 +35,13 @@ def image_blocks(image: Tensor) -> Tensor:
 
 
 def images_from_blocks(blocks: Tensor) -> Tensor:
-    """[..., 32, 32, 4 C] -> [..., 64, 64, C]: the inverse order of `image_blocks`, values as they are."""
+    """[..., 32, 32, 4 C] -> [..., 64, 64, C]: undoes the order of `image_blocks` and keeps the values."""
     grid = blocks.unflatten(-1, (2, 2, blocks.shape[-1] // 4)).transpose(-4, -3)
     return grid.flatten(-5, -4).flatten(-3, -2)
 
 
 class ImageEncoder(nn.Module):
-    """Four convolutions, kernel 4, stride 2, each activated: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
+    """Four convolutions, kernel 4, stride 2, each with activation: 64 → 31 → 14 → 6 → 2; embed = 32 · depth."""
 
     def __init__(self, channels: int, depth: int = 32, activation: Callable[..., Tensor] = relu):
         super().__init__()
@@ -53,7 +53,7 @@ class ImageEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [..., 64, 64, C] -> [..., size]."""
         first, *others = self.layers
-        x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)  # channels-last in memory, as convolutions like it
+        x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)  # channels-last in memory, where convolutions are fast
         x = self.activation(conv2d(x, _over_blocks(first.weight), first.bias), inplace=True)
         for layer in others:
             x = self.activation(layer(x), inplace=True)
@@ -75,7 +75,7 @@ class ImageDecoder(nn.Module):
         """[..., F] -> mean image as blocks [..., 32, 32, 4 C], float32."""
         first, *others, last = self.layers
         x = self.dense(features.reshape(-1, features.shape[-1]))
-        # On a 1x1 map a transposed convolution is a product with its kernel.
+        # On a 1x1 map, a transposed convolution is a matrix product with its kernel.
         x = torch.addmm(first.bias.repeat(25), x, first.weight.permute(0, 2, 3, 1).flatten(1))
         x = self.activation(x.unflatten(1, (5, 5, -1)).permute(0, 3, 1, 2), inplace=True)
         for layer in others:
@@ -93,7 +93,7 @@ def _over_blocks(weight: Tensor) -> Tensor:
 def _to_blocks(weight: Tensor) -> Tensor:
     """Transposed kernel [I, C, 6, 6] of stride 2 -> kernel [4 C, I, 3, 3] (padding 2) whose outputs are the 2x2 blocks.
 
-    Output row 2q + r gathers input rows q - 2 .. q through kernel rows 4 + r, 2 + r, r: every second row, read backwards.
+    Output row 2q + r sums input rows q - 2 .. q times kernel rows 4 + r, 2 + r, r: every second row in reverse order.
     """
     inputs, channels = weight.shape[:2]
     taps = weight.flip(2, 3).reshape(inputs, channels, 3, 2, 3, 2).permute(3, 5, 1, 0, 2, 4).flip(0, 1)

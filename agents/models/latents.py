@@ -1,4 +1,4 @@
-"""What the stochastic half of a state is. Written for one seed; draws nothing: noise comes in.
+"""The stochastic part of a state. Written for one seed; draws no random numbers, noise is passed in.
 
 Source: docs/algorithms/dreamer.md §3 (TF2): 30 diagonal Gaussians, std = softplus(raw) + 0.1.
 """
@@ -14,9 +14,9 @@ from torch.nn.functional import softplus
 
 
 class NoiseSpec(NamedTuple):
-    """One random tensor to be drawn, without the seed axis. kind "normal" (mean 0, deviation 1) or "uniform" (in [0, 1)).
+    """One random tensor to draw, without the seed axis. kind "normal" (mean 0, std 1) or "uniform" (in [0, 1)).
 
-    shared  in a batch over time, one draw a step for all of its members
+    shared  in a batch over time, all members share one draw per step
     """
 
     kind: str
@@ -24,11 +24,11 @@ class NoiseSpec(NamedTuple):
     shared: bool = False
 
     def over(self, *leading: int) -> NoiseSpec:
-        """The same draw for every position of some leading axes."""
+        """The same kind of noise with more leading axes."""
         return NoiseSpec(self.kind, (*leading, *self.shape))
 
     def over_time(self, steps: int, batch: int) -> NoiseSpec:
-        """For every step of a batch over time, [steps, batch, ...]; where shared [steps, 1, ...], which broadcasts."""
+        """Noise for every step of a batch over time, [steps, batch, ...]; if shared, [steps, 1, ...], which broadcasts."""
         return self.over(steps, 1 if self.shared else batch)
 
 
@@ -36,8 +36,8 @@ class Latent(Protocol):
     """Statistics of one latent as a plain object (no parameters).
 
     size      width of the flat sample "stoch"
-    raw_size  width of the linear layer that yields the statistics
-    noise     of one draw
+    raw_size  width of the linear layer that gives the statistics
+    noise     noise of one sample
     """
 
     size: int
@@ -45,13 +45,13 @@ class Latent(Protocol):
     noise: NoiseSpec
 
     def statistics(self, raw: Tensor) -> dict[str, Tensor]:
-        """raw [..., raw_size] -> the float32 statistics that a State holds beside "stoch" and "deter"."""
+        """raw [..., raw_size] -> the float32 statistics that a State has besides "stoch" and "deter"."""
 
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:
-        """A reparameterised draw [..., size]; noise [..., *noise.shape]."""
+        """A reparameterised sample [..., size]; noise [..., *noise.shape]."""
 
     def heated(self, statistics: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
-        """The statistics of the same latent, more random above a temperature of 1 and less below."""
+        """The statistics at a temperature: above 1 samples vary more, below 1 less."""
 
     def divergence(self, posterior: dict[str, Tensor], prior: dict[str, Tensor]) -> Tensor:
         """KL(posterior || prior) [...]."""
@@ -61,7 +61,7 @@ class Latent(Protocol):
 
 
 def double_sigmoid(raw: Tensor) -> Tensor:
-    """2 σ(raw / 2): a deviation of 1 at 0 that never passes 2. Source: danijar/dreamerv2, every version."""
+    """2 σ(raw / 2): a standard deviation of 1 at raw = 0, always below 2. Source: danijar/dreamerv2, every version."""
     return 2.0 * torch.sigmoid(raw / 2.0)
 
 
@@ -74,7 +74,7 @@ class Gaussian:
 
     def statistics(self, raw: Tensor) -> dict[str, Tensor]:
         mean, std = raw.float().chunk(2, -1)
-        # Contiguous: a softplus that walks over a view of half a matrix takes several times as long on a CPU.
+        # Contiguous, because softplus over a view of half a matrix takes several times as long on a CPU.
         return {"mean": mean, "std": self.deviation(std.contiguous()) + self.min_std}
 
     def sample(self, statistics: dict[str, Tensor], noise: Tensor) -> Tensor:

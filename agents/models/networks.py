@@ -1,4 +1,4 @@
-"""Layers and stacks of layers with the sizes and the initial values of the original, for one seed.
+"""Layers and networks with the sizes and initial values of the original, for one seed.
 
 Source: docs/algorithms/dreamer.md §2 (danijar/dreamer 56d4d44).
 """
@@ -21,10 +21,10 @@ from dreamer_bench_base import UserError
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
-    """Gives every parameter Keras' default initial value: Glorot-uniform kernels, zero biases, unit scales of layer norms.
+    """Gives every parameter Keras' default initial value: Glorot-uniform kernels, biases of 0, layer-norm scales of 1.
 
-    Recurrent kernels are orthogonal. Keras holds a GRU's as one [units, 3 units] matrix, so its orthogonal rows span the three
-    gates together.
+    Recurrent kernels are orthogonal. Keras stores a GRU's kernel as one [units, 3 units] matrix, so the rows are orthogonal
+    over the three gates together.
     """
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -42,7 +42,7 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
 
 
 class GRU(nn.Module):
-    """Keras' reset-after GRU cell: the algebra of `torch.nn.GRUCell` as products and gates, which can be lifted over seeds."""
+    """Keras' reset-after GRU cell: the equations of `torch.nn.GRUCell` in operations that vmap can lift over seeds."""
 
     def __init__(self, inputs: int, units: int):
         super().__init__()
@@ -65,12 +65,12 @@ class GRU(nn.Module):
 
 
 class LayerNormGRU(nn.Module):
-    """DreamerV2's cell: one product with [inputs, deter], normalised over the pre-activations of all gates together.
+    """DreamerV2's cell: one product with [inputs, deter], and a layer norm over the pre-activations of all gates together.
 
         reset, candidate, update = chunks of LayerNorm(W [x, h] + b)
         h' = u · tanh(σ(reset) · candidate) + (1 - u) · h,     u = σ(update - 1)
 
-    Beside the Keras cell: the reset gate multiplies the whole candidate, and u weighs the new state, not the old one.
+    Unlike in the Keras cell, the reset gate multiplies the whole candidate, and u is the weight of the candidate.
     Source: Hafner et al. 2021, code (danijar/dreamerv2 0216d33, common/nets.py): epsilon 1e-3, update bias -1; float32 inside.
     """
 
@@ -93,7 +93,7 @@ class LayerNormGRU(nn.Module):
 
 
 class MLP(nn.Module):
-    """`layers` hidden layers (ELU unless told otherwise) and a linear output, float32: [..., inputs] -> [..., outputs]."""
+    """`layers` hidden layers (ELU by default) and a linear output in float32: [..., inputs] -> [..., outputs]."""
 
     def __init__(self, inputs: int, outputs: int, *, layers: int, hidden: int, activation: Callable[..., Tensor] = elu):
         super().__init__()
@@ -102,7 +102,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
-        # As a matrix: a linear layer's result would otherwise be a view, which cannot be changed in place without copies.
+        # As a matrix, because a linear layer would otherwise return a view, which cannot be changed in place without a copy.
         leading, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
         if usable(x):
             return over_groups(partial(layers, self.activation), x, *self.parameters()).float().unflatten(0, leading)
@@ -123,9 +123,9 @@ class Scalar(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Embeds every key of an observation: "image" by convolutions, the vectors together by two dense layers.
+    """Embeds every key of an observation: "image" with convolutions, all vectors together with two dense layers.
 
-    The vector part is ours; the paper's tasks are seen in pixels only. activation: of the convolutions.
+    The part for vectors is ours, because the paper uses pixels only. activation: the one of the convolutions.
     """
 
     def __init__(self, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu):
@@ -150,7 +150,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Mean of every key of an observation from features: the mirror of `Encoder`."""
+    """Predicts the mean of every key of an observation from features: the counterpart of `Encoder`."""
 
     def __init__(
         self, inputs: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu
@@ -174,7 +174,7 @@ class Decoder(nn.Module):
 
 
 def shape(space: spaces.Space) -> tuple[int, ...]:
-    """The shape of a space that has one: Box and its like."""
+    """The shape of a space that has one, such as Box."""
     if space.shape is None:
         raise UserError(f"this space has no shape: {space}; use a Box")
     return space.shape
@@ -185,12 +185,12 @@ def image_channels(space: spaces.Dict) -> int:
 
 
 def vector_keys(space: spaces.Dict) -> tuple[str, ...]:
-    """Keys of the one-axis float observations, in sorted order."""
+    """Keys of the float observations with one axis, sorted."""
     return tuple(sorted(key for key in space.spaces if key != "image"))
 
 
 def refuses_observation(space: spaces.Space) -> str | None:
-    """Why these networks cannot see such observations, or None."""
+    """Why these networks cannot read such observations, in one line; None if they can."""
     if not isinstance(space, spaces.Dict) or not space.spaces:
         return f'observations must be a gymnasium Dict with "image" or vectors; this one is {space}'
     for key, part in space.spaces.items():

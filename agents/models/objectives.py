@@ -33,17 +33,17 @@ def unit_normal_loss(mean: Tensor, target: Tensor, event_axes: int = 0) -> Tenso
 
 
 class Objective(Protocol):
-    """Trains features to know the observation; an nn.Module (it may hold a decoder)."""
+    """Trains features to represent the observation; an nn.Module, because it may have a decoder."""
 
     def loss(self, features: Tensor, embed: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Metrics]:
-        """features [T, B, F] and embed [T, B, E] with gradient; batch as observed. A scalar to be minimised."""
+        """A scalar to minimise, and metrics. features [T, B, F] and embed [T, B, E] carry gradient; batch as observed."""
 
     def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
-        """The mean observation by key (images in [-0.5, 0.5]) for looking at; {} where nothing can draw."""
+        """The mean observation by key (images in [-0.5, 0.5]), for pictures; {} without a decoder."""
 
 
 class Reconstruction(nn.Module):
-    """The observation is decoded from the features."""
+    """Decodes the observation from the features."""
 
     def __init__(
         self, features: int, space: spaces.Dict, *, depth: int = 32, hidden: int = 400, activation: Callable[..., Tensor] = relu
@@ -66,23 +66,23 @@ class Reconstruction(nn.Module):
 
 
 class Divergence(Protocol):
-    """What keeps the posterior near the prior; a plain object without parameters."""
+    """Keeps the posterior near the prior; a plain object without parameters."""
 
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        """What it draws beside the posterior's own noise; the name "latent" is taken."""
+        """Noise that it needs besides the posterior's own, which has the name "latent"."""
 
     def loss(
         self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
     ) -> tuple[Tensor, Metrics]:
-        """A scalar to be minimised, scaled; states lead with [T, B]."""
+        """A scalar to minimise, with its weight; states are [T, B, ...]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FreeNats:
-    """scale · max(mean KL, free_nats): no gradient while the batch's mean is below the threshold.
+    """scale · max(mean KL, free_nats): no gradient while the mean over the batch is below the threshold.
 
     free_nats     3.0, on the mean over batch and time (TF2; docs/algorithms/dreamer.md §12 row 5)
-    per_position  clips every position before the mean, as the original code did (profile `gr`)
+    per_position  clip every position before the mean, as in the original program (GR)
     """
 
     scale: float = 1.0

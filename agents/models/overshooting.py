@@ -1,7 +1,7 @@
-"""What the first PlaNet added to its model loss: latent overshooting, and a global prior on the posterior.
+"""Two terms in the model loss of the first PlaNet: latent overshooting, and a global prior on the posterior.
 
-Both are `agents.models.objectives.Divergence` objects around another one.
-Source: Hafner et al. 2019 (PlaNet), eq. 7, and google-research/planet b33f0d5; both were dropped from the ICML agent.
+Both are `agents.models.objectives.Divergence` objects around another one. The ICML agent no longer has them.
+Source: Hafner et al. 2019 (PlaNet), eq. 7, and google-research/planet b33f0d5; docs/algorithms/planet.md §6.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def overshooting_kl(
     noise: Sequence[Tensor] | Tensor,
     free_nats: float,
 ) -> Tensor:
-    """Mean KL from each posterior to the prior that was rolled towards it from `d` rows before, d = 2..D.
+    """Mean KL from each posterior to the prior that was unrolled from `d` rows before, d = 2..D.
 
         posterior    q0   q1   q2   q3
         d = 1        q0 → p1                      the ordinary KL, not counted here
@@ -38,11 +38,11 @@ def overshooting_kl(
     divergence  KL of two states
     posterior   leaves [T, B, ...]
     action      [T, B, A]  led into row t
-    is_first    [T, B]     a roll that would cross into a new episode counts nothing
+    is_first    [T, B]     an unrolling that would cross into a new episode counts 0
     noise       D entries, the d-th of leading shape [T, B] (its first T - d rows are used)
-    free_nats   subtracted per position and cut at 0, as the original does per element
+    free_nats   subtracted at every position, with the result cut at 0, as in the original
 
-    Raises ValueError if a chunk is too short for the distance.
+    Raises ValueError if a sequence is too short for the distance.
     """
     length, distance = action.shape[0], len(noise)
     check_distance(distance, length)
@@ -66,7 +66,7 @@ def overshooting_kl(
 
 
 def check_distance(distance: int, length: int) -> None:
-    """Raises ValueError, in one line, if sequences of so many rows are too short for the distance."""
+    """Raises ValueError, in one line, if sequences of `length` rows are too short for the distance."""
     if not 2 <= distance < length:
         raise UserError(
             f"an overshooting distance from 2 to {length - 1} fits sequences of {length} rows, got {distance}; "
@@ -76,7 +76,7 @@ def check_distance(distance: int, length: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Overshooting:
-    """`base` + scale · overshooting KL. The first PlaNet's distance was 49 of 50 rows, its scale 1, its free nats 2."""
+    """`base` + scale · overshooting KL. The first PlaNet had distance 49 in 50 rows, scale 1 and 2 free nats."""
 
     base: Divergence = field(default_factory=FreeNats)
     distance: int = 49
@@ -84,7 +84,7 @@ class Overshooting:
     free_nats: float = 2.0
 
     def noise(self, latent: Latent, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        check_distance(self.distance, length)  # here already: an agent asks before it plays
+        check_distance(self.distance, length)  # an agent asks for noise before it plays, so the error comes early
         own = {"overshooting": latent.noise.over(self.distance, length, sequences)}
         return {**self.base.noise(latent, length, sequences), **own}
 

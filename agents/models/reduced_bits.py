@@ -1,7 +1,7 @@
-"""Images of fewer bits, as PlaNet sees them, around any encoder and any representation objective.
+"""Images with fewer bits, as PlaNet sees them, for any encoder and any representation objective.
 
-Source: Hafner et al. 2019, appendix A: 5 bits. Deviation: a pixel takes the middle of its bin, where the original adds
-uniform noise over the bin.
+Source: Hafner et al. 2019, appendix A: 5 bits. Deviation: a pixel takes the middle of its bin; the original adds uniform noise
+within the bin (docs/algorithms/planet.md §2).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def reduced(image: Tensor, bits: int) -> Tensor:
 
 
 class ReducedBitsEncoder(nn.Module):
-    """`encoder`, shown reduced images."""
+    """`encoder` with reduced images as input."""
 
     def __init__(self, encoder: nn.Module, size: int, bits: int):
         super().__init__()
@@ -32,7 +32,7 @@ class ReducedBitsEncoder(nn.Module):
 
 
 class ReducedBitsObjective(nn.Module):
-    """`objective`, asked for reduced images."""
+    """`objective` with reduced images as targets."""
 
     objective: Any
 

@@ -1,4 +1,4 @@
-"""Latent dynamics: the contract, and the recurrent state space model.
+"""Latent dynamics: the contract, and the recurrent state-space model.
 
 Written for one seed. A state is a dict of tensors with any leading axes: "deter", "stoch" (flat) and the statistics of the
 latent ("mean", "std" of a Gaussian). Source: Hafner et al. 2019 (PlaNet) fig. 2; docs/algorithms/dreamer.md §3.
@@ -31,10 +31,10 @@ class Dynamics(Protocol):
     def initial(self, *leading: int, like: Tensor | None = None) -> State: ...
 
     def filter(self, state: State, action: Tensor, embed: Tensor, is_first: Tensor, noise: Tensor) -> State:
-        """One posterior step, leading [E]. State and action are zeroed where is_first (float 0/1 [E])."""
+        """One posterior step for [E, ...]. State and action become 0 where is_first (float 0/1 [E])."""
 
     def step(self, state: State, action: Tensor, noise: Tensor) -> State:
-        """One prior step, leading [N]."""
+        """One prior step for [N, ...]."""
 
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
         """(posterior, prior) of a sequence: embed [T, B, E], action [T, B, A], is_first [T, B] float, noise [T, B, ...]."""
@@ -45,9 +45,9 @@ class Dynamics(Protocol):
     def dream(
         self, state: State, actor: MLP, sample: Callable[[Tensor, Tensor], Tensor], latent_noise: Tensor, policy_noise: Tensor
     ) -> tuple[Tensor, Tensor] | None:
-        """Features [H, N, F] and actions [H, N, A] of a dream under sample(actor(features), noise), or None: take steps.
+        """Features [H, N, F] and actions [H, N, A] of a dream with actions sample(actor(features), noise).
 
-        The actor's input carries no gradient; its output does.
+        The actor's input carries no gradient; its output does. None if there is no fast way; the caller then takes steps.
         """
 
     def features(self, state: State) -> Tensor:
@@ -58,7 +58,7 @@ class Dynamics(Protocol):
 
 
 def rollout_by_steps(dynamics: Dynamics, state: State, actions: Tensor, noise: Tensor) -> Tensor:
-    """`Dynamics.rollout` as its steps."""
+    """`Dynamics.rollout`, step by step."""
     visited = []
     for action, draw in zip(actions.unbind(), noise.unbind()):
         state = dynamics.step(state, action, draw)
@@ -73,8 +73,8 @@ class RSSM(nn.Module):
         prior     z' ~ latent(linear(ELU(linear(h'))))
         posterior z' ~ latent(linear(ELU(linear([h', embed]))))
 
-    The prior's statistics of a sequence come out without a sample of it ("stoch" is absent there).
-    cell: the recurrent unit, from (inputs, units).
+    In `observe`, the prior has statistics but no sample ("stoch" is absent).
+    cell  makes the recurrent unit from (inputs, units)
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class RSSM(nn.Module):
 
     @property
     def _usual_latent(self) -> Gaussian | None:
-        """The latent, where agents/models/recurrence.py knows this recurrence: Dreamer's cell, a Gaussian with softplus."""
+        """The latent if agents/models/recurrence.py has this recurrence (Keras cell, Gaussian with softplus), else None."""
         if isinstance(self.gru, GRU) and isinstance(self.latent, Gaussian) and self.latent.deviation is softplus:
             return self.latent
         return None
@@ -149,7 +149,7 @@ class RSSM(nn.Module):
         return [parameter for module in modules for parameter in module.parameters()]
 
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[State, State]:
-        """The loop over time keeps only what depends on the state: inputs are projected before it, priors made after it."""
+        """The loop over time has only what depends on the state: inputs are projected before it, priors computed after it."""
         keep = (1.0 - is_first).unsqueeze(-1)
         latent = self._usual_latent
         if latent is not None and usable(embed):

@@ -1,6 +1,7 @@
-"""The policy of continuous actions in DreamerV2: a normal distribution cut to [-1, 1]. Written for one seed; noise comes in.
+"""DreamerV2's policy for continuous actions: a normal distribution truncated to [-1, 1]. For one seed; noise is passed in.
 
-Source: Hafner et al. 2021, code (danijar/dreamerv2 0216d33): TruncatedNormal of TensorFlow Probability 0.12.2.
+Source: Hafner et al. 2021, code (danijar/dreamerv2 0216d33): TruncatedNormal of TensorFlow Probability 0.12.2;
+docs/algorithms/dreamer_v2.md §4.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 class TruncatedNormal:
     """a ~ N(mean, std²) given |a| ≤ 1; mean = tanh(raw), std = 2 σ(raw / 2) + min_std.
 
-    A draw is made by the inverse of the distribution function and taken as at most 1 - inside, through which gradient flows.
+    A sample is the inverse of the distribution function at a uniform number. It is clipped to ±(1 - inside); the clip keeps the
+    gradient.
 
-    exact   the true derivative of that inverse. Without it the bounds are constants and d a = d mean + (a - mean)/std · d std,
-            the derivative of TensorFlow's own sampler, which the original ran with
+    exact   use the true derivative of that inverse. Otherwise the bounds are constants and the derivative is that of
+            TensorFlow's sampler, which the original used: d a = d mean + (a - mean)/std · d std
     """
 
     min_std: float = 0.1
@@ -36,7 +38,7 @@ class TruncatedNormal:
         return 2 * action
 
     def statistics(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and std before the cut, each [..., A]."""
+        """Mean and std before truncation, each [..., A]."""
         mean, std = raw.chunk(2, -1)
         return torch.tanh(mean), double_sigmoid(std) + self.min_std
 
@@ -49,10 +51,10 @@ class TruncatedNormal:
         return drawn + (drawn.clamp(-1.0 + self.inside, 1.0 - self.inside) - drawn).detach()
 
     def uncut(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
-        """The draw before it is taken as at most 1 - inside."""
+        """The sample before it is clipped to ±(1 - inside)."""
         low, high = (-1.0 - mean.detach()) / std.detach(), (1.0 - mean.detach()) / std.detach()
         before, whole = ndtr(low), ndtr(high) - ndtr(low)
-        # At the ends of the range the inverse is infinite in float32; the bounds are the draw's bounds.
+        # At the ends of the range the inverse is infinite in float32, so the result is limited to the bounds.
         standard = torch.minimum(torch.maximum(ndtri(before + noise * whole), low), high)
         if not self.exact:
             return mean + std * standard
@@ -62,7 +64,7 @@ class TruncatedNormal:
         return mean.detach() + std.detach() * standard + by_mean * (mean - mean.detach()) + by_std * (std - std.detach())
 
     def entropy(self, raw: Tensor, noise: Tensor) -> Tensor:
-        """In closed form [...]; the draw does not matter."""
+        """Entropy [...] in closed form, in nats; `noise` is not used."""
         mean, std = self.statistics(raw)
         low, high = (-1.0 - mean) / std, (1.0 - mean) / std
         whole = ndtr(high) - ndtr(low)
@@ -79,14 +81,14 @@ class TruncatedNormal:
         return {"policy": NoiseSpec("uniform", (num_envs, action))}
 
     def explore(self, raw: Tensor, noise: Mapping[str, Tensor], gradient_steps: Tensor) -> Tensor:
-        """A draw and nothing else: the entropy in the actor's loss keeps it wide."""
+        """A sample without added noise; the entropy in the actor's loss keeps it wide."""
         return self.sample(raw, noise["policy"])
 
     def evaluate_noise(self, action: int, num_envs: int) -> dict[str, NoiseSpec]:
         return {}
 
     def evaluate(self, raw: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
-        """The likeliest action: the mean, which tanh keeps in the range."""
+        """The most likely action: the mean, which tanh keeps within [-1, 1]."""
         return self.statistics(raw)[0]
 
 

@@ -1,6 +1,6 @@
-"""The one backbone: encoder, dynamics, representation objective, reward head, optional discount head.
+"""The shared backbone: encoder, dynamics, representation objective, reward head, optional discount head.
 
-Written for one seed. Knows no behaviour and has no flags: variants are the objects handed in.
+Written for one seed. Knows no behaviour and has no flags: a variant is another object that is passed in.
 Sources: Hafner et al. 2020; danijar/dreamer 56d4d44 (TF2), docs/algorithms/dreamer.md §3, §4, §6.
 """
 
@@ -23,10 +23,10 @@ Metrics = dict[str, Tensor]
 
 
 class Observed(NamedTuple):
-    """What the model made of a sequence; every tensor leads with [T, B].
+    """What the model computes from a sequence; every tensor is [T, B, ...].
 
-    posterior  state after seeing the observation
-    prior      statistics predicted just before it
+    posterior  state after the observation
+    prior      statistics predicted before the observation
     features   [T, B, F] of the posterior
     embed      [T, B, E] the encoder's output
     """
@@ -38,7 +38,7 @@ class Observed(NamedTuple):
 
 
 class Dream(NamedTuple):
-    """Imagined time after the start, which itself is left out (docs/algorithms/dreamer.md §6).
+    """Imagined steps after the start, without the start itself (docs/algorithms/dreamer.md §6).
 
     features  [H, N, F]
     action    [H, N, A]   action[k] led INTO features[k]
@@ -49,12 +49,12 @@ class Dream(NamedTuple):
 
 
 def everything(features: Tensor) -> Tensor:
-    """A head's loss trains the features, too."""
+    """Features with gradient: the loss of a head trains them, too."""
     return features
 
 
 def stopped(features: Tensor) -> Tensor:
-    """A head's loss trains the head alone."""
+    """Features without gradient: the loss of a head trains only the head."""
     return features.detach()
 
 
@@ -66,11 +66,11 @@ class WorldModel(nn.Module):
     objective   agents.models.objectives.Objective: Reconstruction or a variant
     divergence  agents.models.objectives.Divergence: FreeNats or a variant
     reward      features -> mean [...]
-    discount    features -> logits [...], or None where nothing ends; its targets are γ · (1 - is_terminal)
-    reward_sees `everything`, or `stopped`: whether the reward's loss trains the features; imagination is not touched by it
+    discount    features -> logits [...], or None if the model predicts no ends; its targets are γ · (1 - is_terminal)
+    reward_sees `everything` or `stopped`: whether the reward's loss trains the features; does not affect dreams
     """
 
-    encoder: Any  # modules that fulfil a Protocol cannot be typed as both
+    encoder: Any  # a type cannot be both nn.Module and a Protocol
     dynamics: Any
     objective: Any
     reward_head: Any
@@ -104,7 +104,7 @@ class WorldModel(nn.Module):
     def filter(self, state: State, action: Tensor, observation: Batch, is_first: Tensor, noise: Tensor) -> State:
         """One posterior step: the state after `action` [E, A] led to `observation` [E, ...].
 
-        Where `is_first` [E] is 1, state and action are forgotten. noise: one latent draw [E, ...].
+        Where `is_first` [E] is 1, state and action become 0. noise: noise of one latent sample [E, ...].
         """
         return self.dynamics.filter(state, action, self.encoder(observation), is_first, noise)
 
@@ -115,7 +115,7 @@ class WorldModel(nn.Module):
         return Observed(posterior, prior, self.features(posterior), embed)
 
     def step(self, state: State, action: Tensor, noise: Tensor, temperature: float = 1.0) -> State:
-        """One prior step: planning. Above a temperature of 1 the latent is drawn more randomly than the model believes."""
+        """One prior step, for planning. Above a temperature of 1, the latent varies more than the model predicts."""
         state = self.dynamics.step(state, action, noise)
         if temperature == 1.0:
             return state
@@ -127,17 +127,17 @@ class WorldModel(nn.Module):
         return self.dynamics.rollout(state, actions, noise)
 
     def starts(self, posterior: State, is_terminal: Tensor) -> State:
-        """States to imagine from: [T, B, ...] -> [N, ...], none of them terminal where the model predicts ends.
+        """States where dreams start: [T, B, ...] -> [N, ...]. If the model predicts ends, none of them is terminal.
 
-        is_terminal [T, B]. With a discount head the last row starts nothing, and in place of a terminal row, which a sequence
-        that runs on from a short episode has in its middle, the row after it does: the first of the next episode.
-        Of every `start_every` rows the last one: its state has seen most of the sequence.
+        is_terminal [T, B]. With a discount head, no dream starts at the last row. A terminal row can be in the middle of a
+        sequence that runs on from a short episode; the row after it, the first of the next episode, then takes its place.
+        Of every `start_every` rows, the last is a start, because its state has seen most of the sequence.
         """
         if self.discount_head is not None:
             over = is_terminal[:-1] > 0.0
             posterior = {
                 name: torch.where(over.reshape(*over.shape, *[1] * (tensor.dim() - 2)), tensor[1:], tensor[:-1])
-                for name, tensor in posterior.items()  # a categorical's logits have an axis more
+                for name, tensor in posterior.items()  # categorical logits have one more axis
             }
         rows = slice(self.start_every - 1, None, self.start_every)
         return {name: tensor[rows].flatten(0, 1) for name, tensor in posterior.items()}
@@ -150,7 +150,7 @@ class WorldModel(nn.Module):
         latent_noise: Tensor,
         policy_noise: Tensor,
     ) -> Dream:
-        """`imagine` under sample(actor(features), noise), where no gradient flows into what the actor sees."""
+        """`imagine` with actions sample(actor(features), noise), where the actor's input carries no gradient."""
         found = None
         if isinstance(actor, MLP):
             found = self.dynamics.dream(start, actor, sample, latent_noise, policy_noise)
@@ -163,7 +163,7 @@ class WorldModel(nn.Module):
     ) -> Dream:
         """H steps from `start` [N, ...]: action[k] = policy(features[k-1], policy_noise[k]).
 
-        latent_noise [H, N, ...], policy_noise [H, N, ...]. The policy decides what gradient its input carries (Dreamer: none).
+        latent_noise [H, N, ...], policy_noise [H, N, ...]. The policy decides whether its input carries gradient (Dreamer: no).
         """
         state, features = start, self.features(start)
         dreamt, actions = [], []
@@ -178,26 +178,26 @@ class WorldModel(nn.Module):
         return self.dynamics.features(state)
 
     def reward(self, features: Tensor) -> Tensor:
-        """Mean reward [...] of having arrived in a state, float32."""
+        """Mean reward [...] received on arriving in a state, float32."""
         return self.reward_head(features)
 
     def discount(self, features: Tensor) -> Tensor:
-        """γ · P(the episode goes on) [...]: the head's probability (γ is in its targets), or γ where there is no head."""
+        """γ · P(the episode continues) [...]: the head's probability (its targets contain γ), or γ without a head."""
         if self.discount_head is None:
             return torch.full_like(features[..., 0], self.gamma)
         return torch.sigmoid(self.discount_head(features))
 
     def reconstruct(self, features: Tensor) -> dict[str, Tensor]:
-        """Mean observation by key, images in [-0.5, 0.5]; {} where the objective cannot draw."""
+        """Mean observation by key, images in [-0.5, 0.5]; {} if the objective has no decoder."""
         return self.objective.reconstruct(features)
 
     def noise(self, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        """What `loss` needs drawn for a batch [length, sequences]."""
+        """Noise that `loss` needs for a batch [length, sequences]."""
         latent = self.dynamics.latent
         return {"latent": latent.noise.over_time(length, sequences), **self.divergence.noise(latent, length, sequences)}
 
     def loss(self, batch: Batch, noise: Mapping[str, Tensor]) -> tuple[Tensor, Observed, Metrics]:
-        """Scalar loss of sequences [T, B], and what was observed on the way, with gradient. docs/algorithms/dreamer.md §4."""
+        """Scalar loss of sequences [T, B], the model's states with gradient, and metrics. docs/algorithms/dreamer.md §4."""
         observed = self.observe(batch, noise["latent"])
         represent, metrics = self.objective.loss(observed.features, observed.embed, batch)
         divergence, divergence_metrics = self.divergence.loss(self.dynamics, observed.posterior, observed.prior, batch, noise)
