@@ -1,4 +1,4 @@
-"""Agents side by side on one stream of observations: what `agents.conformance.check_agent` watches. NumPy only."""
+"""Several agents on one stream of observations, for `agents.conformance.check_agent`. NumPy only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents.interaction import begin, interact
 
 @dataclass(kw_only=True)
 class Follower:
-    """An agent that is driven through a stream, for the first `seeds` of its seeds."""
+    """An agent on a stream, with the first `seeds` of its seeds."""
 
     agent: Agent
     carry: Carry
@@ -29,7 +29,7 @@ class Follower:
 
 
 class Stream:
-    """S x E environments that restart by themselves. All seeds see the same episodes, so that what differs is the agent's."""
+    """S x E environments that restart by themselves. All seeds get the same episodes, so that only agents can differ."""
 
     def __init__(self, make: Callable[[], gymnasium.Env], num_seeds: int, num_envs: int, purpose: int) -> None:
         self.shape, self.purpose = (num_seeds, num_envs), purpose
@@ -43,7 +43,7 @@ class Stream:
         return np.zeros((*self.shape, *(self.action_space.shape or ())), self.action_space.dtype)  # type: ignore[misc]
 
     def advance(self, action: np.ndarray) -> TimeStep:
-        """One decision everywhere; the step before ended episodes are reset."""
+        """One decision in every environment; returns the step before ended episodes are reset."""
         self.step = self.environments.step(action)
         self.agent_steps += self.shape[1]
         return self.step
@@ -66,19 +66,19 @@ class Stream:
 
 
 class Differs(Exception):
-    """What an agent did otherwise than the first one, in one line; caught by `together`."""
+    """What an agent did differently from the first one, in one line; `together` catches it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
-    """Several agents as one for `agents.interaction`: the first one's actions are taken, the others' compared with them."""
+    """Several agents as one for `agents.interaction`: it takes the first agent's actions and compares the others' with them."""
 
     followers: Sequence[Follower]
     tolerance: float = 0.0
     seen: list[np.ndarray] | None = None
 
     def act(self, carry: Carry, step: TimeStep, *, explore: bool) -> tuple[np.ndarray, Carry]:
-        """`carry` is the number of this decision; each agent's own is in its follower."""
+        """`carry` is the number of this decision; the follower has the carry of each agent."""
         shown = {key: value.copy() for key, value in step.observation.items()}
         actions = []
         for follower in self.followers:
@@ -109,9 +109,9 @@ class SideBySide:
 
 def together(stream: Stream, followers: Sequence[Follower], decisions: int, *, tolerance: float = 0.0,
               seen: list[np.ndarray] | None = None) -> str:  # fmt: skip
-    """Drives agents through one stream with the first one's actions, as the training loop does.
+    """Runs agents on one stream with the first agent's actions, as the training loop does.
 
-    Returns what another agent did otherwise, or "". `seen` takes the actions of the first.
+    Returns what another agent did differently, or "". `seen` gets the actions of the first agent.
     """
     every = SideBySide(followers=followers, tolerance=tolerance, seen=seen)
     if stream.agent_steps == 0:

@@ -1,4 +1,4 @@
-"""Tells an exception of the agent from a claim that does not hold: which claim was being checked, and whose line raised it."""
+"""Separates an exception of the agent from a claim that does not hold; says which claim was checked and which line raised."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from agents.catalog import AgentEntry
 
 
 class AgentError(RuntimeError):
-    """An exception that came while a claim was checked: no verdict about the claim. Its cause has the traceback."""
+    """An exception during the check of a claim; it is no verdict about the claim. Its cause has the traceback."""
 
 
 class Watched:
-    """Says of an exception which claim was being checked and where it was raised."""
+    """Adds to an exception the claim that was being checked and the place where it was raised."""
 
     def __init__(self, entry: AgentEntry) -> None:
         self.entry, self.claim = entry, "its options and spaces"

@@ -1,1 +1,1 @@
-"""The engine of a model-based agent: replay, batches, noise, optimisation, the seed axis, devices."""
+"""How a model-based agent learns: replay, batches, noise, optimisation, the seed axis, devices."""

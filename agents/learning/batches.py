@@ -1,8 +1,8 @@
-"""Batches of replay on the learner's device, [S, L, B, ...]; images stay uint8 until the networks see them.
+"""Batches from replay on the learner's device, [S, L, B, ...]; images stay uint8 until the networks read them.
 
-On a GPU the rows themselves are kept there too, as long as they fit, and a batch is gathered without passing the host. Where
-they do not fit, batches are read into pinned memory, two in turn, and copied while the device still works on the one before.
-Which rows are drawn is the replay's decision alone: both ways give the same batches.
+As long as the rows fit on a GPU, they are also kept there, and a batch is gathered on the GPU. Otherwise batches are read into
+two pinned buffers in turn and copied while the device still works on the batch before. The replay alone decides which rows are
+drawn, so both ways give the same batches.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from agents.learning.lane import Lane
 from agents.learning.replay import Replay
 
 SHARE_OF_FREE_MEMORY = 0.6
-"""Of a GPU, for the rows of replay: activations of five seeds at the paper's size need the rest. Reasoned, not measured."""
+"""Share of a GPU's free memory for replay rows; the activations of five seeds at the paper's size need the rest. Reasoned, not
+measured."""
 ROWS_AT_ONCE = 4096
 SPARE_ROWS = 1.05
-"""Rows per decision: every episode adds the row of its reset, episodes of 20 decisions and more fit. Beside a capacity: what
-the episode under way adds to it."""
+"""Rows per decision: every episode adds the row of its reset, so episodes of at least 20 decisions fit. With a capacity: what
+the current episode adds to it."""
 
 
 class Batches(Protocol):
-    """Rows may be added between two calls, and nothing else may happen to them."""
+    """Source of batches. Between two calls rows may be added to the replay, but not changed."""
 
     def take(self, generators: Sequence[np.random.Generator]) -> dict[str, Tensor]:
-        """A batch per seed, drawn with that seed's generator; the tensors belong to the caller until the next `take`."""
+        """A batch per seed, drawn with the generator of that seed. The tensors are valid until the next `take`."""
 
 
 def batches(
@@ -42,10 +43,10 @@ def batches(
     decisions: int,
     update_bytes: int = 0,
 ) -> Batches:
-    """The better way that fits the device.
+    """The fastest kind of batches for the device.
 
-    decisions     of one environment, over the whole run
-    update_bytes  what the updates to come will take of the device
+    decisions     decisions of one environment, over the whole run
+    update_bytes  memory that updates will take on the device
     """
     host = HostBatches(replays, length, sequences, balance_ends, device)
     if device.type != "cuda":
@@ -60,12 +61,12 @@ def batches(
 
 
 def rows_fit(needed: int, free: int, update_bytes: int) -> bool:
-    """Whether rows of so many bytes may lie on a device beside the updates."""
+    """Whether rows of `needed` bytes fit on a device together with the updates."""
     return needed <= min(SHARE_OF_FREE_MEMORY * free, free - update_bytes)
 
 
 class HostBatches:
-    """Rows stay where replay keeps them."""
+    """Batches from rows that stay where replay keeps them."""
 
     def __init__(self, replays: Sequence[Replay], length: int, sequences: int, balance_ends: bool, device: torch.device):
         self.replays, self.device, self.balance_ends = replays, device, balance_ends
@@ -77,7 +78,7 @@ class HostBatches:
     def take(self, generators: Sequence[np.random.Generator]) -> dict[str, Tensor]:
         buffer = self._buffers[self._turn]
         if self._copied:
-            self._copied[self._turn].synchronize()  # of the copy before the last one: done long ago
+            self._copied[self._turn].synchronize()  # the copy before the last one, which is long done
         for s, (replay, generator) in enumerate(zip(self.replays, generators)):
             replay.sample(generator, {key: tensor[s].numpy() for key, tensor in buffer.items()}, balance_ends=self.balance_ends)
         found = {key: tensor.to(self.device, non_blocking=True) for key, tensor in buffer.items()}
@@ -88,9 +89,9 @@ class HostBatches:
 
 
 class DeviceBatches:
-    """A copy of all rows on the device, brought up to date before a batch is drawn. Row r lies at r modulo `capacity`.
+    """Batches from a copy of all rows on the device, which is updated before a batch is drawn. Row r is at r modulo `capacity`.
 
-    capacity   rows per environment; once replay keeps more of them, batches come from `otherwise`
+    capacity   rows per environment; if replay keeps more of them, batches come from `otherwise`
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class DeviceBatches:
         return self._batch
 
     def _catch_up(self, s: int, number: int, lane: Lane) -> None:
-        """Copies the rows that came since, the host free to go on at once."""
+        """Copies the rows that were added since the last call, without waiting."""
         self._known[s][number] = max(self._known[s][number], lane.first)
         while (known := self._known[s][number]) < lane.rows:
             place = known % self.capacity
@@ -151,7 +152,7 @@ class DeviceBatches:
 
 
 def _on(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copied without waiting; the pinned memory is torch's own and is reused only when the copy is done."""
+    """Copies without waiting. torch owns the pinned memory and reuses it only after the copy."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 

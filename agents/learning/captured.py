@@ -1,8 +1,7 @@
-"""A function of tensors as one CUDA graph: Python and kernel launches are paid once, at the first call.
+"""A function of tensors as one CUDA graph, which pays for Python and kernel launches only once, at the first call.
 
-Knows nothing of agents. What the function needs: static
-shapes, no value read back, no branch on a tensor, no random number drawn inside; whatever changes between two calls is an
-input, or a tensor that is changed in place.
+Knows nothing of agents. The function must have static shapes, read no value back, not branch on a tensor and draw no random
+numbers. Whatever changes between two calls must be an input, or a tensor that is changed in place.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from torch import Tensor
 from agents.learning.trees import leaves, mapped
 
 WARM_UP_CALLS = 3
-"""Calls on a side stream before the capture, as torch.cuda.CUDAGraph asks for: libraries choose their kernels then."""
+"""Calls on a side stream before the capture, which torch.cuda.CUDAGraph requires; libraries choose their kernels in them."""
 
 
 class Captured:
     """`function(*inputs)`, captured at construction for inputs of these shapes.
 
-    changes  tensors that the function changes in place: the calls that warm it up leave no trace in them
+    changes  tensors that the function changes in place; they are restored after the warm-up calls
 
-    Calling it copies the inputs to where the graph reads them and replays the graph. Its results are always the same tensors:
-    the next call overwrites them.
+    A call copies the inputs to the memory that the graph reads and replays the graph. The results are always the same tensors,
+    so the next call overwrites them.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], *, changes: Sequence[Tensor] = ()):
@@ -50,7 +49,7 @@ class Captured:
         torch.cuda.current_stream().wait_stream(side)
 
     def _record(self, function: Callable[..., Any]) -> tuple[Callable[[], None], Any]:
-        """Records the function, which computes nothing by that: (replay, where the results will be)."""
+        """Records the function without computing it: (replay, tensors for the results)."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             results = function(*self._inputs)

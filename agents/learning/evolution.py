@@ -1,8 +1,8 @@
 """Search without gradients: CMA-ES over the weights of one group, for S seeds, in the imagination of their world models.
 
-The strategy is the `cma` package's; everything random about it comes from the project's streams: a generation's draws are a
-function of (seed, purpose, number of the generation). The package is kept from its habits: it seeds no global generator,
-writes no file and prints nothing. Its state goes into checkpoints as plain numbers, never as a pickle: a checkpoint is data.
+The `cma` package has the strategy. Its random numbers come from the project's streams: the draws of a generation are a function
+of (seed, purpose, number of the generation). Options keep the package from seeding the global generator, writing files and
+printing. Checkpoints have its state as plain numbers, never as a pickle, because a checkpoint is data.
 
 Source: Ha & Schmidhuber 2018; Hansen, cma 4.5.0; docs/algorithms/world_models.md.
 """
@@ -25,28 +25,29 @@ from agents.models.latents import NoiseSpec
 from dreamer_bench_base import UserError
 
 CANDIDATES, DREAMS = range(2)
-"""What the draws of a generation are for."""
+"""Purposes of the draws of a generation."""
 
 MIRRORED_BELOW = 6
-"""Candidates. With fewer the package mirrors the last generation's worst ones into the next, and no checkpoint holds those."""
+"""Fewest candidates. With fewer, the package mirrors the worst ones of the last generation into the next, and they are not in a
+checkpoint."""
 
 STATE = (
     "sigma", "mean", "mean_old", "pc", "pc2", "countiter", "countevals",
     "adapt_sigma.ps", "adapt_sigma.delta", "sm.C", "sm.B", "sm.D", "sm.last_update", "sm.count_tell", "sm.count_eigen",
     "sigma_vec.scaling", "sigma_vec.is_identity", "fit.median_previous", "fit.median_got_worse",
 )  # fmt: skip
-"""What of `cma.CMAEvolutionStrategy` the next generation depends on, by the names of its attributes. A diagonal search has its
-variances in `sigma_vec` and lacks `sm.C` and its axes `sm.B`, `sm.D`."""
+"""Attributes of `cma.CMAEvolutionStrategy` on which the next generation depends. A diagonal search has its variances in
+`sigma_vec` and does not have `sm.C` and its axes `sm.B`, `sm.D`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvolutionSettings:
     """CMA-ES as in World Models; everything else is the package's default.
 
-    population   candidates of a generation
-    sigma        first step size; the first mean is 0
-    generations  per training call of `updates` model updates, spread evenly over them
-    diagonal     adapt a variance for every weight instead of a covariance: for thousands of weights (not the original)
+    population   candidates per generation
+    sigma        initial step size; the initial mean is 0
+    generations  generations per training call, spread evenly over its `updates` model updates
+    diagonal     adapt one variance per weight instead of a covariance, for thousands of weights (not in the original)
     """
 
     population: int = 64
@@ -59,7 +60,7 @@ class Strategy:
     """CMA-ES of one seed."""
 
     def __init__(self, seed: int, size: int, settings: EvolutionSettings):
-        import cma  # here, because no other arm needs it
+        import cma  # not at the top, because no other arm needs it
 
         assert settings.population >= MIRRORED_BELOW, settings
         self.seed, self.size = seed, size
@@ -73,7 +74,7 @@ class Strategy:
             "verbose": -9,
             "verb_log": 0,
             "verb_disp": 0,
-            "conditioncov_alleviate": False,  # would move covariance into a transformation of the coordinates
+            "conditioncov_alleviate": False,  # would replace the covariance by a change of coordinates
         }
         self.search = cma.CMAEvolutionStrategy(np.zeros(size), settings.sigma, options)
 
@@ -87,12 +88,12 @@ class Strategy:
         return np.stack(self.search.ask())
 
     def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
-        """Ends the generation: `returns` [K] are to be made large; the package makes costs small."""
+        """Ends the generation with its returns [K], which the search maximises (the package minimises costs)."""
         self.search.tell(list(candidates), (-returns).tolist())
         self.skip()
 
     def skip(self) -> None:
-        """Ends the generation without learning from it: of a seed that learns no more."""
+        """Ends the generation of a diverged seed without learning from it."""
         self._generator = None
         self.generation += 1
 
@@ -105,7 +106,7 @@ class Strategy:
         return float(self.search.sigma)
 
     def state(self) -> dict[str, Any]:
-        """Between two generations, as numbers and tensors."""
+        """The state between two generations, as numbers and tensors."""
         kept: dict[str, Any] = {"generation": self.generation}
         for path in STATE:
             try:
@@ -116,14 +117,14 @@ class Strategy:
         return kept
 
     def restore(self, kept: Mapping[str, Any]) -> None:
-        """Takes back `state`; raises UserError where it is another search's."""
+        """Restores `state`. Raises UserError for the state of another kind of search."""
         own = self.state()
         if own["mean"].shape != kept["mean"].shape or ("sm.C" in own) != ("sm.C" in kept):
             raise UserError(
                 f"the checkpoint holds a search over {_words(kept)}, this agent searches over {_words(own)}; "
                 "use the options and the task it was saved with"
             )
-        if kept["countiter"]:  # a first generation of any kind makes the attributes that the package creates late
+        if kept["countiter"]:  # a first generation, of any kind, creates the attributes that the package creates late
             self.tell(self.ask(), np.arange(float(self.search.popsize)))
         self.generation = int(kept["generation"])
         for path in STATE:
@@ -132,9 +133,9 @@ class Strategy:
             owner, _, name = path.rpartition(".")
             value = kept[path]
             target = functools.reduce(getattr, owner.split("."), self.search) if owner else self.search
-            # Copied as it lies in memory: the order of rows and columns decides how products are rounded.
+            # Copied with its memory layout, because the order of rows and columns decides how products are rounded.
             setattr(target, name, np.array(value.numpy(), order="K") if isinstance(value, Tensor) else value)
-        self.search._updateBDfromSM(self.search.sm)  # copies that the package keeps
+        self.search._updateBDfromSM(self.search.sm)  # the package keeps copies of these
 
 
 def _words(kept: Mapping[str, Any]) -> str:
@@ -146,7 +147,7 @@ def _number(value: Any) -> bool | int | float | None:
 
 
 class Evolution:
-    """The searches of S seeds, and where their means are written: the group `behavior.searched` of the learner."""
+    """The searches of S seeds. Their means become the weights of the learner's group `behavior.searched`."""
 
     def __init__(
         self,
@@ -163,14 +164,14 @@ class Evolution:
         self._write_means()
 
     def due(self, gradient_steps: int, updates: int) -> int:
-        """Generations after the update that makes it `gradient_steps`, at `updates` a training call."""
+        """Generations that are due after update number `gradient_steps`, with `updates` per training call."""
         generations = self.settings.generations
         return gradient_steps * generations // updates - (gradient_steps - 1) * generations // updates
 
     def generation(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One generation of every seed that is alive, on a batch [S, T, B, ...]; metrics [S].
+        """One generation for every seed that has not diverged, on a batch [S, T, B, ...]; metrics [S].
 
-        A return that is not finite ends the seed's learning, like a loss.
+        A seed with a return that is not finite has diverged, as with a loss.
         """
         alive = self.learner.alive.cpu().numpy()
         number = self.strategies[0].generation

@@ -1,9 +1,9 @@
 """The rows of one environment, in blocks of memory or of mapped files. NumPy only.
 
-A row keeps its number for ever; with a capacity the oldest are dropped, and their blocks with them.
-Of mapped files a Lane keeps at most `resident_bytes` in the process's resident set (api.REPLAY_RESIDENT_BYTES, unless asked
-otherwise): pages are counted as they are touched, and let go before they would be more. What is let go stays in the files;
-how much of them the system caches beside the process is its own affair, and it gives that up when memory is wanted.
+A row never changes its number. With a capacity, the oldest rows are dropped, and their blocks with them.
+With mapped files, a Lane keeps at most `resident_bytes` in the process's resident set (default: api.REPLAY_RESIDENT_BYTES). It
+counts pages as it touches them and releases them before the limit. Released pages stay in the files. The system may also cache
+them outside the process and frees that cache when memory is needed.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 BLOCK_BYTES = 2**29
-"""Size of a block; pages are taken only when written. Large, since every mapped file holds a descriptor open."""
+"""Size of a block; memory is used only for pages that are written. Large, because every mapped file keeps a descriptor open."""
 
 
 RESERVE_BYTES = 2**23
-"""Disk space is taken this far ahead of the rows: a full disk is an OSError here; in a map it would be the end by SIGBUS."""
+"""Disk space is reserved this far ahead of the rows, so that a full disk is an OSError. In a map it would be a fatal SIGBUS."""
 
 
 STATES_BEHIND = 2
-"""Files of dropped rows stay until two more states were taken: whoever keeps checkpoints may go back as far."""
+"""Files of dropped rows stay until two more states have been taken, so that a run can return to its last checkpoints."""
 
 
 HASHED_AT_ONCE = 2**20
 
 
 FAULT_AROUND_BYTES = 2**16
-"""A read of a missing page maps the cached ones around it, too: Linux's default (mm/memory.c, fault_around_bytes)."""
+"""Reading a missing page also maps the cached pages around it; this is Linux's default (mm/memory.c, fault_around_bytes)."""
 
 
 class Lane:
-    """The rows of one environment, in the order they arrived: rows first, first + 1, ..., rows - 1 are there.
+    """The rows of one environment in the order of arrival: rows first, first + 1, ..., rows - 1 are there.
 
-    resident_bytes  ceiling on what is mapped into the process's resident set at a time; ignored without a folder.
-                    Below a row and its surroundings (some 150 kB with images) it cannot be kept
+    resident_bytes  most bytes that are mapped into the process's resident set at a time; ignored without a folder.
+                    It must be at least a row and the pages around it (some 150 kB with images)
     """
 
     def __init__(self, row: np.dtype, folder: Path | None, resident_bytes: int = REPLAY_RESIDENT_BYTES):
         self.row, self.folder, self.first, self.rows = row, folder, 0, 0
         self.block_rows = max(1024, BLOCK_BYTES // row.itemsize)
         self._blocks: dict[int, np.ndarray] = {}
-        self._maps: dict[int, mmap.mmap] = {}  # the same blocks as bytes, where they are files
+        self._maps: dict[int, mmap.mmap] = {}  # the same blocks as bytes, if they are files
         self._firsts: deque[int] = deque(maxlen=1 + STATES_BEHIND)  # the first row at each of the last states
-        self._reserved = 0  # bytes of the last block that are surely on the disk
+        self._reserved = 0  # bytes of the last block for which disk space is reserved
         self._resident_bytes, self._touched = resident_bytes, 0
-        self._hashes: dict[int, Hash] = {}  # of the rows so far of every block, where they are files
+        self._hashes: dict[int, Hash] = {}  # hash of the rows so far of every block, if they are files
 
     def append(self, values: Mapping[str, Any]) -> None:
         block, place = divmod(self.rows, self.block_rows)
@@ -86,7 +86,7 @@ class Lane:
     def _new_block(self, number: int, *, must_exist: bool = False) -> np.ndarray:
         size = self.block_rows * self.row.itemsize
         if self.folder is None:
-            # Not from malloc: pages that are never written are never taken, whatever the allocator is told.
+            # Not from malloc, so that pages that are never written take no memory, however malloc is configured.
             return np.frombuffer(mmap.mmap(-1, size), self.row)
         path = _file(self.folder, number)
         whole = path.exists() and path.stat().st_size == size
@@ -98,20 +98,20 @@ class Lane:
         with path.open("rb+" if whole else "wb+") as file:
             file.truncate(size)
             mapped = self._maps[number] = mmap.mmap(file.fileno(), size)
-        # Sequences begin anywhere, and `expect` asks for them whole: what the system would read around them is of no use.
+        # Sequences begin anywhere, and `expect` reads them as a whole, so read-ahead by the system is of no use.
         mapped.madvise(mmap.MADV_RANDOM)
         return np.frombuffer(mapped, self.row)
 
     def _touch(self, count: int) -> None:
-        """Makes room for `count` more bytes of pages in the resident set."""
+        """Counts `count` more bytes of pages; releases pages first if the resident set would exceed its limit."""
         if self._touched + count > self._resident_bytes:
             for mapped in self._maps.values():
-                mapped.madvise(mmap.MADV_DONTNEED)  # of a shared map: out of this process, not out of the file
+                mapped.madvise(mmap.MADV_DONTNEED)  # in a shared map this releases the process's pages, not the file's data
             self._touched = 0
         self._touched += count
 
     def _parts(self, start: int, rows: int, at_once: int) -> Iterator[tuple[int, int, int, int]]:
-        """(rows before, block, place, rows): rows start, start + 1, ... in pieces that lie in one block."""
+        """(rows before, block, place, rows): rows start, start + 1, ... in pieces that are each within one block."""
         done = 0
         while done < rows:
             block, place = divmod(start + done, self.block_rows)
@@ -120,7 +120,7 @@ class Lane:
             done += count
 
     def expect(self, start: int, rows: int) -> None:
-        """Begins to bring rows start, start + 1, ... from the disk, and does not wait."""
+        """Starts reading rows start, start + 1, ... from the disk without waiting."""
         if self.folder is None:
             return
         for _, block, place, count in self._parts(start, rows, rows):
@@ -139,13 +139,13 @@ class Lane:
                 values[done : done + count] = self._blocks[block][key][place : place + count]
 
     def everything(self) -> np.ndarray:
-        """A copy of the rows from `first` on."""
+        """A copy of all rows from `first` on."""
         pieces = self._parts(self.first, self.rows - self.first, self.block_rows)
         parts = [self._blocks[block][place : place + count] for _, block, place, count in pieces]
         return np.concatenate([np.empty(0, self.row), *parts])
 
     def drop(self, first: int) -> None:
-        """Forgets the rows before `first`. Blocks without a row are let go; their files go later (`settle`)."""
+        """Drops the rows before `first` and releases blocks without rows. `settle` deletes their files later."""
         self.first = first
         for number in [number for number in self._blocks if (number + 1) * self.block_rows <= first]:
             del self._blocks[number]
@@ -153,7 +153,7 @@ class Lane:
             self._hashes.pop(number, None)
 
     def settle(self) -> None:
-        """Brings the rows to the disk, and removes the files that no state of the last three needs: a state is being taken."""
+        """For taking a state: flushes the rows to the disk and deletes files that the last three states do not need."""
         for mapped in self._maps.values():
             mapped.flush()
         self._firsts.append(self.first)
@@ -164,14 +164,14 @@ class Lane:
                     path.unlink()
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of the rows so far of every block that is a file, by its number."""
+        """Number of a block that is a file -> SHA-256 of its rows so far."""
         return {str(number): hash.hexdigest() for number, hash in sorted(self._hashes.items())}
 
     def truncate(self, rows: int, first: int = 0, hashes: Mapping[str, str] | None = None) -> None:
-        """Forgets every row from `rows` on, and those before `first`; maps the others' files again after a restart.
+        """Drops all rows from `rows` on and before `first`; after a restart, maps the files of the other rows again.
 
-        hashes  what `hashes` gave when there were so many rows; none of a state from before there were hashes
-        Raises UserError where a file is missing or does not hold the rows that were written.
+        hashes  result of `hashes` at this number of rows; None for an older state without hashes
+        Raises UserError if a file is missing or its rows are not those that were written.
         """
         for number in range(first // self.block_rows, -(-rows // self.block_rows)):
             if number not in self._blocks:
@@ -186,7 +186,7 @@ class Lane:
         self.first, self.rows, self._reserved = first, rows, 0
 
     def _hash_of_file(self, number: int, rows: int) -> Hash:
-        """Of the first rows of a block, read as a file: through the map they would stay in the resident set."""
+        """Hash of the first rows of a block, read as a file, because reads through the map would stay in the resident set."""
         assert self.folder is not None
         if number in self._maps:
             self._maps[number].flush()
@@ -201,7 +201,7 @@ class Lane:
         return found
 
     def restore(self, rows: np.ndarray, first: int = 0) -> None:
-        """Takes back what `everything` gave."""
+        """Restores the result of `everything`."""
         self._blocks, self._maps, self._hashes = {}, {}, {}
         self.first, self.rows = first, first + len(rows)
         for done, block, place, count in self._parts(first, len(rows), self.block_rows):

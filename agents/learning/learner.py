@@ -1,9 +1,9 @@
-"""The seed axis: S learners in one program. With lifting.py and optimiser.py the only file that knows it.
+"""The seed axis: S learners in one program. Only this file, lifting.py and optimiser.py know it.
 
-Parameters of a group live in one buffer [S, P]; the parameters of each seed's modules are views of its row. A function written
-for one seed is carried over the axis by the lift that is handed in.
+The parameters of a group are one buffer [S, P], and the parameters of each seed's modules are views of its row. A lift applies
+a function that is written for one seed to all seeds.
 
-To stay capturable in a CUDA graph: static shapes, no `.item()`, no branch on a tensor; batches and noise come in.
+An update must be capturable as a CUDA graph: static shapes, no `.item()`, no branch on a tensor. Batches and noise are inputs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,12 @@ MODEL = "world_model"
 class Learner:
     """Networks, optimisers and the update of S seeds.
 
-    build     makes the parts of one seed; called once, its parameter values are replaced
-    lift      how losses and decisions are carried over the seeds; the decisions of a behaviour that `decides_together` always
-              by Vmap
-    clock     a context around each part of an update, by its name: for whoever measures
+    build     makes the parts of one seed; called once, and its parameter values are replaced
+    lift      applies losses and decisions to all seeds; a behaviour that `decides_together` always decides with Vmap
+    clock     gives a context around each named part of an update, for measurements
     capture   on a GPU, replay every update and every decision as one CUDA graph
-    model_first  the model descends before the behaviour learns from it (DreamerV2); else both see the weights from before
-    searched  the behaviour's groups that no gradient changes: a search does (agents/learning/evolution.py)
+    model_first  update the model before the behaviour learns from it (DreamerV2); otherwise both use the weights from before
+    searched  groups of the behaviour whose weights a search changes, not a gradient (agents/learning/evolution.py)
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Learner:
         for number, seed in enumerate(self.seeds):
             for name, group in self.groups.items():
                 module = parts.get_submodule(copies.get(name, name))
-                # Every group has a generator of its own: a world model starts the same whatever behaviour comes with it.
+                # Every group has its own generator, so a world model starts with the same weights under every behaviour.
                 initialize(module, noise.host_generator(seed, INITIAL, *copies.get(name, name).encode()))
                 for key, view in group.views(group.values[number]).items():
                     view.copy_(module.get_parameter(key).detach())
@@ -93,19 +92,19 @@ class Learner:
     # -- lifting ---------------------------------------------------------------------------------------------------------------
 
     def apply(self, function: Callable, *inputs: Any) -> Any:
-        """function(parts, *inputs of one seed) for every seed, without gradient; tensors of inputs and result lead with [S]."""
+        """function(parts, *inputs of one seed) for every seed, without gradient; inputs and results are [S, ...]."""
         lift = self._together if self.behavior.decides_together and len(self.seeds) > 1 else self.lift.plain
         with torch.no_grad(), self._compute():
             return lift.join([each.call(function, *map(each.take, inputs)) for each in lift.passes])
 
     def apply_captured(self, function: Callable, *inputs: Any) -> Any:
-        """`apply`, on a GPU as a captured graph. `function` is the same object at every call: it names the graph."""
+        """`apply`, on a GPU as a captured graph. Pass the same function object at every call; it identifies the graph."""
         if not self.capture:
             return self.apply(function, *inputs)
         key = (function, signature(inputs))
         if key not in self._captured:
             self._captured[key] = Captured(lambda *inputs: self.apply(function, *inputs), inputs)
-        return cloned(self._captured[key](*inputs))  # the graph's own results are overwritten by its next call
+        return cloned(self._captured[key](*inputs))  # the next call of the graph overwrites its results
 
     def _compute(self) -> AbstractContextManager:
         if self.precision == torch.float32:
@@ -119,7 +118,7 @@ class Learner:
     ) -> None:
         """One model update and `behavior.repeats` behaviour updates on a batch [S, T, B, ...].
 
-        All losses of the first repeat see the weights from before the update, unless the model goes first
+        All losses of the first repeat use the weights from before the update, unless `model_first`
         (docs/algorithms/dreamer.md §8).
         """
         inputs = (dict(batch), dict(model_noise), [dict(noise) for noise in behavior_noise])
@@ -141,7 +140,7 @@ class Learner:
     def _update(
         self, batch: Mapping[str, Tensor], model_noise: Mapping[str, Tensor], behavior_noise: Sequence[Mapping[str, Tensor]]
     ) -> list[dict[str, Tensor]]:
-        """The update itself, nothing but tensors in and out; metrics [S] of every round."""
+        """The update itself, with tensors as only inputs and outputs; metrics [S] of every round."""
         together, later = ([], behavior_noise) if self.model_first else (behavior_noise[:1], behavior_noise[1:])
         passes, observed, found = self.lift.passes, [], []
         for each in passes:
@@ -171,7 +170,7 @@ class Learner:
 
     def _behavior_gradients(self, each: Pass, observed: Observed, batch: Any, noise: Any) -> tuple[Losses, Metrics]:
         frozen = each.leaves(MODEL)
-        for leaf in frozen:  # nothing here trains the model: its activations need not be kept
+        for leaf in frozen:  # nothing here trains the model, so its activations need not be kept
             leaf.requires_grad_(False)
         with self.clock("behaviour"):
             with self._compute():
@@ -184,18 +183,18 @@ class Learner:
         return {name: loss.detach() for name, loss in losses.items()}, metrics
 
     def _differentiate(self, name: str, each: Pass, loss: Tensor, *, retain: bool = False) -> None:
-        """Writes the derivatives of a loss in one group; a sum over seeds has each seed's own derivative in its row."""
+        """Computes the gradients of a loss for one group. The loss is summed over seeds; each seed's gradient is in its row."""
         found = torch.autograd.grad(loss.sum(), each.leaves(name), retain_graph=retain, materialize_grads=True)
         group = self.groups[name]
         for view, value in zip(group.views(each.take(group.gradient)).values(), found):
             view.copy_(value)
 
     def _descend(self, losses: Losses, metrics: Metrics) -> dict[str, Tensor]:
-        """One step of the optimisers of the groups that have a loss; the metrics, with the gradients' norms among them.
+        """One optimiser step for every group with a loss. Returns the metrics, including gradient norms.
 
-        A seed whose loss or gradient is not finite, in any group, learns no more.
+        A seed whose loss or gradient is not finite in any group has diverged and stops learning.
         """
-        learns = any(name != MODEL for name in losses)  # the behaviour: its steps are counted apart
+        learns = any(name != MODEL for name in losses)  # the behaviour, whose steps are counted separately
         with self.clock("optimisers"):
             if learns:
                 self.descents += 1.0
@@ -225,7 +224,7 @@ class Learner:
     # -- one seed's state ------------------------------------------------------------------------------------------------------
 
     def state(self, s: int) -> dict[str, Any]:
-        """Everything of seed `s` that an update reads or changes, as plain tensors on the CPU."""
+        """All that an update of seed `s` reads or changes, as plain tensors on the CPU."""
         groups = {}
         for name, group in self.groups.items():
             groups[name] = {
@@ -240,7 +239,7 @@ class Learner:
         }
 
     def restore(self, s: int, state: Mapping[str, Any]) -> None:
-        """Takes back `state`; raises ValueError if it belongs to other networks."""
+        """Restores `state`. Raises ValueError if it belongs to other networks."""
         for name, group in self.groups.items():
             kept = state["groups"].get(name, {"values": {}})
             shapes = {key: shape for key, (_, shape) in group.layout.items()}

@@ -1,7 +1,7 @@
-"""A function written for one seed, carried over S seeds: a loop over them, or `vmap` over one `functional_call`.
+"""Applies a function that is written for one seed to S seeds: in a loop over the seeds, or with `vmap` of a `functional_call`.
 
-Which is faster depends on the device and was measured: docs/log.md. A lift is handed to the learner, which asks for its
-passes and does the same in each: one pass for every seed, or a single pass for all of them.
+Which one is faster depends on the device; docs/log.md has measurements. A lift gives the learner its passes: one for each seed,
+or a single one for all seeds. The learner does the same in each pass.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from agents.learning.trees import row, stack
 
 
 class Pass(Protocol):
-    """Some of the seeds, computed in one go."""
+    """Some of the seeds, which are computed together."""
 
     def take(self, tree: Any) -> Any:
-        """What belongs to this pass of tensors that lead with [S]."""
+        """The part of tensors [S, ...] that belongs to this pass."""
 
     def call(self, function: Callable, *inputs: Any) -> Any:
-        """function(parts, *inputs), where inputs were taken. The function is the same object at every call."""
+        """function(parts, *inputs), for inputs from `take`. Pass the same function object at every call."""
 
     def leaves(self, group: str) -> list[Tensor]:
         """The parameters of a group, in the order of its layout."""
@@ -38,18 +38,18 @@ class Lift(Protocol):
 
     @property
     def plain(self) -> Lift:
-        """The same without compilation: for decisions, which are many and small."""
+        """The same lift without compilation, for decisions, which are many and small."""
 
     def join(self, results: Sequence[Any]) -> Any:
-        """The results of all passes as tensors that lead with [S]."""
+        """The results of all passes as tensors [S, ...]."""
 
 
 MakeLift = Callable[[Parts, Mapping[str, Group]], Lift]
-"""From networks of one seed, whose values do not matter, and the groups that hold the values of all seeds."""
+"""Makes a lift from the networks of one seed, whose values do not matter, and the groups with the values of all seeds."""
 
 
 class LoopOverSeeds:
-    """One pass a seed, each with its own modules."""
+    """One pass per seed, each with its own modules."""
 
     def __init__(self, skeleton: Parts, groups: Mapping[str, Group]):
         self.modules = modules(skeleton, groups)
@@ -78,7 +78,7 @@ class _Single:
 
 
 class Vmap:
-    """One pass for all seeds. compile: hand what it calls to torch.compile."""
+    """One pass for all seeds. compile: use torch.compile for the functions that it calls."""
 
     def __init__(self, skeleton: Parts, groups: Mapping[str, Group], *, compile: bool = False):
         self.skeleton, self.groups, self.compile = skeleton, groups, compile
@@ -116,7 +116,7 @@ class Vmap:
 
 
 def modules(skeleton: Parts, groups: Mapping[str, Group]) -> list[Parts]:
-    """The networks of every seed as modules whose parameters are views of the groups' memory."""
+    """The networks of every seed as modules, whose parameters are views of the groups' memory."""
     num_seeds = len(next(iter(groups.values())).values)
     found = [copy.deepcopy(skeleton).to("meta") for _ in range(num_seeds)]
     for s, module in enumerate(found):

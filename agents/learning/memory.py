@@ -1,7 +1,7 @@
-"""Keeps freed memory in the process: on a CPU much of an update's time goes into getting the same pages back from the system.
+"""Keeps freed memory in the process, because on a CPU an update spends much of its time getting the same pages from the system.
 
-Activations of hundreds of MB are allocated and freed in every update. glibc returns such blocks at once, and every page of the
-next ones faults in anew and is zeroed. Measured in docs/log.md. A C library without `mallopt` is left as it is.
+Every update allocates and frees activations of hundreds of MB. glibc returns such blocks to the system at once, so every page
+of the next ones causes a page fault and is zeroed. docs/log.md has measurements. Has no effect without glibc's `mallopt`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ LARGEST_INT = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tells malloc to take no block from mmap and to give nothing back; says whether it agreed. Holds for the whole process."""
+    """Tells malloc not to use mmap and to return no memory to the system, for the whole process. True if it accepts."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, LARGEST_INT))

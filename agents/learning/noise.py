@@ -1,7 +1,7 @@
-"""The only source of randomness of an agent: a number drawn is a function of (seed, purpose, counters) and of nothing else.
+"""The only source of randomness of an agent: every draw is a function of (seed, purpose, counters) alone.
 
-So nothing random needs saving, several seeds together draw what each would draw alone, and a resumed run draws what the
-uninterrupted one would have drawn.
+So no random state has to be saved, several seeds together draw the same numbers as each alone, and a resumed run draws the same
+numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ def entropy(seed: int, purpose: int, *counters: int) -> np.random.SeedSequence:
 
 
 class Noise:
-    """Draws for S seeds on one device."""
+    """Random numbers for S seeds on one device."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device):
         self.seeds, self.device = tuple(seeds), device
         self._generator: torch.Generator | None = None
 
     def generator(self, seed: int, purpose: int, *counters: int) -> torch.Generator:
-        """The generator of one (seed, purpose, counters), at its beginning; valid until the next call."""
+        """The generator of one (seed, purpose, counters), at its start; valid until the next call."""
         if self._generator is None:
             self._generator = torch.Generator(self.device)
         return _begin(self._generator, entropy(seed, purpose, *counters))
 
     def host_generator(self, seed: int, purpose: int, *counters: int) -> torch.Generator:
-        """The same on the CPU, whatever the device: initial values are equal everywhere."""
+        """The same on the CPU, so that initial values are equal on all devices."""
         return _begin(torch.Generator(), entropy(seed, purpose, *counters))
 
     def draw(self, specs: Mapping[str, NoiseSpec], purpose: int, *counters: int) -> dict[str, Tensor]:
-        """Every tensor of `specs` as [S, *shape], float32; one draw per kind and seed, cut into tensors in the order given."""
+        """Every tensor of `specs` as [S, *shape], float32. One draw per kind and seed is split in the given order."""
         drawn: dict[str, Tensor] = {}
         for kind in ("normal", "uniform"):
             chosen = {name: spec.shape for name, spec in specs.items() if spec.kind == kind}

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from agents.behaviors.api import OptimizerSettings
 
 BETAS = (0.9, 0.999)
-ALIGNMENT = 16  # floats: every parameter begins on a cache line, which the convolution libraries like
+ALIGNMENT = 16  # floats, so that every parameter begins on a cache line, where convolution libraries are faster
 
 
 class Group:
     """Parameters, gradients and Adam's moments of one group for all seeds, each one buffer [S, P].
 
-    settings  None for a slow copy, which no loss trains
+    settings  None for a slow copy, which has no loss
     """
 
     def __init__(self, module: nn.Module, num_seeds: int, device: torch.device, settings: OptimizerSettings | None):
@@ -35,7 +35,7 @@ class Group:
 
     @property
     def kept(self) -> dict[str, Tensor]:
-        """The buffers that an update changes and a later one reads: what a checkpoint holds."""
+        """The buffers that an update changes and a later one reads, for checkpoints."""
         return {"values": self.values, **({"mean": self.mean, "square": self.square} if self.trained else {})}
 
     def views(self, buffer: Tensor) -> dict[str, Tensor]:
@@ -46,13 +46,13 @@ class Group:
         }
 
     def gradient_norm(self) -> Tensor:
-        """[S]. Exact to 1e-7 on a CPU, where `vector_norm` of five million numbers comes out 1e-4 to 8e-4 too small."""
+        """[S]. Exact to 1e-7 on a CPU, where `vector_norm` of five million numbers is 1e-4 to 8e-4 too small."""
         return torch.square(self.gradient, out=self.scratch).sum(1).sqrt()
 
     def descend(self, alive: Tensor, norm: Tensor, step: Tensor) -> None:
-        """One step of Adam for the seeds alive; `norm` [S] of the gradient, which is clipped.
+        """One step of Adam for the seeds in `alive`, after clipping; `norm` [S] is that of the gradient.
 
-        Keras' epsilon: added to √v before its bias correction.
+        As in Keras, epsilon is added to √v before its bias correction.
         """
         assert self.settings is not None
         scale = self.settings.clip_norm / norm.clamp_min(self.settings.clip_norm)
@@ -60,7 +60,7 @@ class Group:
             self._descend_in_one_pass(self.settings, alive, scale, float(step))
             return
         first, second = BETAS
-        # A fill, not a product with 0: the gradient of a diverged seed is not finite.
+        # A fill, not a product with 0, because the gradient of a diverged seed is not finite.
         self.gradient.mul_(scale[:, None]).masked_fill_(~alive[:, None], 0.0)
         self.mean.lerp_(self.gradient, 1.0 - first)
         self.square.mul_(second).addcmul_(self.gradient, self.gradient, value=1.0 - second)
@@ -72,9 +72,9 @@ class Group:
         self.values.addcmul_(self.scratch, -(rate * alive)[:, None])
 
     def _descend_in_one_pass(self, settings: OptimizerSettings, alive: Tensor, scale: Tensor, step: float) -> None:
-        """The same on a CPU, where what costs is every pass over the buffers: torch's own loop over all of Adam.
+        """The same on a CPU with torch's fused Adam, because every pass over the buffers costs time.
 
-        It adds epsilon after the bias correction of √v: Keras' epsilon is that one, divided by the correction.
+        Fused Adam adds epsilon after the bias correction of √v, so it gets Keras' epsilon divided by the correction.
         """
         first, second = BETAS
         rows = alive.nonzero().flatten().tolist()

@@ -1,8 +1,7 @@
 """Sequence replay of one seed: a lane of rows per environment, in the arrival convention (agents/api.py). NumPy only.
 
-A row is one TimeStep with the action that led to it; lane.py keeps the rows of one environment. With a capacity the oldest
-episodes are dropped.
-Sources: docs/algorithms/dreamer.md §9 (TF2), with the last start included (§12 row 12).
+A row is one TimeStep with the action that led to it; lane.py keeps the rows of one environment. With a capacity, replay drops
+the oldest episodes. Sources: docs/algorithms/dreamer.md §9 (TF2), with the last start included (§12 row 12).
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ class Replay:
 
     observation     shape and dtype by key
     action          width of the stored action (one-hot if discrete)
-    folder          where rows live when they are too many for memory; None keeps them in memory
-    resident_bytes  ceiling on what the rows of all lanes take of the process's resident set, where they are in files
-    capacity        rows of all lanes; when an episode ends and they are more, the oldest episodes are dropped, whole. The
-                    newest is always kept. None: nothing is dropped
-    shortest        rows of the shortest episode that is ever sampled
+    folder          folder for rows that are too many for memory; None keeps them in memory
+    resident_bytes  most bytes of the process's resident set that rows in files may take, all lanes together
+    capacity        most rows of all lanes. When an episode ends and there are more, the oldest whole episodes are dropped, but
+                    never the newest one. None: nothing is dropped
+    shortest        rows of the shortest episode that may be sampled
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class Replay:
             if place is not None:
                 place.mkdir(parents=True, exist_ok=True)
             self.lanes.append(Lane(self.row, place, resident_bytes // num_envs))
-        self._open = [0] * num_envs  # first row of the episode under way, per lane
+        self._open = [0] * num_envs  # first row of the current episode, per lane
         self._episodes: list[tuple[int, int, int]] = []  # (lane, first row, rows), in order of completion
         self._used_lanes: set[int] = set()
 
     @property
     def episodes(self) -> int:
-        """Completed episodes."""
+        """Number of completed episodes."""
         return len(self._episodes)
 
     def add(
@@ -75,7 +74,7 @@ class Replay:
         is_last: bool,
         is_terminal: bool,
     ) -> None:
-        """One row; action and reward count as 0 where is_first. Only episodes that saw is_last are ever sampled."""
+        """Adds a row; action and reward are stored as 0 where is_first. An episode is sampled only after its is_last."""
         rows = self.lanes[lane].rows
         if is_first:
             self._open[lane] = rows
@@ -102,7 +101,7 @@ class Replay:
             self._used_lanes = {lane for lane, _, _ in self._episodes}
 
     def ready(self, length: int) -> bool:
-        """Whether there is a completed episode, and a sequence of `length` rows can be drawn from each."""
+        """Whether there is a completed episode, and every completed episode allows a sequence of `length` rows."""
         used = [self.lanes[number] for number in self._used_lanes]
         return bool(used) and all(lane.rows - lane.first >= length for lane in used)
 
@@ -113,7 +112,7 @@ class Replay:
             (self.lanes[lane], int(start))
             for lane, start in zip(*self.choose(generator, length, sequences, balance_ends=balance_ends))
         ]
-        for lane, start in chosen:  # all of them before the first is waited for: a disk serves many at a time
+        for lane, start in chosen:  # request all of them before waiting, because a disk serves many requests at a time
             lane.expect(start, length)
         for b, (lane, start) in enumerate(chosen):
             lane.read(start, {key: out[key][:, b] for key in self.keys})
@@ -123,9 +122,9 @@ class Replay:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lanes [B] and first rows [B] of B sequences of L rows.
 
-        An episode uniformly, whatever its length; then a start uniform in {0 .. rows - L}. A sequence of a shorter episode runs
-        on into the rows that follow it in its lane (or begins before it, at a lane's end); is_first tells where the next
-        begins.
+        Draws an episode uniformly, independent of its length, then a start uniformly from {0 .. rows - L}. A sequence of a
+        shorter episode continues in the rows after it in its lane (or begins before it, at the end of a lane); is_first marks
+        where the next episode begins.
         balance_ends: start = min(uniform {0 .. rows - 1}, rows - L), which draws the ends of episodes more often.
         """
         chosen = generator.integers(0, len(self._episodes), sequences)
@@ -139,7 +138,7 @@ class Replay:
         return lanes, starts
 
     def state(self) -> dict:
-        """What decides the future of sampling, as plain numbers; the rows themselves are saved apart, or in their files."""
+        """All that decides future sampling, as plain numbers. The rows themselves are saved separately, or in their files."""
         for lane in self.lanes:
             lane.settle()
         return {
@@ -151,7 +150,7 @@ class Replay:
         }
 
     def restore(self, state: Mapping) -> None:
-        """Takes back `state`; rows that came after it are cut off. The rows must be there already."""
+        """Restores `state` and drops rows that were added after it. The rows must already be there."""
         hashes = state.get("hashes", [None] * len(self.lanes))
         for lane, rows, first, known in zip(self.lanes, state["rows"], firsts(state), hashes):
             lane.truncate(rows, first, known)
@@ -161,5 +160,5 @@ class Replay:
 
 
 def firsts(state: Mapping) -> Sequence[int]:
-    """The first row of every lane in what `Replay.state` gave; before there was a capacity it was not told, and 0."""
+    """The first row of every lane in a result of `Replay.state`; older states do not have it, and it is 0."""
     return state.get("first", [0] * len(state["rows"]))

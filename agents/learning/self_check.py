@@ -1,11 +1,11 @@
-"""Whether the fast ways of a program compute what its plain way does, asked once on the device before anything is recorded.
+"""Checks on the device, before anything is recorded, that the fast ways of a program give the same results as its plain way.
 
-    captured   the update and the decision as CUDA graphs, beside the same functions called line by line
-    together   the update and the decision of S seeds, beside those of each seed alone
+    captured   the update and the decision as CUDA graphs, compared with direct calls of the same functions
+    together   the update and the decision of S seeds, compared with those of each seed alone
 
-The weights are the agent's own, the inputs are drawn: every seed has others, so that a graph that reads old inputs or a lift
-that takes another seed's is seen. Afterwards the learner is as it was. Which numbers count as the same is a matter of rounding:
-other kernels add in another order, and a GPU's convolutions may round to 10 bits.
+The weights are the agent's own. The inputs are random and different for every seed, so that the check detects a graph that
+reads old inputs, and a lift that reads those of another seed. Afterwards the learner is as before. Results may differ by
+rounding: other kernels add in another order, and a GPU's convolutions may round to 10 bits.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from agents.learning.trees import cloned, mapped
 from dreamer_bench_base import UserError
 
 ROUNDING = {torch.float32: {"captured": 1e-3, "together": 2e-2}, torch.bfloat16: {"captured": 5e-2, "together": 2e-1}}
-"""Largest difference that passes for rounding, as a share of the tensor's size (its Euclidean norm)."""
+"""Largest difference that counts as rounding, relative to the tensor's Euclidean norm."""
 STEP_ROUNDING = 0.5
-"""Of the step of the weights: Adam's first one is the gradient's sign, which rounding turns where the gradient is almost 0."""
+"""The same for the step of the weights. Adam's first step is the gradient's sign, which rounding flips where it is almost 0."""
 CURES = {"captured": "--set capture=false", "together": "--seeds-per-program 1"}
-"""The option that avoids each way."""
+"""Fast way -> the option that avoids it."""
 
 Named = dict[str, Tensor]
 
 
 class Checked(Protocol):
-    """What is asked of a `ModelBasedAgent` here."""
+    """The part of `ModelBasedAgent` that this check needs."""
 
     context: AgentContext
     learner: Learner
@@ -55,10 +55,10 @@ class Checked(Protocol):
 
 
 def self_check(agent: Checked) -> dict[str, Any]:
-    """Compares every fast way that the agent takes with the plain one; the report for the record.
+    """Compares every fast way that the agent uses with the plain one. Returns the report for the record.
 
-    Raises UserError, in one line, for a difference beyond rounding or an error of capture. The agent's replay must be empty:
-    it is filled with drawn rows, and the agent is good for nothing afterwards.
+    Raises UserError, in one line, for a difference beyond rounding or an error of capture. The agent's replay must be empty; it
+    is filled with random rows, so the agent must not be used afterwards.
     """
     begun = time.perf_counter()
     learner = agent.learner
@@ -66,7 +66,7 @@ def self_check(agent: Checked) -> dict[str, Any]:
     inputs = (batch, *update_noise)
     largest: dict[str, dict[str, float]] = {}
     eager = {"update": outcome(learner, lambda: learner._update(*inputs)), "decision": _decided(learner, decide)}
-    if learner.capture:  # recorded with other inputs than it is then called with
+    if learner.capture:  # captured with other inputs than those of the call
         other, unseen = mapped(torch.zeros_like, inputs), mapped(torch.zeros_like, decide[1])
         update = _recorded(lambda: Captured(learner._update, other, changes=learner.changing), "update")
         decision = _recorded(lambda: Captured(lambda *seen: learner.apply(decide[0], *seen), unseen), "decision")
@@ -87,7 +87,7 @@ def self_check(agent: Checked) -> dict[str, Any]:
 
 
 def outcome(learner: Learner, update: Callable[[], Any]) -> Named:
-    """What an update makes: metrics of every round, gradients and steps of every group. The learner is put back."""
+    """The results of an update: metrics of every round, gradients and steps of every group. Restores the learner."""
     before = [tensor.clone() for tensor in learner.changing]
     starts = {name: group.values.clone() for name, group in learner.groups.items()}
     found: Named = {}
@@ -103,13 +103,13 @@ def outcome(learner: Learner, update: Callable[[], Any]) -> Named:
 
 
 def agree(way: str, program: str, plain: Mapping[str, Tensor], fast: Mapping[str, Tensor], precision: torch.dtype) -> float:
-    """The largest difference, as a share of the tensor's size. UserError where it is no rounding; steps are held to less."""
+    """The largest difference, relative to the tensor's norm. Raises UserError if it is more than rounding."""
     largest = 0.0
     for name, expected in plain.items():
         found = fast[name]
         difference = float((found.double() - expected.double()).norm() / expected.double().norm().clamp_min(1e-8))
         allowed = STEP_ROUNDING if name.startswith("step of ") else ROUNDING[precision][way]
-        if not difference <= allowed:  # a NaN, too
+        if not difference <= allowed:  # also true for NaN
             raise UserError(
                 f"the {program} {_words(way)} differs from the plain one in {name} by {difference:.1e} of its size "
                 f"(rounding stays below {allowed:g}); nothing was recorded: run with {CURES[way]}, and report this"
@@ -158,7 +158,7 @@ def _flat(result: tuple[Tensor, Mapping[str, Tensor]]) -> Named:
 
 
 def _drawn(agent: Checked) -> tuple[dict[str, Tensor], tuple[Any, Any], tuple[Callable, Sequence[Any]]]:
-    """A batch and noise of an update, and what a decision is made from, drawn apart for every seed."""
+    """A batch and noise for an update, and the inputs of a decision, drawn separately for every seed."""
     context, generator = agent.context, np.random.default_rng(0)
     context.observation_space.seed(0)
     context.action_space.seed(0)

@@ -1,4 +1,4 @@
-"""Trees of tensors: a tensor, or a mapping, a sequence or a named tuple of trees."""
+"""Trees of tensors. A tree is a tensor, or a mapping, sequence or named tuple of trees."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 def row(tree: Any, s: int) -> Any:
-    """Seed `s` of a tensor, or of a mapping of tensors, all leading with [S]."""
+    """The row of seed `s` of a tensor [S, ...], or of a mapping of such tensors."""
     if isinstance(tree, Tensor):
         return tree[s]
     return {name: row(part, s) for name, part in tree.items()}
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """The inverse of `row` for tensors, mappings and tuples."""
+    """Inverse of `row` for tensors, mappings and tuples."""
     first = trees[0]
     if isinstance(first, Tensor):
         return torch.stack(list(trees))
@@ -35,7 +35,7 @@ def detached(tree: Any) -> Any:
 
 
 def mapped(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """The same tree, with the function's results in place of its tensors."""
+    """The same tree with the function applied to every tensor."""
     if isinstance(tree, Tensor):
         return function(tree)
     if isinstance(tree, Mapping):
@@ -57,7 +57,7 @@ def leaves(tree: Any) -> list[Tensor]:
 
 
 def signature(tree: Any) -> Any:
-    """Names, shapes and kinds of a tree's tensors, to be compared."""
+    """Names, shapes and types of a tree's tensors, for comparison."""
     if isinstance(tree, Tensor):
         return (tuple(tree.shape), tree.dtype)
     if isinstance(tree, Mapping):
