@@ -1,1 +1,1 @@
-"""What an agent faces: every task is a `gymnasium.Env`. Knows no agent and no protocol."""
+"""The tasks that agents solve: every task is a `gymnasium.Env`. Knows no agent and no protocol."""

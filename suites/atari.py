@@ -1,12 +1,13 @@
-"""The 57 Atari games, by the rules of Machado et al. 2018 as DreamerV2 uses them, unless an option says otherwise.
+"""The 57 Atari games under the rules of Machado et al. 2018 as DreamerV2 uses them. Options can change the rules.
 
 Only this file knows the emulator, ale-py (GPL-2.0-only; imported when an environment is made; ROMs are inside its wheel).
 Frames, pooling, resizing and sticky actions are those of `ale_py.AtariVectorEnv` with one environment. Its defaults are
-sticky 0, clipped rewards, FIRE at reset, a stack of four grey 84x84 frames: none of them ours, so every option is set.
+sticky 0, clipped rewards, FIRE at reset, and a stack of four grey 84x84 frames. We want none of them, so every option is set.
 
-Measured on ale-py 0.12.1, and tested: a seeded reset decides the episode whatever came before (it loads the ROM again, about
-0.09 s); its `noop_max` N draws 0 to N - 1 no-ops; the frame limit counts after the no-ops and cuts a repeat short; with
-one frame per decision its pooling would keep the maximum of the whole episode, so pooling needs a repeat of 2 or more.
+Measured on ale-py 0.12.1, and tested: a seeded reset decides the episode, whatever came before (it loads the ROM again, in
+about 0.09 s). The emulator's `noop_max` N draws 0 to N - 1 no-ops. The frame limit counts from after the no-ops and can cut a
+repeat short. With one frame per decision, its pooling would keep the maximum of the whole episode, so pooling needs a repeat
+of at least 2.
 """
 
 from __future__ import annotations
@@ -55,22 +56,22 @@ ALIASES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CheckedOptions):
-    """The rules of a game. Nothing is clipped, lives end nothing, FIRE is the agent's business."""
+    """The rules of a game. Rewards are not clipped, a lost life does not end an episode, and the agent must press FIRE."""
 
     action_repeat: Annotated[int, AtLeast(1)] = 4
     """Emulator frames per decision; the image is the maximum of the last two."""
     time_limit_env_steps: Annotated[int, AtLeast(1)] | None = 108_000
     """Episode length in frames after the no-ops, a truncation (Machado et al. 2018: 108,000 = 30 min)."""
     sticky_probability: Annotated[float, Between(0, 1)] = 0.25
-    """Of each frame repeating the frame before it instead of the chosen action (Machado et al.: 0.25)."""
+    """Probability that a frame repeats the action of the frame before it (Machado et al.: 0.25)."""
     colour: bool = True
-    """64x64x3 (Dreamer), or 64x64x1 grey (DreamerV2)."""
+    """Images in colour, 64x64x3 (Dreamer), or in grey, 64x64x1 (DreamerV2)."""
     full_action_set: bool = True
     """All 18 actions (Machado et al.), or the game's minimal set."""
     noop_max: Annotated[int, AtLeast(0)] = 30
-    """No-op frames at reset are drawn from noop_min to this; 0 for none."""
+    """Most no-op frames at reset; the number is drawn uniformly from noop_min to this. 0: none."""
     noop_min: Annotated[int, AtLeast(0)] = 0
-    """0, or 1 as in gymnasium's AtariPreprocessing (DreamerV2)."""
+    """Fewest no-op frames at reset: 0, or 1 as in gymnasium's AtariPreprocessing (DreamerV2)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,14 +103,14 @@ class ArcadeGame(gymnasium.Env):
             repeat_action_probability=options.sticky_probability,
             full_action_space=options.full_action_set,
             max_num_frames_per_episode=108_000 if limit is None else limit,
-            # The emulator draws from 0 to one less; here the option is the largest number.
+            # The emulator draws from 0 to one less than its option; our option is the largest number.
             noop_max=options.noop_max + 1 if options.noop_max else 0,
             use_fire_reset=False,
             episodic_life=False,
             life_loss_info=False,
             reward_clipping=False,
             autoreset_mode="NextStep",
-        )  # never comes to it: an explicit reset is asked for first
+        )  # never happens, because an explicit reset comes first
         channels = 3 if options.colour else 1
         self.observation_space = spaces.Dict({"image": spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, channels), np.uint8)})
         self.action_space = self._emulator.single_action_space
@@ -118,13 +119,13 @@ class ArcadeGame(gymnasium.Env):
         self._over = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
-        """A new game; the seed decides its no-ops and its sticky frames."""
+        """Starts a new game; the seed decides its no-ops and its sticky frames."""
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         if drawn >= 2**31:  # the emulator takes 31 bits
             drawn = int(np.random.SeedSequence(drawn).generate_state(1)[0] >> 1)
         image, info = self._emulator.reset(seed=np.array([drawn]))
-        # The emulator draws from 0 on: a start with too few is drawn again, which leaves the others equally likely.
+        # The emulator draws from 0, so a start with too few no-ops is drawn again; the others stay equally likely.
         while int(info["episode_frame_number"][0]) < self._noop_min:
             drawn = int(np.random.SeedSequence(drawn).generate_state(1)[0] >> 1)
             image, info = self._emulator.reset(seed=np.array([drawn]))
@@ -148,7 +149,7 @@ class ArcadeGame(gymnasium.Env):
         )
 
     def render(self) -> np.ndarray:  # type: ignore[override]
-        """The present image in colour or grey, uint8 [64, 64, C]."""
+        """The current image in colour or grey, uint8 [64, 64, C]."""
         return self._image.copy()
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Task name -> environment: the built-in suites, and those of other packages.
 
-Only this file turns a task's name into code. A suite's module is imported when one of its names is asked for, its
+Only this file turns a task's name into code. It imports the module of a suite when one of its tasks is needed, and the
 simulator only when an environment is made. Another package adds a suite with an entry point of the group
-`dreamer_bench.suites`: the entry point's name is the suite's name, its value a module that fulfils `SuiteModule`.
+`dreamer_bench.suites`: the name of the entry point is the suite's name, its value a module that fulfils `SuiteModule`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ENTRY_POINT_GROUP = "dreamer_bench.suites"
 class SuiteModule(Protocol):
     """What the module of a suite provides. Importing it must not import the simulator.
 
-    TASKS    names of its tasks; each starts with the suite's name and "_" (or ":" where the suite takes any name)
+    TASKS    names of its tasks; each starts with the suite's name and "_" (or ":" if the suite takes any name)
     ALIASES  other spellings -> names of TASKS
-    OPEN     True where any name after "suite:" is a task; may be left out
-    gl_renderer  () -> what draws its frames with OpenGL, a UserError where nothing can; may be left out
+    OPEN     True if any name after "suite:" is a task; optional
+    gl_renderer  () -> the OpenGL renderer of its frames; raises UserError without one; optional
     Options  frozen dataclass of plain values, with at least `action_repeat` and `time_limit_env_steps`
     """
 
@@ -36,10 +36,10 @@ class SuiteModule(Protocol):
     Options: type
 
     def unavailable(self, task: str) -> str | None:
-        """Why the task cannot be made on this machine and what to install, in one line; None where it can."""
+        """Why the task cannot be made on this machine and what to install, in one line; None if it can."""
 
     def make(self, task: str, options: Any) -> gymnasium.Env:
-        """The environment of one of TASKS (of an OPEN suite, or of any name after "suite:")."""
+        """The environment of one of TASKS (in an OPEN suite, also of any name after "suite:")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def suites() -> dict[str, Suite]:
 
 
 def names(suite: str | None = None) -> list[str]:
-    """Every task by name, of one suite or of all. A suite that takes any name lists examples."""
+    """The names of all tasks of one suite, or of all suites. A suite that takes any name lists examples."""
     known = suites()
     if suite is not None and suite not in known:
         raise unknown("suite", suite, known)
@@ -83,7 +83,10 @@ def names(suite: str | None = None) -> list[str]:
 
 
 def resolve(name: str) -> str:
-    """The one name of a task: aliases ("walker_walk", "dmc_ball_in_cup_catch") become what records are filed under."""
+    """The name under which records of a task are filed, also from an alias ("walker_walk", "dmc_ball_in_cup_catch").
+
+    Raises UserError, in one line, for an unknown name.
+    """
     known = suites()
     suite = _suite_of(name, known)
     if suite is not None:
@@ -102,13 +105,13 @@ def resolve(name: str) -> str:
 
 
 def unavailable(name: str) -> str | None:
-    """Why a task cannot be made here (a simulator that is not installed) and what to do, in one line; None where it can."""
+    """Why a task cannot be made here (its simulator is not installed) and what to do, in one line; None if it can."""
     task = resolve(name)
     return _module_of(task).unavailable(task)
 
 
 def suite_of(name: str) -> Suite:
-    """The suite that brings a task."""
+    """The suite of a task."""
     task = resolve(name)
     suite = _suite_of(task, suites())
     assert suite is not None, task
@@ -125,7 +128,7 @@ def make(name: str, **options: Any) -> gymnasium.Env:
 
     options  fields of the suite's Options, among them action_repeat (simulator steps per decision) and
              time_limit_env_steps (episode limit in simulator steps, a truncation; None: the suite's own).
-    Raises ValueError, in one line, on an unknown task or option and where the simulator is missing.
+    Raises ValueError, in one line, for an unknown task or option and if the simulator is missing.
     """
     task = resolve(name)
     module = _module_of(task)
@@ -142,7 +145,7 @@ def make(name: str, **options: Any) -> gymnasium.Env:
 
 
 def _suite_of(name: str, known: Mapping[str, Suite]) -> Suite | None:
-    """The suite whose name starts this task name; the longest where several do."""
+    """The suite whose name begins this task name; the longest one if there are several."""
     fitting = [suite for suite in known.values() if name.startswith((f"{suite.name}_", f"{suite.name}:"))]
     return max(fitting, key=lambda suite: len(suite.name), default=None)
 
@@ -155,7 +158,7 @@ def _module_of(task: str) -> SuiteModule:
 
 
 def gl_renderer() -> str | None:
-    """What draws frames with OpenGL here, for records: the word of the first suite that knows; None where nothing can."""
+    """The OpenGL renderer of this machine, for records, from the first suite that knows it; None without one."""
     for suite in BUILT_IN:
         ask = getattr(suite.load(), "gl_renderer", None)
         if ask is not None:

@@ -1,12 +1,12 @@
-"""Does a suite keep the contract? `check_suite` plays a few short episodes and lists what is wrong; for us and for others.
+"""Checks that a suite follows the contract. `check_suite` plays a few short episodes and lists the violations.
 
     problems = check_suite("mysuite_mytask", steps=20)
     assert problems == []
 
-The contract: observations are a Dict with "image" uint8 [64, 64, C] and/or float32 vectors; actions a Box [-1, 1] float32
-or Discrete; one `step` is one decision with the action repeat inside; termination and truncation are kept apart, a time
-limit is a truncation; `reset(seed=...)` and the actions decide the whole episode; observations own their memory.
-An environment without randomness says so: `metadata["deterministic"] = True`.
+The contract: Observations are a Dict with "image" uint8 [64, 64, C] and/or float32 vectors. Actions are a Box [-1, 1] float32
+or Discrete. One `step` is one decision with the action repeat inside. Termination and truncation are separate, and a time limit
+is a truncation. `reset(seed=...)` and the actions decide the whole episode. Observations own their memory.
+An environment without randomness sets `metadata["deterministic"] = True`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CUT = 4
 
 
 def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **options: Any) -> list[str]:
-    """Everything that breaks the contract, one line each; an empty list is a pass.
+    """All violations of the contract, one line each; an empty list is a pass.
 
     task     a name of the catalog, or a function that makes a new environment
-    steps    decisions played per episode, some six episodes; more only where two seeds look alike for that long
-    options  of `catalog.make`, where the task is a name; then the time limit is tested too
+    steps    decisions per episode, in about six episodes; more if two seeds give the same observations for that long
+    options  options of `catalog.make` if the task is a name; then the time limit is tested, too
     """
 
     def make() -> gymnasium.Env:
@@ -74,12 +74,12 @@ def check_suite(task: str | Callable[[], gymnasium.Env], *, steps: int = 12, **o
 
 
 def episode_digest(environment: gymnasium.Env, seed: int, steps: int) -> str:
-    """SHA-256 of everything an episode shows under actions that follow from the seed: two processes must agree."""
+    """SHA-256 of all that an episode returns under actions that the seed decides. It must be equal in two processes."""
     return _episode(environment, seed, steps)[0]
 
 
 def _same_for_long(environment: gymnasium.Env, steps: int) -> bool:
-    """Some games begin with seconds in which nothing depends on anything; only many steps can accuse them."""
+    """Whether two seeds look alike for many steps. Some games begin with seconds that depend on neither seed nor action."""
     one, other = (_episode(environment, seed, LONG_LOOK * steps)[0] for seed in SEEDS)
     return one == other
 
@@ -113,9 +113,9 @@ def _actions(space: spaces.Space, seed: int, count: int) -> list[Any]:
 
 
 def _episode(environment: gymnasium.Env, seed: int, steps: int) -> tuple[str, list[str]]:
-    """Plays one episode of at most `steps` decisions; its digest, and what was wrong with what it showed.
+    """Plays one episode of at most `steps` decisions. Returns its digest and the violations.
 
-    The actions are those of seed SEEDS[0] whatever the episode's seed is, so that only the environment can differ.
+    The actions are those of seed SEEDS[0] for every seed of the episode, so that only the environment can differ.
     """
     problems: list[str] = []
     seen = hashlib.sha256()
@@ -185,7 +185,7 @@ def _memory(kept: list[Mapping[str, np.ndarray]], copies: list[Mapping[str, np.n
 
 
 def _time_limit(task: str, options: Mapping[str, Any]) -> list[str]:
-    """A cut of four decisions truncates the fourth; a termination there must be one without the cut as well."""
+    """A time limit of four decisions truncates the fourth. A termination there must also happen without the limit."""
     repeat = int(options.get("action_repeat", catalog.options_type(task)().action_repeat))
     limit = CUT * repeat
     ended, terminated, truncated = _end(task, {**options, "time_limit_env_steps": limit})
@@ -198,7 +198,7 @@ def _time_limit(task: str, options: Mapping[str, Any]) -> list[str]:
 
 
 def _end(task: str, options: Mapping[str, Any]) -> tuple[int, bool, bool]:
-    """The decision that ended an episode, or the last one played, and its two flags."""
+    """The number of the decision that ended an episode, or of the last one played, and its two flags."""
     environment = catalog.make(task, **options)
     try:
         environment.reset(seed=SEEDS[0])

@@ -1,12 +1,12 @@
 """The 20 DeepMind Control tasks of the Dreamer paper, from 64x64 pixels or from the tasks' own vectors.
 
-Only this file knows dm_control. Tasks, cameras and their source: Hafner et al. 2020, section 6, and the original code's task
-list (quadruped is followed by its camera 2; camera 0 shows it a few pixels wide).
+Only this file knows dm_control. Tasks and cameras are from Hafner et al. 2020, section 6, and the task list of the original
+code (camera 2 follows the quadruped; camera 0 shows it a few pixels wide).
 
 A frame is rendered once per decision, after the last repeat. `physics.render` builds a scene at every call (about 5 ms in
-software); here one camera stays open per environment, with the same pixels. dm_control is imported when an environment is
-made, and MUJOCO_GL is set to "egl" before that where it is unset and there is no display. A process that has observed nothing
-but vectors never loads a renderer: dm_control is imported with MUJOCO_GL=disabled there.
+software). We keep one camera open per environment, which gives the same pixels. dm_control is imported when an environment is
+made. Before that, MUJOCO_GL is set to "egl" if it is unset and there is no display. A process that observes only vectors
+imports dm_control with MUJOCO_GL=disabled and never loads a renderer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dreamer_bench_options import AtLeast, CheckedOptions
 
 IMAGE_SIZE = 64
 NO_RENDERER = "disabled"
-"""dm_control's and MuJoCo's word in MUJOCO_GL."""
+"""Value of MUJOCO_GL with which dm_control and MuJoCo load no renderer."""
 INSTALL_EGL = "apt-get install -y --no-install-recommends libegl1 libgl1 (or MUJOCO_GL=osmesa with libosmesa6)"
 
 _DOMAINS = {
@@ -57,27 +57,27 @@ ALIASES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CheckedOptions):
-    """How a task is shown and how long it lasts."""
+    """How a task is rendered and how long it lasts."""
 
     action_repeat: Annotated[int, AtLeast(1)] = 2
-    """Control steps per decision (the paper: 2)."""
+    """Simulator steps per decision (the paper: 2)."""
     time_limit_env_steps: Annotated[int, AtLeast(1)] | None = 1000
-    """Episode length in control steps, always a truncation; None: 1,000, the suite's own."""
+    """Episode length in simulator steps, always a truncation; None: 1,000, as in dm_control."""
     look: Literal["reference", "fast"] = "reference"
-    """reference: dm_control's own pixels, to the bit; fast: no shadows and no multisampling, several times cheaper in
+    """reference: the pixels of dm_control, to the bit; fast: no shadows and no multisampling, several times faster in
     software (mean difference 1.4 of 255 on cartpole, 6.8 on walker)."""
     camera: Annotated[int, AtLeast(0)] | None = None
     """Number of the camera; None: the paper's (2 for quadruped, else 0)."""
     observation: Literal["pixels", "state", "both"] = "pixels"
-    """pixels: "image"; state: the task's own vectors under its own names; both of them."""
+    """pixels: "image"; state: the task's own vectors under their own names; both: image and vectors."""
 
     def unavailable(self, task: str) -> str | None:
-        """As the module's own, without the renderer where no frame is drawn."""
+        """Like `unavailable` of the module, but without a renderer if no frame is rendered."""
         return _not_installed() if self.observation == "state" else unavailable(task)
 
 
 class ControlTask(gymnasium.Env):
-    """One dm_control task, actions in [-1, 1] and rewards summed over the repeats. `physics` is dm_control's."""
+    """One dm_control task, with actions in [-1, 1] and rewards summed over the repeats. `physics` is dm_control's."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own convention)
     render_mode = "rgb_array"
@@ -88,10 +88,10 @@ class ControlTask(gymnasium.Env):
         domain, _, name = task.removeprefix("dmc_").partition("_")
         self.options = options
         self.limit = 1000 if options.time_limit_env_steps is None else options.time_limit_env_steps
-        # The limit is counted here, so dm_control's own (1,000 control steps) is out of the way.
+        # This class counts the limit, so dm_control's own limit (1,000 control steps) is switched off.
         self._environment = suite.load(_DM_CONTROL_DOMAIN.get(domain, domain), name, task_kwargs={"time_limit": float("inf")})
         self.physics = self._environment.physics
-        if options.look == "fast":  # read once, when the first frame makes the GL context
+        if options.look == "fast":  # read only once, when the first frame makes the GL context
             self.physics.model.vis.quality.shadowsize = 0
             self.physics.model.vis.quality.offsamples = 0
         self._camera_id = _CAMERA.get(domain, 0) if options.camera is None else options.camera
@@ -116,12 +116,12 @@ class ControlTask(gymnasium.Env):
         self.env_steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
-        """A new episode; the seed decides it alone, as `suite.load(random=seed)` would decide its first one."""
+        """Starts a new episode. The seed alone decides it, as `suite.load(random=seed)` decides a first episode."""
         super().reset(seed=seed)
         if seed is not None:
-            # Every task draws from this one generator, and resets the whole of the simulator's state.
+            # Every task draws from this generator only, and resets the whole state of the simulator.
             words = seed if seed < 2**32 else np.random.SeedSequence(seed).generate_state(8)
-            self._environment.task._random = np.random.RandomState(words)  # dm_control's own kind
+            self._environment.task._random = np.random.RandomState(words)  # the class that dm_control uses
         arrived = self._environment.reset()
         self.env_steps = 0
         return self._observation(arrived.observation), {"env_steps": 0}
@@ -140,7 +140,7 @@ class ControlTask(gymnasium.Env):
         return observation, float(reward), False, self.env_steps >= self.limit, {"env_steps": repeats}
 
     def render(self) -> np.ndarray:  # type: ignore[override]
-        """The present frame, uint8 [64, 64, 3], in memory of its own."""
+        """The current frame, uint8 [64, 64, 3], in its own memory."""
         if self._camera is None:
             _dm_control_suite(rendered=True)
             self._camera = _open_camera(self.physics, self._camera_id)
@@ -158,7 +158,7 @@ class ControlTask(gymnasium.Env):
 
 
 def unavailable(task: str) -> str | None:
-    """dm_control and, where frames come from EGL or OSMesa, the system's library for it."""
+    """What is missing, in one line: dm_control, or the system's library for EGL or OSMesa; None if nothing is."""
     missing = _not_installed()
     if missing is not None:
         return missing
@@ -180,7 +180,7 @@ def make(task: str, options: Options) -> ControlTask:
 
 
 def gl_renderer() -> str:
-    """What draws the frames, in OpenGL's words ("llvmpipe (LLVM ...)", a GPU's name). Raises ValueError without one."""
+    """The renderer by its OpenGL name ("llvmpipe (LLVM ...)", a GPU's name). Raises ValueError without one."""
     reason = unavailable("")
     if reason is not None:
         raise UserError(f"no renderer: {reason}")
@@ -210,11 +210,10 @@ def _loads(library: str) -> bool:
 
 
 def _dm_control_suite(*, rendered: bool) -> Any:
-    """Imports dm_control, with a renderer where frames will be drawn; what goes wrong there becomes one line that says what to
-    install.
+    """Imports dm_control, with a renderer if frames are needed. Raises UserError with one line that says what to install.
 
-    dm_control chooses its renderer once, when it is imported: without frames it is told to choose none, and the first task with
-    frames of the same process lets it choose again.
+    dm_control chooses its renderer once, at import. Without frames we make it choose none; the first task with frames in the
+    same process lets it choose again.
     """
     begun = "dm_control._render" in sys.modules
     if begun and not (rendered and _renders_nothing()):
@@ -230,7 +229,7 @@ def _dm_control_suite(*, rendered: bool) -> Any:
         elif not rendered:
             os.environ["MUJOCO_GL"] = NO_RENDERER
         from dm_control import suite
-    # PyOpenGL fails with an AttributeError without libEGL, and a device that is no number is a ValueError of dm_control's.
+    # Without libEGL, PyOpenGL raises an AttributeError. For a device that is not a number, dm_control raises a ValueError.
     except (ImportError, AttributeError, RuntimeError, ValueError) as error:
         raise _no_frames("dm_control does not start", error) from error
     finally:
@@ -252,7 +251,7 @@ def _open_camera(physics: Any, camera_id: int) -> Any:
     from dm_control._render import BACKEND
     from dm_control.mujoco import engine
 
-    if BACKEND == "glfw" and not _window_system():  # asked first: MuJoCo's own error leaves a half-made context behind
+    if BACKEND == "glfw" and not _window_system():  # checked first, because MuJoCo's error leaves an incomplete context behind
         raise _no_frames("no frame can be rendered", RuntimeError("GLFW finds no window system"))
     try:
         return engine.Camera(physics, IMAGE_SIZE, IMAGE_SIZE, camera_id)
@@ -267,7 +266,7 @@ def _window_system() -> bool:
 
 
 def _no_frames(what: str, error: Exception) -> UserError:
-    """One line with the cure that fits: what is chosen wrongly is chosen otherwise, what is not installed is installed."""
+    """One line with the matching fix: change a wrong setting, or install what is missing."""
     said = " ".join(str(error).split())
     chosen = {
         name: os.environ[name] for name in ("MUJOCO_GL", "MUJOCO_EGL_DEVICE_ID", "PYOPENGL_PLATFORM") if name in os.environ

@@ -1,11 +1,11 @@
 """DeepMind Lab: `rooms_collect_good_objects_train` of the Dreamer paper's Figure 9, and any other level.
 
-Only this file knows deepmind_lab, which is not on the package registry: it is built from its sources, and without it the tasks
-are listed as unavailable. The adapter was written against its documented interface and is tested with a stand-in; it has
-not met the simulator itself.
+Only this file knows deepmind_lab, which is not on the package registry and must be built from its sources. Without it the tasks
+are listed as unavailable. The adapter follows the documented interface and is tested with a stand-in; it has never run with
+the simulator itself.
 
-Nine actions as in Espeholt et al. 2018 (IMPALA), which the Dreamer code uses; action repeat 4, 64x64 colour; the frame after
-the end of an episode is black, as there.
+There are nine actions, as in Espeholt et al. 2018 (IMPALA) and in the Dreamer code; action repeat 4, images 64x64 in colour.
+The frame after the end of an episode is black, as in that code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IMAGE_SIZE = 64
 LEVEL_FOLDER = "contributed/dmlab30/"
 
 TASKS = ("dmlab_rooms_collect_good_objects_train",)
-"""The paper's; any level path after "dmlab:" is a task too, for example "dmlab:tests/demo_map"."""
+"""The paper's task; any level path after "dmlab:" is also a task, for example "dmlab:tests/demo_map"."""
 
 ALIASES = dict.fromkeys(("rooms_collect_good_objects_train", "dmlab_rooms_collect_good_objects", "dmlab_collect"), TASKS[0])
 
@@ -52,16 +52,16 @@ class Options(CheckedOptions):
     action_repeat: Annotated[int, AtLeast(1)] = 4
     """Simulator frames per decision."""
     time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
-    """Truncation in simulator frames; None: the level's own clock (60 s for the paper's level)."""
+    """Time limit in simulator frames, a truncation; None: the level's own clock (60 s for the paper's level)."""
     renderer: Literal["software", "hardware"] = "software"
-    """What draws the frames."""
+    """Renderer of the frames."""
 
 
 class LabLevel(gymnasium.Env):
     """One level with nine actions.
 
-    The simulator says that an episode is over, never why. Levels end by their clock, so an end is a truncation; a level that
-    ends at a goal would be marked wrongly.
+    The simulator says that an episode is over, but not why. Levels end by their clock, so every end counts as a truncation. For
+    a level that ends at a goal this would be wrong.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  (gymnasium's own convention)

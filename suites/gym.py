@@ -1,8 +1,8 @@
 """Any Gymnasium environment with an image or a vector observation: "gym:CarRacing-v3", "gym:Pendulum-v1", ...
 
-An image is resized to 64x64, whatever else is observed becomes float32 vectors under the environment's own keys ("vector"
-where it has none). Bounded actions are scaled to [-1, 1]; of unbounded ones, only those in [-1, 1] are ever taken. The
-environment's own time limit holds unless another is given.
+An image is resized to 64x64. All other observations become float32 vectors under the environment's own keys ("vector" if it has
+none). Bounded actions are scaled to [-1, 1]; of unbounded actions, only [-1, 1] is used. The environment's own time limit
+applies unless an option sets another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dreamer_bench_options import AtLeast, CheckedOptions
 IMAGE_SIZE = 64
 
 TASKS = ("gym:CarRacing-v3", "gym:CartPole-v1", "gym:Pendulum-v1", "gym:Acrobot-v1", "gym:MountainCarContinuous-v0")
-"""Examples; any registered id after "gym:" is a task."""
+"""Examples; every registered id after "gym:" is a task."""
 
 ALIASES: dict[str, str] = {}
 
@@ -35,9 +35,9 @@ class Options(CheckedOptions):
     action_repeat: Annotated[int, AtLeast(1)] = 1
     """Steps of the environment per decision."""
     time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
-    """Truncation in steps of the environment; None: its own."""
+    """Time limit in steps of the environment, a truncation; None: its own limit."""
     rendered: bool = False
-    """Adds what the environment renders as "image", where it observes none itself."""
+    """Add the rendered frame as "image", if the environment has no image observation."""
 
 
 class GymnasiumTask(gymnasium.Env):
@@ -104,7 +104,7 @@ class GymnasiumTask(gymnasium.Env):
 
 
 def unavailable(task: str) -> str | None:
-    """The package that an environment's own module misses, in Gymnasium's words; an unknown id raises ValueError."""
+    """The missing package of an environment, in Gymnasium's words; None if none is. Raises ValueError for an unknown id."""
     name = task.removeprefix("gym:")
     entry_point = _specification(name).entry_point
     try:
@@ -146,7 +146,7 @@ def _rendered(environment: gymnasium.Env) -> Any:
 
 
 def _check_parts(task: str, parts: Mapping[str, spaces.Space]) -> None:
-    """Raises UserError for what would be shown as something else than it is."""
+    """Raises UserError for observations that would be treated as something that they are not."""
     for key, part in parts.items():
         shape = part.shape or ()
         if isinstance(part, spaces.Box) and part.dtype == np.uint8 and len(shape) == 3 and not _is_image(part):
@@ -175,7 +175,7 @@ def _channels(part: spaces.Space) -> int:
 
 
 def _resized(image: np.ndarray) -> np.ndarray:
-    """uint8 [H, W] or [H, W, C] to [64, 64, C]: Pillow's bilinear filter, which averages over what it shrinks."""
+    """uint8 [H, W] or [H, W, C] to [64, 64, C] with Pillow's bilinear filter, which averages when it shrinks."""
     from PIL import Image
 
     if image.shape[:2] == (IMAGE_SIZE, IMAGE_SIZE):

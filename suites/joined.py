@@ -1,11 +1,11 @@
-"""Several tasks as one environment that never says which one it plays: "one agent, all tasks" (PlaNet's paper, appendix C).
+"""Several tasks as one environment, which does not name the task: "one agent, all tasks" (PlaNet's paper, appendix C).
 
     catalog.make("joined:dmc_cartpole_swingup*8+dmc_walker_walk*2", observation="state")
 
-`task*repeat`, joined by `+`, in the order of play: the k-th episode plays task k mod n, with its own action repeat and length.
-A seed decides its episode alone, task included: seed mod n. Actions are as wide as the widest task's; each task takes the first
-of them and ignores the rest, which whoever records them keeps as they were chosen. One env step of this environment is one
-repeat's worth of the task's own: `action_repeat` and the time limit multiply and count those.
+The name lists `task*repeat`, joined by `+`, in the order of play: episode k plays task k mod n, with its own action repeat and
+length. The seed alone decides an episode, including its task: seed mod n. An action has as many numbers as the widest task
+needs. A task uses the first ones and ignores the rest; replay keeps the rest as they were chosen. One env step of this
+environment is one action repeat of the task, and `action_repeat` and the time limit are in these units.
 Source: Hafner et al. 2019, appendix C and google-research/planet; docs/algorithms/planet.md §7.
 """
 
@@ -26,7 +26,7 @@ from dreamer_bench_options import AtLeast, CheckedOptions, FreeText
 PREFIX = "joined:"
 
 TASKS = ("joined:dmc_cartpole_swingup*8+dmc_reacher_easy*4",)
-"""An example; any tasks of the catalog with continuous actions join."""
+"""An example; all tasks of the catalog with continuous actions can be joined."""
 
 ALIASES: dict[str, str] = {}
 
@@ -35,18 +35,18 @@ OPEN = True
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CheckedOptions):
-    """How the tasks are joined, and what is shown of them."""
+    """How the tasks are joined, and what the agent observes."""
 
     tasks: Annotated[str, FreeText()] = ""
-    """"task*repeat+task*repeat", where the environment's name is a name and no such list itself."""
+    """The tasks as "task*repeat+task*repeat", if the name of the environment does not list them."""
     action_repeat: Annotated[int, AtLeast(1)] = 1
-    """Times every task's own action repeat."""
+    """Factor on the action repeat of every task."""
     time_limit_env_steps: Annotated[int, AtLeast(1)] | None = None
-    """Truncation, in repeats of the task's own; None: each task's own length."""
+    """Time limit in action repeats of the task, a truncation; None: the length of each task."""
     observation: Literal["pixels", "state"] = "pixels"
-    """pixels: "image" alone; state: the union of the tasks' vectors by name, as wide as the widest, with zeros for the rest."""
+    """pixels: "image" alone; state: the union of all vectors by name, each as wide as the widest, filled with zeros."""
     look: Literal["reference", "fast"] | None = None
-    """Of the tasks that are drawn, where they have the choice (DeepMind Control); None: their own."""
+    """Look of rendered tasks that have this option (DeepMind Control); None: their default."""
 
     def unavailable(self, task: str) -> str | None:
         from suites import catalog
@@ -64,7 +64,7 @@ class Part(NamedTuple):
 
 
 def parts_of(task: str, options: Options) -> tuple[Part, ...]:
-    """The tasks in the order of play. Raises UserError where the list cannot be read or names fewer than one."""
+    """The tasks in the order of play. Raises UserError if the list cannot be read or is empty."""
     from suites import catalog
 
     text = options.tasks or task.removeprefix(PREFIX)
@@ -98,7 +98,7 @@ def _options_of(part: Part, options: Options) -> Any:
 
 
 class JoinedTasks(gymnasium.Env):
-    """The tasks in turn; `tasks` are their names, `playing` is the number of the present one."""
+    """Plays the tasks in turn; `tasks` are their names, `playing` is the index of the current one."""
 
     def __init__(self, task: str, options: Options) -> None:
         from suites import catalog
@@ -116,7 +116,7 @@ class JoinedTasks(gymnasium.Env):
         self.metadata = {"render_modes": ["rgb_array"]}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
-        """A new episode: of task seed mod n, or of the next one where there is no seed."""
+        """Starts a new episode: of task seed mod n, or of the next task without a seed."""
         super().reset(seed=seed)
         self.playing = (self.playing + 1 if seed is None else seed) % len(self.parts)
         observation, info = self.inner[self.playing].reset(seed=seed, options=options)
@@ -157,7 +157,7 @@ class JoinedTasks(gymnasium.Env):
 
 
 def unavailable(task: str) -> str | None:
-    """Of a name that lists its tasks; another name's tasks are an option, which is asked when the environment is made."""
+    """The reason of the first part that is unavailable; None if all are. A name without a list is checked when it is made."""
     return Options().unavailable(task) if "*" in task or "+" in task else None
 
 
@@ -166,7 +166,7 @@ def make(task: str, options: Options) -> JoinedTasks:
 
 
 def _widest_action(tasks: tuple[str, ...], found: list[spaces.Space]) -> spaces.Box:
-    """[-1, 1] in as many numbers as the widest task takes: the lowest low and the highest high of every number."""
+    """The joint action space, as wide as the widest task: the lowest low and the highest high of every number."""
     for task, space in zip(tasks, found):
         if not isinstance(space, spaces.Box):
             raise UserError(f"joined tasks have continuous actions, but {task!r} takes {space}; leave it out")

@@ -1,15 +1,15 @@
 """Tiny environments whose best return is known in closed form, and one that counts steps.
 
-An agent that fails a probe has a named fault: no reward model, no credit over time, an action that is ignored, a
-termination that is ignored, no value beyond the horizon. Every probe trains in seconds. `time_limit_env_steps` is the
-length of an episode and always a truncation; the returns below are those of the length and action repeat in force.
+An agent that fails a probe has a known fault: no reward model, no credit over time, an ignored action, an ignored termination,
+or no value beyond the horizon. Every probe trains in seconds. `time_limit_env_steps` is the length of an episode and always a
+truncation. The returns below are for the length and action repeat that the options set.
 
     probe_one_step   vector  each step pays (1 + a) / 2 at once
     probe_two_step   image   the action of an even step pays (1 + a) / 2 on the step after it
-    probe_action     image   each decision shows a side, -1 or +1; each step pays (1 + a * side) / 2
-    probe_terminal   vector  a >= 0 pays 1 and goes on, a < 0 pays 1.5 and terminates
-    probe_beyond     vector  the first action pays 0.4 (1 - a) / 2 spread over `delay` steps and (1 + a) / 2 with the next
-    probe_count      vector  observation and reward spell the step, the action and the episode's seed
+    probe_action     image   each observation shows a side, -1 or +1; each step pays (1 + a * side) / 2
+    probe_terminal   vector  a >= 0 pays 1 and continues, a < 0 pays 1.5 and terminates
+    probe_beyond     vector  the first action pays 0.4 (1 - a) / 2 spread over `delay` steps and (1 + a) / 2 on the next step
+    probe_count      vector  observation and reward encode the step, the action and the episode's seed
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ IMAGE_SIZE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CheckedOptions):
-    """How a probe is presented."""
+    """Observation, action and length of a probe."""
 
     action_repeat: Annotated[int, AtLeast(1)] = 1
     """Simulator steps per decision."""
@@ -37,14 +37,14 @@ class Options(CheckedOptions):
     discrete: bool = False
     """Discrete(2), read as a = -1 and a = +1, instead of one action in [-1, 1]."""
     pixels: bool | None = None
-    """A 64x64x3 image of vertical stripes, or a vector; None: the probe's own."""
+    """Observe a 64x64x3 image of vertical stripes, or a vector; None: the probe's default."""
     delay: Annotated[int, AtLeast(1)] = 20
-    """Simulator steps of probe_beyond that pay its small reward, before the one that pays the large one; choose it beyond the
-    horizon of imagination or planning (the Dreamer paper's is 15)."""
+    """Simulator steps of probe_beyond that pay the small reward, before the step that pays the large one. Choose it beyond the
+    horizon of imagination or planning (15 in the Dreamer paper)."""
 
 
 class Probe(gymnasium.Env):
-    """The shared frame: spaces, action repeat, time limit. A probe is `begin`, `tick`, `view` and two returns.
+    """What all probes share: spaces, action repeat, time limit. A probe defines `begin`, `tick`, `view` and two returns.
 
     optimal_return  the best expected return of an episode
     random_return   the expected return of uniform random actions
@@ -68,20 +68,20 @@ class Probe(gymnasium.Env):
             else {"vector": spaces.Box(-np.inf, np.inf, (self.view_size,), np.float32)}
         )
 
-    # What a probe is.
+    # What a probe defines.
 
     def begin(self) -> None:
-        """A new episode."""
+        """Starts a new episode."""
 
     def decide(self) -> None:
-        """Called after every decision but before the observation that follows it."""
+        """Called after every decision, before the next observation."""
 
     def tick(self, action: float) -> tuple[float, bool]:
-        """One simulator step, numbered self.env_steps from 0: reward and termination."""
+        """One simulator step, with number self.env_steps from 0: reward and termination."""
         raise AssertionError("a probe defines tick")
 
     def view(self) -> list[float]:
-        """What the agent may see: `view_size` numbers, in [-1, 1] where they are drawn as stripes."""
+        """The observation: `view_size` numbers, in [-1, 1] if they are rendered as stripes."""
         return [1.0]
 
     @property
@@ -92,7 +92,7 @@ class Probe(gymnasium.Env):
     def random_return(self) -> float:
         raise AssertionError("a probe knows its random return")
 
-    # What the world sees.
+    # The interface of gymnasium.
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, np.ndarray], dict]:
         super().reset(seed=seed)
@@ -125,7 +125,7 @@ class Probe(gymnasium.Env):
 
 
 class OneStep(Probe):
-    """Each step pays (1 + a) / 2 at once: a reward model and an actor that follows it are enough."""
+    """Each step pays (1 + a) / 2 at once. A reward model and an actor that maximises it are enough."""
 
     def tick(self, action: float) -> tuple[float, bool]:
         return (1 + action) / 2, False
@@ -140,7 +140,7 @@ class OneStep(Probe):
 
 
 class TwoStep(Probe):
-    """An even step's action pays one step later; odd actions do nothing. Stripes: whose turn it is, what is pending."""
+    """The action of an even step pays one step later; odd actions have no effect. Stripes: parity of the step, last action."""
 
     pixels = True
     view_size = 2
@@ -168,7 +168,7 @@ class TwoStep(Probe):
 
 
 class FollowSide(Probe):
-    """A side, -1 or +1, is drawn for every decision and shown as the bright half; each step pays (1 + a * side) / 2."""
+    """Every observation shows a random side, -1 or +1, as its bright half; each step pays (1 + a * side) / 2."""
 
     metadata = {"render_modes": [], "deterministic": False}  # noqa: RUF012
     pixels = True
@@ -196,9 +196,9 @@ class FollowSide(Probe):
 
 
 class Trap(Probe):
-    """Going on (a >= 0) pays 1; leaving (a < 0) pays 1.5 and terminates. A model that misses the end walks into it.
+    """Staying (a >= 0) pays 1; leaving (a < 0) pays 1.5 and terminates. An agent without a model of the end leaves at once.
 
-    Best is to go on and to leave with the last decision, so always going on gets all but the last half point.
+    The best policy stays until the last decision and leaves then. Always staying gets 0.5 less.
     """
 
     length = 16
@@ -233,12 +233,12 @@ class Trap(Probe):
 
 
 class Beyond(Probe):
-    """A wage with each of `delay` steps, 0.4 in all, or a prize of 1 with the step after? The first action chooses.
+    """The first action chooses between a wage on each of `delay` steps, 0.4 in all, and a prize of 1 on the step after them.
 
-    Rewards summed over `delay` steps or fewer are larger for the wage, whatever their weights: nothing of the prize is among
-    them. So return-to-horizon picks a = -1 and earns 0.4; a value function that bootstraps picks a = +1 and earns 1 (0.4 <
-    discount ** delay must hold, so delay < 92 at 0.99). The wage comes with every step, like the errors of a learned model
-    which it has to outweigh: docs/arms.md.
+    Sums of rewards over `delay` steps or fewer are larger for the wage under any weights, because they contain nothing of the
+    prize. So an agent that sums rewards to the horizon picks a = -1 and earns 0.4. With a value function that bootstraps it
+    picks a = +1 and earns 1 (this needs 0.4 < discount ** delay, so delay < 92 at 0.99). The wage is paid on every step,
+    because it must outweigh the errors of a learned model, which also occur on every step (docs/arms.md).
     """
 
     view_size = 3
@@ -259,7 +259,7 @@ class Beyond(Probe):
         return ((1 + self.choice) / 2 if self.env_steps == self.options.delay else 0.0), False
 
     def view(self) -> list[float]:
-        """Before the choice or after it, the choice, the share of the episode that is over: no two steps look alike."""
+        """Whether the choice was made, the choice, and the elapsed share of the episode, so that no two steps look alike."""
         return [1.0 if self.env_steps == 0 else -1.0, self.choice, min(self.env_steps / (self.options.delay + 1), 1.0)]
 
     @property
@@ -272,12 +272,12 @@ class Beyond(Probe):
 
     @property
     def _earned(self) -> tuple[float, float]:
-        """By either choice, wage or prize; a time limit may cut off some of the wage, and the prize."""
+        """Return of each choice, wage and prize; a time limit may cut off a part of the wage, and the prize."""
         return self.wages * min(self.limit / self.options.delay, 1.0), float(self.limit > self.options.delay)
 
 
 class Counted(NamedTuple):
-    """What an observation of probe_count spells."""
+    """The content of an observation of probe_count."""
 
     env_steps: int
     decisions: int
@@ -286,10 +286,10 @@ class Counted(NamedTuple):
 
 
 class Count(Probe):
-    """Every observation spells the simulator step, the decision, the last action and the episode's seed (`decode`).
+    """Every observation encodes the simulator step, the decision, the last action and the episode's seed (`decode`).
 
-    Simulator step t = 1, 2, ... pays t + a / 2, so a lost or repeated step shows in the return as well. As an image the
-    same seven numbers are two bytes each, side by side in the first row (the action in steps of 1/256).
+    Simulator step t = 1, 2, ... pays t + a / 2, so a lost or repeated step also changes the return. In an image the same seven
+    numbers are two bytes each, side by side in the first row (the action in steps of 1/256).
     """
 
     metadata = {"render_modes": [], "deterministic": False}  # noqa: RUF012
@@ -326,7 +326,7 @@ class Count(Probe):
 
 
 def decode(observation: dict[str, np.ndarray]) -> Counted:
-    """Reads one observation of probe_count, vector or image (there the action is rounded to 1/256)."""
+    """Decodes an observation of probe_count, a vector or an image (where the action is rounded to 1/256)."""
     if "vector" in observation:
         numbers = [float(value) for value in observation["vector"]]
         steps, decisions, action, digits = *numbers[:3], numbers[3:]
@@ -350,7 +350,7 @@ ALIASES: dict[str, str] = {}
 
 
 def unavailable(task: str) -> str | None:
-    """Probes need nothing."""
+    """None, because probes need nothing."""
     return None
 
 
