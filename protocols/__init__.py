@@ -1,1 +1,1 @@
-"""What is measured, and the machinery that measures and records it."""
+"""What is measured, and the code that measures and records it."""

@@ -1,7 +1,6 @@
 """The protocols on Atari: DreamerV2's 55 games, the games of the Dreamer paper's Figure 9, and the 100k budget.
 
-One env step is one emulator frame. Options name every choice of the suite: the emulator's own
-defaults are none of these.
+One env step is one emulator frame. Every choice of the suite is set here, because the emulator's defaults are different.
 """
 
 from __future__ import annotations

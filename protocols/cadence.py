@@ -1,4 +1,4 @@
-"""When a run evaluates, when it ends, and which seed an episode is played with. Pure arithmetic."""
+"""When a run evaluates, when it ends, and the environment seed of every episode. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from protocols.spec import Protocol
 Purpose = Literal["train", "evaluate", "final"]
 
 _PURPOSES: dict[Purpose, int] = {"train": 0, "evaluate": 1, "final": 2}
-_RANDOM_BITS = 29  # the purpose takes the two bits above: purposes never meet, and a seed stays below 2**31 (ALE's limit)
+_RANDOM_BITS = 29  # two more bits hold the purpose, so seeds of different purposes differ and stay below 2**31 (ALE's limit)
 
 
 @lru_cache(maxsize=1 << 16)
 def episode_seed(run_seed: int, purpose: Purpose, index: int, tasks: int = 1) -> int:
-    """The environment's seed of the index-th episode of a purpose: a function of its arguments alone, in [0, 2**31).
+    """The environment seed of episode number `index` of a purpose, in [0, 2**31): a function of the arguments alone.
 
     index of "train"     n-th episode of environment e of E: n * E + e
     index of "evaluate"  evaluation * evaluate_episodes + episode
     index of "final"     episode
-    tasks                how many the episodes play in turn: the seed's remainder is the index's (suites/joined.py)
+    tasks                number of tasks that the episodes play in turn: seed mod tasks = index mod tasks (suites/joined.py)
     """
     purpose_bits = _PURPOSES[purpose]
     drawn = int(np.random.SeedSequence((run_seed, purpose_bits, index)).generate_state(1, np.uint32)[0])
@@ -35,7 +35,7 @@ def episode_seed(run_seed: int, purpose: Purpose, index: int, tasks: int = 1) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Cadence:
-    """The timetable of one run, counted in iterations: one decision in each of a seed's environments.
+    """The timetable of one run in iterations. An iteration is one decision in each of a seed's environments.
 
     env_steps_per_iteration  num_envs x action repeat
     iterations               the last iteration; no run goes beyond its budget
@@ -59,13 +59,13 @@ class Cadence:
 
     @property
     def evaluation_env_steps(self) -> tuple[int, ...]:
-        """Where the evaluations of a complete run stand, in env_steps."""
+        """The env_steps of all evaluations of a complete run."""
         return tuple(self.env_steps(iteration) for iteration in self.evaluations)
 
 
 def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
     """The timetable of a protocol on one task: an evaluation at the first iteration at or after each multiple of its
-    cadence, and one at the end. Raises ValueError when the budget is below one iteration."""
+    cadence, and one at the end. Raises ValueError if the budget is below one iteration."""
     action_repeat = protocol.action_repeat_of(task)
     per_iteration = protocol.num_envs * action_repeat
     last = budget_env_steps // per_iteration

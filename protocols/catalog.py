@@ -1,7 +1,7 @@
 """Protocol id -> Protocol: the published versions of this repository, and those of other packages.
 
 Only this file turns a protocol's name into data. Another package adds protocols with an entry point of the group
-`dreamer_bench.protocols` that names a `Protocol` value; such an id must carry a name that is not taken here.
+`dreamer_bench.protocols` that names a `Protocol` value. Its name must differ from the names of this repository.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PUBLISHED: tuple[Protocol, ...] = (
     *atari.PROTOCOLS,
     *dmlab.PROTOCOLS,
 )
-"""What the digests and the page about protocols speak of."""
+"""The protocols with pinned digests and a section on the page about protocols."""
 
 BUILT_IN = PUBLISHED
-"""What `find` knows besides other packages; tests may add to it."""
+"""What `find` knows besides protocols of other packages; tests may add to it."""
 
 _ARMS = ("dreamer", "no_value", "planet", "sac", "random")
 _ROWS = {"planet-6@1": ("planet-icml", *_ARMS), "planet-all@1": ("planet-icml", *_ARMS), "atari-200m@2": ("dreamer_v2", *_ARMS)}
-"""Rows of a protocol's table, where they are not the arms of the shared backbone beside random actions."""
+"""Agents of a protocol's table, if they are not the arms of the shared backbone and random actions."""
 
 
 def entries() -> dict[str, Protocol]:
@@ -52,7 +52,7 @@ def _read(point: metadata.EntryPoint) -> tuple[str, Protocol]:
 
 
 def module_of(protocol: Protocol) -> str:
-    """The module that names a protocol: of another package, what its entry point says."""
+    """The module of a protocol; for another package, the one in its entry point."""
     for point in entry_points(ENTRY_POINT_GROUP):
         if point.load() == protocol:
             return point.module
@@ -60,9 +60,9 @@ def module_of(protocol: Protocol) -> str:
 
 
 def find(id: str) -> Protocol:
-    """The protocol of that id, or of a user's own file (`protocols.own`).
+    """The protocol with this id, or of a user's own file (`protocols.own`).
 
-    Raises UserError with the nearest id when there is none.
+    Raises UserError with the nearest id if there is none.
     """
     if own.is_file(id):
         return own.load(Path(id), find)
@@ -85,9 +85,9 @@ def find(id: str) -> Protocol:
 
 
 def of_record(manifest: Mapping[str, Any]) -> Protocol:
-    """The protocol a run was made under: the installed one, or, where none of that id is installed, the one its manifest keeps.
+    """The protocol of a run: the installed one, or the one in its manifest if none with that id is installed.
 
-    Raises UserError where the installed one has another digest.
+    Raises UserError if the installed one has another digest.
     """
     known = entries().get(manifest["protocol"])
     if known is None:
@@ -101,12 +101,12 @@ def of_record(manifest: Mapping[str, Any]) -> Protocol:
 
 
 def id_of(name: str) -> str:
-    """The id by which records know a protocol: of a user's own file what it becomes, of anything else the name itself."""
+    """The id of a protocol in records: the id made from a user's own file, or the name itself."""
     return find(name).id if own.is_file(name) else name
 
 
 def refuse_changed_file(name: str, digests: Iterable[str]) -> None:
-    """Raises UserError where runs were made under a user's own file of this name that said something else then."""
+    """Raises UserError if the user's own file of this name has changed since the runs were made."""
     if not own.is_file(name):
         return
     protocol = find(name)
@@ -120,5 +120,5 @@ def refuse_changed_file(name: str, digests: Iterable[str]) -> None:
 
 
 def rows(protocol: Protocol) -> tuple[str, ...]:
-    """The agents of a protocol's table."""
+    """The names of the agents of a protocol's table."""
     return _ROWS.get(protocol.id, _ARMS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from protocols.spec import Protocol, ScoreRule
 
 DMC_SIMULATORS = {"dm_control": "1.0.50", "mujoco": "3.17.0"}
-"""What the reference look was compared with, frame by frame. The paper's 2019 simulator was of the MuJoCo 2.0 era."""
+"""Versions with which the reference look was compared frame by frame. The paper used a simulator of 2019 (MuJoCo 2.0)."""
 
 DMC_20 = (
     "dmc_acrobot_swingup",

@@ -1,4 +1,4 @@
-"""One agent for several tasks that it is never told apart: PlaNet's six, and three from state for two processor cores."""
+"""One agent for several tasks, which is not told its task: PlaNet's six, and three from state for two CPU cores."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A protocol from a user's own file: a published one, and what differs from it.
+"""A protocol from a user's own file, which names a published protocol and what differs from it.
 
     base = "dmc-1m@1"
     tasks = ["dmc_walker_walk"]
     env_steps = 100_000
 
-Its id is own-NAME@1 after the file's name, its digest is taken as of any other, and a manifest keeps it whole: readers of
-records need neither the file nor its folder.
+Its id is own-NAME@1 after the file's name. Its digest is computed as for any protocol, and every manifest has the whole
+protocol, so readers of records do not need the file.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ SUFFIX = ".toml"
 NULLABLE = ("int | None", "tuple[float, float] | None")
 """Types of the fields that a published protocol may leave empty."""
 MOST_EPISODES = 10_000_000
-"""Evaluation episodes of one run, beyond which no record is read: a checker lists those that are due."""
+"""Most evaluation episodes of one run for which a record is read, because a check lists all episodes that are due."""
 
 
 def is_file(name: str) -> bool:
-    """Whether a protocol's name means a file."""
+    """Whether the name of a protocol is that of a file."""
     return name.endswith(SUFFIX)
 
 
 def is_own(id: str) -> bool:
-    """Whether a protocol's id is one of a user's own file."""
+    """Whether the id of a protocol comes from a user's own file."""
     return id.startswith(PREFIX)
 
 
 def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
-    """The protocol of a file; `find` gives the published protocol that its `base` names.
+    """The protocol in a file; `find` returns the published protocol that its `base` names.
 
-    Raises UserError, naming the field and its range, for anything that is no protocol.
+    Raises UserError with the field and its range if the file is not a valid protocol.
     """
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -89,9 +89,9 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
 
 
 def from_data(kept: Mapping[str, Any]) -> Protocol:
-    """The protocol that a manifest keeps as `protocol_data`: data from outside, so every field is checked against its range.
+    """The protocol in a manifest (`protocol_data`). It is data from outside, so every field is checked against its range.
 
-    Raises UserError, naming the field, for what is no protocol.
+    Raises UserError with the field if it is not a valid protocol.
     """
     data = dict(kept)
     known = {field.name: field for field in fields(Protocol)}
@@ -255,7 +255,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "simulators": _scalars,
     "diverged": _one_of(get_args(get_type_hints(Protocol)["diverged"])),
 }
-"""Field -> what turns a file's value into the protocol's, or says what it must be."""
+"""Field -> function that turns the value in a file into the protocol's, or raises ValueError with what it must be."""
 
 KEPT_CHECKS: Mapping[str, Callable[[Any], Any]] = {"id": _text, "source": _text, "choices": _texts, "joined": _joined}
-"""The same for the fields that a record has and a file may not set."""
+"""The same for fields that a record has and a file must not set."""

@@ -1,4 +1,4 @@
-"""Writes the page about every protocol from the protocols: `python -m protocols.page > docs/protocols.md`."""
+"""Writes the page about all protocols: `python -m protocols.page > docs/protocols.md`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ ACTION_REPEATS = {
     "dmc_cup_catch": 4,
     "dmc_walker_walk": 2,
 }
-"""Hafner et al. 2019, appendix A. The first release of the code repeats 6 times on the cup, its last version 4 times."""
+"""Hafner et al. 2019, appendix A. For the cup, the first release of the code has 6 and its last version 4."""
 
 PLANET_6_1 = Protocol(
     id="planet-6@1",

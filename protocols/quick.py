@@ -1,4 +1,4 @@
-"""`quick@1`: minutes on a CPU, to see the whole path from a simulator to a report with intervals. Not a result."""
+"""`quick@1`: shows in minutes on a CPU the whole path from a simulator to a report with intervals. It is not a result."""
 
 from __future__ import annotations
 

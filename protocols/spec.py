@@ -14,10 +14,11 @@ from dreamer_bench_base import UserError
 Scalar = str | int | float | bool | None
 
 PROSE = ("title", "purpose", "source", "choices")
-"""Fields that explain and do not decide: they are not part of the digest."""
+"""Fields with explanations, which decide no number and are not part of the digest."""
 
 LATER: Mapping[str, Any] = {"final_environments": None, "joined": {}, "diverged": "absent"}
-"""Fields that came after versions were published, with what those do: at this value they are not part of the digest."""
+"""Fields that are newer than the first published versions, with the value that these versions imply. With this value a field is
+not part of the digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,13 @@ class ScoreRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """One version of one experiment. A published value is never edited; a change of meaning is a new version.
+    """One version of one experiment. A published value is never edited; a change of meaning needs a new version.
 
     id                        "name@version"
     tasks                     names of the suite catalog, for example "dmc_walker_walk"
     suite_options             options of `suites.catalog.make` shared by all tasks (look, camera, sticky probability, ...)
-    task_options              options of single tasks, over the shared ones (PlaNet's own action repeats)
-    action_repeat             simulator steps per decision, where task_options does not say otherwise
+    task_options              options of single tasks, which override the shared ones (PlaNet's own action repeats)
+    action_repeat             simulator steps per decision, unless task_options has another number
     env_steps                 training budget per run, in simulator steps
     time_limit_env_steps      episode length limit, a truncation
     num_envs                  training environments per seed
@@ -49,18 +50,18 @@ class Protocol:
     evaluate_every_env_steps  cadence; the first evaluation is at 0 env steps, the last at the budget
     evaluate_episodes         episodes per evaluation
     final_episodes            episodes of the separate final evaluation at the budget; 0: none
-    final_environments        environments in which a seed plays its final evaluation side by side; None: as many as in a
-                              regular one. It decides which acting noise an episode meets
-    score_range               possible episode returns, for the submission checker; None where unbounded
+    final_environments        environments in which a seed plays its final evaluation in parallel; None: as many as in a
+                              regular one. It decides the acting noise of an episode
+    score_range               possible episode returns, for the submission checker; None if unbounded
     normalization             "dmc" (score / 1000), "atari-human", "atari-gamer" (DreamerV2's constants),
                               "small-control" (random 0, optimum 1), "none"
     margin                    equivalence margin of `verify`, in normalised units
     agent_profile             profile of every agent's options
-    joined                    of a task that joins others ("joined:..."): those, as "task*action_repeat", in the order in which
-                              its episodes play them; an env step is then one repeat's worth of the task's own
+    joined                    for a task that joins others ("joined:..."): these tasks, as "task*action_repeat", in the order of
+                              play; one env step is then one action repeat of the task
     simulators                package -> version that the numbers belong to
-    diverged                  how a run counts whose loss was not finite: "absent" (it has no score), or "untrained" (with the
-                              score of its first evaluation); new protocols choose the second
+    diverged                  how a run with a loss that was not finite counts: "absent" (it has no score), or "untrained" (with
+                              the score of its first evaluation); new protocols choose the second
     """
 
     id: str
@@ -104,7 +105,7 @@ class Protocol:
         return {**shared, **parts, **self.suite_options, **self.task_options.get(task, {})}
 
     def played(self, task: str) -> tuple[str, ...]:
-        """The tasks that the episodes of a run play in turn: the run's own, or those that it joins."""
+        """The tasks that the episodes of a run play in turn: the run's task, or the tasks that it joins."""
         return tuple(part.partition("*")[0] for part in self.joined.get(task, (task,)))
 
     def action_repeat_of(self, task: str) -> int:
@@ -112,12 +113,12 @@ class Protocol:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that decides a number; the prose may be corrected without a new version."""
+        """SHA-256 of everything that decides a number. The fields in PROSE may be corrected without a new version."""
         return digest_of_data(asdict(self))
 
 
 def canonical_json(value: Any) -> str:
-    """The one spelling of a value that digests are taken of: sorted keys, no spaces, no NaN."""
+    """The canonical JSON of a value, from which digests are computed: sorted keys, no spaces, no NaN."""
     return _CANONICAL.encode(value)
 
 
@@ -130,22 +131,22 @@ def digest(protocol: Protocol) -> str:
 
 
 def digest_of_data(data: Mapping[str, Any]) -> str:
-    """The same digest, of a protocol as a manifest keeps it (`protocol_data`)."""
+    """The same digest, for a protocol as in a manifest (`protocol_data`)."""
     decided = {key: value for key, value in data.items() if key not in PROSE and (key, value) not in LATER.items()}
     return hashlib.sha256(canonical_json(decided).encode()).hexdigest()
 
 
 def override_digest(overrides: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits that file a run with changed options apart: `agent+digest`."""
+    """Eight hexadecimal digits for the label of a run with changed options: `agent+digest`."""
     return hashlib.sha256(canonical_json(dict(overrides)).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One run of the grid: which agent meets which task under which protocol, with which seed.
+    """One run of the grid: an agent on a task under a protocol with a seed.
 
     overrides        fields of the agent's options that were set by hand
-    limit_env_steps  a cut budget; such a run is marked and never counted as a run of the protocol
+    limit_env_steps  a cut budget; such a run is marked and never counts as a run of the protocol
     """
 
     protocol: str
@@ -158,7 +159,7 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The folder and table name of the agent: its name, `+digest` of overrides, `~N` of a cut budget."""
+        """The name of the agent in folders and tables: its name, `+digest` with overrides, `~N` with a cut budget."""
         label = self.agent
         if self.overrides:
             label += "+" + override_digest(self.overrides)

@@ -1,7 +1,7 @@
 """The studies of the papers' figures and tables: which agents, with which options, on which tasks.
 
-A study adds no rules: each of its runs is one of a published protocol, filed under the agent's name and the digest of what was
-overridden, so a run that two studies share is done once. What the paper's text leaves open is listed under `choices`.
+A study adds no rules. Each of its runs is a run of a published protocol, filed under the agent's name and the digest of its
+overrides, so a run that two studies share is trained once. `choices` lists what the paper leaves open.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from protocols.spec import Scalar, override_digest
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a figure: an agent with options set, under a protocol.
+    """One line of a figure: an agent with options, under a protocol.
 
     name       the line's name in the figure
     overrides  fields of the agent's options; {} is the protocol's own agent
@@ -30,13 +30,13 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What the runs of this row are filed under."""
+        """The label of the runs of this row."""
         return self.agent + ("+" + override_digest(self.overrides) if self.overrides else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One figure as data: every row on every task, with the seeds of the row's protocol."""
+    """One figure as data: every row on every task, with the seeds of the protocol of the row."""
 
     name: str
     title: str
@@ -47,12 +47,12 @@ class Study:
 
     @property
     def protocol(self) -> str:
-        """The protocol of the rows, or all of them."""
+        """The protocol of the rows, or all their protocols."""
         return ", ".join(dict.fromkeys(row.protocol for row in self.rows))
 
 
 def under(rows: Sequence[Row], protocol: str) -> tuple[Row, ...]:
-    """The rows of a study on another protocol. Raises UserError where the rows differ in their protocol: that is the study."""
+    """The rows of a study on another protocol. Raises UserError if the study itself compares protocols."""
     if len({row.protocol for row in rows}) > 1:
         raise UserError(
             f"the study compares protocols ({', '.join(sorted({row.protocol for row in rows}))}); leave --protocol out"
@@ -68,7 +68,7 @@ _HORIZON_AGENTS = (
 
 
 def _horizons(lengths: tuple[int, ...]) -> tuple[Row, ...]:
-    """The three agents of Figure 4 at every length; a planner looks as far as the others imagine."""
+    """The three agents of Figure 4 at every horizon; the planner looks as far ahead as the others imagine."""
     return tuple(
         Row(name=f"{title}, horizon {length}", agent=agent, protocol="dmc-5m@1", overrides={option: length})
         for title, agent, option in _HORIZON_AGENTS
@@ -226,7 +226,7 @@ DREAMER_V2 = Study(
 )
 
 _SMALL_HORIZON = {"dreamer": 10, "no_value": 15, "planet": 15}
-"""Of the small profiles."""
+"""Horizons of the small profiles."""
 
 SMALL_HORIZONS = Study(
     name="small-horizons",
@@ -264,7 +264,7 @@ LATENT_NOISE = Study(
 )
 
 ALIASES = {"dmc-repeat@1": "figure-12"}
-"""The study of action repeats has a protocol's name, because each of its rows is one."""
+"""The study of action repeats also has a protocol's name, because each of its rows is a protocol."""
 
 BUILT_IN = (FIGURE_4, FIGURE_7, FIGURE_8, FIGURE_10, FIGURE_11, FIGURE_12, DYNAMICS, DREAMER_V2, SMALL_HORIZONS, LATENT_NOISE)
 
@@ -275,12 +275,12 @@ def entries() -> dict[str, Study]:
 
 
 def is_study(name: str) -> bool:
-    """Whether `find` knows the name: what `run` and `plan` ask before they look for a protocol."""
+    """Whether `find` knows the name. `run` and `plan` ask this before they look for a protocol."""
     return name in ALIASES or name in entries()
 
 
 def find(name: str) -> Study:
-    """The study of that name; ValueError with the nearest one where there is none."""
+    """The study with this name. Raises ValueError with the nearest name if there is none."""
     known = entries()
     if is_study(name):
         return known[ALIASES.get(name, name)]

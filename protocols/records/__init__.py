@@ -1,1 +1,1 @@
-"""What a run leaves on disk, and what it proves."""
+"""The records of a run on disk, and the checks of these records."""

@@ -1,9 +1,9 @@
-"""The chain of evaluation lines: each carries the hash of the line before, so that none is taken out or changed alone.
+"""The chain of evaluation lines: each line has the hash of the line before, so no single line can be removed or changed.
 
     origin(manifest) <- line 1 <- line 2 <- ... <- line n <- `chain` of result.json
 
-Times are left out of the hashes, so two runs whose episodes are equal end in the same hash wherever they ran.
-Whoever fabricates a whole record can compute a chain as well; the chain shows a change, not an earning.
+Times are not in the hashes, so two runs with equal episodes end with the same hash on every machine.
+A person who invents a whole record can compute its chain, too. The chain shows changes, not that the scores were earned.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from protocols.spec import canonical_json
 
 PREVIOUS = "previous"
 TIMES = frozenset({"seconds", "env_steps_per_second"})
-"""Fields that differ between two runs of the same thing."""
+"""Fields that differ between two runs with equal episodes."""
 
 DECIDING = ("protocol", "digest", "agent", "label", "options", "task", "seed", "cohort", "limit_env_steps")
-"""What of a manifest the first line names: everything that decides the run, and nothing of when and where."""
+"""Fields of a manifest in the first hash: everything that decides the run, and nothing about time and machine."""
 
 
 def origin(manifest: Mapping[str, Any]) -> str:
-    """What the first line of a run carries."""
+    """The hash in the first line of a run."""
     return _hash({name: manifest[name] for name in DECIDING})
 
 
 def link(line: Mapping[str, Any]) -> str:
-    """What the line after this one carries."""
+    """The hash in the line after this one."""
     return _hash(_deciding(line))
 
 
 def end(manifest: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> tuple[str, int | None]:
-    """What the next line would carry, and the number (from 1) of the first line that does not follow from those before."""
+    """The hash for the next line, and the number (from 1) of the first line whose hash is wrong, or None."""
     expected, broken = origin(manifest), None
     every = list(lines)
     for number, (line, follows) in enumerate(zip(every, _links(every), strict=True), start=1):
@@ -44,9 +44,9 @@ def end(manifest: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> tupl
 
 
 def _links(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The `link` of each: spelled all at once, which takes two thirds of the time, where the spellings can be told apart."""
+    """The `link` of each line. One JSON call for all lines takes two thirds of the time, if its result can be split."""
     apart = canonical_json([_deciding(line) for line in lines])[2:-2].split("},{")
-    if len(apart) != len(lines):  # a string or an object in a line holds what stands between two
+    if len(apart) != len(lines):  # a string or an object in a line contains the separator
         return [link(line) for line in lines]
     return [hashlib.sha256(f"{{{spelled}}}".encode()).hexdigest() for spelled in apart]
 

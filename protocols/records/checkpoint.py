@@ -1,13 +1,13 @@
-"""Generations of checkpoints in the run folders of one cohort: written whole or not at all, read only when undamaged.
+"""Generations of checkpoints in the run folders of one cohort: written completely or not at all, read only if undamaged.
 
     seed-<n>/checkpoint-<number>/
-        contents.json     size and SHA-256 of every file here, and how far the run's own records reached
-        loop.json         where the loop stood           (written by protocols/running/loop.py)
+        contents.json     size and SHA-256 of every file here, and the length of the run's own records
+        loop.json         the state of the loop         (written by protocols/running/loop.py)
         open_episodes.npz actions of the interrupted episodes
         agent/            what the agent saved
 
-A new generation is written beside the old ones, brought to the disk, and renamed in every seed's folder; only then are
-older ones removed, and the one before the newest is kept for the day the newest is found damaged.
+A new generation is written beside the old ones, flushed to the disk, and renamed in the folder of every seed. Only then are
+older ones removed. The one before the newest stays, in case the newest is damaged.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 class Recorded(TypedDict):
-    """How far one of a run's record files reached, and the hash of what it held."""
+    """Length of one of a run's record files at a checkpoint, and the hash of its content."""
 
     bytes: int
     sha256: str
 
 
 def recorded(path: Path) -> Recorded:
-    """A whole file as it is now; of a missing one, nothing."""
+    """The length and hash of a file as it is now; a missing file has length 0."""
     size = path.stat().st_size if path.exists() else 0
     return {"bytes": size, "sha256": _sha256_of_start(path, size)}
 
@@ -49,11 +49,11 @@ def recorded(path: Path) -> Recorded:
 def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], records: Sequence[Mapping[str, Recorded]]) -> int:
     """Writes the next generation of a cohort and returns its number.
 
-    runs     run folders, one a seed
-    write    fills existing empty folders, one a seed
-    records  per seed: the record files that this generation stands on, as the process that wrote them knows them
-    Raises OSError when the disk will not take it, UserError where a record is no longer what was written; the generations
-    before stay as they were.
+    runs     run folders, one per seed
+    write    fills existing empty folders, one per seed
+    records  per seed: the record files that belong to this generation, as the process that wrote them knows them
+    Raises OSError if the disk is full or fails, and UserError if a record is not what was written. Earlier generations stay
+    unchanged.
     """
     for run, known in zip(runs, records, strict=True):
         check_records(run, known)
@@ -78,16 +78,16 @@ def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], records:
 
 
 def begun(runs: Sequence[Path]) -> bool:
-    """Whether a first generation was ever completed. One that only some seeds have was cut short by a kill."""
+    """Whether a first generation was completed. If only some seeds have it, a kill interrupted it."""
     known = [set(generations(run)) for run in runs]
     return all(known) or max((number for numbers in known for number in numbers), default=0) > 1
 
 
 def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | None:
-    """The folders of the newest generation that all seeds have undamaged; None where none was ever completed.
+    """The folders of the newest generation that is undamaged for all seeds; None if none was ever completed.
 
-    say  told in one line about each generation that is passed over
-    Raises ValueError when there are generations and none is good.
+    say  gets one line about each damaged generation
+    Raises ValueError if there are generations and all are damaged.
     """
     if not begun(runs):
         return None
@@ -106,7 +106,7 @@ def newest(runs: Sequence[Path], say: Callable[[str], None]) -> list[Path] | Non
 
 
 def prune(runs: Sequence[Path], keep: int) -> None:
-    """Removes all but the newest generations, and what an interrupted save left."""
+    """Removes all but the newest `keep` generations, and the rest of an interrupted save."""
     for run in runs:
         for number in sorted(generations(run), reverse=True)[keep:]:
             shutil.rmtree(run / f"checkpoint-{number}")
@@ -115,7 +115,7 @@ def prune(runs: Sequence[Path], keep: int) -> None:
 
 
 def tidy(runs: Sequence[Path]) -> None:
-    """Removes what only training needs: the replay, and all but the last generation, which `evaluate` and `video` load."""
+    """Removes what only training needs: the replay, and all generations but the last, which `evaluate` and `video` load."""
     for run in runs:
         shutil.rmtree(run / REPLAY, ignore_errors=True)
     prune(runs, keep=1)
@@ -126,7 +126,7 @@ def generations(run: Path) -> list[int]:
 
 
 def env_steps(run: Run) -> int | None:
-    """How far the newest generation of a run came; None where it has none that can be read."""
+    """The env_steps of the newest generation of a run; None if it has none that can be read."""
     numbers = generations(run.folder)
     if not numbers:
         return None
@@ -138,7 +138,7 @@ def env_steps(run: Run) -> int | None:
 
 
 def newest_seal(run: Path) -> Checkpoint | None:
-    """The newest generation of a run by the hash of its contents.json, which holds the hash of every file of it."""
+    """The newest generation of a run, with the hash of its contents.json, which has the hashes of all its files."""
     numbers = generations(run)
     if not numbers:
         return None
@@ -147,7 +147,7 @@ def newest_seal(run: Path) -> Checkpoint | None:
 
 
 def check_records(run: Path, known: Mapping[str, Recorded]) -> None:
-    """Raises UserError where a record file was changed, cut or deleted behind the back of the process that writes it."""
+    """Raises UserError if another process changed, cut or deleted a record file."""
     for name, held in known.items():
         if _sha256_of_start(run / name, held["bytes"]) != held["sha256"]:
             raise UserError(
@@ -168,7 +168,7 @@ def _seal(part: Path, records: Mapping[str, Recorded]) -> None:
 
 
 def fault(run: Path, part: Path) -> str | None:
-    """What is wrong with one generation of one seed, or None."""
+    """What is wrong with one generation of one seed; None if nothing is."""
     try:
         contents = json.loads((part / CONTENTS).read_bytes())
         files, records = dict(contents["files"]), dict(contents["records"])
@@ -192,7 +192,7 @@ def fault(run: Path, part: Path) -> str | None:
 
 
 def _sha256_of_start(path: Path, size: int) -> str:
-    """Hash of the first bytes of a file (of all it has, where it is shorter; of nothing where it is missing)."""
+    """Hash of the first `size` bytes of a file; of the whole file if it is shorter, and of nothing if it is missing."""
     data = b""
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         data = file.read(size)

@@ -10,9 +10,9 @@ from protocols.records.store import Run, find_runs
 
 
 def runs_of(root: Path, protocol: str | None) -> list[Run]:
-    """The runs of a protocol in the order of `find_runs`, all where none is given.
+    """The runs of a protocol in the order of `find_runs`; all runs if no protocol is given.
 
-    Raises UserError where there is no such run, and where a file has changed since.
+    Raises UserError if there is no such run, and if the user's own file has changed since the runs were made.
     """
     runs = find_runs(root)
     if protocol is None:

@@ -1,4 +1,4 @@
-"""Which code made a record: commit and hash of this project's files, and of every package that brought a part of a run."""
+"""Which code made a record: commit and hash of this project's files, and of every package that provides a part of a run."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SOURCE = Path(__file__).resolve().parents[2]
 PROJECT = "dreamer-bench"
 ROOMS = ("agents", "analysis", "protocols", "suites")
 BUILT_FROM = Path("protocols", "records", "built_from.json")
-"""In a wheel: {"commit": that of which it was built}. Written by setup.py, never from files that differ from the commit."""
+"""In a wheel: {"commit": the commit from which it was built}. setup.py writes it only if the files are those of the commit."""
 
 IMPORTABLE = (
     *(f":(top,glob){name}/**/*.py" for name in ROOMS),
     *(":(top,glob)*.py", ":(top)pyproject.toml", ":(top)constraints.txt"),
 )
-"""What makes a checkout differ from its commit: files that can be imported, and what says which packages are installed."""
+"""Files whose change makes a checkout differ from its commit: those that can be imported, and those that name packages."""
 
 LEFTOVERS = (":(exclude,glob)**/*.egg-info/**", ":(exclude,glob)**/__pycache__/**")
-"""What pip and Python write into a package's folder: no change of its code, and seldom ignored in a young repository."""
+"""Files that pip and Python write into a package's folder. They change no code, and new repositories seldom ignore them."""
 
 
 class Code(TypedDict):
@@ -43,9 +43,9 @@ class Code(TypedDict):
 
 
 def code() -> Code:
-    """What code runs here: the commit of the checkout, or what a wheel installed; and the hash of the files in either case.
+    """The code that runs here: commit of the checkout, or what a wheel installed, and in both cases the hash of the files.
 
-    A checkout whose state cannot be told (git failed, or took too long) counts as changed.
+    A checkout counts as changed if git fails or takes too long.
     """
     source: Source = {"package": PROJECT, "version": version_of(PROJECT), "sha256": files_hash(SOURCE, own_files(SOURCE))}
     if (SOURCE / ".git").exists():
@@ -56,7 +56,7 @@ def code() -> Code:
 
 
 def _built_from(note: Path) -> str | None:
-    """The commit that a wheel was built from; None where it was built from changed files, or elsewhere than in a checkout."""
+    """The commit from which a wheel was built; None if it was built from changed files, or outside a checkout."""
     if not note.is_file():
         return None
     try:
@@ -68,9 +68,9 @@ def _built_from(note: Path) -> str | None:
 
 @lru_cache(maxsize=256)
 def files_hash_of_commit(commit: str) -> str | None:
-    """`files_hash` of this project's files as they are in a commit; None where no checkout here has that commit.
+    """`files_hash` of this project's files in a commit; None if no checkout here has that commit.
 
-    It makes a wheel's runs verifiable: who has the history finds whether the recorded files are those of the named commit.
+    It makes the runs of a wheel verifiable: anyone with the history can check that the recorded files are those of the commit.
     """
     if not (SOURCE / ".git").exists():
         return None
@@ -111,17 +111,17 @@ def own_files(root: Path) -> list[Path]:
 
 
 def files_hash(root: Path, files: Iterable[Path]) -> str:
-    """One hash for a set of files: SHA-256 over a line "<path below root> <SHA-256 of the file>" each, in their order."""
+    """One hash for a list of files: SHA-256 over one line "<path below root> <SHA-256 of the file>" per file, in order."""
     lines = [f"{path.relative_to(root).as_posix()} {sha256(path)}\n" for path in files]
     return sha256("".join(lines).encode())
 
 
 def origin(module: str) -> Origin:
-    """The package that brought a module: name, version, commit where one is known, and the hash of its Python files.
+    """The package of a module: name, version, commit if one is known, and the hash of its Python files.
 
-    module  import path; it is looked up and not imported. Of this project's own protocols only the frozen values are hashed:
-            the loop that lies below them may be repaired while a run is under way, and every session names its commit.
-    Raises UserError where there is no such module.
+    module  import path; it is looked up but not imported. Of this project's own protocols only the frozen values are hashed,
+            because the loop below them may be repaired during a run, and every session names its commit.
+    Raises UserError if there is no such module.
     """
     top = module.split(".")[0]
     found = importlib.util.find_spec(top)
@@ -146,7 +146,7 @@ def origin(module: str) -> Origin:
 
 
 def _distribution(top: str, root: Path, files: Sequence[Path]) -> tuple[str | None, str | None, str | None, bool]:
-    """(package, version, commit, dirty) of what installed a top-level module."""
+    """(package, version, commit, dirty) of the distribution that installed a top-level module."""
     if root == SOURCE:
         own = code()
         return PROJECT, own["source"]["version"], own["commit"], own["dirty"]
@@ -165,8 +165,8 @@ def _distribution(top: str, root: Path, files: Sequence[Path]) -> tuple[str | No
 
 
 def _differs_from_wheel() -> bool:
-    """Whether files of an installed wheel are not those that it brought; an unpacked copy claims nothing and differs from
-    nothing, and is known by the hash of its files alone."""
+    """Whether files of an installed wheel differ from those that it installed. An unpacked copy without pip's list of files
+    never differs; the hash of its files identifies it."""
     try:
         brought = metadata.distribution(PROJECT).files or ()
     except metadata.PackageNotFoundError:
@@ -179,7 +179,7 @@ def _differs_from_wheel() -> bool:
 
 
 def _matches(path: Path, expected: str) -> bool:
-    """Whether a file has the hash that RECORD notes: SHA-256, base64 for addresses, without padding."""
+    """Whether a file has its hash in RECORD: SHA-256 in URL-safe base64 without padding."""
     return base64.urlsafe_b64encode(bytes.fromhex(sha256(path))).rstrip(b"=").decode() == expected
 
 

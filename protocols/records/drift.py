@@ -1,4 +1,4 @@
-"""Whether a record was made with the simulators that its protocol names: every reader asks, and the loop says it first."""
+"""Whether a record was made with the simulators that its protocol names. Every reader asks; the loop reports it first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 def simulator_drift(manifest: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
     """Simulators whose recorded version is not the protocol's: package -> (expected, recorded or None).
 
-    An empty dict means that the record may stand beside others of its protocol. Whoever aggregates asks this first.
+    An empty dict means that the record may be compared with others of its protocol. Ask this before you aggregate.
     """
     expected = manifest["protocol_data"]["simulators"]
     recorded = manifest["packages"]

@@ -1,7 +1,7 @@
-"""Whether the files of a run are those that it was written with: the one place that compares hashes.
+"""Whether the files of a run are those that were written. Hashes are compared only here.
 
-`validate`, `report`, the leaderboard and `verify` all ask here. What this can show is that nothing was changed, cut, taken
-away or exchanged since; whether the scores were earned it cannot.
+`validate`, `report`, the leaderboard and `verify` all ask here. The check shows that nothing was changed, cut, removed or
+exchanged since. It cannot show that the scores were earned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEMA_1_HASHED = (MANIFEST, EPISODES)
 
 
 def faults(run: Run) -> Iterator[str]:
-    """Every file that is not what was written, in one line each. A run without a result has its chain of episodes alone."""
+    """Every file that is not what was written, one line each. A run without a result has only its chain of episodes."""
     lines, result = run.episodes(), run.result()
     if run.schema >= 2:
         end, broken = chain.end(run.manifest, lines)

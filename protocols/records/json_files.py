@@ -1,4 +1,4 @@
-"""JSON and JSON Lines of a record: read within bounds, written whole, never NaN."""
+"""JSON and JSON Lines files of a record: read within size limits, written completely, never with NaN."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import write_atomically
 from dreamer_bench_json import check_shape, parse_json, parse_lines
 
-_TAIL_BYTES = 1 << 16  # far more than a line takes
+_TAIL_BYTES = 1 << 16  # far more than one line
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON Lines file, [] where it is missing. The last line may be cut short; other damage is an error."""
+    """The records of a JSON Lines file; [] if it is missing. The last line may be incomplete; other damage is an error."""
     if not path.exists():
         return []
     try:
@@ -28,7 +28,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def last_record(path: Path) -> dict[str, Any] | None:
-    """The last whole line of a JSON Lines file, read from its end; None where there is none."""
+    """The last complete line of a JSON Lines file, read from its end; None if there is none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -43,9 +43,9 @@ def last_record(path: Path) -> dict[str, Any] | None:
 
 
 def append_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> bytes:
-    """Appends whole lines, waits until they are on the disk, and returns them. A line that was cut short before is dropped.
+    """Appends complete lines, waits until they are on the disk, and returns them. Drops an incomplete last line first.
 
-    When the disk is full the file is left as it was.
+    If the disk is full, the file stays as it was.
     """
     data = encode_lines(records)
     with path.open("ab+") as file:
@@ -67,12 +67,12 @@ def encode_lines(records: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a whole file or nothing: temporary file, fsync, rename, fsync of the folder."""
+    """Writes a complete file or nothing: temporary file, fsync, rename, fsync of the folder."""
     write_atomically(path, (json.dumps(finite(value), indent=1, allow_nan=False) + "\n").encode())
 
 
 def _end_of_last_line(file: Any) -> int:
-    """Bytes up to and with the last newline."""
+    """Number of bytes up to and including the last newline."""
     file.seek(0)
     return int(file.read().rfind(b"\n") + 1)
 
@@ -94,7 +94,7 @@ def read_json(path: Path, shape: Any) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """JSON knows no NaN: what is not finite is written as null. NumPy scalars become Python's."""
+    """The value for JSON, which has no NaN: a number that is not finite becomes None, and NumPy scalars become Python's."""
     if isinstance(value, Mapping):
         return {str(key): finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Record files that a resumed run continues: lines beyond its checkpoint stay until they are made again."""
+"""Record files that a resumed run continues: lines after its checkpoint stay until they are made again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from protocols.records.json_files import append_lines, finite
 
 
 class LineLog:
-    """A JSON Lines file with the place up to which this process, or the checkpoint it resumes from, vouches for it.
+    """A JSON Lines file, and the position up to which this process, or its checkpoint, has confirmed the content.
 
-    A kill leaves lines beyond the last checkpoint. They are true, so they stay; when the resumed run comes to them again it
-    finds its own lines there and passes on. Where it made others (a GPU does not repeat itself to the bit) the old ones go.
+    A kill leaves lines after the last checkpoint. They are true, so they stay. When the resumed run makes these lines again, it
+    finds them in the file and moves on. If its lines differ (a GPU does not repeat to the bit), they replace the old ones.
 
-    origin  what the first line carries as the hash of the line before; None where lines carry none
+    origin  hash in the first line, in place of that of a line before; None if lines have no hashes
     """
 
     def __init__(self, path: Path, vouched_bytes: int, origin: str | None = None) -> None:
@@ -36,13 +36,13 @@ class LineLog:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes that are vouched for."""
+        """SHA-256 of the confirmed content."""
         return self._hash.hexdigest()
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Makes these the next lines of the file; they are on the disk when it returns.
+        """Makes these records the next lines of the file, and returns when they are on the disk.
 
-        Raises UserError where the file lost lines that were in it.
+        Raises UserError if the file has lost lines.
         """
         records = [self._chained(record) for record in records]
         following = self._following(len(records))
@@ -62,7 +62,7 @@ class LineLog:
         return chained
 
     def _following(self, count: int) -> bytes | None:
-        """The next `count` whole lines that the file has already."""
+        """The next `count` complete lines that are already in the file; None if there are fewer."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < self.bytes:
             raise UserError(

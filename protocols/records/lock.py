@@ -1,4 +1,4 @@
-"""The lock of a run: held (flock) by the process that works on it; a dead process holds nothing."""
+"""The lock of a run (flock), held by the process that works on it. A dead process holds no lock."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LOCK = "lock"
 
 @contextlib.contextmanager
 def locked(folders: Sequence[Path]) -> Iterator[None]:
-    """Holds the locks of several runs; the kernel lets go of them when this process dies, however it dies.
+    """Holds the locks of several runs. The kernel releases them when this process ends in any way.
 
-    Raises ValueError when another process works on one of them.
+    Raises ValueError if another process works on one of them.
     """
     with contextlib.ExitStack() as stack:
         for folder in sorted(folders):
             file = stack.enter_context((folder / LOCK).open("ab"))
-            for attempt in range(10):  # `status` looks at a lock by taking it for an instant
+            for attempt in range(10):  # `status` tests a lock by taking it for a moment
                 if _try_lock(file.fileno(), fcntl.LOCK_EX):
                     break
                 time.sleep(0.02 * (attempt + 1))

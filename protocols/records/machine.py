@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("dreamer-bench", "torch", "numpy", "gymnasium", "dm_control", "mujoco", "ale-py")
-"""Packages that can move a number; those of the protocol's `simulators` are recorded as well."""
+"""Packages that can change a number; those in the protocol's `simulators` are recorded, too."""
 
 
 def version_of(package: str) -> str | None:
@@ -29,7 +29,7 @@ def packages(*more: str) -> dict[str, str]:
 
 
 def cpu() -> str:
-    """The processor's name as the kernel gives it."""
+    """The processor's name, from the kernel."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
 """Which folders hold runs: one rule for every command that reads records.
 
-A runs folder has folders named protocol@version. A folder without one stands for the folders named `runs` up to three levels
-below it, as a leaderboard, a submission, a study or `results/` keeps them. Whatever else lies beside them (a README, a card,
-score files, pictures) is passed over; a folder that holds neither is refused.
+A runs folder has folders named protocol@version. A folder without such a folder stands for all folders named `runs` up to three
+levels below it, as in a leaderboard, a submission, a study or `results/`. Other files (a README, a card, score files, pictures)
+are ignored. A folder with neither is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BELOW = (RUNS, f"*/{RUNS}", f"*/*/{RUNS}")
 
 
 def check_runs_folder(root: Path) -> None:
-    """Raises UserError where `root` is a file or holds something else than runs; a missing or empty folder will do."""
+    """Raises UserError if `root` is a file or a folder with something other than runs; a missing or empty folder is allowed."""
     if not root.exists():
         return
     if not root.is_dir():
@@ -31,7 +31,7 @@ def check_runs_folder(root: Path) -> None:
 
 
 def runs_folders(root: Path) -> list[Path]:
-    """The runs folders that `root` is or stands for; an empty folder is one without runs. Raises UserError where it is none."""
+    """The runs folders that `root` is or stands for; an empty folder is one without runs. Raises UserError if there is none."""
     if not root.exists():
         raise UserError(f"runs folder {str(root)!r} does not exist; give the folder that `run --runs` wrote")
     if not root.is_dir():

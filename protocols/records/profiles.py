@@ -1,6 +1,6 @@
-"""The options that each profile of this project's agents has, as data: a reader of records imports no agent.
+"""The options of every profile of this project's agents, as data, because a reader of records imports no agent.
 
-`tests/protocols/records/test_profiles.py` compares the file with the recipes and says how to write it again.
+`tests/protocols/records/test_profiles.py` compares the file with the recipes and says how to regenerate it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FILE = "profiles.json"
 
 @cache
 def known() -> dict[str, dict[str, dict[str, Any]]]:
-    """Agent -> profile -> options. In the file a profile says only what differs from the agent's first one."""
+    """Agent -> profile -> options. In the file, a profile has only what differs from the agent's first profile."""
     stored = json.loads(resources.files("protocols.records").joinpath(FILE).read_text())
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for agent, profiles in stored.items():
@@ -29,7 +29,7 @@ def known() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def text(options: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """The file for these options: a line a profile."""
+    """The text of the file for these options: one line per profile."""
     agents = []
     for agent, profiles in options.items():
         first = next(iter(profiles.values()))
@@ -44,8 +44,8 @@ def text(options: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Options of a record that are neither those of its protocol's profile nor overrides.
 
-    An option that the record does not have came later, but those of the schedule were always there. An agent of another
-    package is known by the hash of its files alone.
+    An option may be missing in the record if it is newer than the record; the options of the schedule always existed. An agent
+    of another package is identified by the hash of its files alone.
     """
     agents, profile = known(), manifest["protocol_data"].get("agent_profile", "paper")
     options, overrides = manifest["options"], manifest["overrides"]

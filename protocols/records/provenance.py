@@ -1,4 +1,4 @@
-"""Where a record comes from: code, packages, machine. Each is a fact of this process, asked for once a run."""
+"""Where a record comes from: code, packages, machine. Each is a fact about this process, determined once per run."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def manifest(
 ) -> Manifest:
     """The first file of a run: everything that decides it, and what it was made with.
 
-    code     what `code()` said, asked once for a whole cohort
-    origins  the packages that brought agent, suite and protocol
-    asked    the tasks and seeds that were asked for in one call
-    device_check  what the agent said of its fast ways on a GPU
+    code     result of `code()`, once for a whole cohort
+    origins  the packages of agent, suite and protocol
+    asked    the tasks and seeds of one call of `run`
+    device_check  result of the agent's self-check on a GPU
     """
     found: Manifest = {
         "schema": SCHEMA,
@@ -70,7 +70,7 @@ def manifest(
 
 
 def session(device: str, gpu: str | None, command: str, code: Code) -> SessionLine:
-    """One line of sessions.jsonl: which process worked on a run, with which code, where."""
+    """One line of sessions.jsonl: the process that works on a run, its code and its machine."""
     return {
         "created": now(),
         **code,

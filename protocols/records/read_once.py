@@ -1,4 +1,4 @@
-"""A run that is looked at from several sides: each of its files is read and parsed once."""
+"""A run for several checks: each of its files is read and parsed once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from protocols.records.store import Run
 
 @dataclass(frozen=True)
 class ReadOnce(Run):
-    """What the files held when they were first asked for. Let go of it with the run: the lines of a long one take 2 MB."""
+    """The content of the files at their first read. Do not keep it longer than needed: the lines of a long run take 2 MB."""
 
     def episodes(self) -> list[EpisodeLine]:
         return self._episodes

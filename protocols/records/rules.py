@@ -1,39 +1,39 @@
-"""The rules of the submission checker by name, and what a broken one looks like."""
+"""The rules of the submission checker by name, and the form of a violation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 RULES = {
-    "record": "every file of a record can be read and has the fields it should have",
-    "protocol": "the protocol, the task and the seed are published, and the recorded protocol is the published one; "
-    "a user's own protocol is what its manifest keeps",
-    "place": "the folder a run lies in says the same as its manifest",
-    "budget": "the run was given the whole budget",
-    "complete": "the run has ended, and every seed of every task of the protocol is there",
-    "cadence": "evaluations stand where the protocol puts them, with as many episodes, without holes",
-    "counts": "env_steps are agent_steps times the action repeat, and counts never go back",
-    "episode_seed": "every evaluation episode was played with the seed that is its own",
-    "score": "returns are numbers in the range of the task, episodes no longer than the limit, the score follows from them",
-    "distinct": "no two seeds hold the same episodes",
+    "record": "every file of a record can be read and has the required fields",
+    "protocol": "protocol, task and seed are published, and the recorded protocol is the published one; "
+    "a user's own protocol is the one in the manifest",
+    "place": "the folder of a run agrees with its manifest",
+    "budget": "the run had the whole budget",
+    "complete": "the run has ended, and there is a run for every seed of every task of the protocol",
+    "cadence": "evaluations are where the protocol puts them, with its number of episodes and without gaps",
+    "counts": "env_steps are agent_steps times the action repeat, and counts never decrease",
+    "episode_seed": "every evaluation episode was played with its own seed",
+    "score": "returns are numbers in the range of the task, episodes are within the limit, and the score follows from them",
+    "distinct": "no two seeds have the same episodes",
     "simulators": "the simulators have the versions of the protocol",
-    "commit": "the code was a commit without changes, or a wheel of one as it came, in every process that worked on the run",
-    "origin": "the packages that brought agent, suite and protocol are named with version and hash of their files",
-    "options": "the agent's options are those of the protocol's profile, but for the overrides that its label names",
-    "schedule": "gradient steps come when the agent's schedule says so",
-    "times": "dates can be, times are positive and go forward",
-    "diverged": "a run whose loss was not finite has everything that came before, and the line that says so",
-    "hash": "every file of the run is what it was when the run ended, and every evaluation line follows from the one before",
+    "commit": "every process that worked on the run had the unchanged code of a commit, or of a wheel built from one",
+    "origin": "the packages of agent, suite and protocol are recorded with version and hash of their files",
+    "options": "the agent's options are those of the protocol's profile, except for the overrides in its label",
+    "schedule": "gradient steps follow the agent's schedule",
+    "times": "dates are possible, times are positive and increase",
+    "diverged": "a run whose loss was not finite has all evaluations up to that point, and the line that says so",
+    "hash": "no file has changed since the run ended, and every evaluation line follows from the one before",
 }
-"""What each rule demands; the names are stable and machine-readable."""
+"""Rule -> what it demands. The names are stable and machine-readable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """One thing that keeps a runs folder from being a submission.
+    """One reason why a runs folder is not a valid submission.
 
     rule  a key of RULES
-    run   the run's folder relative to the runs folder, or protocol/label where the table as a whole is meant
+    run   the run's folder relative to the runs folder, or protocol/label for a violation of the whole table
     what  what was expected and what was found, in one line
     """
 

@@ -1,8 +1,8 @@
 """Whether the gradient steps of a record follow the schedule that its options name.
 
 Agents that learn at intervals have four options (agents/api.py): `prefill_env_steps`, `update_every_env_steps`, `updates` and
-`pretrain_updates`. From its first update on, such an agent makes `updates` every `update_every_env_steps`; when the first one
-comes also waits for a completed episode, so it is bounded here and not fixed. The updates of other agents are not checked.
+`pretrain_updates`. After its first update, such an agent makes `updates` every `update_every_env_steps`. The first update also
+waits for a completed episode, so we check only a bound for it. The updates of other agents are not checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FIELDS = ("prefill_env_steps", "update_every_env_steps", "updates", "pretrain_up
 def faults(
     manifest: Manifest, protocol: Protocol, lines: Sequence[EpisodeLine], result: Result | None
 ) -> Iterator[tuple[str, str]]:
-    """(rule, what) for each stretch between two evaluations with more or fewer updates than were due."""
+    """(rule, what) for each interval between two evaluations with more or fewer updates than were due."""
     options: Mapping[str, Any] = manifest["options"]
     if not all(isinstance(options.get(name), int) for name in FIELDS):
         return
@@ -43,7 +43,7 @@ def faults(
 
 
 def latest_start(prefill: int, options: Mapping[str, Any], protocol: Protocol, action_repeat: int) -> int:
-    """When the first update has come at the latest: after the prefill, a whole episode in every environment, and the rows of
-    one batch in each."""
+    """Latest env_steps of the first update: the prefill, a whole episode in every environment, and the rows of one batch in
+    each."""
     rows = int(options.get("batch_length", 0)) * action_repeat
     return prefill + protocol.num_envs * (protocol.time_limit_env_steps + rows + action_repeat)

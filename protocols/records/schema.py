@@ -1,7 +1,7 @@
-"""What the files of a run hold, field by field: the types that the code reads and writes them with.
+"""The files of a run, field by field: the types with which the code reads and writes them.
 
-`docs` generates the schema reference from this file. `schema` 1 is what was written before records named the packages that
-made them; fields marked NotRequired came with schema 2 (or appear only where they mean something). A reader takes both.
+`docs` generates the schema reference from this file. Records of `schema` 1 do not name the packages that made them. Fields
+marked NotRequired are new in schema 2, or appear only where they have a meaning. Readers accept both schemas.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 SCHEMA = 2
-"""What is written now."""
+"""The schema of new records."""
 
 Status = Literal["complete", "diverged"]
 
 
 class Origin(TypedDict):
-    """The package that brought an agent, a suite or a protocol."""
+    """The package of an agent, a suite or a protocol."""
 
     module: str
     """Import path that the catalog names."""
     package: str | None
-    """The distribution that installed it; None where no installed one claims it."""
+    """The distribution that installed it; None if no installed distribution lists it."""
     version: str | None
     """Version of that distribution."""
     commit: str | None
-    """Git commit: where pip noted one (direct_url.json), or of the checkout that the files lie in."""
+    """Git commit that pip recorded (direct_url.json), or of the checkout with the files."""
     dirty: bool
     """Whether the files are known to differ from that commit."""
     sha256: str
@@ -35,7 +35,7 @@ class Origin(TypedDict):
 
 
 class Origins(TypedDict):
-    """Which packages decided the run. A run is resumed under the same ones only."""
+    """The packages that decide a run. A run is resumed only with the same ones."""
 
     agent: Origin
     suite: Origin
@@ -54,23 +54,23 @@ class Source(TypedDict):
 class Hardware(TypedDict):
     cpu: str
     cores: int
-    """Processors that the process may use."""
+    """CPU cores that the process may use."""
     memory_bytes: int
     gpu: str | None
 
 
 class Asked(TypedDict):
-    """What was asked for together with a run, of the same agent and protocol."""
+    """The tasks and seeds in the same call of `run`, for the same agent and protocol."""
 
     tasks: list[str]
     seeds: list[int]
 
 
 class DeviceCheck(TypedDict):
-    """How far the fast ways of an agent on a GPU lay from the plain one, before anything was recorded."""
+    """Result of the check on a GPU before a run: how much the fast ways of an agent differ from the plain one."""
 
     largest_difference: dict[str, dict[str, float]]
-    """"captured" or "together" -> "update" and "decision" -> largest difference, as a share of the tensor's size."""
+    """"captured" or "together" -> "update" and "decision" -> largest difference, relative to the tensor's norm."""
     seconds: float
 
 
@@ -78,16 +78,16 @@ class Manifest(TypedDict):
     """manifest.json, the first file of a run: everything that decides it, and what it was made with."""
 
     schema: int
-    """Number of this schema; rules of `validate` hold from the schema that has what they need."""
+    """Number of this schema; `validate` applies the rules whose fields the schema has."""
     protocol: str
     """"name@version"."""
     digest: str
     """SHA-256 of everything in the protocol that decides a number."""
     protocol_data: dict[str, Any]
-    """The whole protocol, so that a record can be read where the protocol is not installed."""
+    """The whole protocol, so that the record can be read without an installed protocol."""
     agent: str
     label: str
-    """Folder and table name: the agent, "+digest" of overrides, "~N" of a cut budget."""
+    """Name in folders and tables: the agent, "+digest" with overrides, "~N" with a cut budget."""
     overrides: dict[str, Any]
     """Options that were set by hand."""
     options: dict[str, Any]
@@ -102,7 +102,7 @@ class Manifest(TypedDict):
     """A cut budget; such a run never counts as one of the protocol."""
     asked: NotRequired[Asked]
     created: str
-    """When the run began, ISO 8601 in UTC."""
+    """Start of the run, ISO 8601 in UTC."""
     commit: str | None
     """Git commit of this project's checkout; None for an installed wheel."""
     dirty: bool
@@ -110,21 +110,21 @@ class Manifest(TypedDict):
     source: NotRequired[Source]
     origins: NotRequired[Origins]
     packages: dict[str, str]
-    """Name -> version of packages that can move a number."""
+    """Name -> version of packages that can change a number."""
     python: str
     platform: str
     hardware: Hardware
     gl_renderer: str | None
-    """What drew DeepMind Control frames."""
+    """OpenGL renderer of DeepMind Control frames."""
     device: str
-    """What the agent computed on: "cpu" or "cuda"."""
+    """Device of the agent: "cpu" or "cuda"."""
     device_check: NotRequired[DeviceCheck]
-    """On a GPU."""
+    """Only on a GPU."""
     command: str
 
 
 class ReadProtocol(TypedDict):
-    """What every reader of a manifest takes for granted of `protocol_data`."""
+    """The fields of `protocol_data` on which every reader of a manifest relies."""
 
     env_steps: int
     tasks: list[str]
@@ -134,7 +134,7 @@ class ReadProtocol(TypedDict):
 
 
 class ReadManifest(TypedDict):
-    """What every reader takes for granted of a manifest, whatever schema it was written with."""
+    """The fields of a manifest of any schema on which every reader relies."""
 
     protocol: str
     protocol_data: ReadProtocol
@@ -153,7 +153,7 @@ class ReadManifest(TypedDict):
 
 
 class ReadResult(TypedDict):
-    """What every reader takes for granted of a result."""
+    """The fields of a result on which every reader relies."""
 
     status: str
     score: float | None
@@ -169,39 +169,39 @@ class EpisodeLine(TypedDict):
     env_steps: int
     """Training so far, in simulator steps of this seed."""
     agent_steps: int
-    """Training so far, in decisions."""
+    """Training so far, in decisions of this seed."""
     gradient_steps: int
     checkpoint: int
     """Number of the evaluation, from 0."""
     episode: int
-    """Number inside the evaluation, from 0."""
+    """Number of the episode in the evaluation, from 0."""
     task: NotRequired[str]
-    """Which of its tasks the episode played, of a run on joined ones."""
+    """The task of the episode, in a run on joined tasks."""
     env_seed: int
     score: float | None
-    """Sum of raw rewards; None where it was not finite, which `validate` refuses."""
+    """Sum of raw rewards; None if it was not finite, which `validate` refuses."""
     length: int
     """Decisions until the end."""
     seconds: float
-    """Wall time of the round that it was played in."""
+    """Wall time of the round in which it was played."""
     final: bool
     """Whether it belongs to the separate final evaluation."""
     previous: NotRequired[str]
-    """Hash of the line before, times aside (`chain.link`); the first line names the run (`chain.origin`)."""
+    """Hash of the line before without times (`chain.link`); in the first line, of the run (`chain.origin`)."""
 
 
 class MetricsLine(TypedDict):
-    """A line of metrics.jsonl: where training stood at an evaluation. Beside these fields, the agent's own numbers."""
+    """A line of metrics.jsonl: progress of training at an evaluation. The line also has the agent's own metrics."""
 
     env_steps: int
     agent_steps: int
     gradient_steps: int
     seconds: float
-    """Training and evaluation time so far, of the whole cohort."""
+    """Training and evaluation time of the whole cohort so far."""
     env_steps_per_second: float
-    """Of one seed, since the line before."""
+    """Speed of one seed since the line before."""
     train_return: float | None
-    """Mean return of the training episodes that ended since the line before; None where none did."""
+    """Mean return of the training episodes that ended since the line before; None if none ended."""
     diverged: NotRequired[bool]
     """True in the last line of a run whose loss was not finite."""
 
@@ -221,7 +221,7 @@ class SessionLine(TypedDict):
 
 
 class Checkpoint(TypedDict):
-    """The last checkpoint of a run, by what `contents.json` in it says: the size and hash of every file."""
+    """The last checkpoint of a run, with the hash of its `contents.json`, which has the size and hash of every file."""
 
     name: str
     sha256: str
@@ -237,25 +237,25 @@ class Result(TypedDict):
     episodes: int
     """Lines of episodes.jsonl."""
     score: float | None
-    """By the protocol's score rule. Of a diverged run the mean of its first evaluation where the protocol counts it as an
-    untrained agent, else None. Of joined tasks: the mean of `task_scores`."""
+    """Score by the protocol's score rule. For a diverged run: the mean of its first evaluation if the protocol counts it as an
+    untrained agent, else None. For joined tasks: the mean of `task_scores`."""
     task_scores: NotRequired[dict[str, float] | None]
-    """The score of every task, of a run on joined ones."""
+    """The score of every task, in a run on joined tasks."""
     device_seconds: float
-    """Wall time divided among the seeds of the cohort."""
+    """Wall time divided by the number of seeds in the cohort."""
     wall_seconds: float
     sha256: dict[str, str]
-    """File name -> hash, of every file of the run that is kept."""
+    """File name -> hash, for every file of the run that is kept."""
     chain: NotRequired[str]
-    """What the next line of episodes.jsonl would carry: equal for two runs whose episodes are equal."""
+    """The hash for the next line of episodes.jsonl; it is equal for two runs with equal episodes."""
     checkpoint: NotRequired[Checkpoint | None]
-    """None where the run diverged: its cohort trains on."""
+    """None if the run diverged, because its cohort continues to train."""
     seal: NotRequired[str]
     """Hash of this file's other fields (`store.seal`)."""
 
 
 def problems(kind: type, value: Any) -> Iterator[str]:
-    """Where a value from a file is not of one of these types, in one line each; fields that are not in it are refused."""
+    """How a value from a file differs from one of these types, one line each. Unknown fields are violations, too."""
     if not isinstance(value, dict):
         yield f"expected an object, found {value!r:.40}"
         return
@@ -273,7 +273,7 @@ def problems(kind: type, value: Any) -> Iterator[str]:
 
 @cache
 def _fields(kind: type) -> dict[str, tuple[bool, Any, frozenset[type]]]:
-    """Field -> whether it may be left out, its type, and the classes whose values fit whatever they are."""
+    """Field -> whether it is optional, its type, and the classes whose values always fit."""
     found = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         optional = get_origin(hint) is NotRequired

@@ -1,6 +1,6 @@
-"""The score of a run: which runs count, which points of a run count, and the rule in words. The one place that says so.
+"""The score of a run: which runs count, which points of a run count, and the rule in words. It is defined only here.
 
-`store` writes the score by it, `validate` checks it, the protocols' page and all of `analysis` ask here.
+`store` writes the score with it, `validate` checks it, and the page about protocols and all of `analysis` use it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ REASONS = {
     "diverged": "its loss was not finite: a result, counted here and left out of the means",
     "unfinished": "it has no result yet",
 }
-"""Why a run does not count, by the reasons of `counts`."""
+"""Reason of `counts` -> why such a run does not count."""
 
 MOST_ALIKE = 0.9
 FEWEST_VALUES = 4
-"""Two records are copies where at least this share of their scores is equal and these take this many values: a policy that
-always loses 21 to 0 does so under every seed, and one score moved by a little does not make another run."""
+"""Two records are copies if at least this share of their scores is equal and these scores have at least this many values. A
+policy that always loses 21 to 0 does so under every seed, and one slightly changed score does not make another run."""
 
 
 class Run(Protocol):
-    """What is asked of a `store.Run` here."""
+    """The part of `store.Run` that is needed here."""
 
     @property
     def manifest(self) -> Manifest: ...
@@ -41,7 +41,7 @@ class Run(Protocol):
 
 
 def counts(run: Run) -> str | None:
-    """Why a run does not count in the means of its protocol, a key of REASONS; None where it counts."""
+    """Why a run does not count in the means of its protocol, a key of REASONS; None if it counts."""
     if run.manifest["limit_env_steps"] is not None:
         return "limited"
     result = run.result()
@@ -63,7 +63,7 @@ def eligible(
     final: Sequence[bool] | np.ndarray,
     end_env_steps: int | np.ndarray,
 ) -> np.ndarray:
-    """Which points a rule may take, whatever run they are of: a mask. `end_env_steps` is the budget, or one number a point.
+    """Mask of the points that a rule may use, for points of any run. `end_env_steps` is the budget, or one number per point.
 
     window  regular points with end - window < env_steps <= end
     last    regular points at or before the end, of which the last evaluation counts
@@ -89,7 +89,7 @@ def counted(
     checkpoint: Sequence[int] | np.ndarray,
     budget_env_steps: int,
 ) -> np.ndarray:
-    """Which points of one run make its score: a mask. Under "last" those of the newest checkpoint."""
+    """Mask of the points of one run that make its score. With "last" these are the points of the newest evaluation."""
     mask, number = eligible(rule, env_steps, final, budget_env_steps), np.asarray(checkpoint)
     if _parts(rule)[0] == "last" and mask.any():
         mask &= number == number[mask].max()
@@ -97,7 +97,7 @@ def counted(
 
 
 def _parts(rule: ScoreRule | Mapping[str, Any]) -> tuple[str, int]:
-    """Kind and window of a rule, or of one as a record holds it."""
+    """Kind and window of a rule, or of a rule in a record."""
     if isinstance(rule, ScoreRule):
         return rule.kind, rule.window_env_steps
     return rule["kind"], int(rule.get("window_env_steps", 0))
@@ -116,10 +116,10 @@ def in_words(rule: ScoreRule | Mapping[str, Any], budget_env_steps: int | None =
 
 
 def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> float:
-    """The score of one run: the mean return of the episodes that the protocol's score rule names.
+    """The score of one run: the mean return of the episodes that the protocol's score rule selects.
 
     rule  `protocol_data["score_rule"]` of a manifest, or `asdict(protocol.score_rule)`
-    Raises UserError where no episode counts.
+    Raises UserError if no episode counts.
     """
     lines = list(episodes)
     mask = counted(
@@ -138,7 +138,7 @@ def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], bud
 
 
 def task_scores(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> dict[str, float]:
-    """`score_of` for each task of a run on joined ones, in the order in which they are played."""
+    """`score_of` for each task of a run on joined tasks, in the order of play."""
     apart: dict[str, list[Mapping[str, Any]]] = {}
     for line in episodes:
         apart.setdefault(line["task"], []).append(line)
@@ -156,15 +156,15 @@ def untrained_score(episodes: Iterable[Mapping[str, Any]]) -> float:
 def result_score(
     protocol: Mapping[str, Any], status: str, episodes: Sequence[Mapping[str, Any]], budget_env_steps: int
 ) -> float | None:
-    """What `score` of result.json says. None for a diverged run that counts for nothing."""
+    """The value of `score` in result.json; None for a diverged run that does not count."""
     if status == "diverged":
         return untrained_score(episodes) if counts_as_untrained(protocol) else None
     return score_of(protocol["score_rule"], episodes, budget_env_steps)
 
 
 def points(run: Run, episodes: list[EpisodeLine]) -> list[EpisodeLine]:
-    """The evaluation lines that readers take of a run: its own, and for a diverged run that counts as an untrained agent
-    the first evaluation once more at the budget, in place of what its score rule would look at."""
+    """The evaluation lines of a run for readers. For a diverged run that counts as an untrained agent, the first evaluation is
+    repeated at the budget, in place of the points that its score rule would select."""
     result, data = run.result(), run.manifest["protocol_data"]
     if result is None or result["status"] != "diverged" or not counts_as_untrained(data):
         return episodes
@@ -181,7 +181,7 @@ def points(run: Run, episodes: list[EpisodeLine]) -> list[EpisodeLine]:
 
 
 def alike(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> bool:
-    """Whether two runs' scores, in the order they were played, are too much alike for two seeds. NaN is like nothing."""
+    """Whether the scores of two runs, in the order of play, are too similar for two seeds. NaN equals nothing."""
     if len(one) != len(other) or not len(one):
         return False
     a, b = np.asarray(one, float), np.asarray(other, float)

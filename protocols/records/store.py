@@ -1,21 +1,21 @@
-"""The run directory, and nothing else knows it: what a run wrote down, how it is written, how it is read.
+"""The folder of a run: its files, how they are written and read. Only this file knows it.
 
     runs/<protocol>/<agent>[+<overrides>][~<limit>]/<task>/seed-<n>/
-        manifest.json          first: what is run, with what, on what
+        manifest.json          written first: what is run, with which code, on which machine
         episodes.jsonl         one line per evaluation episode, appended and flushed to the disk
-        metrics.jsonl          one line per evaluation: where the training stands
+        metrics.jsonl          one line per evaluation: progress of the training
         sessions.jsonl         one line per process that worked on the run
-        lock                   held (flock) by the process that works on it; a dead process holds nothing
-        checkpoint-<n>/        what the next process resumes from (protocols/records/checkpoint.py)
-        replay/                what the agent keeps there while it trains
-        last_evaluation.webp   the last evaluation's first episode, for people
-        result.json            last and atomic: where it is present the run is complete (or diverged)
+        lock                   held (flock) by the process that works on it; a dead process holds no lock
+        checkpoint-<n>/        from which the next process resumes (protocols/records/checkpoint.py)
+        replay/                data that the agent keeps there while it trains
+        last_evaluation.webp   first episode of the last evaluation, for people
+        result.json            written last, atomically: if it exists, the run is complete (or diverged)
 
-What the files hold is written down field by field in protocols/records/schema.py. A record on disk is the only thing that
-passes from running to analysing, so this file needs neither torch nor a simulator.
+protocols/records/schema.py defines the files field by field. Analysis gets nothing from a run but this record, so this file
+needs neither torch nor a simulator.
 
-To fabricate records (tests do): `run = create_run(root, manifest)`, `append_lines(run.folder / EPISODES, lines)`, and
-`write_result(run, status="complete", ...)`; `tests/make_records.py` puts the three together.
+To make records by hand, as tests do: `run = create_run(root, manifest)`, `append_lines(run.folder / EPISODES, lines)`, and
+`write_result(run, status="complete", ...)`; `tests/make_records.py` combines the three.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ MANIFEST, EPISODES, METRICS, SESSIONS, RESULT = (
 
 REPLAY, VIDEO = "replay", "last_evaluation.webp"
 HASHED = (MANIFEST, EPISODES, METRICS, SESSIONS, VIDEO)
-"""Files whose hashes a result holds, where they are there."""
+"""Files whose hashes are in the result, if they exist."""
 
 OPTIONAL = (VIDEO,)
-"""Of these, the ones that a copy of the record may leave out."""
+"""Those of these files that a copy of the record may leave out."""
 
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 State = Literal["done", "running", "resumable", "diverged"]
@@ -80,18 +80,18 @@ class Run:
 
     @property
     def schema(self) -> int:
-        """Which rules the record was written under."""
+        """The number of the schema of the record."""
         return int(self.manifest.get("schema", 1))
 
     def state(self) -> State:
-        """Complete or diverged when there is a result, else running while a living process holds the lock."""
+        """Complete or diverged if there is a result; else running if a living process holds the lock."""
         result = self.result()
         if result is not None:
             return "diverged" if result["status"] == "diverged" else "done"
         return "running" if is_locked(self.folder) else "resumable"
 
     def episodes(self) -> list[EpisodeLine]:
-        """Evaluation episodes in the order they were played; a last line cut short by a kill is left out."""
+        """Evaluation episodes in the order of play, without an incomplete last line that a kill left."""
         return cast(list[EpisodeLine], read_lines(self.folder / EPISODES))
 
     def metrics(self) -> list[MetricsLine]:
@@ -106,14 +106,14 @@ class Run:
 
     @property
     def budget_env_steps(self) -> int:
-        """Where this run ends: the protocol's budget, or the limit it was started with."""
+        """The env_steps at which this run ends: the protocol's budget, or the limit with which it was started."""
         limit = self.manifest["limit_env_steps"]
         return int(self.manifest["protocol_data"]["env_steps"] if limit is None else limit)
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Every run of a runs folder, or of the runs folders that `root` stands for (`protocols.records.places`), in the order of
-    protocol, label, task and seed. Raises UserError where it is none, and for a run that lies in two of them.
+    """All runs of a runs folder, or of the runs folders that `root` stands for (`protocols.records.places`), in the order of
+    protocol, label, task and seed. Raises UserError if it is not a runs folder, and if two of them have the same run.
     """
     found: dict[tuple[tuple[str, ...], int], Path] = {}
     for place in runs_folders(root):
@@ -127,12 +127,12 @@ def find_runs(root: Path) -> list[Run]:
 
 
 def run_folder(root: Path, protocol: str, label: str, task: str, seed: int) -> Path:
-    """Where a run is filed; a task's name is quoted where a folder cannot bear it."""
+    """The folder of a run. Characters of a task's name that a folder name cannot have are quoted."""
     return root / protocol / label / quote(task, safe=":@+~ ") / f"seed-{seed}"
 
 
 def create_run(root: Path, manifest: Mapping[str, Any]) -> Run:
-    """Makes the folder of a run and writes its manifest. Refuses to write over another one."""
+    """Makes the folder of a run and writes its manifest. Refuses to overwrite another manifest."""
     folder = run_folder(root, manifest["protocol"], manifest["label"], manifest["task"], manifest["seed"])
     if (folder / MANIFEST).exists():
         raise UserError(f"{folder} holds a run already; give another folder with --runs")
@@ -178,6 +178,6 @@ def write_result(
 
 
 def seal(result: Mapping[str, Any]) -> str:
-    """Hash of a result's fields but this one."""
+    """Hash of all fields of a result except the seal."""
     rest = {name: value for name, value in result.items() if name != "seal"}
     return hashlib.sha256(canonical_json(finite(rest)).encode()).hexdigest()

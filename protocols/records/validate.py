@@ -1,7 +1,7 @@
-"""The submission checker: does a runs folder hold what its protocols ask for, as it was written?
+"""The submission checker: whether a runs folder has the runs that its protocols require, complete and unchanged.
 
-Reads records through `protocols.records.store` only, so that a leaderboard can call it: no torch, no simulator. It cannot know
-whether the scores were earned; it can tell whether the records are whole, unchanged, and those of the protocol.
+It reads records through `protocols.records.store` only, without torch or a simulator, so that a leaderboard can call it. It
+cannot show that the scores were earned. It shows that the records are complete, unchanged, and follow the protocol.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def check(
     sound: Callable[[ReadOnce], Any] = lambda _: None,
     take: Callable[[Any], None] = lambda _: None,
 ) -> list[Violation]:
-    """Every violation in a runs folder, in the order of its runs, or in some of them.
+    """All violations in a runs folder, or in some of its runs, in the order of the runs.
 
-    sound  is asked for every run without a violation of its own, while its files are in memory
-    take   gets its answers, in the order of the runs
+    sound  called for every run without a violation of its own, while its files are in memory
+    take   gets the results of `sound`, in the order of the runs
 
-    Raises UserError where it is not a runs folder.
+    Raises UserError if it is not a runs folder.
     """
     violations: list[Violation] = []
     tables: dict[tuple[str, str], Table] = {}
@@ -71,10 +71,10 @@ def check(
 
 @dataclass(frozen=True, kw_only=True)
 class _Looked:
-    """What is left of a run whose files were read: its violations, and where it is a record its row of the table.
+    """What is kept of a run after its files were read: its violations, and its row of the table if it is a record.
 
     row   manifest and scores
-    kept  the answer of `sound`
+    kept  the result of `sound`
     """
 
     found: list[Finding]
@@ -92,7 +92,7 @@ def _look(sound: Callable[[ReadOnce], Any], folder: Path) -> _Looked:
 
 
 def check_run(run: Run) -> list[Violation]:
-    """The violations of one run, apart from the table it belongs to."""
+    """The violations of one run, without those of its table."""
     return [Violation(rule=rule, run=run.folder.name, what=what) for rule, what in _check_run(ReadOnce(run.folder))]
 
 
@@ -154,7 +154,7 @@ def _check_run(run: Run) -> Iterator[Finding]:
 
 
 def _protocol_of(manifest: Mapping[str, Any]) -> Protocol | str:
-    """The protocol that a run is checked by, its published one or its own as its manifest keeps it; or why there is none."""
+    """The protocol for checking a run: the published one, or the user's own in the manifest; or why there is none."""
     published = catalog.entries().get(manifest["protocol"])
     if published is not None:
         return published

@@ -1,4 +1,4 @@
-"""Checks of a record: is it named and filed for what it is, and was it made by code that others can have?"""
+"""Checks of a record: whether its names and folder are right, and whether others can get the code that made it."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding]
 
 
 def _code_fault(record: Mapping[str, Any], schema: int) -> str | None:
-    """Why the code that a manifest or a session names is no code that others can have; None where it is."""
+    """Why others cannot get the code that a manifest or a session names; None if they can."""
     commit, source = record.get("commit"), record.get("source")
     if record.get("dirty") is not False:
         return f"the code differed from {f'commit {commit[:12]}' if commit else 'the installed wheel'}; run it unchanged"
     if commit is not None:
         if not _is_hash(commit, 40):
             return f"{commit!r} is not a commit"
-        if not isinstance(source, dict):  # schema 1 noted no files
+        if not isinstance(source, dict):  # schema 1 has no hash of files
             return None if schema < 2 else "the record lacks the files that ran (source), which schema 2 needs"
         if code_identity.files_hash_of_commit(commit) not in (None, source.get("sha256")):
             found = str(source.get("sha256"))[:12]

@@ -1,4 +1,4 @@
-"""Checks of a record: its evaluation episodes, when they come, what they say, and the score that follows from them."""
+"""Checks of a record: the evaluation episodes, their cadence and values, and the score that follows from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from protocols.spec import Protocol
 
 
 def check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """What holds of every episode line, of a finished run and of an unfinished one."""
+    """Checks of all episode lines, for finished and unfinished runs."""
     repeat = protocol.action_repeat_of(manifest["task"])
     longest = -(-protocol.time_limit_env_steps // repeat)
     off_count = [line for line in lines if line["agent_steps"] * repeat != line["env_steps"]]
@@ -80,7 +80,7 @@ def _check_score(manifest: Manifest, lines: Sequence[EpisodeLine], result: Resul
 
 
 def check_diverged(protocol: Protocol, run: Run, result: Result) -> Iterator[Finding]:
-    """A diverged run is a result only with its evidence: everything up to there, and the line that says so."""
+    """Checks that a diverged run has its evidence: all evaluations up to that point, and the line that says so."""
     lines, metrics = run.episodes(), run.metrics()
     cadence = cadence_of(protocol, run.manifest["task"], protocol.env_steps)
     due = [steps for steps in cadence.evaluation_env_steps if steps < result["env_steps"]]

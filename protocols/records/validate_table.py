@@ -1,4 +1,4 @@
-"""Checks of all runs of one agent under one protocol together: are all there, and is each a run of its own?"""
+"""Checks of all runs of one agent under one protocol together: whether all are there, and none is a copy of another."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from protocols.spec import Protocol, digest
 
 
 class Table:
-    """What the checks of a table need of its runs: not their lines, so that thousands of runs fit into memory.
+    """What the checks of a table need from its runs, without their lines, so that thousands of runs fit into memory.
 
-    protocol  what the runs are checked by, or why there is none
-    runs    folder, task, seed and scores (NaN where there is none) of each
-    digests digest -> the first run's folder
+    protocol  the protocol for checking the runs, or why there is none
+    runs      folder, task, seed and scores (NaN for a missing one) of each run
+    digests   digest -> folder of the first run with it
     """
 
     def __init__(self, protocol: Protocol | str) -> None:
@@ -35,7 +35,7 @@ class Table:
 
 
 def check_table(table: Table) -> Iterator[Finding]:
-    """What holds of all runs of one agent under one protocol together."""
+    """Checks of all runs of one agent under one protocol together."""
     protocol = table.protocol
     if isinstance(protocol, str) or not table.whole:
         return

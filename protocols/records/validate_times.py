@@ -1,4 +1,4 @@
-"""Checks of a record: dates that can be, and times that go forward."""
+"""Checks of a record: dates must be possible, and times must increase."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from protocols.records.rules import Finding
 from protocols.records.store import EPISODES, METRICS, Run
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-"""No run of this project is older."""
+"""The first day of this project's runs."""
 
 CLOCK_SLACK = timedelta(days=1)
 
 
 def check_times(run: Run) -> Iterator[Finding]:
-    """Dates that can be, and times that go forward."""
+    """Checks that dates are possible and times increase."""
     manifest, sessions, result = run.manifest, run.sessions(), run.result()
     begun = _date(manifest["created"])
     if begun is None:
