@@ -1,8 +1,8 @@
 """Measures this machine in one run: every arm at several seeds per program, the environments, and both together.
 
-What is measured through the contracts alone is measured here; what only an agent's own code can tell (ways of running an
-update, shares of its stages) comes from `inspect`, a function the caller hands in. Every program runs in a process of its own,
-because memory is a property of a process. The record holds what `protocols.costs.plan` reads; "bench" holds everything else.
+This file measures what the contracts allow. What only an agent's own code knows (ways to run an update, the time of its stages)
+comes from `inspect`, a function that the caller passes in. Every program runs in its own process, because memory is a property
+of a process. The record has what `protocols.costs.plan` reads, and everything else under "bench".
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ PLAN_UPDATES = 1
 class Request:
     """What to measure.
 
-    protocol           gives the agents' profile, the environment's options and the schedule
-    tasks              the first is what programs are measured on; environments of all are timed
+    protocol           sets the agents' profile, the environment's options and the schedule
+    tasks              programs are measured on the first; the environments of all are timed
     seeds_per_program  every S of the table
-    workers            processes that step one environment each, for the frames per second
-    seconds            of each single measurement; two calls are always made to their end
-    most_seconds       a program whose update took longer is not measured at larger S; None measures all
+    workers            numbers of processes that step one environment each, for the frames per second
+    seconds            length of a measurement; at least two calls are made
+    most_seconds       if an update took longer, larger S are not measured; None measures all
     """
 
     protocol: Protocol
@@ -62,11 +62,11 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One agent at one S, measured.
+    """Measurements of one agent at one S.
 
-    speed                              what `inspect` found, as data
-    env_steps_per_second_and_seed      of the whole loop, environments included
-    skipped                            why nothing was measured; the other fields are empty then
+    speed                              result of `inspect`, as data
+    env_steps_per_second_and_seed      speed of the whole loop with environments
+    skipped                            why nothing was measured; the other fields are then empty
     """
 
     agent: str
@@ -87,9 +87,9 @@ def request(
     seconds: float,
     **others: Any,
 ) -> Request:
-    """A request that can be answered. Tasks of other protocols are taken with this protocol's options.
+    """A checked request. Tasks of other protocols get this protocol's options.
 
-    Raises ValueError, in one line, for a task that is not known, and numbers that measure nothing.
+    Raises ValueError, in one line, for an unknown task and for numbers that measure nothing.
     """
     asked = {"--seeds-per-program": (seeds_per_program, 1), "--workers": (workers, 0), "--seconds": ((seconds,), 0)}
     for option, (values, least) in asked.items():
@@ -109,16 +109,17 @@ def request(
 
 
 def check_target(*files: Path | None) -> None:
-    """Raises ValueError where a file cannot be written, before anything is measured."""
+    """Raises ValueError if a file cannot be written, before anything is measured."""
     for file in files:
         if file is not None and str(file) != "-" and not file.parent.is_dir():
             raise UserError(f"folder {str(file.parent)!r} does not exist; expected an existing one for {file}")
 
 
 def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measures everything, one thing after the other, and returns the record.
+    """Measures everything, one after the other, and returns the record.
 
-    machine  what the caller knows of the device; said what is going on through `say`
+    machine  what the caller knows about the device
+    say      gets a line about every measurement
     """
     protocol, device = request.protocol, request.device
     say(f"frames of {request.tasks[0]}")
@@ -175,7 +176,7 @@ def _too_slow(request: Request, program: Program) -> str | None:
 def program(
     request: Request, inspect: Inspect, name: str, seeds: int, observation_space: spaces.Dict, action_space: spaces.Space
 ) -> Program:
-    """Measures one agent at one S. Run in a process of its own."""
+    """Measures one agent at one S. Call it in its own process."""
     protocol, task = request.protocol, request.tasks[0]
     repeat = protocol.action_repeat_of(task)
     cost = measure.measure_agent(
@@ -216,7 +217,7 @@ def program(
 
 
 def _apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program:
-    """`program` in a process of its own; one that is killed (memory) is told as such."""
+    """`program` in its own process; a killed process (too little memory) is reported as skipped."""
     environment = suites.make(request.tasks[0], **request.protocol.options_of(request.tasks[0]))
     observation_space, action_space = environment.observation_space, environment.action_space
     environment.close()

@@ -9,7 +9,7 @@ NOT_MEASURED = "not measured"
 
 
 def tables(record: Mapping[str, Any]) -> str:
-    """Every table, with what they were measured on above them."""
+    """All tables, below a line about the machine."""
     machine, bench = record["machine"], record["bench"]
     programs = bench["programs"]
     parts = [
@@ -117,7 +117,7 @@ def _stages(programs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _roofline(programs: Sequence[Mapping[str, Any]]) -> str:
-    """Each part beside the machine's own matrix product, and the floor: the update's FLOP at the product's rate."""
+    """Each part beside the machine's own matrix product, and the lower bound: the FLOP of the update at the product's rate."""
     rows, floors = [], []
     for program in programs:
         speed = program["speed"]

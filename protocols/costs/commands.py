@@ -1,4 +1,4 @@
-"""The commands `validate` (does a record keep the rules?) and `plan` (what does a protocol cost?)."""
+"""The commands `validate` (do records follow the rules?) and `plan` (what does a protocol cost?)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ValidateCommand:
                 print(
                     f"note: {old} runs are of a schema before {SCHEMA}, which lacks what some rules check; a board refuses them"
                 )
-            # by the folders' names, since a damaged manifest has none
+            # by folder name, because a damaged manifest names no protocol
             for id in sorted({name for run in runs if own.is_own(name := run.folder.parts[-4])}):
                 print(
                     f"note: {id} is a protocol of your own; a leaderboard takes only published protocols and those of packages"

@@ -1,4 +1,4 @@
-"""Can this machine run the benchmark? Each check says what it found and, if something is wrong, how to fix it."""
+"""Whether this machine can run the benchmark. Each check says what it found and, if something is wrong, how to fix it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEMORY_BYTES = 4 * 10**9
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`bad` keeps a run from starting; `note` may move numbers or speed and keeps nothing from starting."""
+    """With `bad` a run cannot start; `note` may change numbers or speed, but runs can start."""
 
     check: str
     state: Literal["ok", "note", "bad"]
@@ -32,7 +32,7 @@ class Finding:
 
 
 def examine(folder: Path) -> list[Finding]:
-    """Every check, in the order a person would make them. `folder` is where runs are to be kept."""
+    """Results of all checks, the most basic first. `folder` is the folder for runs."""
     return [python(), *packages(), shadowing(), gpu(), renderer(), roms(), disk(folder), memory()]
 
 
@@ -46,7 +46,7 @@ def python() -> Finding:
 
 
 def versions_of_record() -> dict[str, str]:
-    """Package -> version of the set that the numbers were made with; empty where the file did not come along."""
+    """Package -> version with which our numbers were made; empty if the file is not installed."""
     constraints = ROOT / "constraints.txt"
     if not constraints.exists():
         return {}
@@ -61,7 +61,7 @@ def installed_version(name: str) -> str | None:
 
 
 def required(name: str = "dreamer-bench") -> list[tuple[str, str]]:
-    """(package, specifier) of what the project asks for, with the extras that `run` needs."""
+    """(package, specifier) of the project's requirements, with the extras that `run` needs."""
     try:
         lines = metadata.requires(name) or []
     except metadata.PackageNotFoundError:
@@ -72,7 +72,7 @@ def required(name: str = "dreamer-bench") -> list[tuple[str, str]]:
 
 
 def packages() -> list[Finding]:
-    """What is missing keeps a run from starting; what differs from the tested set is named."""
+    """A missing package is `bad`; a version that differs from the tested one is a `note`."""
     tested = versions_of_record()
     needed = required()
     if not needed:
@@ -108,7 +108,7 @@ def packages() -> list[Finding]:
 
 
 def shadowing() -> Finding:
-    """Our import packages have everyday names: another installed package of the same name would be imported instead."""
+    """Whether another installed package has the name of one of ours (they are common words) and would be imported instead."""
     astray = []
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
@@ -156,7 +156,7 @@ def gpu() -> Finding:
 
 
 def renderer() -> Finding:
-    """Renders one frame of a real task at the reference look, and times the second."""
+    """Renders two frames of a real task in the reference look and times the second."""
     from suites import catalog
 
     try:

@@ -1,8 +1,8 @@
 """Measures what single steps cost on this machine, through the contracts alone: the input of `protocols.costs.plan`.
 
-An agent is fed observations drawn from its task's space, so that its cost is told apart from the simulator's; each agent is
-measured in a process of its own, because resident memory is a property of a process. Knows no agent: where options have the
-fields of the usual schedule (`SCHEDULE_FIELDS`) they are shortened to a few updates, elsewhere the agent is run as it is.
+An agent gets random observations from its task's space, so that its cost does not include the simulator's. Each agent is
+measured in its own process, because resident memory is a property of a process. Knows no agent: if options have the fields of
+the usual schedule (`SCHEDULE_FIELDS`), they are shortened to a few updates; otherwise the agent runs as it is.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from suites import catalog as suites
 SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
 UPDATES, ACTS = 3, 5
 FEW_SEQUENCES = 8
-"""The batch that stands for one of more than twice as many sequences on a CPU. There an update's time is in proportion: the
-paper's Dreamer takes 0.76, 1.43 and 2.10 s of processor time with 4, 8 and 12 sequences; for 50 that makes 8.9 s, and whole
-updates took 9.7 to 10.5 s."""
+"""Sequences of the batch that replaces one with more than twice as many on a CPU, where the time of an update is proportional
+to them. The paper's Dreamer takes 0.76, 1.43 and 2.10 s of processor time with 4, 8 and 12 sequences. For 50 sequences that
+gives 8.9 s, and measured updates took 9.7 to 10.5 s."""
 
 ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
@@ -49,16 +49,15 @@ SLOW_UPDATE_SECONDS, SLOW_ACT_SECONDS = 1.0, 0.1
 def measure(
     workloads: Sequence[Workload], *, seeds_per_program: int, device: str, say: Callable[[str], None] = lambda line: None
 ) -> Measured:
-    """Every agent (on the first task of its line) and every task of a plan, once each; `say` is told what is under way.
+    """Measures every agent (on the first task of its line) and every task of a plan once; `say` gets lines about the progress.
 
-    On a CPU one seed with a small batch is measured first. Where an update of a whole batch takes long by that, so would all of
-    them, and whole batches and programs of several seeds are planned in proportion (large networks train one seed after the
-    other there).
+    On a CPU, one seed with a small batch is measured first. If an update of a whole batch would take long, whole batches and
+    programs of several seeds are planned in proportion (on a CPU, large networks train one seed after the other).
     """
     names = list(dict.fromkeys((workload.agent, workload.protocol.agent_profile) for workload in workloads))
     environments: dict[tuple[str, int], EnvironmentCost] = {}
     costs: dict[tuple[str, str], AgentCost] = {}
-    for workload in workloads:  # unknown names and profiles, before anything is measured
+    for workload in workloads:  # refuses unknown names and profiles before anything is measured
         agents.find(workload.agent).options(workload.protocol.agent_profile)
     for workload in workloads:
         for task in workload.tasks:
@@ -118,9 +117,9 @@ def measure_agent(
     device: str,
     updates: int = UPDATES,
 ) -> AgentCost:
-    """One program of `seeds` seeds, fed with drawn observations; `updates` are timed after a first.
+    """Measures one program of `seeds` seeds on random observations; times `updates` updates after a first one.
 
-    Run in a process of its own.
+    Call it in its own process.
     """
     entry = agents.find(name)
     device = resolve_device(device)
@@ -152,7 +151,7 @@ def measure_agent(
             player.feed(FILL_DECISIONS, learn=False)
             player.feed(1, learn=True)
             slow = player.learn_seconds[-1] > SLOW_UPDATE_SECONDS
-            player.feed(1 if slow else updates, learn=True)  # where an update takes seconds, one after the first says enough
+            player.feed(1 if slow else updates, learn=True)  # if an update takes seconds, one after the first is enough
         else:
             player.feed(3 * EPISODE_DECISIONS, learn=True)
         player.act(2)
@@ -193,8 +192,8 @@ def measure_agent(
 def measure_in_proportion(
     name: str, profile: str, overrides: dict[str, Scalar], observation_space: spaces.Dict, *rest: Any
 ) -> AgentCost:
-    """`measure_agent` with a small batch for a large one: the update's time in proportion to the sequences, its memory by what
-    the options say of a batch. Run in a process of its own."""
+    """`measure_agent` with a small batch in place of a large one. The time of an update is scaled by the sequences, the memory
+    by `update_bytes` of the options. Call it in its own process."""
     entry = agents.find(name)
     whole: Any = replace(entry.options(profile), **overrides)
     few = replace(whole, batch_sequences=FEW_SEQUENCES)

@@ -1,4 +1,4 @@
-"""What single steps of agents and environments were measured to cost, and the file that keeps it (docs/cluster.md)."""
+"""Measured costs of single steps of agents and environments, and the file format for them (docs/cluster.md)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class AgentCost:
-    """What one program of an agent was measured to cost on one device.
+    """Measured costs of one program of an agent on one device.
 
-    seeds_per_program            S of the program that was measured; the three times are those of the whole program
+    seeds_per_program            S of the measured program; the three times are those of the whole program
     gradient_step_seconds        one update of every seed
     act_seconds                  one decision in every training environment of every seed
     observe_seconds              taking the rows of one decision into replay
     first_gradient_env_steps     env_steps before the first update
-    pretrain_gradient_steps      updates at once then
-    gradient_steps_per_env_step  afterwards
+    pretrain_gradient_steps      number of first updates, made at once
+    gradient_steps_per_env_step  rate of updates after them
     memory_bytes                 resident memory of the process
     checkpoint_bytes             one generation of one seed
-    replay_bytes_per_env_step    of one seed
-    replay_bytes_at_most         of one seed, where its replay has a capacity; None where it has none
+    replay_bytes_per_env_step    replay of one seed
+    replay_bytes_at_most         most bytes of the replay of one seed; None if it has no capacity
     """
 
     agent: str
@@ -49,7 +49,7 @@ class AgentCost:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentCost:
-    """What one environment of a task costs: one decision (all repeats, one frame) and one reset."""
+    """Cost of one environment of a task: one decision (all repeats, one frame) and one reset."""
 
     task: str
     action_repeat: int
@@ -80,7 +80,7 @@ _EXPECTED = "expected a file that `dreamer-bench plan --save` or `bench` wrote"
 
 
 def read_measured(path: Path) -> Measured:
-    """Measurements from a file of schema 1. ValueError, in one line, where it is not one."""
+    """Measurements from a file of schema 1. Raises ValueError, in one line, for any other file."""
     try:
         data = parse_json(read_regular(path.resolve(), most_bytes=MOST_JSON_BYTES), f"--measured {path}")
     except OSError as error:

@@ -1,10 +1,10 @@
-"""What a protocol or a study will cost in time, disk and memory, from what single steps were measured to cost. Pure arithmetic.
+"""What a protocol or a study will cost in time, disk and memory, from the measured costs of single steps. Pure arithmetic.
 
-One program trains S seeds of one (agent, task) on one device; its wall time is
+One program trains S seeds of one (agent, task) on one device. Its wall time is
 
     iterations x (S·E environment steps + one decision of all + one observe)  +  gradient steps  +  evaluation decisions
 
-Evaluation episodes are counted at the protocol's time limit: exact on DeepMind Control, an upper bound on Atari.
+Evaluation episodes count as long as the protocol's time limit: exact on DeepMind Control, an upper bound on Atari.
 The measurements come from `protocols.costs.measure`, or from a file of the schema in docs/cluster.md.
 """
 
@@ -22,15 +22,15 @@ from protocols.costs.measurements import AgentCost, EnvironmentCost, Measured
 from protocols.spec import Protocol, RunSpec, Scalar, digest
 
 EXTRA_CHECKPOINTS = 2
-"""A finished run keeps one generation; a running one has another, and a third while it is written (records/checkpoint.py)."""
+"""A finished run keeps one generation. A running one has another, and a third while it is written (records/checkpoint.py)."""
 
 RECORD_BYTES_PER_EPISODE = 300
-"""Measured: a line of episodes.jsonl and its share of metrics.jsonl."""
+"""Measured size of a line of episodes.jsonl with its share of metrics.jsonl."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One agent on some tasks of one protocol: what a line of the plan is about."""
+    """One line of the plan: one agent on some tasks of one protocol."""
 
     protocol: Protocol
     agent: str
@@ -47,12 +47,12 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What one line of the plan costs.
+    """Costs of one line of the plan.
 
-    wall_seconds    with the devices shared by nobody else; device_seconds: summed over devices
-    disk_bytes      at the worst moment, replays of the running programs included; kept_bytes: when all is done
-    memory_bytes    of all programs that run at once
-    notes           what was scaled or borrowed because it was not measured
+    wall_seconds    wall time if nothing else uses the devices; device_seconds: the sum over devices
+    disk_bytes      most disk use, with the replays of running programs; kept_bytes: disk use at the end
+    memory_bytes    memory of all programs that run at the same time
+    notes           numbers that were scaled or borrowed because they were not measured
     """
 
     protocol: str
@@ -69,7 +69,7 @@ class Estimate:
 
 
 def workloads(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = (), under: str | None = None) -> list[Workload]:
-    """The lines of a plan: the agents of a protocol, or the rows of a study, under another protocol where one is named.
+    """The lines of a plan: the agents of a protocol, or the rows of a study, under another protocol if `under` names one.
 
     Raises UserError for unknown names.
     """
@@ -98,7 +98,7 @@ def workloads(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = (), 
 
 
 def program_seconds(protocol: Protocol, task: str, agent: AgentCost, environment: EnvironmentCost, seeds: int) -> float:
-    """Wall time of one program of `seeds` seeds on one device, environments stepped one after the other."""
+    """Wall time of one program of `seeds` seeds on one device, with environments stepped one after the other."""
     scale = seeds / agent.seeds_per_program
     cadence = cadence_of(protocol, task, protocol.env_steps)
     lanes = seeds * protocol.num_envs
@@ -127,9 +127,9 @@ def gradient_steps(protocol: Protocol, agent: AgentCost) -> int:
 
 
 def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, devices: int) -> Estimate:
-    """What one line costs on `devices` equal devices; the longest programs start first.
+    """Costs of one line on `devices` equal devices; the longest programs start first.
 
-    Raises ValueError where nothing in `measured` speaks of the agent or the task.
+    Raises ValueError if `measured` has nothing about the agent or the task.
     """
     protocol = workload.protocol
     notes: list[str] = []
@@ -163,7 +163,7 @@ def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, 
 
 
 def makespan(seconds: Iterable[float], devices: int) -> float:
-    """When the last of some programs ends, the longest started first, each on the device that is free first."""
+    """The time when the last program ends, if the longest start first, each on the first free device."""
     if devices < 1:
         raise UserError(f"expected at least 1 device, got {devices}; give --devices 1 or more")
     free = [0.0] * devices
@@ -173,7 +173,7 @@ def makespan(seconds: Iterable[float], devices: int) -> float:
 
 
 def _nearest_agent(workload: Workload, measured: Measured, seeds: int, notes: list[str]) -> AgentCost:
-    """The measurement of the agent with the S nearest to the one planned; other S scale linearly."""
+    """The measurement of the agent whose S is nearest to the planned one; other S scale linearly."""
     profile = workload.protocol.agent_profile
     known = [cost for cost in measured.agents if cost.agent == workload.agent and cost.profile == profile]
     if not known:

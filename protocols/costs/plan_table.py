@@ -1,4 +1,4 @@
-"""A plan for people: a line per agent, the sum, and what was assumed."""
+"""The plan as a table for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from protocols.running.terminal import duration
 
 
 def table(estimates: Sequence[Estimate], *, devices: int) -> str:
-    """The plan for people: a line per agent, the sum, and what was assumed."""
+    """The plan for people: a row per agent, the sum, and the assumptions."""
     head = (
         "protocol",
         "agent",

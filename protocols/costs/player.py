@@ -1,4 +1,4 @@
-"""Plays an agent on observations drawn from its task's space and keeps the time: its cost apart from the simulator's."""
+"""Runs an agent on random observations from its task's space and takes the time, without the cost of the simulator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPISODE_DECISIONS = 100
 
 
 class Player:
-    """Plays an agent on drawn observations and keeps the time."""
+    """Runs an agent on random observations and takes the time."""
 
     def __init__(self, agent: Agent, context: AgentContext) -> None:
         self.agent, self.context = agent, context
@@ -36,7 +36,7 @@ class Player:
 
     @property
     def gradient_step_seconds(self) -> float:
-        """One update; the first, which also warms up, is left out where there are others."""
+        """Median time of an update, without the first (which includes the warm-up) if there are more."""
         return median(self.learn_seconds[1:] or self.learn_seconds or [0.0])
 
     def step(self) -> TimeStep:
@@ -51,7 +51,7 @@ class Player:
         )
 
     def feed(self, decisions: int, *, learn: bool) -> None:
-        """Random actions into replay."""
+        """Puts steps with random actions into replay, and learns from them if `learn`."""
         for _ in range(decisions):
             drawn = np.asarray(self.context.action_space.sample())
             step = self.step()
@@ -73,7 +73,7 @@ class Player:
         )
         done = self.agent.learn(progress)
         if done:
-            self.agent.metrics()  # waits for a device that works ahead
+            self.agent.metrics()  # waits for the device, which works ahead
             self.learn_seconds.append((time.perf_counter() - started) / done)
             self.first_gradient_env_steps = self.first_gradient_env_steps or self.env_steps
         self.gradient_steps += done

@@ -26,9 +26,9 @@ MOST_WORKERS_PER_CORE = 8
 
 
 def frames_per_second(protocol: Protocol, task: str, workers: int, seconds: float) -> dict[str, Any]:
-    """Decisions per second of as many environments as workers (0: one environment in this process), random actions.
+    """Decisions per second with one environment per worker (0: one environment in this process) and random actions.
 
-    A decision is one frame and as many simulator steps as the action repeat says.
+    A decision is one frame and as many simulator steps as the action repeat.
     """
     cores = len(os.sched_getaffinity(0))
     if workers > MOST_WORKERS_PER_CORE * cores:
@@ -53,7 +53,7 @@ def frames_per_second(protocol: Protocol, task: str, workers: int, seconds: floa
 
 
 def shortened(options: Any) -> Any:
-    """The same share of updates per env step, but in the smallest portions, and from the first step on."""
+    """The options with the same number of updates per env step, but in the smallest groups and from the first step on."""
     if not set(measure.SCHEDULE_FIELDS) <= {option.name for option in fields(options)}:
         return options
     portion = math.gcd(options.updates, options.update_every_env_steps)
@@ -71,8 +71,8 @@ def loop_rate(
 ) -> tuple[float, int]:
     """(env_steps per second and seed, updates) of act -> step -> observe -> learn, timed between two updates.
 
-    The replay begins with drawn episodes, so that the first update need not wait for an episode of the task. Evaluations and
-    records are left out.
+    The replay begins with random episodes, so that the first update does not wait for an episode of the task. Evaluations and
+    records are not included.
     """
     count = len(context.seeds) * context.num_envs
     lanes = Lanes(partial(suites.make, task, **protocol.options_of(task)), count, workers=default_workers(None, count))
@@ -84,7 +84,7 @@ def loop_rate(
         player.feed(2 * EPISODE_DECISIONS, learn=False)
         step, carry = environments.reset(everywhere, seeds), agent.initial(context.num_envs)
         begin(agent, np.zeros_like(agent.act(carry, step, explore=True)[0]), step)
-        marks: list[tuple[float, int]] = []  # when an update was done, and the decisions by then
+        marks: list[tuple[float, int]] = []  # time of an update, and number of decisions by then
         decisions = updates = 0
 
         def restart(arrived: TimeStep) -> TimeStep:
@@ -98,7 +98,7 @@ def loop_rate(
                 Progress(env_steps=env_steps, agent_steps=decisions, episodes=2, budget_env_steps=context.budget_env_steps)
             )
             if done or not learns:
-                agent.metrics()  # waits for a device that works ahead
+                agent.metrics()  # waits for the device, which works ahead
                 updates += done if marks else 0
                 marks.append((time.perf_counter(), env_steps))
     finally:

@@ -1,4 +1,4 @@
-"""The commands `run` and `status`; those about rules and costs are in protocols/costs/commands.py."""
+"""The commands `run` and `status`; `validate` and `plan` are in protocols/costs/commands.py."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class RunCommand:
         return code
 
     def _grids(self) -> list[Any]:
-        """One grid for a protocol, or one for every row of a study of protocols/studies.py."""
+        """One grid for a protocol, or one for every row of a study (protocols/studies.py)."""
         from agents import catalog as agents
         from protocols import catalog, studies
         from protocols.running.grid import grid
@@ -136,7 +136,7 @@ class RunCommand:
                 )
             ]
         found = []
-        if assignments:  # an option has one default in every agent's profile: each agent gets a grid of its own
+        if assignments:  # the same option can have another default in each agent's profile, so each agent gets its own grid
             from protocols.running.overrides import overriding
 
             def differing(protocol: Any, name: str, own: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class RunCommand:
         from protocols.running.launch import CohortRequest, Stop
 
         again = shlex.join(["dreamer-bench", *sys.argv[1:]])
-        device = self.device if self.executor == "ray" else resolve_device(self.device)  # a Ray task asks on its own node
+        device = self.device if self.executor == "ray" else resolve_device(self.device)  # a Ray task resolves it on its node
         requests = [
             CohortRequest(
                 grid=wanted,

@@ -1,6 +1,6 @@
-"""What a person sees while runs are under way, and the table at the end.
+"""The progress display during runs, and the table at the end.
 
-On a terminal it is live. Elsewhere (a log file) it is a line for each evaluation, and between them a line every ten seconds.
+A terminal gets a live display. A log file gets a line for each evaluation, and between evaluations a line every ten seconds.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from protocols.running.loop import Moment
 from protocols.running.terminal import duration
 
 WIDE = 120
-"""Columns of a terminal from which on there is room for a bar."""
+"""A terminal with at least this many columns shows a progress bar."""
 QUIET_SECONDS = 10.0
-"""Elsewhere than on a terminal: after so long without a line, a program under way gets one."""
+"""Outside a terminal, a running program gets a line after this time without one."""
 KEPT_ROWS = 20
-"""Programs that a terminal shows at once; older ones make room."""
+"""Most programs that a terminal shows at once; the oldest are removed."""
 
 
 class Display:
@@ -75,7 +75,7 @@ class Display:
             self._ticker.join()
 
     def _tick(self) -> None:
-        """Says where each program under way is that has been quiet for long; a long series of updates tells nothing itself."""
+        """Prints the progress of running programs without a recent line, because a long series of updates reports nothing."""
         while not self._ended.wait(QUIET_SECONDS / 10):
             now = time.monotonic()
             if not self._under_way and now - self._last_line >= QUIET_SECONDS:
@@ -86,14 +86,14 @@ class Display:
                     self.say(f"{self.titles[index]}: {row.words}, {now - row.heard:.0f} s ago")
 
     def _between(self) -> str:
-        """What can be said where no program is between its first evaluation and its budget: both ends can take minutes."""
+        """A line for when no program is between its first evaluation and its budget, because both ends can take minutes."""
         coming = next((title for index, title in enumerate(self.titles) if index not in self._heard), None)
         if self._ended_last is None:
             return f"{coming}: starting"
         return f"{self._ended_last}: final evaluation" + (f", or {coming}: starting" if coming else "")
 
     def watcher(self, index: int) -> Callable[[Moment], None]:
-        """What `run_cohort` tells about cohort number `index`."""
+        """The function that `run_cohort` calls with the progress of cohort number `index`."""
 
         def watch(moment: Moment) -> None:
             self._heard.add(index)
@@ -128,7 +128,7 @@ class Display:
 
 
 class _UnderWay:
-    """A program's last known standing in words, when it was heard of, and when a line about it was last written."""
+    """A program's last known progress in words, the time of that report, and the time of its last printed line."""
 
     def __init__(self) -> None:
         self.words = "starting"
@@ -137,13 +137,13 @@ class _UnderWay:
 
 class _Standing(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """The words, and how old they are where nothing was heard for long: a long series of updates tells nothing itself."""
+        """The words, with their age if they are old, because a long series of updates reports nothing."""
         quiet = time.monotonic() - task.fields.get("heard", math.inf)
         return Text(str(task.fields["words"]) + (f", {quiet:.0f} s ago" if quiet >= QUIET_SECONDS else ""))
 
 
 def standing(moment: Moment, *, short: bool = False) -> str:
-    """env_steps (where there is room), how many a second, last score, time left, in one line."""
+    """One line: env_steps (unless short), env_steps per second, last score, time left."""
     scores = [score for score in moment.scores if score is not None]
     words = [f"{moment.env_steps_per_second:,.0f}/s"]
     if not short:
@@ -156,7 +156,7 @@ def standing(moment: Moment, *, short: bool = False) -> str:
 
 
 def results_table(runs: Sequence[WantedRun]) -> Table:
-    """A line per (agent, task): seeds that count, mean score, each seed's score, time."""
+    """A row per (agent, task): seeds that count, mean score, score of each seed, time."""
     table = Table("agent", "task", "n", "score", "by seed", "time", box=None, pad_edge=False, title_justify="left")
     for label, task in dict.fromkeys((run.spec.label, run.spec.task) for run in runs):
         own = [run for run in runs if (run.spec.label, run.spec.task) == (label, task)]

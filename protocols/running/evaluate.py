@@ -1,4 +1,4 @@
-"""Plays evaluation episodes: separate environments, seeds of their own, no exploration, nothing learned and nothing counted."""
+"""Plays evaluation episodes: in separate environments with their own seeds, without exploration, learning or counting."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from protocols.cadence import Purpose, episode_seed
 from protocols.spec import Protocol
 
 MAX_LANES_PER_SEED = 10
-"""Environments that one seed's evaluation keeps open; more episodes than that are played in rounds."""
+"""Most environments for one seed's evaluation; more episodes than this are played in rounds."""
 
 FINAL_STREAM = 1 << 30
-"""Acting noise of the final evaluation, beyond that of any regular one."""
+"""Stream of acting noise for the final evaluation, larger than that of every regular one."""
 
 
 @dataclass(kw_only=True)
@@ -26,8 +26,8 @@ class Episode:
 
     score    sum of raw rewards
     length   agent steps
-    seconds  wall time of the round that it was played in
-    frames   images it saw, where they were asked for
+    seconds  wall time of the round in which it was played
+    frames   images of the episode, if they were requested
     """
 
     env_seed: int
@@ -38,7 +38,7 @@ class Episode:
 
 
 def lanes_per_seed(protocol: Protocol, purpose: Purpose) -> int:
-    """How many environments a seed plays an evaluation in."""
+    """Number of environments in which a seed plays an evaluation."""
     if purpose == "final" and protocol.final_environments is not None:
         return protocol.final_environments
     return max(1, min(protocol.evaluate_episodes, MAX_LANES_PER_SEED))
@@ -60,11 +60,11 @@ def play(
 ) -> list[list[Episode]]:
     """The episodes of one evaluation, [S][episodes]; [] for a seed that is not `active` [S].
 
-    tasks        how many the episodes play in turn; a multiple of them fits into `episodes`
+    tasks        number of tasks that the episodes play in turn; `episodes` is a multiple of it
     first_index  index of the first episode among those of its purpose
-    stream       names the acting noise (see `Agent.initial`); rounds of one evaluation share its carry
+    stream       stream of the acting noise (see `Agent.initial`); the rounds of one evaluation share its carry
     film         keep the images of each seed's first episode
-    check        called before every decision; may raise to give the evaluation up
+    check        called before every decision; raises to stop the evaluation
     """
     num_lanes = environments.shape[1]
     played: list[list[Episode]] = [[] for _ in run_seeds]
@@ -81,7 +81,7 @@ def play(
         going = np.zeros(environments.shape, bool)
         going[:, :width] = active[:, None]
         open_episodes = [[Episode(env_seed=int(seeds[s, lane])) for lane in range(width)] for s in range(len(run_seeds))]
-        # Lanes that no episode needs are reset with the others, so that the agent always sees a valid observation.
+        # Lanes without an episode are reset with the others, so that the agent always gets a valid observation.
         step = environments.reset(np.ones(environments.shape, bool), seeds)
         while going.any():
             check()

@@ -1,4 +1,4 @@
-"""`last_evaluation.webp` in a run's folder: the first episode of its last evaluation, as the agent saw it. For people."""
+"""`last_evaluation.webp` in a run's folder: the first episode of its last evaluation, as the agent sees it. For people."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from protocols.running.loop import Moment
 MAX_FRAMES = 500
 FRAME_MILLISECONDS = 40
 WORTH = 50
-"""A film is made when training has gone on for this many times what the last one took (2% of the time at most)."""
+"""A film is made after training for this many times as long as the last film took (so films take at most 2% of the time)."""
 
 
 class Film:
-    """Keeps the film of every run of a cohort up to date; the evaluation at the end of the budget is always filmed."""
+    """Keeps the film of every run of a cohort up to date. The evaluation at the end of the budget is always filmed."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
@@ -41,7 +41,7 @@ class Film:
 
 
 def animation(frames: Sequence[np.ndarray], kind: Literal["WEBP", "GIF"] = "WEBP") -> bytes:
-    """An animation of uint8 images [height, width, 1 or 3 or more]; of a long episode every n-th frame."""
+    """An animation of uint8 images [height, width, 1 or 3 or more]; a long episode is shortened to every n-th frame."""
     from PIL import Image
 
     every = -(-len(frames) // MAX_FRAMES)

@@ -1,4 +1,4 @@
-"""Which runs are wanted, which of them are there, and which seeds train together. Reads records; imports no simulator."""
+"""Which runs are wanted, which of them exist, and which seeds train together. Reads records; imports no simulator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from protocols.spec import Protocol, RunSpec, digest
 
 @dataclass(frozen=True, kw_only=True)
 class WantedRun:
-    """One run that is wanted. `state` is "missing" or what `Run.state` says."""
+    """One wanted run. `state` is "missing" or the value of `Run.state`."""
 
     spec: RunSpec
     folder: Path
@@ -81,8 +81,8 @@ class Grid:
     def cohorts(self, runs: Sequence[WantedRun], seeds_per_program: int | None) -> list[Cohort]:
         """The programs that complete these runs.
 
-        An interrupted cohort is resumed with the seeds it began with, whichever of them are asked for; seeds without a
-        record are grouped, at most `seeds_per_program` of them (all of a task where None).
+        An interrupted cohort resumes with all its first seeds, even if only some of them are wanted. Seeds without a record are
+        grouped, at most `seeds_per_program` together (None: all seeds of a task).
         """
         programs: list[Cohort] = []
         for agent in self.agents:
@@ -107,9 +107,9 @@ def grid(
     overrides: Mapping[str, Any],
     limit_env_steps: int | None,
 ) -> Grid:
-    """The grid of these names. Empty tasks and seeds mean the protocol's own.
+    """The grid of these names. Empty tasks and seeds mean those of the protocol.
 
-    Raises ValueError, in one line, for a task of another protocol, a seed given twice, and a limit that is none.
+    Raises ValueError, in one line, for a task of another protocol, a duplicate seed, and an invalid limit.
     """
     chosen_tasks = tuple(_task_of(protocol, task) for task in tasks) or protocol.tasks
     chosen_seeds = tuple(seeds) or protocol.seeds
@@ -137,7 +137,7 @@ def grid(
 
 
 def check_records(root: Path, protocol: Protocol) -> None:
-    """Refuses a folder that is no runs folder, cannot be written to, or holds other records under this protocol's name."""
+    """Refuses a folder that is not a runs folder, is not writable, or has other records under this protocol's name."""
     check_runs_folder(root)
     existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     if not os.access(existing, os.W_OK | os.X_OK):

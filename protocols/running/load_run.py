@@ -1,5 +1,5 @@
-"""Recorded runs brought back to act: one seed of a cohort, or all of it, as the newest good checkpoint left it. Nothing is
-trained."""
+"""Loads the agent of recorded runs for acting: one seed of a cohort, or all of it, from the newest undamaged checkpoint.
+Nothing is trained."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from suites.workers import Lanes
 class Revived:
     """An agent with its checkpoint loaded.
 
-    runs        the seeds that the agent holds, in its order
+    runs        the runs of the agent's seeds, in the agent's order
     checkpoint  number of the generation
-    make        opens one environment of the runs' task, with the protocol's options
+    make        opens one environment of the task, with the protocol's options
     """
 
     runs: tuple[Run, ...]
@@ -47,8 +47,8 @@ class Revived:
         return self.runs[0]
 
     def play(self, episodes: int, *, purpose: Purpose = "final", film: bool = False, first_index: int = 0) -> list[Episode]:
-        """Evaluation episodes of the first seed, without exploration. "final" ones from index 0 are those of the protocol's
-        final evaluation."""
+        """Evaluation episodes of the first seed, without exploration. Those with purpose "final" from index 0 are the episodes
+        of the protocol's final evaluation."""
         active = np.arange(len(self.runs)) == 0
         return self.play_all(episodes, purpose=purpose, stream=FINAL_STREAM, active=active, film=film, first_index=first_index)[
             0
@@ -57,8 +57,8 @@ class Revived:
     def play_all(
         self, episodes: int, *, purpose: Purpose, stream: int, active: np.ndarray, first_index: int = 0, film: bool = False
     ) -> list[list[Episode]]:
-        """The same for every `active` seed [S], with the acting noise that `stream` names."""
-        # As many environments as the run's own evaluations: acting noise is drawn for all of them together.
+        """The same for every `active` seed [S], with the acting noise of `stream`."""
+        # As many environments as in the run's own evaluations, because acting noise is drawn for all of them together.
         lanes = lanes_per_seed(self.protocol, purpose)
         environments = Environments(Lanes(self.make, lanes * len(self.runs)), len(self.runs), lanes)
         try:
@@ -80,13 +80,13 @@ class Revived:
 
 
 def revive(folder: Path, *, device: str = "cpu") -> Revived:
-    """Loads a run folder, runs/<protocol>/<agent>/<task>/seed-<n>. Raises ValueError, in one line, where it cannot."""
+    """Loads a run folder, runs/<protocol>/<agent>/<task>/seed-<n>. Raises ValueError, in one line, if that fails."""
     return revive_together([folder], device=device)
 
 
 def revive_together(folders: Sequence[Path], *, device: str = "cpu") -> Revived:
-    """The same for several seeds of one cohort, in the order that they trained in. All of a cohort repeat its evaluations to
-    the bit; one of it repeats them but for the last digits of float32."""
+    """The same for several seeds of one cohort, in the order of training. A whole cohort repeats its evaluations to the bit; a
+    single seed repeats them except for the last digits of float32."""
     for folder in folders:
         if not (folder / MANIFEST).is_file():
             raise UserError(f"{str(folder)!r} is not a run; give one seed's folder, runs/<protocol>/<agent>/<task>/seed-<n>")

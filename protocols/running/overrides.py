@@ -1,4 +1,4 @@
-"""`--set name=value`: fields of an agent's options from text, checked against their declared types."""
+"""`--set name=value`: reads fields of an agent's options from text and checks them against their declared types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 def parse(assignments: Sequence[str], options: Any, agent: str) -> dict[str, Any]:
-    """name -> value of every assignment. UserError for unknown names, wrong types and values outside their range."""
+    """name -> value of every assignment. Raises UserError for unknown names, wrong types and values outside their range."""
     known = types_of(type(options))
     found: dict[str, Any] = {}
     for assignment in assignments:
@@ -35,14 +35,14 @@ def parse(assignments: Sequence[str], options: Any, agent: str) -> dict[str, Any
                 f"option {name!r} of agent {agent!r} expects {in_words(known[name])}, got {text!r}; "
                 f"its value now is {getattr(options, name)!r}"
             ) from None
-    check(replace(options, **found))  # options may refuse a value, or two values together
+    check(replace(options, **found))  # options can refuse a value, or a combination of values
     return found
 
 
 def overriding(assignments: Sequence[str], options: Any, agent: str, already: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that differ from `options` by hand: `already`, and over them the assignments.
+    """The options that are set by hand: `already`, overridden by the assignments.
 
-    An assignment that says what holds anyway is left out, so that it files the run under no other name.
+    An assignment of the default is left out, so that it does not change the label of the run.
     """
     found = parse(assignments, replace(options, **already), agent)
     return {name: value for name, value in {**already, **found}.items() if name not in found or value != getattr(options, name)}
@@ -83,7 +83,7 @@ def _value(text: str, kind: Any) -> Any:
 
 
 def _first_of(text: str, kinds: tuple[Any, ...]) -> Any:
-    """None and numbers before strings, which take everything."""
+    """Tries None and numbers before strings, because any text is a string."""
     for kind in sorted(kinds, key=lambda each: each is str):
         try:
             return _value(text, kind)

@@ -1,4 +1,4 @@
-"""Everything that can refuse a run, asked before anything is written: simulators, agents, disk, memory."""
+"""Checks before anything is written: simulators, agents, disk, memory."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from suites import catalog as suite_catalog
 ROW_OVERHEAD_BYTES = 12
 """reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 BASE_MEMORY_BYTES = 800_000_000
-"""Measured: 761,656 KiB at the peak of the smallest Dreamer (torch, MuJoCo, two seeds, six environments)."""
+"""Measured: a peak of 761,656 KiB for the smallest Dreamer (torch, MuJoCo, two seeds, six environments)."""
 DEVICE_BASE_BYTES = 700_000_000
 """CUDA's context and the libraries' workspaces. Reasoned, not measured."""
 WAYS_OF_AN_UPDATE = 2
-"""An update is made once line by line to warm up, and again as a graph, whose memory is its own. Reasoned, not measured."""
+"""An update runs once directly to warm up, and again as a graph, which has its own memory. Reasoned, not measured."""
 LEARNER_COPIES = 2
-"""A learner in memory, in checkpoints: it has gradients beside its weights and moments, and is copied when it is saved."""
+"""Memory of a learner in units of its checkpoint: it also has gradients, and it is copied when it is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What one cohort takes, in bytes.
+    """What one cohort needs, in bytes.
 
-    kept_bytes     of disk, for good: a checkpoint and the records of every seed
-    running_bytes  of disk beside that while it trains: replay beyond what is there already, and earlier checkpoints
-    memory_bytes   of its process
-    device_bytes   of a GPU; 0 on a CPU
+    kept_bytes     disk, permanently: a checkpoint and the records of every seed
+    running_bytes  more disk while it trains: replay that does not exist yet, and earlier checkpoints
+    memory_bytes   memory of its process
+    device_bytes   memory of a GPU; 0 on a CPU
     """
 
     kept_bytes: int
@@ -52,10 +52,10 @@ class Needs:
 
 
 def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] = lambda: False) -> tuple[Needs, ...]:
-    """What the cohorts need, asked of their tasks and agents. Raises ValueError, in one line, where one of those will not do.
+    """What the cohorts need. Raises ValueError, in one line, if a task or an agent cannot be made.
 
-    Each task is made and reset once, which renders a frame where the task has frames; each agent is built and saved once.
-    stop_requested is asked between cohorts; the answer ends where somebody wants to stop.
+    Makes and resets each task once, which renders a frame if the task has frames. Builds and saves each agent once.
+    stop_requested is called between cohorts; if it is true, the result ends there.
     """
     shown: dict[str, tuple[spaces.Dict, spaces.Space]] = {}
     sizes: dict[str, int] = {}
@@ -74,7 +74,7 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
             raise UserError(
                 f"agent {request.agent!r} cannot play {request.task}: {reason}; leave it out with --agents or --tasks"
             )
-        learner = f"{request.agent} {options} {given}"  # actions and images of a task make a learner larger or smaller
+        learner = f"{request.agent} {options} {given}"  # the size of a learner depends on a task's actions and images
         if learner not in sizes:
             sizes[learner] = checkpoint_bytes(request, options, *given)
         size, seeds, replay = sizes[learner], len(request.seeds), replay_bytes(request, *given)
@@ -97,16 +97,16 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
 
 
 def device_bytes(checkpoint: int, update: int, seeds: int) -> int:
-    """What a program takes of a GPU: all seeds are updated at once, and a captured graph keeps memory of its own.
+    """Bytes that a program needs on a GPU. All seeds are updated together, and a captured graph has its own memory.
 
-    checkpoint  weights and Adam's two moments of a seed; gradients and a scratch buffer lie beside them
+    checkpoint  weights and Adam's two moments of a seed; gradients and a scratch buffer come on top
     update      what one update of a seed keeps for its derivatives
     """
     return DEVICE_BASE_BYTES + seeds * (checkpoint * 5 // 3 + WAYS_OF_AN_UPDATE * update)
 
 
 def check_device_room(needs: Sequence[Needs], *, at_once: int, free: int | None) -> None:
-    """Raises UserError, in one line, where the GPU has no room for the largest programs, `at_once` of them at a time."""
+    """Raises UserError, in one line, if the GPU has too little memory for the largest programs, `at_once` at a time."""
     wanted = sum(sorted(need.device_bytes for need in needs)[-at_once:])
     if free is not None and wanted > free:
         raise UserError(
@@ -116,9 +116,9 @@ def check_device_room(needs: Sequence[Needs], *, at_once: int, free: int | None)
 
 
 def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_once: int, memory: bool = True) -> None:
-    """Raises ValueError, in one line, where disk or memory will not do for these cohorts, `at_once` of them at a time.
+    """Raises ValueError, in one line, if disk or memory is too small for these cohorts, `at_once` of them at a time.
 
-    memory  False where they will run on other machines
+    memory  False if they will run on other machines
     """
     root = requests[0].grid.root.absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
@@ -141,7 +141,7 @@ def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_
 
 
 def checkpoint_bytes(request: CohortRequest, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> int:
-    """What one generation of one seed takes on the disk: a fresh agent is saved, and looked at."""
+    """Bytes of one generation of one seed on the disk, measured by saving a new agent."""
     with tempfile.TemporaryDirectory(prefix="preflight-") as folder:
         replay, saved = Path(folder, "replay"), Path(folder, "saved")
         replay.mkdir()
@@ -163,7 +163,7 @@ def checkpoint_bytes(request: CohortRequest, options: Any, observation_space: sp
 
 
 def replay_bytes(request: CohortRequest, observation_space: spaces.Dict, action_space: spaces.Space) -> int:
-    """What the replays of one cohort take on the disk by the end of its budget, or with a capacity at most."""
+    """Bytes of the replays of one cohort on the disk at the end of its budget; with a capacity, the most that they take."""
     row = sum(np.zeros(space.shape or (), space.dtype).nbytes for space in observation_space.spaces.values())
     width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
     rows = request.grid.budget_env_steps // request.protocol.action_repeat_of(request.task)
@@ -172,7 +172,7 @@ def replay_bytes(request: CohortRequest, observation_space: spaces.Dict, action_
 
 
 def _there_already(request: CohortRequest) -> int:
-    """Bytes that an interrupted cohort's replays hold on the disk (blocks, not the apparent size of sparse files)."""
+    """Bytes of an interrupted cohort's replays on the disk (blocks, not the apparent size of sparse files)."""
     folders = [request.grid.folder(request.grid.spec(request.agent, request.task, seed)) / REPLAY for seed in request.seeds]
     return sum(path.stat().st_blocks * 512 for folder in folders for path in folder.rglob("*") if path.is_file())
 
@@ -182,7 +182,7 @@ def _size(count: int) -> str:
 
 
 def available_memory_bytes(source: Path = Path("/proc/meminfo")) -> int | None:
-    """Memory that this process may still take, by the kernel; None where it does not say."""
+    """Memory that the kernel reports as available to this process, in bytes; None if it does not."""
     if not source.exists():
         return None
     match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)

@@ -1,7 +1,7 @@
-"""Whether a checkpoint earns the scores that its record claims: the last evaluation is played again and compared.
+"""Whether a checkpoint reaches the scores in its record: plays the last evaluation again and compares.
 
-What this shows, and what it cannot, is written in docs/leaderboard.md. Records and checkpoints are a stranger's: their files
-were copied and their hashes compared before (`analysis/leaderboard/checkpoints.py`), and weights are loaded as data only.
+docs/leaderboard.md says what this shows and what it cannot. Records and checkpoints come from strangers. Their files were
+copied and their hashes compared before (`analysis/leaderboard/checkpoints.py`), and weights are loaded only as data.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ DAMAGED = (
     ValueError,
     pickle.UnpicklingError,
 )
-"""What an agent raises where a checkpoint's files are not those that it writes."""
+"""Exceptions that an agent raises for a checkpoint with files that it did not write."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replays:
     """Plays runs again.
 
-    device     computes here; "auto" takes a GPU where the run had one
-    tolerance  largest accepted difference of an episode's score; 0 asks for the same bits
+    device     device to compute on; "auto" takes a GPU if the run had one
+    tolerance  largest accepted difference of an episode's score; 0 requires equal bits
     """
 
     device: str = "auto"
@@ -53,7 +53,7 @@ class Replays:
         """Plays the last evaluation of the `wanted` runs among those of one cohort.
 
         folders  run folders with their checkpoint, in the order of the cohort
-        Raises UserError where they cannot be played here, InvalidData where a score is not the recorded one.
+        Raises UserError if they cannot be played here, and InvalidData if a score is not the recorded one.
         """
         runs = [Run(folder) for folder in folders]
         manifest = next(run.manifest for run, asked in zip(runs, wanted, strict=True) if asked)
@@ -110,7 +110,7 @@ def _play(revived: Revived, lines: Sequence[EpisodeLine], active: np.ndarray) ->
 
 
 def _last_evaluation(lines: Sequence[EpisodeLine]) -> list[EpisodeLine]:
-    """The final evaluation, or the last regular one where the protocol has no other."""
+    """The final evaluation, or the last regular one if the protocol has no final one."""
     return [line for line in lines if (line["checkpoint"], line["final"]) == (lines[-1]["checkpoint"], lines[-1]["final"])]
 
 
@@ -126,7 +126,7 @@ def _check_simulators(manifest: Manifest, folder: Path) -> None:
 
 
 def _differences(manifest: Manifest, device: str) -> str:
-    """What else could move the last digits: the code, the packages and the machine, there and here."""
+    """Other causes of different last digits: the code, the packages and the machine, there and here."""
     here = machine.packages()
     pairs: list[tuple[str, Any, Any]] = [
         (name, version, here.get(name)) for name, version in sorted(manifest["packages"].items()) if name in machine.PACKAGES

@@ -1,4 +1,4 @@
-"""How far every run of the grids in a runs folder is. Reads the ends of records; imports no torch and no simulator."""
+"""The progress of every run of the grids in a runs folder. Reads the ends of records; imports no torch and no simulator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged"
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One run: there already, or still missing from its protocol's grid."""
+    """One run: existing, or missing from its protocol's grid."""
 
     protocol: str
     label: str
@@ -34,16 +34,16 @@ class Standing:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the speed of its last interval; None unless it is running or resumable."""
+        """Seconds left at the speed of its last interval; None unless it is running or resumable."""
         if self.state not in ("running", "resumable") or not self.env_steps_per_second:
             return None
         return (self.budget_env_steps - self.env_steps) / self.env_steps_per_second
 
 
 def standings(root: Path, protocol: str | None = None) -> list[Standing]:
-    """Every run of the folder, and every one that was asked for with it and is not begun. UserError: not a runs folder.
+    """All runs of the folder, and all wanted runs that have not started. Raises UserError if it is not a runs folder.
 
-    protocol  only its runs: an id, or a user's own file
+    protocol  take only the runs of this protocol: an id, or a user's own file
     """
     runs = runs_of(root, protocol)
     found = {
@@ -87,7 +87,7 @@ def _standing(run: Run) -> Standing:
 
 
 def table(rows: Sequence[Standing]) -> Table:
-    """A line per run; seeds of one task in the same state share a line."""
+    """A row per run; seeds of one task in the same state share a row."""
     from protocols.running.terminal import duration
 
     shown = Table(

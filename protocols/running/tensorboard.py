@@ -1,6 +1,6 @@
-"""TensorBoard event files beside the records, for people who like to watch there. `metrics.jsonl` is the truth.
+"""TensorBoard event files beside the records. If the two differ, `metrics.jsonl` is right.
 
-Needs the extra: pip install "dreamer-bench[tensorboard]". Written with tensorboard's own writer; no TensorFlow.
+Needs the extra: pip install "dreamer-bench[tensorboard]". Uses tensorboard's own writer, without TensorFlow.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EventFiles:
 
     def __call__(self, moment: Moment) -> None:
         for writer, line in zip(self._writers, moment.lines, strict=False):
-            if not self._begun:  # TensorBoard forgets what a killed process wrote beyond this place
+            if not self._begun:  # TensorBoard then drops what a killed process wrote after this step
                 writer.add_event(self._event(wall_time=time.time(), step=moment.env_steps, session_log=self._start))
             values = [
                 self._summary.Value(tag=name, simple_value=float(value))

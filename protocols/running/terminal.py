@@ -1,4 +1,4 @@
-"""How tables and times reach a person."""
+"""Printing tables and times for people."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rich.console import Console
 
 
 class Quiet(Console):
-    """A console that falls silent where nobody can be told any more: a closed pipe, a full disk, a terminal that is gone.
+    """A console that stops printing if the output fails: a closed pipe, a full disk, a closed terminal.
 
-    Telling about the work never ends the work.
+    A failed print never ends a run.
     """
 
     def on_broken_pipe(self) -> None:
@@ -28,13 +28,13 @@ class Quiet(Console):
 
     def _fall_silent(self) -> None:
         self.quiet = True
-        if self.file is sys.stdout:  # what is still in its buffer would fail once more when Python ends
+        if self.file is sys.stdout:  # the rest of its buffer would fail again when Python exits
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console_for_tables() -> Console:
-    """Standard output; a pipe is given room enough that no column is cut."""
+    """A console on standard output. A pipe is treated as wide enough that no column is cut."""
     return Quiet(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 

@@ -1,7 +1,7 @@
-"""Runs in Weights & Biases beside the records, for people who watch there. `metrics.jsonl` is the truth.
+"""Runs in Weights & Biases beside the records. If the two differ, `metrics.jsonl` is right.
 
 Needs the extra: pip install "dreamer-bench[wandb]". WANDB_MODE, WANDB_PROJECT and WANDB_ENTITY decide what is sent and where,
-as in every program that uses wandb; WANDB_MODE=offline keeps it on this machine.
+as in every program that uses wandb; WANDB_MODE=offline keeps the data on this machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROJECT = "dreamer-bench"
 
 
 class WandbRuns:
-    """A wandb run for each run: every number of an evaluation's line over env_steps. A resumed run continues its own."""
+    """One wandb run per run, with every number of an evaluation's line over env_steps. A resumed run continues its own."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Executor name -> who carries cohorts to their end: this process, or a Ray cluster."""
+"""Executor name -> function that trains cohorts: in this process, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from protocols.running.launch import CohortRequest, Room, Stop, inline
 
 
 def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None, room: Room) -> None:
-    """Every program as a Ray task (extra `cluster`)."""
+    """Runs every program as a Ray task (extra `cluster`)."""
     from protocols.running.executors.ray_tasks import execute
 
     execute(requests, display, stop, address, room)

@@ -1,8 +1,8 @@
 """One Ray task per program: on this machine, or on a cluster whose nodes share the runs folder (extra `cluster`).
 
-A task is `launch.run_cohort` and nothing else, so its records are those of the inline executor. When a worker or a node dies,
-Ray starts the task again, and the records and checkpoints in the shared folder say where to resume. What the driver shows
-comes through one small actor on its own node; a program does not need it to go on.
+A task only calls `launch.run_cohort`, so its records are those of the inline executor. When a worker or a node dies, Ray starts
+the task again, and the records and checkpoints in the shared folder say where to resume. The driver gets its progress messages
+through a small actor on its own node; a program can continue without this actor.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from protocols.running.launch import CohortOutcome, CohortRequest, Room, Stop, r
 from protocols.running.loop import Moment
 
 MAX_RETRIES = 100
-"""Lost workers or nodes per program; a program that resumes from its checkpoint loses little each time."""
+"""Most lost workers or nodes per program. A program that resumes from its checkpoint loses little each time."""
 POLL_SECONDS, CONNECT_SECONDS = 0.5, 10.0
 LOCK_SECONDS = 120.0
-"""How long a program that was started again waits for its lost predecessor to be really gone."""
+"""How long a restarted program waits until its lost predecessor has really ended."""
 
 
 def execute(
@@ -35,10 +35,10 @@ def execute(
     address: str | None,
     room: Room = lambda at_once, here: None,
 ) -> None:
-    """Trains every cohort as a Ray task; returns when all have ended, or were asked to stop and have written checkpoints.
+    """Trains every cohort as a Ray task. Returns when all have ended, or have written checkpoints after a request to stop.
 
-    address  of a running cluster; None starts Ray on this machine
-    room     told how many programs the nodes take at a time: their replays share one runs folder
+    address  address of a running cluster; None starts Ray on this machine
+    room     called with the number of programs that run at a time, because their replays share one runs folder
     Raises ValueError for the first program that could not be trained, after the others have ended.
     """
     ray = _ray()
@@ -60,13 +60,13 @@ def execute(
 
 
 def resources(request: CohortRequest, *, gpus_there: bool) -> dict[str, float]:
-    """What a task takes of a node. "auto" takes a share of a GPU where the cluster has any; "cuda" waits for one."""
+    """The resources of a task on its node. "auto" takes a share of a GPU if the cluster has any; "cuda" waits for one."""
     wants_gpu = request.device.startswith("cuda") or (request.device == "auto" and gpus_there)
     return {"num_cpus": request.cpus, "num_gpus": request.gpus if wants_gpu else 0.0}
 
 
 def at_once(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, float]]) -> int:
-    """How many of these programs the nodes take at a time; all take the same of a node. At least 1: nodes may yet come."""
+    """How many of these programs, which all need the same resources, the nodes run at a time. At least 1: nodes may join."""
     gpus_there = any(node.get("GPU", 0) > 0 for node in nodes)
     needs = resources(requests[0], gpus_there=gpus_there)
     kinds = [(kind, need) for kind, need in (("CPU", needs["num_cpus"]), ("GPU", needs["num_gpus"])) if need > 0]
@@ -77,7 +77,7 @@ def at_once(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, floa
 
 
 def _no_node(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, float]]) -> str | None:
-    """Which program no node has room for, even when nothing else runs there."""
+    """A line about a program that fits on no node, even an empty one; None if all fit."""
     gpus_there = any(node.get("GPU", 0) > 0 for node in nodes)
     for request in requests:
         needs = resources(request, gpus_there=gpus_there)
@@ -88,7 +88,7 @@ def _no_node(requests: Sequence[CohortRequest], nodes: Sequence[Mapping[str, flo
 
 
 class _Driver:
-    """Starts the tasks, shows what they tell, collects how they end."""
+    """Starts the tasks, shows their progress, collects their outcomes."""
 
     def __init__(self, ray: Any, requests: Sequence[CohortRequest], display: Display, stop: Stop) -> None:
         self.ray, self.display, self.stop = ray, display, stop
@@ -110,7 +110,7 @@ class _Driver:
         }
 
     def run(self) -> None:
-        """Until every task has ended."""
+        """Runs until every task has ended."""
         pending, failure, asked = list(self.tasks), None, False
         while pending:
             ended, pending = self.ray.wait(pending, num_returns=1, timeout=POLL_SECONDS)
@@ -135,7 +135,7 @@ class _Driver:
             self.display.say(line)
 
     def _fault(self, task: Any) -> Exception | None:
-        """Why a task could not do its work; an error that is no user's is raised as it is."""
+        """The user's error that ended a task; raises any other exception."""
         exceptions = self.ray.exceptions
         try:
             self.ray.get(task)
@@ -150,7 +150,7 @@ class _Driver:
 
 
 class _Board:
-    """What programs tell the driver, and whether they are asked to stop. A Ray actor."""
+    """Messages from programs to the driver, and whether programs should stop. A Ray actor."""
 
     def __init__(self) -> None:
         self.moments: list[tuple[int, Moment]] = []
@@ -176,9 +176,9 @@ class _Board:
 
 
 class _AskedOverThere(Stop):
-    """Asks the driver's board twice a second, in a thread: while a task itself waits for an answer, Ray lends its cores out.
+    """Asks the driver's board twice a second, in a thread, because Ray lends out the cores of a task that waits itself.
 
-    A board that is gone means that nobody waits any more.
+    If the board is gone, the program stops, because nobody waits for it.
     """
 
     def __init__(self, board: Any) -> None:
@@ -204,7 +204,7 @@ class _AskedOverThere(Stop):
 
 
 def _train(request: CohortRequest, index: int, board: Any) -> CohortOutcome:
-    """The task: trains one cohort on the node it was put on."""
+    """The task: trains one cohort on its node."""
     from agents.device import resolve_device
 
     stop = _AskedOverThere(board)
@@ -223,7 +223,7 @@ def _train(request: CohortRequest, index: int, board: Any) -> CohortOutcome:
 
 
 def _wait_for_predecessor(request: CohortRequest) -> None:
-    """A node that is lost to the cluster may take a moment to die; until then its process holds the locks."""
+    """Waits until the locks are free. The process on a lost node may live a little longer and still hold them."""
     folders = [request.grid.folder(request.grid.spec(request.agent, request.task, seed)) for seed in request.seeds]
     deadline = time.monotonic() + LOCK_SECONDS
     while any(is_locked(folder) for folder in folders) and time.monotonic() < deadline:
@@ -231,7 +231,7 @@ def _wait_for_predecessor(request: CohortRequest) -> None:
 
 
 def _absolute(request: CohortRequest) -> CohortRequest:
-    """Every node must find the same folder; workers have another working directory."""
+    """The request with absolute paths, because workers have another working directory."""
     return replace(request, grid=replace(request.grid, root=request.grid.root.absolute()))
 
 
@@ -247,7 +247,7 @@ def _connect(ray: Any, address: str | None) -> None:
 
 
 def _check_address(address: str | None) -> None:
-    """Asks the port itself: Ray would try for minutes."""
+    """Tries to connect to the port, because Ray would try for minutes."""
     if address in (None, "auto", "local"):
         return
     assert address is not None
