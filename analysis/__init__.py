@@ -1,1 +1,1 @@
-"""From records to intervals, figures, verdicts and the leaderboard. Needs neither torch nor a simulator."""
+"""Turns records into intervals, figures, verdicts and the leaderboard. Needs neither torch nor a simulator."""

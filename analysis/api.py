@@ -1,14 +1,14 @@
-"""Records to knowledge from Python and notebooks: the functions behind the command line, with the same words.
+"""Records from Python and notebooks: the functions behind the command line, under the same names.
 
     from analysis import api
 
     points = api.load("runs")                      # every evaluation episode, one row each
-    scores = api.scores(points)                    # one score a run, by the protocol's own rule
+    scores = api.scores(points)                    # one score per run, by the protocol's own rule
     api.aggregates(scores)                         # IQM, median and mean with 95% intervals
     api.figure("fig6", "runs")                     # a matplotlib Figure; "figures" saves it as SVG, PNG and CSV
     api.verdict("runs", reference="reference.csv", method="dreamer").status
 
-Bad input raises `dreamer_bench_base.UserError`, whose message is the command line's one line.
+Bad input raises `dreamer_bench_base.UserError`; its message is the line that the command prints.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ PathLike = str | Path
 def load(*paths: PathLike, protocol: str | None = None, own_tasks: Sequence[str] = ()) -> pd.DataFrame:
     """Every recorded point of runs folders and score files, one row each, sorted.
 
-    Columns: protocol, method, task, seed (text), env_steps, episode, score (the undiscounted return), and what a run's records
-    hold beside it. Runs that never count (cut with --limit, diverged without a rule for them) are left out.
+    Columns: protocol, method, task, seed (text), env_steps, episode, score (the undiscounted return), and further fields of the
+    records. Runs that never count (cut with --limit, diverged without a rule for them) are left out.
 
-    protocol   only records of this id
+    protocol   read only records of this id
     own_tasks  patterns of task names in score files that no suite has
+    Raises UserError for a path that is neither, and InvalidData for damaged records and holes (NaN, a repeated point).
     """
     return table.read(paths, protocol=protocol, own_tasks=own_tasks)
 
@@ -52,10 +53,11 @@ def scores(
 ) -> pd.DataFrame:
     """One row per (method, task, seed) with its `score`.
 
-    at             budget in env_steps; the protocol's own by default, with its own score rule
-    window         mean of the points in the last so many env_steps before `at`; 0: the last evaluation
+    at             budget in env_steps; by default the protocol's, with its score rule
+    window         mean of the points in the last `window` env_steps before `at`; 0: the last evaluation
     short          runs that stop before the budget: "fail" refuses, "drop" leaves them out, "carry" takes their last points
-    normalization  "none", "dmc", "atari-human", "atari-record", ...; the one that fits the tasks by default
+    normalization  "none", "dmc", "atari-human", "atari-record", ...; by default the one for the tasks
+    Raises InvalidData for a short run with "fail", and for tasks without constants of the normalization.
     """
     chosen = per_run.select(points, at=at, window=window, short=short).scores
     return normalize.normalize(chosen, normalization or normalize.for_tasks(chosen["task"].unique()))
@@ -70,25 +72,26 @@ def aggregates(
 ) -> pd.DataFrame:
     """Point and stratified-bootstrap interval of each metric for each method: columns of `Estimate` (Agarwal et al. 2021).
 
-    metrics  of iqm, median, mean and, for normalised scores, optimality-gap
+    metrics  any of iqm, median, mean and, for normalised scores, optimality-gap
 
-    The same scores give the same digits every time. Raises InvalidData where a task has one seed: there is no interval then.
+    The same scores give the same digits every time. Raises InvalidData if a method has only one seed on a task.
     """
     found = aggregate.estimates(scores, metrics=metrics, reps=reps, confidence=confidence)
     return pd.DataFrame([asdict(estimate) for estimate in found])
 
 
 def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = aggregate.REPS) -> pd.Series:
-    """P(a run of `first` scores above a run of `second`), the mean over tasks, with its 95% interval."""
+    """P(a run of `first` scores above a run of `second`), averaged over tasks, with its 95% interval."""
     return pd.Series(asdict(aggregate.improvement(scores, first, second, reps=reps)))
 
 
 def figure(name: str, *paths: PathLike, out: PathLike | None = None, references: Sequence[str] = (), **options: Any) -> Figure:
     """One of the figures of `dreamer-bench figure --help` as a matplotlib Figure.
 
-    out         a folder: also writes NAME.svg, NAME.png and the NAME.csv that it plots
+    out         folder for NAME.svg, NAME.png and NAME.csv, the plotted data; None writes nothing
     references  published scores to draw as lines
-    options     those of `analysis.figures.gather.gather`: protocol, methods, tasks, at, window, short, normalization, reps
+    options     options of `analysis.figures.gather.gather`: protocol, methods, tasks, at, window, short, normalization, reps
+    Raises UserError for an unknown name, and for scores from which the figure cannot be made.
     """
     from analysis.figures import catalog, drawing
     from analysis.figures.gather import gather
@@ -103,9 +106,9 @@ def figure(name: str, *paths: PathLike, out: PathLike | None = None, references:
 
 
 def verdict(*paths: PathLike, reference: PathLike, **options: Any) -> Verdict:
-    """Does a reproduction hold? The verdict of `dreamer-bench verify` with the same options by the same names; writes nothing.
+    """The verdict of `dreamer-bench verify` on a reproduction, with options of the same names; writes nothing.
 
-    `status` is "reproduced", "below", "above", "inconclusive" or "invalid"; `exit_code` is the command's.
+    `status` is "reproduced", "below", "above", "inconclusive" or "invalid"; `exit_code` is that of the command.
     """
     from analysis.commands import VerifyCommand
     from analysis.verify.files import History

@@ -1,6 +1,6 @@
-"""The commands that read records: import, export, aggregate, verify; each other wing has a `commands.py` of its own.
+"""The commands `import`, `export`, `aggregate` and `verify`; the other folders have their own `commands.py`.
 
-Top level: standard library and tyro only, so that `--help` stays fast.
+At the top level it imports only the standard library and tyro, so that `--help` stays fast.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Short = Literal["fail", "drop", "carry"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportCommand:
-    """Turn score files of other projects into one tidy CSV (method,task,seed,env_step,score, and what else is known).
+    """Turn score files of other projects into one tidy CSV (method, task, seed, env_step, score, and other known columns).
 
-    Resolves task names, converts steps, and reports repeated points, missing points and assumptions. Writes nothing unless all
-    files are good. docs/importing.md has a command for each format.
+    Resolves task names, converts steps, and reports repeated points, missing points and assumptions. Writes nothing if a file
+    has an error. docs/importing.md has a command for each format.
     """
 
     format: tyro.conf.Positional[
@@ -138,7 +138,7 @@ class AggregateCommand:
     efficiency: bool = False
     """Also print the IQM against env_steps."""
     engine: Literal["ours", "rliable"] = "ours"
-    """Who computes the aggregates: our vectorised code, or rliable itself, with the largest difference to ours."""
+    """Code that computes the aggregates: ours, or rliable itself (then also print the largest difference to ours)."""
     json: bool = False
     """Print JSON with all digits instead of a table."""
     own_tasks: tuple[str, ...] = ()
@@ -163,9 +163,9 @@ class VerifyCommand:
     reference: str
     """Reference: a built-in name (dreamer-2020-appendix-g), a score file, or a runs folder."""
     method: str | None = None
-    """Method to test, if the scores hold several."""
+    """Method to test, if the scores have several."""
     reference_method: str | None = None
-    """Method of the reference, if it holds several."""
+    """Method of the reference, if it has several."""
     protocol: str | None = None
     """Protocol that sets budget, score rule, units and margin: an id, or a file of your own (default: that of the runs)."""
     tasks: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The rows of the long table: their columns, what may not stand side by side, and the error that data can be refused with."""
+"""The rows of the long table: their columns, and which rows a table must not contain together."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ protocol        str    protocol id; "" for a score file that names none
 method          str    agent label or the file's method name
 task            str    catalog name, aliases resolved: "dmc_walker_walk", "atari_pong"
 seed            str    label of the run inside (method, task)
-env_steps       int64  simulator steps, action repeat included
-episode         int64  index inside one evaluation; 0 for a logged point
+env_steps       int64  simulator steps, including action repeat
+episode         int64  index in the evaluation; 0 for a logged point
 score           float  undiscounted, unnormalised return
 source          str    file or run folder
 final           bool   belongs to the separate final evaluation
-device_seconds  float  this run's share of its cohort's training time until env_steps; NaN where no record says it
-budget_env_steps int64 the protocol's budget, from the run's own manifest; 0 where no protocol is known
-score_rule      str    the protocol's score rule, likewise: "window 100000", "last 0", "final 0"; "" where none is known
+device_seconds  float  this run's share of its cohort's training time until env_steps; NaN if no record has it
+budget_env_steps int64 the protocol's budget, from the run's own manifest; 0 without a known protocol
+score_rule      str    the protocol's score rule, also from the manifest: "window 100000", "last 0", "final 0"; "" if unknown
 finished        bool   False for a run of this benchmark that has no result yet
-place           str    where it is written: "scores.csv:12", "scores.json, entry 3, point 7", "…/seed-0/episodes.jsonl:3"
+place           str    its place in a file: "scores.csv:12", "scores.json, entry 3, point 7", "…/seed-0/episodes.jsonl:3"
 """
 
 DEFAULTS: Mapping[str, Any] = {
@@ -44,15 +44,15 @@ DEFAULTS: Mapping[str, Any] = {
     "score_rule": "",
     "finished": True,
 }
-"""What a score file that does not say it is taken to say."""
+"""Values of columns that a score file does not have."""
 
 RUN = ["method", "task", "seed"]
 MOST_CHARACTERS = 200
-"""Of a name."""
+"""Most characters of a name."""
 
 
 def as_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a CSV: text that a spreadsheet would run as a formula is made plain text."""
+    """The table for a CSV: text that a spreadsheet would run as a formula becomes plain text."""
     return table.assign(
         **{
             str(name): [as_cell(entry) if isinstance(entry, str) else entry for entry in column]
@@ -63,28 +63,28 @@ def as_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rule_text(rule: ScoreRule) -> str:
-    """A score rule as a table has it."""
+    """A score rule as text in a table."""
     return f"{rule.kind} {rule.window_env_steps}"
 
 
 def rule_of(text: str) -> ScoreRule:
-    """The score rule of that text."""
+    """The score rule from its text in a table."""
     kind, _, window = text.partition(" ")
     return ScoreRule(kind=kind, window_env_steps=int(window))  # type: ignore[arg-type]
 
 
 def where(row: pd.Series) -> str:
-    """The start of a message about a row: its place, where it has one."""
+    """The start of a message about a row: its place, if it has one."""
     return f"{row['place']}: " if row.get("place") else ""
 
 
 def two_protocols(first: object, second: object, protocol: str) -> InvalidData:
-    """Two runs of one protocol id that were made under different definitions of it."""
+    """The error for two runs with one protocol id and different definitions of it."""
     return InvalidData(f"{first} and {second} hold two protocols under the name {protocol}; keep them in two runs folders")
 
 
 def refuse_single_seeds(scores: pd.DataFrame) -> None:
-    """Raises InvalidData for a method with one run on a task: nothing says how far its scores spread."""
+    """Raises InvalidData for a method with one run on a task, because the spread of its scores is unknown."""
     lone = scores[scores.groupby(["method", "task"])["seed"].transform("nunique") == 1]
     if len(lone):
         row = lone.iloc[0]
@@ -95,7 +95,7 @@ def refuse_single_seeds(scores: pd.DataFrame) -> None:
 
 
 def refuse_clashes(table: pd.DataFrame) -> None:
-    """Raises InvalidData for a name that cannot be shown, a method under two protocols, and a run that two sources give."""
+    """Raises InvalidData for a name that cannot be shown, a method under two protocols, and a run from two sources."""
     for column in ("method", "task", "seed", "protocol"):
         for name in table[column].unique():
             if not is_printable(name) or len(name) > MOST_CHARACTERS:

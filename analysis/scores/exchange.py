@@ -1,4 +1,4 @@
-"""`import` and `export`: score files in, score files out, each written whole or not at all."""
+"""`import` and `export` of score files, each written completely or not at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def import_files(command: Any) -> int:
-    """Reads the files of an `ImportCommand`, checks them together, writes one tidy CSV; remarks go to standard error."""
+    """Reads the files of an `ImportCommand`, checks them together and writes one tidy CSV. Notes go to standard error."""
     import pandas as pd
 
     from protocols import catalog
@@ -70,7 +70,7 @@ def import_files(command: Any) -> int:
 
 
 def export_scores(command: Any) -> int:
-    """Writes the scores of an `ExportCommand` in one of four formats; remarks go to standard error."""
+    """Writes the scores of an `ExportCommand` in one of four formats. Notes go to standard error."""
     check_target(command.out)
     notes: list[str] = []
     points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
@@ -94,7 +94,7 @@ def export_scores(command: Any) -> int:
 
 
 def left_out_lines(selection: per_run.Selection) -> list[str]:
-    """Which runs stop short and were left out or carried forward, for people."""
+    """Lines about runs that stop before the budget and were left out or carried forward."""
     lines = [
         f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
         for row in selection.left_out.itertuples()
@@ -104,7 +104,7 @@ def left_out_lines(selection: per_run.Selection) -> list[str]:
 
 
 def tidy(points: pd.DataFrame) -> str:
-    """A table as tidy CSV: the five columns of the format, and those of ours that say something."""
+    """A table as tidy CSV: the five columns of the format, and those of our columns that are not empty."""
     columns = ["method", "task", "seed", "env_steps", "score"]
     own = [name for name in points["task"].unique() if declared(name)]
     points = points.assign(own_task=points["task"].isin(own))
@@ -117,19 +117,19 @@ def tidy(points: pd.DataFrame) -> str:
         ("source", True),
     ):
         columns += [name] if says_something else []
-    names = points.assign(source=[Path(source).name for source in points["source"]])  # folders belong to a machine
+    names = points.assign(source=[Path(source).name for source in points["source"]])  # without folders of this machine
     return as_cells(names[columns].rename(columns={"env_steps": "env_step"})).to_csv(index=False, lineterminator="\n")
 
 
 def rliable_npz(selection: per_run.Selection, normalization: str = "none") -> bytes:
-    """An npz archive: per method an array [runs, tasks], and `tasks`, their names; budget, rule and units in its comment.
+    """An npz archive: an array [runs, tasks] per method, and `tasks`, their names; its comment has budget, rule and units.
 
-    Raises InvalidData where it is not rectangular.
+    Raises InvalidData if the tasks of a method have different numbers of runs.
     """
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
     arrays = rectangles(normalize.normalize(selection.scores, normalization))
-    for name in arrays:  # the array of tasks, NumPy's own word for the archive, a member outside its folder
+    for name in arrays:  # refuses the name of the task array, NumPy's name for the archive, and a path out of the archive
         if name in ("tasks", "file") or "\\" in name or name.startswith("/") or ".." in name.split("/"):
             raise InvalidData(f"an rliable archive cannot hold a method named {name!r}; import it under another --method")
     tasks = sorted(selection.scores["task"].unique())
@@ -144,7 +144,7 @@ def rliable_npz(selection: per_run.Selection, normalization: str = "none") -> by
 
 
 def rectangles(scores: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Method -> scores [runs, tasks], tasks sorted: what rliable takes. Raises InvalidData where a method is no rectangle."""
+    """Method -> scores [runs, tasks], tasks sorted, as rliable needs. Raises InvalidData if a method is not rectangular."""
     tasks = sorted(scores["task"].unique())
     arrays: dict[str, np.ndarray] = {}
     for method in sorted(scores["method"].unique()):
@@ -161,13 +161,13 @@ def rectangles(scores: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def compressed(path: Path, text: str) -> bytes:
-    """Bytes for a path: gzip where it ends in .gz, without a time stamp, so that the same scores give the same file."""
+    """Bytes for a path: gzip if it ends in .gz, without a time stamp, so that the same scores give the same file."""
     data = text.encode()
     return gzip.compress(data, mtime=0) if path.suffix == ".gz" else data
 
 
 def check_target(path: Path) -> None:
-    """Refuses, before any work, a place that cannot be written."""
+    """Refuses a path that cannot be written, before any work."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file to write")
     if path.exists() and not path.is_file():
@@ -177,7 +177,7 @@ def check_target(path: Path) -> None:
 
 
 def describe(points: pd.DataFrame) -> str:
-    """What a table holds, in a line."""
+    """The content of a table in one line."""
     methods: Sequence[str] = sorted(points["method"].unique())
     runs = len(points[["method", "task", "seed"]].drop_duplicates())
     counts = ((len(points), "point"), (runs, "run"), (points["task"].nunique(), "task"))

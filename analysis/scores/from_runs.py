@@ -1,6 +1,6 @@
 """Runs folders as tables of scores, through `protocols.records` alone. A damaged file is InvalidData that names it.
 
-A record is read once: what a table takes of its lines is kept as arrays, 20 kB of a run of 5M env_steps, and the lines are not.
+A record is read once. What a table needs from its lines is kept as arrays (20 kB for a run of 5M env_steps), not the lines.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 IDENTITY = ("protocol", "protocol_data", "digest", "label", "task", "seed", "limit_env_steps")
-"""What a manifest must say for its scores to have a place in a table."""
+"""Fields of a manifest that the rows of a table need."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """The evaluation episodes of a run as they count, a column each; `tasks` where they are of several."""
+    """The evaluation episodes of a run that count, as columns; `tasks` if they are of several tasks."""
 
     env_steps: np.ndarray
     episode: np.ndarray
@@ -42,7 +42,7 @@ class Points:
 
 @dataclass(frozen=True)
 class ScoredRun(store.Run):
-    """A run that was found whole: its manifest, its result and its points, as they were then."""
+    """A run that was complete and unchanged when it was read: its manifest, its result and its points."""
 
     ended: Result | None = field(compare=False)
     points: Points = field(compare=False)
@@ -52,7 +52,7 @@ class ScoredRun(store.Run):
 
 
 def find(root: Path) -> list[ScoredRun]:
-    """The runs of a folder. ValueError where it is no runs folder, InvalidData for a manifest or result that is damaged."""
+    """The runs of a folder. Raises ValueError if it is not a runs folder, InvalidData for a damaged manifest or result."""
     shared: dict[str, Any] = {}
     return [sharing(run, shared) for run in in_order(_found, store.find_runs(root))]
 
@@ -60,21 +60,21 @@ def find(root: Path) -> list[ScoredRun]:
 def _found(known: store.Run) -> ScoredRun:
     run = ReadOnce(known.folder)
     _check_identity(run)
-    _lines(run)  # says what is wrong where; the hashes after it only that something is
+    _lines(run)  # its error names the place; the check of hashes after it can only say that something is wrong
     with _damage_is_invalid():
         integrity.check(run)
     return scored(run)
 
 
 def scored(run: ReadOnce) -> ScoredRun:
-    """What is kept of a run that was checked."""
+    """What is kept of a checked run."""
     kept = ScoredRun(run.folder, run.result(), _points(run))
     kept.__dict__["manifest"] = run.manifest
     return kept
 
 
 def sharing(run: ScoredRun, shared: dict[str, Any]) -> ScoredRun:
-    """The run, with one copy of what the manifests of a folder repeat; `shared` holds these."""
+    """The run with shared copies of what the manifests of a folder repeat; `shared` has these copies."""
     repeated = {
         name: shared.setdefault(f"{name} {run.manifest[name]!r}", run.manifest[name])  # type: ignore[literal-required]
         for name in ("protocol_data", "options", "hardware", "packages", "origins", "source")
@@ -85,7 +85,7 @@ def sharing(run: ScoredRun, shared: dict[str, Any]) -> ScoredRun:
 
 
 def episodes(run: store.Run) -> list[EpisodeLine]:
-    """The evaluation episodes of a run, as they count. InvalidData for a damaged line and for lines that went missing."""
+    """The evaluation episodes of a run that count. Raises InvalidData for a damaged or missing line."""
     return score.points(run, _lines(run))
 
 
@@ -144,7 +144,7 @@ def _points(run: store.Run) -> Points:
 
 
 def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
-    """The evaluation episodes of these runs as a table (COLUMNS). Raises InvalidData for a score that is no number."""
+    """The evaluation episodes of these runs as a table (COLUMNS). Raises InvalidData for a score that is not a number."""
     import numpy as np
     import pandas as pd
 
@@ -193,7 +193,7 @@ def _tasks(known: Sequence[tuple[str, Points]]) -> Any:
 
 
 def _device_seconds(run: store.Run, env_steps: Any) -> Any:
-    """Training seconds until each of these steps, interpolated in the metrics and divided among the seeds of the cohort."""
+    """Training seconds until each of these steps, interpolated between metrics lines and divided by the seeds of the cohort."""
     import numpy as np
 
     with _damage_is_invalid():

@@ -1,6 +1,6 @@
-"""The runs of each protocol, and for each run whether it counts in the means, and why not.
+"""The runs of each protocol, and for each run whether it counts in the means, or why not.
 
-Reads run folders through `protocols.records.store` alone.
+Reads run folders only through `protocols.records.store`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from protocols.spec import digest as digest_of
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One run and whether its score enters the means.
+    """One run, and whether its score counts in the means.
 
     state   "done", "running", "resumable" or "diverged"
     counts  whether it is a complete run of the protocol
-    why     why not, "" where it counts
-    foreign  simulator packages of another version than the protocol's: "mujoco 3.5.0 (protocol: 3.17.0)"
+    why     why it does not count; "" if it counts
+    foreign  simulator packages with another version than the protocol's: "mujoco 3.5.0 (protocol: 3.17.0)"
     """
 
     run: Run
@@ -44,13 +44,13 @@ class Member:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the run may yet count: it is under way, and can be compared with others where it has been."""
+        """Whether the run can still count: it is not finished, and can be compared with others up to its last evaluation."""
         return self.why == REASONS["unfinished"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """All runs of one protocol as one digest defines it: what may stand in one table."""
+    """All runs with one protocol id and one digest, which may be in one table."""
 
     protocol: str
     digest: str
@@ -63,7 +63,7 @@ class Group:
 
     @property
     def known_digest(self) -> str | None:
-        """The digest that this installation has for the protocol id, None where it knows no such protocol."""
+        """The digest of the installed protocol with this id; None if none is installed."""
         known = catalog.entries().get(self.protocol)
         return None if known is None else digest_of(known)
 
@@ -85,9 +85,9 @@ def groups(runs: Iterable[Run]) -> list[Group]:
 
 
 def chosen(found: Iterable[Group], protocol: str | None) -> list[Group]:
-    """The groups of a protocol, given by its id or by a user's own file; all where none is given.
+    """The groups of a protocol, given by its id or by a user's own file; all groups if none is given.
 
-    Raises UserError where the runs were made under a file of that name that said something else.
+    Raises UserError if the file has changed since the runs were made.
     """
     if protocol is None:
         return list(found)
@@ -116,7 +116,7 @@ def _member(run: Run) -> Member:
 
 
 def repeats(found: Sequence[Group]) -> list[Group]:
-    """The groups that differ in their action repeat alone, the largest such family: what Figure 12 may show together."""
+    """The largest set of groups that differ only in their action repeat, which Figure 12 may show together."""
     families: dict[str, list[Group]] = {}
     for group in found:
         same = {key: value for key, value in group.data.items() if key not in (*PROSE, "id", "action_repeat")}
@@ -125,9 +125,9 @@ def repeats(found: Sequence[Group]) -> list[Group]:
 
 
 def missing(group: Group) -> list[tuple[str, str, int]]:
-    """What a method lacks on the tasks where it was begun: (method, task, seed) of the protocol's seeds without a finished run.
+    """(method, task, seed) of the protocol's seeds without a finished run, on tasks where the method was started.
 
-    A task that a method was never started on was not asked for, so it is not missing.
+    A task on which a method was never started was not wanted, so it is not missing.
     """
     have = {(member.method, member.task, member.seed) for member in group.members if member.state in ("done", "diverged")}
     begun = sorted({(member.method, member.task) for member in group.members if not member.limited})
@@ -135,17 +135,17 @@ def missing(group: Group) -> list[tuple[str, str, int]]:
 
 
 def overrides(members: Iterable[Member]) -> dict[str, dict[str, Any]]:
-    """method -> the options that were set by hand."""
+    """Method -> the options that were set by hand."""
     return {member.method: dict(member.run.manifest["overrides"]) for member in members if member.run.manifest["overrides"]}
 
 
 def own_options(members: Iterable[Member]) -> dict[str, dict[str, Any]]:
-    """method -> all options of an agent as its protocol runs it, where nothing was set by hand."""
+    """Method -> all its options, for methods without options set by hand."""
     return {member.method: dict(member.run.manifest["options"]) for member in members if not member.run.manifest["overrides"]}
 
 
 def tally(values: Iterable[str]) -> str:
-    """Distinct values, with how often each occurs where there are several."""
+    """The distinct values, with their counts if there are several."""
     found = Counter(values)
     if len(found) == 1:
         return next(iter(found))

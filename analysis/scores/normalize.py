@@ -1,4 +1,4 @@
-"""Named, versioned normalisations of scores. A name that appears in a caption or a verdict decides every constant."""
+"""Named, versioned normalisations of scores. The name in a caption or a verdict decides every constant."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
-    """name "atari-human", version 1, label for axes "human-normalised score", source of the constants.
+    """For example name "atari-human", version 1, label for axes "human-normalised score", and the source of the constants.
 
-    reference  column of the table that becomes 1; None where no table is needed
+    reference  column of the table that becomes 1; None without a table
     table      "atari": references/atari_human_random_record.csv; "k1": Table K.1 of DreamerV2;
                "small": references/small_control_random_optimum.csv
-    ceiling    scores above it count as it
-    logarithmic  tasks differ by orders of magnitude: `verify` compares log(1 + score), and its margin is a share of the IQM
-    scale      score that becomes 1 where there is no table
-    suite      prefix of the tasks it is defined for; "" for any
+    ceiling    largest score; scores above it are set to it
+    logarithmic  tasks differ by orders of magnitude, so `verify` compares log(1 + score), and its margin is a share of the IQM
+    scale      score that becomes 1 without a table
+    suite      prefix of the tasks for which it is defined; "" for any
     """
 
     name: str
@@ -126,7 +126,7 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
 
 
 def find(name: str) -> Normalization:
-    """The normalisation of that name or id ("dmc", "dmc@1")."""
+    """The normalisation with this name or id ("dmc", "dmc@1")."""
     entry = NORMALIZATIONS.get(name.partition("@")[0])
     if entry is None or ("@" in name and name != entry.id):
         raise UserError(
@@ -136,7 +136,7 @@ def find(name: str) -> Normalization:
 
 
 def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The same table or scores with `score` in normalised units. ValueError for an unknown name, InvalidData for a task
+    """The same table or scores with `score` in normalised units. Raises ValueError for an unknown name, InvalidData for a task
     without constants."""
     entry = find(name)
     result = table.copy()
@@ -156,8 +156,8 @@ def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def for_tasks(tasks: Iterable[str]) -> str:
-    """The normalisation that fits these tasks: "dmc", "atari-human", "small-control" for tasks of its table, or "none" where
-    they are mixed or of another suite."""
+    """The normalisation for these tasks: "dmc", "atari-human", "small-control" for tasks of its table, or "none" for mixed
+    tasks and other suites."""
     chosen = set(tasks)
     if chosen and chosen <= _small_control_tasks():
         return "small-control"
@@ -178,7 +178,7 @@ def one_scale(tasks: Iterable[str], name: str) -> bool:
 
 
 def refuse_mixed_scales(tasks: Iterable[str], name: str) -> None:
-    """Raises InvalidData where a mean over these tasks would add up returns of different scales."""
+    """Raises InvalidData if a mean over these tasks would add returns of different scales."""
     names = sorted(set(tasks))
     if one_scale(names, name):
         return

@@ -1,6 +1,6 @@
-"""How a run becomes one number: the points that its score rule takes at a budget, and what happens to a run that stops short.
+"""The score of a run: the points that its score rule selects at a budget, and what happens to runs that stop before it.
 
-`select` turns the long table (`analysis.scores.table.read`) into scores: one row per run.
+`select` turns the long table (`analysis.scores.table.read`) into scores, one row per run.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Short = Literal["drop", "carry", "fail"]
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """One score per run, and what was left out on the way.
+    """One score per run, and the runs that were left out.
 
-    scores    method, task, seed, score, env_steps (last point used), points (how many were averaged), carried (bool),
+    scores    method, task, seed, score, env_steps (of the last point used), points (number of points averaged), carried (bool),
               place (of the first point used); sorted by method, task, seed
-    left_out  method, task, seed, env_steps (how far it came): runs that stop short of the budget
+    left_out  method, task, seed, env_steps (of the last point), for runs that stop before the budget
     rule      the score rule in words, for captions: "mean of the last 100,000 env steps before 5,000,000"
-    budget_env_steps  the budget compared at
+    budget_env_steps  the budget of the comparison
     """
 
     scores: pd.DataFrame
@@ -46,16 +46,16 @@ def select(
 ) -> Selection:
     """One score per (method, task, seed) by a score rule at a budget.
 
-    rule    None: the protocol's own, as the runs' manifests have it, where the table is of one protocol, `at` is its budget
-            or not given, and no window is; else "window" where window > 0, else "last"
-    at      budget in env steps; None: the protocol's budget, or else the largest env_steps that every method reaches
+    rule    None: the protocol's rule from the manifests, if the table has one protocol, `at` is its budget or None, and there
+            is no window; otherwise "window" if window > 0, else "last"
+    at      budget in env steps; None: the protocol's budget, or without one the largest env_steps that every method reaches
     window  mean of the points with at - window < env_steps <= at; 0: the last evaluation at or before `at`
-    short   runs that stop before the budget: "drop" leaves them out (listed in left_out), "carry" uses their last
-            points (marked), "fail" raises InvalidData naming them; the other runs are scored alike under all three. A run is
-            short when its last point lies more than one of its own evaluation intervals before the budget, or when it was
-            to be scored at its protocol's own budget and has no result yet.
+    short   runs that stop before the budget: "drop" leaves them out (listed in left_out), "carry" uses their last points
+            (marked), "fail" raises InvalidData with their names. The scores of other runs do not depend on this. A run is
+            short if its last point is more than one of its own evaluation intervals before the budget, or if it is scored at
+            its protocol's own budget and has no result yet.
 
-    The separate final evaluation enters the score under the rule "final" only.
+    Only the rule "final" uses the separate final evaluation.
     """
     import pandas as pd
 
@@ -101,7 +101,7 @@ def select(
 def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int) -> tuple[ScoreRule, int]:
     if at is not None and not 0 < at <= 10**15:
         raise UserError(f"--at must be a number of env_steps above 0, not {at}")
-    if not 0 <= window <= 10**15:  # more fits no column of counts
+    if not 0 <= window <= 10**15:  # more does not fit into a column of counts
         raise UserError(f"--window must be a number of env_steps, 0 or more, not {window}")
     own = _own_rule(table, needed=at is None)
     if rule is None and own is not None and window == 0 and at in (None, own[1]):
@@ -114,9 +114,9 @@ def _rule_and_budget(table: pd.DataFrame, rule: ScoreRule | None, at: int | None
 
 
 def _own_rule(table: pd.DataFrame, *, needed: bool) -> tuple[ScoreRule, int] | None:
-    """The score rule and budget of the table's protocol; None where it names none.
+    """The score rule and budget of the table's protocol; None if there is none.
 
-    needed  whether nothing else says what to compare: several protocols, or one that nobody here knows, are refused then
+    needed  whether the comparison depends on it; several protocols, or an unknown one, are then refused
     """
     named = table.loc[table["protocol"] != "", ["protocol", "score_rule", "budget_env_steps"]].drop_duplicates()
     unknown = named[named["budget_env_steps"] == 0]["protocol"].tolist()
@@ -138,19 +138,19 @@ def _own_rule(table: pd.DataFrame, *, needed: bool) -> tuple[ScoreRule, int] | N
 
 
 def _reached(table: pd.DataFrame, rule: ScoreRule, at: int) -> pd.DataFrame:
-    """The rule for short runs: run -> its last point, and whether it is short of the budget (see `select`)."""
+    """Run -> its last point, and whether it stops before the budget (see `select`)."""
     by_run = table.groupby(RUN)
     reached = by_run["env_steps"].agg(last="max", tolerance=_interval)
     reached["short"] = reached["last"] < at - reached["tolerance"].clip(lower=at // 100)
     own_budget = by_run["budget_env_steps"].max()
     reached["short"] |= ~by_run["finished"].all() & (own_budget > 0) & (own_budget <= at)
-    if rule.kind == "final":  # a run that was stopped before its final evaluation came to the budget but has no score
+    if rule.kind == "final":  # a run that was stopped just before its final evaluation reached the budget but has no score
         reached["short"] |= ~by_run["final"].any()
     return reached
 
 
 def _stops_short(late: pd.DataFrame, rule: ScoreRule, at: int) -> InvalidData:
-    """What `select` says of short runs where none is allowed."""
+    """The error of `select` for short runs."""
     (method, task, seed), row = late.index[0], late.iloc[0]
     more = f" and {len(late) - 1} more runs stop" if len(late) > 1 else " stops"
     ended = "final evaluation" if rule.kind == "final" else "result"
@@ -163,7 +163,7 @@ def _stops_short(late: pd.DataFrame, rule: ScoreRule, at: int) -> InvalidData:
 
 
 def _interval(env_steps: pd.Series) -> float:
-    """The widest gap among a run's last evaluations: how far before the budget its last one may lie."""
+    """The widest gap between a run's last evaluations; its last one may be this far before the budget."""
     import numpy as np
 
     steps = np.unique(env_steps.to_numpy())[-10:]
@@ -178,7 +178,7 @@ def _lookup(by_run: pd.Series, frame: pd.DataFrame) -> Any:
 
 
 def _refuse_holes(runs: pd.MultiIndex, rule: ScoreRule, at: int) -> None:
-    """Raises for runs that reach the budget but have no point where the rule looks."""
+    """Raises InvalidData for runs that reach the budget but have no point that the rule selects."""
     if len(runs):
         method, task, seed = runs[0]
         where = f"in the last {rule.window_env_steps:,} env_steps before" if rule.kind == "window" else "at or before"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).with_name("references")
 
 NAMES = ("dreamer-2020-appendix-g", "dreamer-2021-table-k1")
-"""References that `verify --reference NAME` knows."""
+"""Names for `verify --reference NAME`."""
 
 K1_METHODS = {"DreamerV2": "dreamerv2", "IQN": "iqn", "Rainbow": "rainbow"}
 """Methods of Table K.1 -> its columns."""
@@ -20,9 +20,9 @@ K1_METHODS = {"DreamerV2": "dreamerv2", "IQN": "iqn", "Rainbow": "rainbow"}
 def appendix_g() -> pd.DataFrame:
     """Appendix G of Hafner et al. 2020: task, method ("A3C", "D4PG", "PlaNet", "Dreamer"), modality, env_steps, score, source.
 
-    Only reported cells: A3C and D4PG have 18 tasks (no quadruped), PlaNet and Dreamer 20. The budgets of A3C and D4PG are those
-    of the original code's baselines file; PlaNet's and Dreamer's 5e6 is from the text, since the table's own row of steps
-    is lost in the copy these numbers were taken from.
+    Only reported values: A3C and D4PG have 18 tasks (no quadruped), PlaNet and Dreamer 20. The budgets of A3C and D4PG are
+    those of the original code's baselines file. The 5e6 of PlaNet and Dreamer is from the text, because the table's own row of
+    steps is missing in the copy from which these numbers were taken.
     """
     import pandas as pd
 
@@ -30,7 +30,7 @@ def appendix_g() -> pd.DataFrame:
 
 
 def appendix_g_means() -> pd.DataFrame:
-    """method, tasks, mean (over the method's own tasks, as printed), mean_common (over the 18 tasks all four have)."""
+    """Columns method, tasks, mean (over the method's own tasks, as printed), mean_common (over the 18 tasks that all have)."""
     rows = appendix_g()
     wide = rows.pivot(index="task", columns="method", values="score")
     result = rows.groupby("method").agg(tasks=("task", "size"), mean=("score", "mean"))
@@ -41,7 +41,7 @@ def appendix_g_means() -> pd.DataFrame:
 def table_k1() -> pd.DataFrame:
     """Table K.1 of Hafner et al. 2021: task, random, human, record, rainbow, iqn, dreamerv2; 55 games after 200e6 frames.
 
-    The means over seeds that the paper prints, typed from its text (arXiv 2010.02193 v3); five seeds by its Figure F.1.
+    The means over seeds that the paper prints, copied from its text (arXiv 2010.02193 v3); five seeds, from its Figure F.1.
     """
     import pandas as pd
 
@@ -60,15 +60,15 @@ def table_k1_scores() -> pd.DataFrame:
 
 
 def small_control() -> pd.DataFrame:
-    """task, random, optimum of the tasks of small@1, and where both come from."""
+    """Columns task, random, optimum of the tasks of small@1, and the source of both."""
     import pandas as pd
 
     return pd.read_csv(FOLDER / "small_control_random_optimum.csv")
 
 
 def atari_scores() -> pd.DataFrame:
-    """task, random, human, record (NaN where none is known), in_atari57, in_dreamerv2_55, in_atari100k_26 (0 or 1), and
-    the sources."""
+    """Columns task, random, human, record (NaN if unknown), in_atari57, in_dreamerv2_55, in_atari100k_26 (0 or 1), and the
+    sources."""
     import pandas as pd
 
     return pd.read_csv(FOLDER / "atari_human_random_record.csv")

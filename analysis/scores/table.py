@@ -5,7 +5,7 @@ Everything in `analysis` works on pandas DataFrames of two shapes:
     table   one row per evaluation episode or logged point: the columns COLUMNS
     scores  one row per run: method, task, seed, score (+ env_steps, points, carried), from `analysis.scores.per_run.select`
 
-Knows no simulator and no agent; a runs folder is read through `protocols.records.store` alone.
+Knows no simulator and no agent, and reads a runs folder only through `protocols.records.store`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,13 @@ def read(
     own_tasks: Sequence[str] = (),
     notes: list[str] | None = None,
 ) -> pd.DataFrame:
-    """Long table (COLUMNS) of runs folders and score files, side by side, sorted by protocol, method, task, seed,
-    env_steps, episode.
+    """One long table (COLUMNS) of runs folders and score files, sorted by protocol, method, task, seed, env_steps, episode.
 
-    A folder is a runs folder, of which runs that never count (cut short with --limit, diverged) are left out; a file is
-    recognised by its content (`analysis.scores.formats`), gzip included.
-    protocol   keep only records of this protocol (an id, or a user's own file), and score files that name none
+    A folder is a runs folder; runs that never count (cut with --limit, diverged) are left out. A file is recognised by its
+    content (`analysis.scores.formats`), also with gzip.
+    protocol   keep only records of this protocol (an id, or a user's own file), and score files that name no protocol
     own_tasks  patterns of task names in score files that are the user's own
-    notes      gets a line for what was assumed and for what was left out
+    notes      gets lines about what was assumed and what was left out
 
     Raises UserError for a path that is neither, InvalidData for holes (NaN, a repeated point) and for one method name under
     two protocols.
@@ -75,7 +74,7 @@ def read(
     if protocol is not None and not said_so and id not in there:
         if there and all(map(Path.is_dir, map(Path, paths))):
             raise UserError(f"{', '.join(map(str, paths))} holds no run of {id}; it holds {', '.join(sorted(there))}")
-        catalog.find(protocol)  # refuses a name that neither the scores nor this installation knows
+        catalog.find(protocol)  # refuses a name that is neither in the scores nor installed
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if notes is not None:
         notes += remarks
@@ -94,14 +93,14 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_runs(runs: Sequence[from_runs.ScoredRun]) -> pd.DataFrame:
-    """The same of runs that were found before."""
+    """The same for runs that were already found."""
     frame, _ = _counted(groups.groups(runs), [])
     refuse_clashes(frame)
     return _sorted(frame)
 
 
 def _counted(found: Sequence[groups.Group], notes: list[str]) -> tuple[pd.DataFrame, int]:
-    """The rows of the runs that count or may yet count, and how many runs never will."""
+    """The rows of the runs that count or can still count, and the number of runs that never will."""
     seen: dict[str, groups.Group] = {}
     for group in found:
         other = seen.setdefault(group.protocol, group)
@@ -120,7 +119,7 @@ def _counted(found: Sequence[groups.Group], notes: list[str]) -> tuple[pd.DataFr
 
 
 def _defined(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table with budget and score rule of every protocol that is known: from a run's manifest, else the catalog."""
+    """The table with budget and score rule of every known protocol: from a run's manifest, else from the catalog."""
     from protocols import catalog
 
     open_ids = set(table.loc[(table["budget_env_steps"] == 0) & (table["protocol"] != ""), "protocol"])
@@ -139,7 +138,7 @@ def _defined(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocols_of(paths: Sequence[str | Path]) -> dict[str, Protocol]:
-    """The protocols of these runs folders by id, as the runs' manifests have them (score files are not opened)."""
+    """The protocols of these runs folders by id, from the manifests of the runs. Score files are not opened."""
     found: dict[str, Protocol] = {}
     for path in map(Path, paths):
         if path.is_dir():
@@ -149,7 +148,7 @@ def protocols_of(paths: Sequence[str | Path]) -> dict[str, Protocol]:
 
 
 def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of these methods and tasks, all where none is named. ValueError with the nearest name of an unknown one."""
+    """The rows of these methods and tasks; all if none is named. Raises ValueError with the name nearest to an unknown one."""
     for column, wanted in (("method", tuple(methods)), ("task", named(tasks, set(points["task"])))):
         there = sorted(points[column].unique())
         for name in wanted:
@@ -165,6 +164,6 @@ def chosen(points: pd.DataFrame, methods: Sequence[str] = (), tasks: Sequence[st
 
 
 def scores_by_task(scores: pd.DataFrame, method: str) -> dict[str, list[float]]:
-    """task -> scores of the seeds (sorted by value), tasks sorted: what the estimators take of one method."""
+    """Task -> scores of the seeds (sorted by value), tasks sorted: the input of the estimators for one method."""
     rows = scores[scores["method"] == method]
     return {str(task): sorted(group.tolist()) for task, group in rows.groupby("task", sort=True)["score"]}

@@ -1,7 +1,6 @@
-"""The one table of task names: every usual spelling of a task in score files, and the catalog name that it stands for.
+"""The table of task names: every usual spelling of a task in score files, and its catalog name.
 
-A name that is not in the table is refused, unless it is declared as one of the user's own (`--own-tasks`).
-Knows names only, no simulator.
+A name that is not in the table is refused, unless the user declares it (`--own-tasks`). Knows names only, no simulator.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ DMC = _words(
     "quadruped_fetch quadruped_run quadruped_walk reach_duplo reacher_easy reacher_hard stacker_stack_2 "
     "stacker_stack_4 swimmer_swimmer15 swimmer_swimmer6 walker_run walker_stand walker_walk"
 )
-"""Tasks of dm_control 1.0.50's suite, and its manipulation task reach_duplo as DrQ-v2 names it."""
+"""Tasks of dm_control 1.0.50's suite, and its manipulation task reach_duplo under DrQ-v2's name."""
 
 MUJOCO = _words(
     "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher Swimmer Walker2d"
@@ -74,7 +73,7 @@ META_WORLD = _words(
 """Yu et al. 2020, "Meta-World", the 50 tasks of MT50."""
 
 PROBES = ("one_step", "two_step", "action", "terminal", "beyond", "count")
-"""This project's own tiny environments."""
+"""The probes of this project."""
 
 SAME = {
     "dmc": {"ball_in_cup_catch": "cup_catch"},  # dm_control's own spelling -> the one of the Dreamer papers
@@ -103,18 +102,18 @@ PREFIXES = {
     "dmlab": "dmlab",
     "probe": "probe",
 }
-"""How a suite is named before a task -> how it is filed here."""
+"""Prefix of a task in other projects -> prefix here."""
 
 WITHOUT_SUITE = ("dmc", "atari", "procgen", "dmlab")
-"""Suites whose tasks are known without their suite's name: no two of them share a task."""
+"""Suites whose tasks are recognised without the name of the suite, because no two of them share a task."""
 
 _ENDINGS = re.compile(r"(?:noframeskip|deterministic)?-v[045]$")
-"""How Gym's ids of Atari games end; frame skip and sticky actions are part of a protocol, not of a task's name."""
+"""Endings of Gym's ids of Atari games. Frame skip and sticky actions belong to a protocol, not to the name of a task."""
 
 
 @cache
 def table() -> dict[str, dict[str, str]]:
-    """Suite -> the bare spelling of a task (small letters, no separators) -> its catalog name."""
+    """Suite -> plain spelling of a task (lower case, no separators) -> its catalog name."""
     with (REFERENCES / "atari_human_random_record.csv").open(newline="") as file:
         games = [row["task"].removeprefix("atari_") for row in csv.DictReader(file)]
     games += ["air_raid", "carnival", "elevator_action", "journey_escape", "pooyan"]
@@ -141,9 +140,9 @@ def table() -> dict[str, dict[str, str]]:
 def canonical(name: str, *, suite: str | None = None, own: Collection[str] = ()) -> str:
     """The catalog name of a task: "walker-walk", "ball_in_cup_catch", "ALE/Pong-v5", "PongNoFrameskip-v4", "Hopper-v4".
 
-    suite  the suite of another package that the file's tasks belong to: their catalog name is suite_name
-    own    patterns ("minigrid_*") of names that the user declares as tasks of their own: those are taken as they are
-    Raises InvalidData with the nearest name.
+    suite  suite of another package to which the file's tasks belong; the catalog name is suite_name
+    own    patterns ("minigrid_*") of the user's own tasks, whose names do not change
+    Raises InvalidData with the nearest name for an unknown one.
     """
     name = name.strip()
     plain = name.lower().replace(" ", "_")
@@ -166,7 +165,7 @@ def canonical(name: str, *, suite: str | None = None, own: Collection[str] = ())
 
 
 def declared(name: str) -> bool:
-    """Whether a name is in a table only because somebody declared it as a task of their own."""
+    """Whether a name is in a table only because the user declared it."""
     try:
         canonical(name)
     except InvalidData:
@@ -185,9 +184,9 @@ def is_gym_mujoco(task: str) -> bool:
 
 
 def named(names: Sequence[str], there: Collection[str] = ()) -> tuple[str, ...]:
-    """Catalog names of the tasks a person asked for, patterns ("dmc_*") spelled out; a wrong one is a usage error.
+    """Catalog names of the tasks in an option, with patterns ("dmc_*") expanded. Raises UserError for an unknown name.
 
-    there  the tasks to choose from: each of them may be asked for as it is spelled there
+    there  the tasks to choose from, whose own spelling is also accepted
     """
     found: list[str] = []
     for name in names:
@@ -205,7 +204,7 @@ def named(names: Sequence[str], there: Collection[str] = ()) -> tuple[str, ...]:
 
 
 def _known(plain: str) -> str | None:
-    """The catalog name of a spelling in the table, None where it is in no suite."""
+    """The catalog name of a spelling in the table; None if no suite has it."""
     found = table()["gym"].get(plain)
     if found is not None:
         return found
@@ -238,7 +237,7 @@ def _protocol_tasks() -> frozenset[str]:
 
 @cache
 def _installed_suites() -> frozenset[str]:
-    """Names of the suites that other packages bring; asked without importing one."""
+    """Names of the suites of other packages, without importing them."""
     return frozenset(point.name for point in entry_points("dreamer_bench.suites"))
 
 

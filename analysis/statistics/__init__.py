@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: bootstrap, aggregates, curves, equivalence."""
+"""Statistics from arrays to numbers: bootstrap, aggregates, curves, equivalence."""

@@ -1,13 +1,13 @@
-"""Aggregates over tasks and seeds with stratified-bootstrap intervals: rliable's definitions on a vectorised engine.
+"""Aggregates over tasks and seeds with stratified-bootstrap intervals: rliable's definitions in vectorised code.
 
-Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"; rliable 1.2.0 is the
-oracle.
+Source: Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice". Tests compare with rliable
+1.2.0.
 
 `scores` is a DataFrame with at least method, task, seed, score (`analysis.scores.per_run.select`), normalised by the caller.
-Digits depend on a method's own scores alone: not on row order, seed labels, other methods, or the other metrics asked for.
-Every method must have the same tasks: `common_tasks` cuts to those, everything else raises InvalidData naming the hole.
-Seeds may differ in number between tasks: the IQM and the optimality gap pool all runs, so a task with more runs weighs more
-in them; the mean and the median weigh tasks equally. With equal numbers all four are rliable's.
+The digits depend only on a method's own scores, not on row order, seed labels, other methods, or other metrics.
+All methods must have the same tasks: `common_tasks` selects these; a missing task raises InvalidData with its name.
+Tasks may have different numbers of seeds. The IQM and the optimality gap pool all runs, so a task with more runs has more
+weight. The mean and the median give tasks equal weight. With equal numbers, all four are rliable's.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Estimate:
 
     method      the method, or "a - b" / "P(a > b)" for two
     metric      one of METRICS, or "improvement"
-    point, low, high   value and ends of the percentile interval (NaN ends where a task has one seed and single_seed="omit")
-    tasks, runs        how many tasks and runs went in
-    seeds_min, seeds_max   seeds per task
-    reps, confidence   of the bootstrap
+    point, low, high   value and ends of the percentile interval (NaN if a task has one seed and single_seed="omit")
+    tasks, runs        number of tasks and runs
+    seeds_min, seeds_max   fewest and most seeds per task
+    reps, confidence   resamples and confidence of the bootstrap
     """
 
     method: str
@@ -59,7 +59,7 @@ class Estimate:
 
 
 def common_tasks(scores: pd.DataFrame) -> pd.DataFrame:
-    """Only the tasks that every method has."""
+    """The rows of the tasks that every method has."""
     methods = scores["method"].nunique()
     have = scores.groupby("task")["method"].nunique()
     return scores[scores["task"].isin(have[have == methods].index)].reset_index(drop=True)
@@ -73,12 +73,12 @@ def estimates(
     confidence: float = 0.95,
     single_seed: SingleSeed = "refuse",
 ) -> list[Estimate]:
-    """Point and interval of every metric for every method, methods sorted by name, metrics in the order asked for.
+    """Point and interval of every metric for every method, sorted by method, with metrics in the given order.
 
     iqm             mean of the middle half of all runs of all tasks pooled (scipy trim_mean, 25%)
     median, mean    of the tasks' mean scores
     optimality-gap  mean of max(0, 1 - score) over all runs pooled
-    single_seed     "refuse" raises InvalidData where a task has one seed; "omit" gives the point without an interval
+    single_seed     "refuse" raises InvalidData if a task has one seed; "omit" gives the point without an interval
     """
     _check(metrics, reps, confidence)
     result = []
@@ -96,7 +96,7 @@ def estimates(
 def difference(
     scores: pd.DataFrame, first: str, second: str, *, metric: str = "mean", reps: int = REPS, confidence: float = 0.95
 ) -> Estimate:
-    """metric(first) - metric(second), both resampled independently; swapping the two flips the signs."""
+    """metric(first) - metric(second), both resampled independently. Exchanging the two changes only the signs."""
     _check([metric], reps, confidence)
     a, b = _pair(scores, first, second)
     role_a, role_b = roles_of([a, b])
@@ -106,7 +106,7 @@ def difference(
 
 
 def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = REPS, confidence: float = 0.95) -> Estimate:
-    """P(a run of first beats a run of second on the same task), ties count half, averaged over tasks."""
+    """P(a run of first beats a run of second on the same task), averaged over tasks; a tie counts half."""
     _check([], reps, confidence)
     a, b = _pair(scores, first, second)
     wins = [
@@ -131,7 +131,7 @@ def profiles(
 ) -> pd.DataFrame:
     """Performance profiles: method, threshold, point, low, high, where point is the fraction of runs with score > threshold.
 
-    thresholds None: 101 values from the least to the greatest score.
+    thresholds  None: 101 values from the lowest to the highest score
     """
     import pandas as pd
 
@@ -155,7 +155,7 @@ def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, 
     """Ranking by one metric: method, point, low, high, rank (1 best), rank_low, rank_high (interval of the rank over
     resamples).
 
-    Best first; for the optimality gap the least value is best. Methods are resampled independently.
+    Best first; for the optimality gap the smallest value is best. Methods are resampled independently.
     """
     import pandas as pd
 
@@ -164,8 +164,8 @@ def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, 
     sign = -1.0 if metric == "optimality-gap" else 1.0
     points = np.array([point_of(one, metric) for one in every])
     samples = np.stack([samples_of(c, [metric], reps, role)[metric] for c, role in zip(every, roles_of(every), strict=True)])
-    best = np.array([1 + (sign * samples > sign * own).sum(axis=0) for own in samples])  # ties share the better rank here
-    worst = np.array([(sign * samples >= sign * own).sum(axis=0) for own in samples])  # and the worse one here
+    best = np.array([1 + (sign * samples > sign * own).sum(axis=0) for own in samples])  # ties get the better rank here
+    worst = np.array([(sign * samples >= sign * own).sum(axis=0) for own in samples])  # and the worse rank here
     tail = (1.0 - confidence) / 2.0
     low, high = bootstrap.interval(samples, confidence)
     frame = pd.DataFrame(
@@ -183,11 +183,11 @@ def rank_ranges(scores: pd.DataFrame, *, metric: str = "iqm", reps: int = REPS, 
 
 
 _COVERAGE = ((4, "78-86% (mean) and 82-88% (IQM) at 3 seeds"), (9, "86-88% (mean) and 89-90% (IQM) at 5 seeds"))
-"""Coverage of nominal 95% percentile intervals on 20 tasks: 400 simulated suites of three shapes, +-2-3 points."""
+"""Coverage of nominal 95% percentile intervals on 20 tasks, from 400 simulated suites of three shapes (±2 to 3 points)."""
 
 
 def small_sample_note(scores: pd.DataFrame) -> str | None:
-    """What percentile intervals fall short of below 10 seeds per task, or None."""
+    """A note on the coverage of percentile intervals with fewer than 10 seeds per task; None with more."""
     fewest = int(scores.groupby(["method", "task"])["seed"].nunique().min())
     for limit, coverage in _COVERAGE:
         if fewest <= limit:

@@ -1,4 +1,4 @@
-"""`aggregate`: the estimates as a table for people or as JSON with all digits."""
+"""`aggregate`: prints the estimates as a table for people, or as JSON with all digits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CURVE_POINTS = 20
 
 
 def aggregate_scores(command: Any) -> int:
-    """Prints the estimates that an `AggregateCommand` asks for.
+    """Prints the estimates of an `AggregateCommand`.
 
-    What was left out, and how far the intervals can be trusted, goes to standard error.
+    Notes on what was left out and on the coverage of the intervals go to standard error.
     """
     notes: list[str] = []
     points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
@@ -82,7 +82,7 @@ def aggregate_scores(command: Any) -> int:
 
 
 def _metrics(command: Any, name: str, tasks: list[str], notes: list[str]) -> list[str]:
-    """The metrics that these units allow. Raises InvalidData where they allow nothing of what was asked for."""
+    """The requested metrics that are possible in these units. Raises InvalidData if none is."""
     if not normalize.one_scale(tasks, name):
         if not command.improvement or command.profiles or command.efficiency:
             normalize.refuse_mixed_scales(tasks, name)

@@ -1,7 +1,7 @@
 """The four aggregates of DreamerV2's Table 1 over games: gamer median, gamer mean, record mean, clipped record mean.
 
-Seeds are averaged first, then each game is normalised, then the games are aggregated: so the printed row of DreamerV2 with
-schedules comes out of its published runs, to every digit (docs/algorithms/dreamer_v2.md §11). Source: Hafner et al. 2021.
+Seeds are averaged first, then each game is normalised, then the games are aggregated. In this order the published runs of
+DreamerV2 with schedules give all printed digits (docs/algorithms/dreamer_v2.md §11). Source: Hafner et al. 2021.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ AGGREGATES = {
     "record mean": ("atari-gamer-record", "mean"),
     "clipped record mean": ("atari-gamer-clipped", "mean"),
 }
-"""Name -> (normalisation, over games)."""
+"""Name -> (normalisation, aggregate over games)."""
 
 
 def table_1(scores: pd.DataFrame) -> pd.DataFrame:
-    """method, games and the four, of scores (method, task, score and any seeds) in the games' own units.
+    """Columns method, games and the four aggregates, from scores (method, task, score and any seeds) in the games' own units.
 
-    Every method has its own games; compare those that have the same.
+    Every method is aggregated over its own games; compare only methods with the same games.
     """
     games = scores.groupby(["method", "task"], as_index=False)["score"].mean()
     rows = games.groupby("method").agg(games=("task", "size"))

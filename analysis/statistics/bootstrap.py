@@ -1,14 +1,13 @@
 """Stratified bootstrap over runs within tasks, as arithmetic on counts instead of on resampled scores.
 
-A resample of n runs of a task is decided by how often each run was drawn. With the runs of all tasks stacked into N rows
-and the
-resamples along the fast axis, every aggregate is a weighted sum whose weights are those counts:
+How often each run was drawn decides a resample of the n runs of a task. With the runs of all tasks stacked into N rows and the
+resamples along the fast axis, every aggregate is a weighted sum whose weights are these counts:
 
     counts[i, r]   how often run i is in resample r; rows of one task sum to its number of runs
-    trimmed mean   sort the N rows by score once; the running sum of counts says which part of each row lies in the middle half
+    trimmed mean   sort the N rows by score once; the running sum of counts says which part of each row is in the middle half
 
 So nothing is sorted per resample, and one byte per run and resample is moved. Resampling whole runs at many points of a
-curve reuses the same counts. Oracle: rliable 1.2.0 (`StratifiedBootstrap`), whose distribution this is.
+curve reuses the same counts. The distribution is that of rliable 1.2.0 (`StratifiedBootstrap`), with which tests compare.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ Values = NDArray[np.float64]
 Counts = NDArray[np.unsignedinteger]
 
 CHUNK = 8_192
-"""Resamples at a time: 8192 x 100 runs of float64 are 6.5 MB, about a second-level cache. Part of what fixes the digits."""
+"""Resamples at a time: 8192 x 100 runs of float64 are 6.5 MB, about a level-2 cache. Another value would change the digits."""
 
 TRIM = 0.25
 
 
 def generator(purpose: str, tasks: Sequence[str], values: Sequence[Values]) -> np.random.Generator:
-    """A generator that is a function of the purpose and of the data alone: same scores, same digits.
+    """A generator that depends only on the purpose and the data, so that the same scores give the same digits.
 
-    tasks sorted, values[t] in a canonical order: then row order and seed labels cannot matter.
+    tasks are sorted and values[t] is in a canonical order, so that row order and seed labels have no effect.
     """
     state = hashlib.sha256(f"dreamer-bench bootstrap 1 {purpose}".encode())
     for task, score in zip(tasks, values, strict=True):
@@ -49,7 +48,7 @@ def draws(sizes: Sequence[int], reps: int, generator: np.random.Generator) -> It
         row = 0
         for size in sizes:
             drawn = generator.integers(0, size, (size, width), dtype=small)
-            if size <= 48:  # comparing bytes beats scattering them while size² is small
+            if size <= 48:  # comparing bytes is faster than scattering them while size² is small
                 for run in range(size):
                     np.sum(drawn == small(run), axis=0, dtype=small, out=counts[row + run])
             else:
@@ -60,7 +59,7 @@ def draws(sizes: Sequence[int], reps: int, generator: np.random.Generator) -> It
 
 
 def iqm(values: Values, axis: int = 0) -> Values:
-    """The interquartile mean: scipy.stats.trim_mean, a quarter cut at each end."""
+    """The interquartile mean: scipy.stats.trim_mean with a quarter cut at each end."""
     from scipy.stats import trim_mean
 
     return np.asarray(trim_mean(values, TRIM, axis=axis))
@@ -70,7 +69,7 @@ class TrimmedMean:
     """The interquartile mean of N pooled values under resampling counts (scipy.stats.trim_mean, 25%).
 
     With v sorted, c the running sum of counts clipped to [low, high], low = int(N / 4), high = N - low, the mean of
-    the middle is sum_i (c[i] - c[i-1]) v[i] / (high - low), here summed by parts so that one matrix product remains.
+    the middle is sum_i (c[i] - c[i-1]) v[i] / (high - low). Summation by parts leaves one matrix product.
     """
 
     def __init__(self, values: Values) -> None:
@@ -81,7 +80,7 @@ class TrimmedMean:
         self.high = total - self.low
         self.steps = np.diff(ordered)
         self.constant = self.high * ordered[-1] - self.low * ordered[0]
-        # The middle half cannot reach rows where every step is 0 only; all rows are kept, which is simple and fast enough.
+        # Rows where every step is 0 are never in the middle half, but keeping all rows is simple and fast enough.
         self.kind = next(kind for kind in (np.uint8, np.uint16, np.uint32) if total <= np.iinfo(kind).max)
 
     def __call__(self, counts: Counts) -> Values:

@@ -22,10 +22,10 @@ REPS = 50_000
 
 
 def grid_of(table: pd.DataFrame, *, points: int = 100, axis: Axis = "env_steps") -> np.ndarray:
-    """Common grid [points]: evenly spaced, ending where the first method ends (the largest value that every method reaches).
+    """Common grid [points]: evenly spaced, ending at the largest value that every method reaches.
 
-    Where all runs were evaluated at the same, few env_steps, as runs of one protocol are, the grid is those: between two of
-    them nothing is known.
+    If all runs were evaluated at the same few env_steps, as runs of one protocol are, these are the grid, because nothing is
+    known between two of them.
     """
     timed = _timed(table, axis)
     own = np.unique(timed["x"])
@@ -45,9 +45,10 @@ def learning_curves(
     """Every run on the common grid: method, task, seed, x, score; score is NaN before the first and after the last point
     of a run.
 
-    score at x: mean of the run's points in (x - window, x]; where that is empty, of its last evaluation before x.
-    A run counts as lasting until its last point and half its widest evaluation interval.
-    window None: the grid's (least) spacing. The separate final evaluation is no point of the curve.
+    The score at x is the mean of the run's points in (x - window, x], or without such points that of its last evaluation
+    before x. A run lasts until its last point plus half its widest evaluation interval.
+    window  None: the smallest spacing of the grid
+    The separate final evaluation is not a point of the curve.
     """
     import pandas as pd
 
@@ -70,7 +71,7 @@ def learning_curves(
 
 
 def task_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Mean, least and greatest over the seeds at every grid point: method, task, x, mean, low, high, seeds."""
+    """Mean, minimum and maximum over the seeds at every grid point: method, task, x, mean, low, high, seeds."""
     present = curves.dropna(subset=["score"])
     result = present.groupby(["method", "task", "x"])["score"].agg(mean="mean", low="min", high="max", seeds="size")
     return result.reset_index()
@@ -86,11 +87,11 @@ def efficiency(
     reps: int = REPS,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Sample-efficiency curve: method, x, point, low, high, tasks, runs. Runs are resampled whole, the same draw for every x.
+    """Sample-efficiency curve: method, x, point, low, high, tasks, runs. Whole runs are resampled, with one draw for all x.
 
-    Each method's curve spans the grid points that all its runs cover. axis "device_hours" needs records with times:
-    methods without them are left out; InvalidData where none has them. There each method has a grid of its own, so that the
-    curve of a slow one does not end where a fast one's does.
+    A method's curve has the grid points that all its runs cover. The axis "device_hours" needs records with times; methods
+    without them are left out, and InvalidData is raised if no method has them. On this axis each method has its own grid, so
+    that the curve of a slow method does not end where that of a fast one does.
     """
     import pandas as pd
 
@@ -117,7 +118,7 @@ def efficiency(
 
 
 def _timed(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-    """The curve's points with their place on the axis as `x`."""
+    """The points of the curve with their position on the axis as `x`."""
     regular = table[~table["final"]]
     if axis == "env_steps":
         return regular.assign(x=regular["env_steps"].astype(float))
@@ -130,7 +131,7 @@ def _timed(table: pd.DataFrame, axis: Axis) -> pd.DataFrame:
 
 
 def _on_grid(x: np.ndarray, score: np.ndarray, at: np.ndarray, width: float) -> np.ndarray:
-    """[grid] scores of one run, its points in order of x. Sums by prefix, so a run of any length costs two searches a point."""
+    """[grid] scores of one run, whose points are in order of x. With prefix sums, a grid point costs two searches."""
     prefix = np.concatenate([[0.0], np.cumsum(score)])
     last = np.searchsorted(x, at * (1 + 1e-12), side="right")
     first = np.searchsorted(x, (at - width) * (1 + 1e-12), side="right")
@@ -158,7 +159,7 @@ def _matrices(rows: pd.DataFrame, method: str) -> tuple[list[str], list[np.ndarr
 
 
 def _resampled(tasks: list[str], values: list[np.ndarray], metric: Metric, reps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points [x] and samples [x, reps]: one set of draws of whole runs, applied at every x."""
+    """Points [x] and samples [x, reps], from one set of draws of whole runs for every x."""
     pooled = np.concatenate(values)
     width = pooled.shape[1]
     means = np.concatenate([np.full(len(value), 1.0 / (len(value) * len(values))) for value in values])

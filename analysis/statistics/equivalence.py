@@ -1,8 +1,7 @@
-"""The statistics of `verify`: equivalence of suite means, the profile check, the per-task table, planning. Arrays in,
-numbers out.
+"""The statistics of `verify`, from arrays to numbers: equivalence of suite means, profile check, per-task table, planning.
 
-One array of scores per task for us and, where the reference is raw, for the reference; else its means and its number of runs.
-Why these tests and not others, with simulated error rates: docs/verifying.md.
+There is one array of scores per task for us, and one for a raw reference; a mean-only reference has means and a number of runs.
+docs/verifying.md says why these tests are used, with simulated error rates.
 """
 
 from __future__ import annotations
@@ -21,25 +20,24 @@ from analysis.statistics import bootstrap
 Values = NDArray[np.float64]
 
 DRAWS = 10_000
-"""Draws of the profile check."""
+"""Random draws of the profile check."""
 
 FLOOR = 0.2
-"""Standard deviations below this share of the margin are raised to it in the profile check, so that 21.0 against 20.9 in a
-game that always ends alike cannot decide."""
+"""In the profile check, smaller standard deviations are raised to this share of the margin, so that 21.0 against 20.9 in a game
+that always ends with the same score cannot decide."""
 
 CAP = 2.0
-"""Mean-only profile: no task adds more than this many standard errors. Real seeds are not normal, and three of them that
-happen to
-agree make one task's ratio huge: uncapped, splits of DreamerV3's and DrQ-v2's published seeds were called different (p <
-.01) in
-5-19% of 150 trials, capped in 0-3%; DreamerV2 against the means of Dreamer at three seeds was caught in 50 of 50 either way."""
+"""Mean-only references: most standard errors that one task can add to the profile. Real seeds are not normal, and three seeds
+that happen to agree make the ratio of a task huge. Without the cap, 5-19% of 150 splits of DreamerV3's and DrQ-v2's published
+seeds were called different (p < .01), with it 0-3%. DreamerV2 against the means of Dreamer at three seeds was detected in 50 of
+50 splits with and without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Our scores beside the reference's, task by task, in the units of the test.
+    """Our scores and the reference's for every task, in the units of the test.
 
-    reference  per task the runs' scores, or one value: the mean of `reference_seeds` runs that are not available
+    reference  scores of the runs per task, or one value: the mean of `reference_seeds` runs that are not available
     """
 
     tasks: tuple[str, ...]
@@ -56,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteTest:
-    """Difference of suite means with its interval of level 1 - 2 alpha: two one-sided tests at alpha."""
+    """Difference of suite means with its interval at level 1 - 2 alpha, which gives two one-sided tests at alpha."""
 
     difference: float
     standard_error: float
@@ -99,7 +97,7 @@ def suite_test(pair: Pair, alpha: float, inflation: float = 1.0) -> SuiteTest:
 
 
 def _variance_parts(pair: Pair, seeds: int | None = None) -> tuple[Values, Values]:
-    """Independent parts of the variance of D and their degrees of freedom; `seeds` in place of our own number for planning."""
+    """Independent parts of the variance of D and their degrees of freedom; `seeds` replaces our own number for planning."""
     total = len(pair.tasks)
     parts, freedom = [], []
     for ours, theirs in zip(pair.ours, pair.reference, strict=True):
@@ -121,10 +119,11 @@ def _combined(parts: Values, freedom: Values) -> tuple[float, float]:
 
 
 def profile_check(pair: Pair, margin: float, draws: int = DRAWS) -> tuple[float, float]:
-    """Q = sum over tasks |mean difference| / pooled SD, and its p-value with the +1 rule: differences that cancel in the mean.
+    """Q = sum over tasks |mean difference| / pooled SD, and its p-value with the +1 rule. It finds differences that cancel in
+    the mean.
 
-    Raw reference: seeds change sides within tasks at random. Mean only: normal seeds with our spread against the mean of m such
-    seeds; the SD is ours alone, its own uncertainty is drawn too, and each task's term is capped (CAP).
+    Raw reference: seeds change sides at random within tasks. Mean-only reference: normal seeds with our spread against the mean
+    of m such seeds. The SD is then ours alone, its own uncertainty is drawn, too, and the term of each task is capped (CAP).
     """
     floor = FLOOR * margin
     generator = bootstrap.generator(
@@ -160,11 +159,10 @@ def _pooled_term(a: Values, b: Values, floor: float) -> Values:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRow:
-    """One line of the diagnostic table; it never gates.
+    """One line of the diagnostic table; it never decides.
 
-    verdict  TOST at the wider margin: "equivalent", "below", "above", "inconclusive", or "undecidable" where the
-    reference's own
-             uncertainty exceeds that margin however many seeds we add
+    verdict  equivalence test at the wider margin: "equivalent", "below", "above", "inconclusive", or "undecidable" if the
+             reference's own uncertainty exceeds that margin for any number of our seeds
     p        Holm-adjusted p-value of Welch's test of no difference
     """
 
@@ -181,7 +179,7 @@ class TaskRow:
 
 
 def task_table(pair: Pair, alpha: float, margin: float) -> list[TaskRow]:
-    """The per-task table; margin is the wider one of single tasks."""
+    """The per-task table; `margin` is the wider one for single tasks."""
     rows, p_values = [], []
     for index, task in enumerate(pair.tasks):
         ours, theirs = pair.ours[index], pair.reference[index]
@@ -216,7 +214,7 @@ def task_table(pair: Pair, alpha: float, margin: float) -> list[TaskRow]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment, in the order given."""
+    """p-values after Holm's step-down adjustment, in the given order."""
     order = np.argsort(p_values, kind="stable")
     adjusted = np.empty(len(p_values))
     running = 0.0
@@ -228,9 +226,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many seeds per task would decide, if the spread stays as seen and the true gap were as supposed.
+    """Seeds per task that would decide, if the spread stays as observed and the true gap is as assumed.
 
-    seeds  None where no number of ours reaches the power: the reference's own uncertainty sets a floor
+    seeds  None if no number of our seeds reaches the power, because the reference's own uncertainty is too large
     """
 
     gap: float
@@ -239,7 +237,7 @@ class Plan:
 
 
 def plan(pair: Pair, alpha: float, margin: float, gap: float = 0.0, power: float = 0.8, most: int = 1_000) -> Plan:
-    """Smallest number of seeds per task with that chance of "reproduced" when the true difference is `gap`."""
+    """Smallest number of seeds per task with probability `power` of "reproduced" if the true difference is `gap`."""
     if chance(pair, alpha, margin, gap, most) < power:
         return Plan(gap=gap, power=power, seeds=None)
     low, high = 2, most
@@ -250,7 +248,7 @@ def plan(pair: Pair, alpha: float, margin: float, gap: float = 0.0, power: float
 
 
 def chance(pair: Pair, alpha: float, margin: float, gap: float, seeds: int) -> float:
-    """Probability that the interval lies inside the margin with `seeds` of ours per task (t approximation)."""
+    """Probability that the interval is inside the margin with `seeds` of our seeds per task (t approximation)."""
     error, df = _combined(*_variance_parts(pair, seeds))
     if error == 0:
         return float(abs(gap) < margin)

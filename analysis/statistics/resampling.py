@@ -1,4 +1,4 @@
-"""The scores of one method as the estimators take them, and what a resample of them is worth.
+"""The scores of one method for the estimators, and the values of metrics on resamples of them.
 
 The metrics are in `analysis.statistics.aggregate`.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MethodScores:
-    """The scores of one method: tasks sorted, scores sorted inside a task, so that nothing else can leave a trace."""
+    """The scores of one method, sorted by task and by score within a task, so that their order has no effect."""
 
     def __init__(self, scores: pd.DataFrame, method: str) -> None:
         rows = scores[scores["method"] == method]
@@ -44,17 +44,17 @@ class MethodScores:
 
     @property
     def rows(self) -> list[slice]:
-        """Where each task's runs are in `pooled`."""
+        """The position of each task's runs in `pooled`."""
         ends = np.cumsum([0, *self.sizes])
         return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
     def key(self) -> bytes:
-        """What two methods with the same scores share."""
+        """A key that is equal for two methods with the same scores."""
         return repr([(task, value.tolist()) for task, value in zip(self.tasks, self.values, strict=True)]).encode()
 
 
 def roles_of(every: Sequence[MethodScores]) -> list[int]:
-    """0, 1, ... for methods whose scores are equal: without it they would share their draws and never differ."""
+    """0, 1, ... for methods with equal scores, which would otherwise share their draws and never differ."""
     twins: dict[bytes, list[str]] = {}
     for one in every:
         twins.setdefault(one.key(), []).append(one.method)
@@ -62,12 +62,12 @@ def roles_of(every: Sequence[MethodScores]) -> list[int]:
 
 
 def generator_of(one: MethodScores, role: int = 0) -> np.random.Generator:
-    """The generator of a method's resamples; role tells twins apart."""
+    """The generator of a method's resamples; `role` separates methods with equal scores."""
     return bootstrap.generator(f"runs {role}", one.tasks, one.values)
 
 
 def point_of(one: MethodScores, metric: str) -> float:
-    """The value of a metric on the scores themselves, in rliable's definition."""
+    """The value of a metric on the scores themselves, by rliable's definition."""
     means = np.array([value.mean() for value in one.values])
     if metric == "iqm":
         return float(bootstrap.iqm(one.pooled))
@@ -77,7 +77,7 @@ def point_of(one: MethodScores, metric: str) -> float:
 
 
 def samples_of(one: MethodScores, metrics: Sequence[str], reps: int, role: int = 0) -> dict[str, bootstrap.Values]:
-    """metric -> [reps] values under resampling; the draws do not depend on which metrics are asked for."""
+    """Metric -> [reps] values under resampling. The draws do not depend on the choice of metrics."""
     trimmed = bootstrap.TrimmedMean(one.pooled) if "iqm" in metrics else None
     capped = np.minimum(one.pooled, 1.0)
     weights = np.zeros((len(one.tasks), len(one.pooled)))  # [T, N]: task means are weights @ counts

@@ -1,7 +1,7 @@
-"""The four aggregates as rliable itself computes them, and how far ours lie from them.
+"""The four aggregates computed by rliable itself, and their differences to ours.
 
-Agarwal et al. 2021; rliable 1.2.0. It takes rectangles only (as many runs on every task) and resamples one by one, so it is
-slower; its intervals differ from ours by the noise of resampling.
+Agarwal et al. 2021; rliable 1.2.0. It needs the same number of runs on every task and resamples one by one, so it is slower.
+Its intervals differ from ours by the noise of resampling.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEED = 0
-"""Of rliable's resamples, so that the same scores give the same table."""
+"""Seed of rliable's resamples, so that the same scores give the same table."""
 
 
 def estimates(scores: pd.DataFrame, ours: Sequence[Estimate]) -> list[Estimate]:
-    """The same estimates with rliable's points and intervals. Raises InvalidData where the scores are no rectangle."""
+    """The same estimates with rliable's points and intervals. Raises InvalidData if tasks have different numbers of runs."""
     from rliable import library, metrics
 
     functions = {

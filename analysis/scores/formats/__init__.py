@@ -1,8 +1,7 @@
-"""Score files of other projects, each format read by a function of its own, and the formats that this project writes.
+"""Score files of other projects, with one reader per format, and the formats that this project writes.
 
-A reader turns a file into raw points (`Raw`) and knows one format; `raw.finish` is where names, units, holes and repeats
-are checked, once for all of them. `read_file` recognises a file by its content. The formats with a command each:
-docs/importing.md.
+A reader knows one format and turns a file into raw points (`Raw`). `raw.finish` checks names, units, holes and repeats for all
+formats. `read_file` recognises a file by its content. docs/importing.md lists the formats, with a command for each.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ READERS: Mapping[str, Reader] = {
 def read_file(path: Path, options: Options | None = None, format: str | None = None) -> tuple[pd.DataFrame, list[str]]:
     """The points of one score file as a table, and notes on what was assumed and what was left out.
 
-    format None: recognised by content. Raises InvalidData (one line: file, line, cure) or UserError for what is not a
-    score file.
+    format  None: recognised by content
+    Raises InvalidData (one line: file, line, fix) for a damaged file, and UserError for a file that is not a score file.
     """
     options = options or Options()
     source = read(path)
@@ -55,7 +54,7 @@ def read_file(path: Path, options: Options | None = None, format: str | None = N
 
 
 def recognize(source: Source, options: Options | None = None) -> str:
-    """The name of the format a file is in. InvalidData that lists the formats where it is in none of them."""
+    """The name of the format of a file. Raises InvalidData with the list of formats if it has none of them."""
     if source.is_archive:
         names = archives.names_of(source)
         found = "evaluations" if {"timesteps", "results"} <= names else "rliable" if "tasks" in names else None
@@ -81,7 +80,7 @@ def recognize(source: Source, options: Options | None = None) -> str:
 
 
 def _of_lines(source: Source) -> str | None:
-    """What starts with an object: one JSON value, or a value a line."""
+    """The format of a file that starts with a JSON object: one JSON value, or one value per line."""
     first, _, rest = source.text.strip().partition("\n")
     lines = _is_object(first)
     if lines and (rest.strip() or any(isinstance(value, (int, float)) for value in _object(first).values())):

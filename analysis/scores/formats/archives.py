@@ -1,4 +1,4 @@
-"""NumPy archives read without unpickling and within bounds, and the one that `export rliable` writes."""
+"""Reads NumPy archives without unpickling and within size limits, and the archive that `export rliable` writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def names_of(source: Source) -> set[str]:
 
 
 def arrays_of(source: Source) -> dict[str, np.ndarray]:
-    """The arrays of an archive. InvalidData for what is damaged, pickled, or larger than a score file can be."""
+    """The arrays of an archive. Raises InvalidData if it is damaged, pickled, or larger than a score file can be."""
     archive = _archive(source)
     entries = archive.infolist()
     if sum(entry.file_size for entry in entries) > MOST_BYTES:
@@ -38,7 +38,7 @@ def arrays_of(source: Source) -> dict[str, np.ndarray]:
 
 
 def _array(data: bytes) -> np.ndarray:
-    """One array. What its header says is checked first: NumPy would make room for any shape that stands there."""
+    """One array. Its header is checked first, because NumPy would allocate memory for any shape in it."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -52,7 +52,7 @@ def _array(data: bytes) -> np.ndarray:
 
 
 def parse_rliable(source: Source, options: Options) -> Raw:
-    """What `export rliable` writes: `tasks` [tasks], and per method scores [runs, tasks]."""
+    """The archive of `export rliable`: `tasks` [tasks], and scores [runs, tasks] per method."""
     import pandas as pd
 
     arrays, about = arrays_of(source), _comment(source)
@@ -81,7 +81,7 @@ def parse_rliable(source: Source, options: Options) -> Raw:
 
 
 def with_comment(data: bytes, about: Mapping[str, Any]) -> bytes:
-    """The archive with facts in its comment, where rliable and NumPy do not look."""
+    """The archive with facts in its comment, which rliable and NumPy ignore."""
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = json.dumps(dict(about), sort_keys=True).encode()

@@ -1,4 +1,4 @@
-"""Score files that are CSV: tidy ones, TD-MPC(2)'s one file per task, DrQ's and DrQ-v2's curves, SLAC's, logs of one run."""
+"""Score files in CSV: tidy files, TD-MPC(2)'s files per task, curves of DrQ and DrQ-v2, SLAC's, and logs of one run."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def parse_tdmpc2(source: Source, options: Options) -> Raw:
 
 
 def parse_drqv2(source: Source, options: Options) -> Raw:
-    """agent, task (or env), seed, frame (or step), episode_reward; `hour` where present becomes device_seconds."""
+    """agent, task (or env), seed, frame (or step), episode_reward; `hour`, if present, becomes device_seconds."""
     header = header_of(source.text)
     return _parse(source, {"seed": "seed", "score": options.score or "episode_reward", **_columns(header)}, options)
 
 
 def parse_slac(source: Source, options: Options) -> Raw:
-    """domain_name, task_name, trial_id, AverageReturnEvalPolicy, OriginalEnvironmentSteps; a method per decoder variance."""
+    """domain_name, task_name, trial_id, AverageReturnEvalPolicy, OriginalEnvironmentSteps; one method per decoder variance."""
     names = {"seed": "trial_id", "score": "AverageReturnEvalPolicy", "task": "task_name", "domain": "domain_name"}
     raw = _parse(source, names, options)
     raw.frame["task"] = raw.frame["domain"] + "_" + raw.frame["task"]
@@ -53,7 +53,7 @@ def parse_slac(source: Source, options: Options) -> Raw:
 
 
 def parse_log(source: Source, options: Options) -> Raw:
-    """The log of one run (eval.csv, progress.csv): a step column and a return, by the names that training programs use."""
+    """The log of one run (eval.csv, progress.csv): a step column and a return, under the names that training programs use."""
     header = header_of(source.text)
     score = options.score or log_names.first(log_names.SCORES, header)
     if score is None:
@@ -68,13 +68,13 @@ def is_log(header: list[str], options: Options) -> bool:
 
 
 def _columns(header: list[str]) -> dict[str, str]:
-    """Columns that hold the method and the task, where there are any."""
+    """Columns with the method and the task, if there are any."""
     found = {"method": log_names.first(log_names.METHODS, header), "task": log_names.first(log_names.TASKS, header)}
     return {name: column for name, column in found.items() if column is not None}
 
 
 def table_of(source: Source) -> pd.DataFrame:
-    """A CSV as text, a column `place` with the line of each row; blank lines are left out."""
+    """A CSV as text, with a column `place` for the line of each row and without blank lines."""
     import pandas as pd
 
     header = header_of(source.text)
@@ -108,7 +108,7 @@ def _parse(
     assumed: Mapping[str, str] | None = None,
     is_log: bool = False,
 ) -> Raw:
-    """Converts the columns of a CSV one by one, so that a bad number can be named with its line."""
+    """Converts the columns of a CSV one by one, so that an error can name the line of a bad number."""
     import pandas as pd
 
     path, header = source.path, header_of(source.text)
@@ -136,7 +136,7 @@ def _parse(
     result["step"] = float(options.at or 0) if step is None else number_of(frame, step, path)
     for name, column in names.items():
         result[name] = number_of(frame, column, path) if name == "score" else frame[column]
-    if "score" in frame.columns and "method" in names:  # elsewhere `episode` counts the episodes of training
+    if "score" in frame.columns and "method" in names:  # in other files, `episode` counts training episodes
         for name in ("episode",):
             if name in frame:
                 result[name] = number_of(frame, name, path)
@@ -173,7 +173,7 @@ def _parse(
 
 
 def _step_column(header: list[str], path: Path, options: Options) -> str | None:
-    """The column of steps; None where there is none and --at says where the scores belong."""
+    """The column of steps; None if there is none and --at gives the step."""
     if options.step is not None:
         if options.step not in header:
             raise problem(path, 1, f"has no column {options.step!r}", "name one of the file with --step")
@@ -191,7 +191,7 @@ def _step_column(header: list[str], path: Path, options: Options) -> str | None:
 
 
 def number_of(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    """A column as numbers, NaN where it is empty. InvalidData names the line of what is neither."""
+    """A column as numbers, NaN where it is empty. Raises InvalidData with the line of any other value."""
     import pandas as pd
 
     value = pd.to_numeric(frame[name], errors="coerce")

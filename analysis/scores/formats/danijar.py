@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PSEUDO_TASK = "stats_"
-"""Some of these files also hold aggregates under this prefix (dmc-vision-dreamerv2.json: stats_normalized_mean): not runs."""
+"""Prefix of aggregates in some of these files (dmc-vision-dreamerv2.json: stats_normalized_mean), which are not runs."""
 
 
 def parse(source: Source, options: Options) -> Raw:
-    """`reward` is taken where `ys` is missing (Crafter's runs), and that is noted."""
+    """Raw points of the runs. Without `ys` it takes `reward` (Crafter's runs) and adds a note."""
     import pandas as pd
 
     path, runs = source.path, source.json
@@ -60,7 +60,7 @@ def parse(source: Source, options: Options) -> Raw:
 
 
 def dump(table: pd.DataFrame) -> str:
-    """The table as that JSON; several episodes at one step become their mean."""
+    """The table as this JSON; several episodes at one step become their mean."""
     runs = []
     for (method, task, seed), group in table[~table["final"]].groupby(["method", "task", "seed"], sort=True):
         points = group.groupby("env_steps")["score"].mean()

@@ -11,9 +11,9 @@ from dreamer_bench_base import InvalidData
 
 
 def parse(source: Source, options: Options) -> Raw:
-    """The game is in the file's name; a run has no label, so the seed is its order in the file.
+    """Raw points. The game is in the file's name. A run has no label, so its seed is its position in the file.
 
-    A point is the mean over its iteration, so it is filed at the iteration's end.
+    A point is the mean over an iteration, so its step is the end of the iteration.
     """
     import pandas as pd
 
@@ -43,7 +43,7 @@ def parse(source: Source, options: Options) -> Raw:
 
 
 def _game(stem: str, options: Options) -> str:
-    """The task in a file's name: all of it, or what comes before "_Agent"; the name itself where it is no known task."""
+    """The task in a file's name: the whole name, or the part before "_Agent"; the whole name if no task is known."""
     parts = stem.split("_")
     for end in range(len(parts), 0, -1):
         name = "_".join(parts[:end])

@@ -11,7 +11,7 @@ from dreamer_bench_base import UserError
 
 
 def parse(source: Source, options: Options) -> Raw:
-    """The points of one scalar: the tag asked for with --score, else the first known name of a return."""
+    """The points of one scalar: the tag of --score, else the first known name of a return."""
     import pandas as pd
 
     points = _scalars(source)
@@ -25,7 +25,7 @@ def parse(source: Source, options: Options) -> Raw:
 
 
 def _scalars(source: Source) -> dict[str, list[tuple[Any, ...]]]:
-    """tag -> (place, step, value)."""
+    """Tag -> list of (place, step, value)."""
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
         from tensorboard.util import tensor_util

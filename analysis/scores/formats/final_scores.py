@@ -9,7 +9,7 @@ from analysis.scores.formats.source import Source, is_number, problem
 
 
 def parse(source: Source, options: Options) -> Raw:
-    """The seed is the place in the list; the budget is --at, the method --method."""
+    """Raw points. The seed is the position in the list, the step is --at, and the method is --method."""
     import pandas as pd
 
     if options.at is None:
@@ -31,5 +31,5 @@ def parse(source: Source, options: Options) -> Raw:
 
 
 def is_this(value: Any) -> bool:
-    """Whether a JSON value is of this form."""
+    """Whether a JSON value has this form."""
     return isinstance(value, dict) and bool(value) and all(isinstance(scores, list) for scores in value.values())

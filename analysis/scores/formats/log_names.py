@@ -1,4 +1,4 @@
-"""What the logs of training programs call steps and returns: the names, in the order in which they are looked for."""
+"""Names of steps and returns in the logs of training programs, in the order of preference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STEPS: Mapping[str, Unit | None] = {
     "Step": None,
     "_step": None,  # wandb
 }
-"""Step columns and what their names say they count; None: the name does not say."""
+"""Step column -> the unit that its name implies; None if it implies none."""
 
 SCORES = (
     "eval_return",  # Dreamer and DreamerV2
@@ -60,13 +60,13 @@ SCORES = (
     "return",
     "score",
 )
-"""Names of returns; those of evaluations before those of training episodes."""
+"""Names of returns, those of evaluations before those of training episodes."""
 
 METHODS = ("method", "agent", "Agent", "algo", "algorithm")
 TASKS = ("task", "env", "env_id", "environment")
 
 
 def first(known: Iterable[str], there: Iterable[str]) -> str | None:
-    """The first of the known names that is there."""
+    """The first known name that is in `there`; None if there is none."""
     have = set(there)
     return next((name for name in known if name in have), None)

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 ABSOLUTE = "absolute_metrics"
 METRICS = ("return", "episode_return", "mean_episode_return", "score")
-"""Names under which returns are logged; the first that is present is read. Values of a list are the episodes of an
-evaluation."""
+"""Names of returns, of which the first one present is read. The values of a list are the episodes of an evaluation."""
 
 
 def parse(source: Source, options: Options) -> Raw:
-    """Absolute metrics become the final evaluation, at the run's last step."""
+    """Raw points. Absolute metrics become the final evaluation at the last step of the run."""
     import pandas as pd
 
     path = source.path
@@ -65,7 +64,7 @@ def parse(source: Source, options: Options) -> Raw:
 
 
 def dump(table: pd.DataFrame) -> str:
-    """The table as that JSON, the suite as environment; final episodes as absolute metrics."""
+    """The table as this JSON, with the suite as environment and final episodes as absolute metrics."""
     tree: dict[str, Any] = {}
     for (task, method, seed), group in table.groupby(["task", "method", "seed"], sort=True):
         suite = tasks.suite_of(str(task))
@@ -97,7 +96,7 @@ def _runs(tree: Any, path: Path) -> Iterator[tuple[str, str, str, str, dict[str,
 
 
 def _task(environment: str, task: str, options: Options) -> str:
-    """`dmc` + `walker_walk`, or the task's name alone where the environment is no suite of ours."""
+    """`dmc` + `walker_walk`, or only the name of the task if the environment is not one of our suites."""
     for name in (f"{environment}_{task}", task):
         try:
             return tasks.canonical(name, suite=options.suite, own=options.own_tasks)

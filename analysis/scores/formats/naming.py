@@ -1,4 +1,4 @@
-"""Method, task and seed of a file from its path: "{method}/{task}/seed-{seed}/*.csv"."""
+"""Method, task and seed of a file from its path, by a pattern such as "{method}/{task}/seed-{seed}/*.csv"."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ FIELDS = ("method", "task", "seed")
 
 
 def from_path(path: str, pattern: str) -> dict[str, str]:
-    """What a pattern finds at the end of a path (or in the name of a run): some of method, task and seed.
+    """The parts of a path's end (or of a run's name) that a pattern names: some of method, task and seed.
 
-    {name} and * stand for anything without a slash, ** for anything. Raises InvalidData where the path is not like it.
+    {name} and * match anything without a slash, ** anything. Raises InvalidData if the path does not match.
     """
     found = _expression(pattern).search(path.replace("\\", "/"))
     if found is None:
@@ -23,7 +23,7 @@ def from_path(path: str, pattern: str) -> dict[str, str]:
 
 
 def expand(paths: Iterable[Path], pattern: str | None) -> list[Path]:
-    """The files that paths name: a folder stands for the files below it that are like the pattern."""
+    """The files of paths. A folder stands for the files below it that match the pattern."""
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():

@@ -1,4 +1,4 @@
-"""What every reader hands over, and the one place where names, units, holes and repeats of score files are checked."""
+"""The result of every reader, and the checks of names, units, holes and repeats for all score files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Unit = Literal["env_steps", "frames", "agent_steps"]
 NAMES = ("method", "task", "seed")
 
 MOST_STEPS = 10**15
-"""Of any unit; more is a mistake, and no product of it fits an integer."""
+"""Most steps in any unit; more is a mistake, and its products would not fit into an integer."""
 
 ITERATIONS = {"atari": 1_000_000, "mujoco": 1_000}
 """Simulator steps per iteration of Dopamine's baselines: 250,000 agent steps of 4 frames on Atari, 1,000 steps on MuJoCo
@@ -32,19 +32,19 @@ ITERATIONS = {"atari": 1_000_000, "mujoco": 1_000}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a file does not say itself.
+    """What the user says about a file.
 
     method, task, seed   names to use instead of the file's own
-    pattern         where the file's path says them: "{method}/{task}/seed-{seed}/*.csv"
-    protocol        protocol id to file the points under
-    unit            what the step column counts; None: what its name says, else simulator steps, and that is noted
+    pattern         reads them from the path: "{method}/{task}/seed-{seed}/*.csv"
+    protocol        protocol id for the points
+    unit            unit of the step column; None: from its name, else simulator steps, with a note
     action_repeat   simulator steps per agent step, needed for agent steps
     iteration_steps steps per iteration, for files that count iterations
     at              env_steps at which scores without steps were reached
     score, step     column or key of the returns and of the steps, instead of the usual ones
     suite           prefix of the tasks of another package
     own_tasks       patterns of task names that are the user's own
-    nulls           points without a score: "fail" names the first one, "drop" leaves them out and says how many
+    nulls           points without a score: "fail" at the first one, or "drop" them and say how many
     """
 
     method: str | None = None
@@ -65,14 +65,14 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """Points as the file has them.
+    """Points as they are in the file.
 
     frame    place (line number or "entry 3, point 7"), step, score; optional method, task, seed, episode, protocol, final,
-             device_seconds, source, and label: the name of the run that a pattern is matched with instead of the path
-    unit     what the file says its steps count; "iterations"; "given" where the steps are --at; None: it says nothing
+             device_seconds, source, and label (a name of the run, with which a pattern is compared instead of the path)
+    unit     unit of the steps according to the file; "iterations"; "given" if the steps are --at; None if the file has no unit
     steps    the name of the step column or key, for messages
-    assumed  method, task or seed that the format implies, used where nothing else says it, and noted
-    is_log   a log of training: several points at one step are episodes, rows without a score are no points
+    assumed  method, task or seed that the format implies, used with a note if nothing else gives it
+    is_log   a log of training: several points at one step are episodes, and rows without a score are not points
     notes    what the reader left out or chose
     """
 
@@ -85,7 +85,7 @@ class Raw:
 
 
 def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[str]]:
-    """A table (COLUMNS) of raw points, sorted, and notes. Raises InvalidData naming the first bad point."""
+    """A sorted table (COLUMNS) of raw points, and notes. Raises InvalidData with the place of the first bad point."""
     frame, notes = raw.frame.copy(), [f"{path}: {note}" for note in raw.notes]
     if frame.empty:
         raise InvalidData(f"{path}: holds no points; export the scores again")
@@ -134,7 +134,7 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
 
 
 def _name(frame: pd.DataFrame, raw: Raw, path: Path, options: Options) -> list[str]:
-    """Fills method, task and seed: from options, else the path, else the file, else what its format implies. Returns notes."""
+    """Fills method, task and seed: from options, else the path, else the file, else the format. Returns notes."""
     notes, missing = [], []
     by_label = {}
     if options.pattern is not None:
@@ -192,7 +192,7 @@ def _finite(frame: pd.DataFrame, name: str, path: Path) -> None:
 
 
 def _env_steps(frame: pd.DataFrame, raw: Raw, path: Path, options: Options, notes: list[str]) -> pd.Series:
-    """Simulator steps, action repeat included; frames are simulator steps. What was assumed or overruled is noted."""
+    """Simulator steps including action repeat; frames are simulator steps. Adds notes on what was assumed or overridden."""
     first = frame["place"].iloc[0]
     steps = frame["step"]
     stated: str | None = raw.unit
@@ -228,7 +228,7 @@ def _kind(unit: str | None) -> str | None:
 
 
 def _iteration_steps(frame: pd.DataFrame, path: Path, options: Options, notes: list[str]) -> pd.Series:
-    """Simulator steps of one iteration, row by row: as given, else as Dopamine's baselines have them for that family."""
+    """Simulator steps per iteration for each row: from the option, else those of Dopamine's baselines for its suite."""
     if options.iteration_steps is not None:
         return frame["step"] * 0 + options.iteration_steps
     found = {}

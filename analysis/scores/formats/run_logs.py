@@ -1,4 +1,4 @@
-"""Logs that a training program wrote of one run: JSON Lines, stable-baselines3's monitor and evaluations, wandb's export."""
+"""Logs of one run by training programs: JSON Lines, stable-baselines3's monitor and evaluations, wandb's export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analysis.scores.formats.source import Source, is_number, load_json, problem
 
 
 def parse_json_lines(source: Source, options: Options) -> Raw:
-    """Dreamer's metrics.jsonl and scores.jsonl: an object a line, with `step` and a return."""
+    """Dreamer's metrics.jsonl and scores.jsonl: one object per line, with `step` and a return."""
     import pandas as pd
 
     lines = []
@@ -50,7 +50,7 @@ def parse_json_lines(source: Source, options: Options) -> Raw:
 
 
 def parse_monitor(source: Source, options: Options) -> Raw:
-    """stable-baselines3's monitor.csv: a line of JSON with env_id, then r, l, t of every training episode."""
+    """stable-baselines3's monitor.csv: a line of JSON with env_id, then r, l, t for every training episode."""
     import pandas as pd
 
     head, _, rest = source.text.lstrip().partition("\n")
@@ -106,7 +106,7 @@ def parse_evaluations(source: Source, options: Options) -> Raw:
 
 
 def parse_wandb(source: Source, options: Options) -> Raw:
-    """wandb's CSV export of a chart: a step column, and for each run "RUN - METRIC" beside its __MIN and __MAX."""
+    """wandb's CSV export of a chart: a step column, and for each run "RUN - METRIC" with its __MIN and __MAX."""
     import pandas as pd
 
     body = columns.table_of(source)
@@ -131,7 +131,7 @@ def parse_wandb(source: Source, options: Options) -> Raw:
 
 
 def wandb_runs(header: list[str]) -> dict[str, tuple[str, str]]:
-    """Column -> run and metric, of the columns that wandb accompanies with a minimum and a maximum."""
+    """Column -> run and metric, for the columns that have a minimum and a maximum from wandb."""
     found = {}
     for column in header:
         named = re.fullmatch(r"(.+?) - (.+)", column)

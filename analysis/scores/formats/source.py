@@ -1,4 +1,4 @@
-"""The bytes of a score file, read within bounds: nothing from outside is unpacked or parsed before its size is known."""
+"""The bytes of a score file, read within size limits. Nothing from outside is unpacked or parsed before its size is known."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 from dreamer_bench_base import InvalidData, UserError
 
 MOST_BYTES = 256 * 2**20
-"""Of a file after decompression. The largest published score file that we know has 28 MB."""
+"""Largest size of a file after decompression. The largest published score file that we know has 28 MB."""
 MOST_ROWS = 3_000_000
-"""Points in a file. Five methods with ten seeds on 57 games, a point each 10,000 of 200 million steps, are fewer."""
+"""Most points in a file. One method with ten seeds on 57 games and a point every 100,000 of 200 million steps has 1,140,000."""
 
 GZIP, ZIP, EVENTS = b"\x1f\x8b", b"PK\x03\x04", b"brain.Event:"
 
 
 def problem(path: Path, place: object, what: str, cure: str) -> InvalidData:
-    """One line that names file, line and cure."""
+    """An error of one line with file, place, problem and fix."""
     return InvalidData(f"{address(path, place)}: {what}; {cure}")
 
 
@@ -32,7 +32,7 @@ def address(path: Path, place: object) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """A score file: where it is, and its bytes after decompression."""
+    """A score file: its path, and its bytes after decompression."""
 
     path: Path
     data: bytes
@@ -43,7 +43,7 @@ class Source:
 
     @property
     def is_event_file(self) -> bool:
-        """A TensorBoard event file opens with a record that names its version."""
+        """Whether it is a TensorBoard event file, which begins with a record that names its version."""
         return EVENTS in self.data[:64]
 
     @property
@@ -68,8 +68,8 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """The file, decompressed where it is gzip. Raises UserError where it cannot be read, InvalidData where it is damaged or
-    larger than MOST_BYTES."""
+    """The file, decompressed if it is gzip. Raises UserError if it cannot be read, InvalidData if it is damaged or larger than
+    MOST_BYTES."""
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -106,10 +106,10 @@ def _unzipped(data: bytes, path: Path) -> bytes:
     size = 0
     rest = memoryview(data)
     try:
-        while len(rest) and size <= MOST_BYTES:  # a gzip file may hold several members, one after the other
+        while len(rest) and size <= MOST_BYTES:  # a gzip file can have several members, one after the other
             stream = zlib.decompressobj(wbits=31)
             while len(rest) and not stream.eof and size <= MOST_BYTES:
-                piece = stream.decompress(rest[:1_024], MOST_BYTES + 1 - size)  # in pieces: a damaged one gives nothing
+                piece = stream.decompress(rest[:1_024], MOST_BYTES + 1 - size)  # in pieces, because a damaged one gives nothing
                 rest = rest[1_024:]
                 pieces.append(piece)
                 size += len(piece)
