@@ -1,1 +1,1 @@
-"""One figure, one function: a table in, a `Drawing` out. `analysis.figures.catalog` finds them by name."""
+"""One function per figure, from a comparison to a `Drawing`. `analysis.figures.catalog` finds them by name."""

@@ -1,6 +1,6 @@
-"""The 55 games at 200M frames, in the manner of DreamerV2's Figure 1 and Table 1: ours beside Rainbow, IQN and DreamerV2.
+"""The 55 games at 200M frames, as in DreamerV2's Figure 1 and Table 1: our methods beside Rainbow, IQN and DreamerV2.
 
-Left every game, gamer-normalised; right the four aggregates. Published numbers are means without seeds or intervals.
+Left: every game, gamer-normalised. Right: the four aggregates. Published numbers are means without seeds or intervals.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from analysis.statistics.atari_aggregates import AGGREGATES, table_1
 from dreamer_bench_base import UserError
 
 LINEAR_UP_TO = 1.0
-"""Gamer-normalised scores reach from below 0 to above 100: the axis is linear to human level, and logarithmic beyond."""
+"""Gamer-normalised scores range from below 0 to above 100, so the axis is linear up to human level and logarithmic above it."""
 
 
 PUBLISHED = {f"{method} (published)": method.lower().replace("v2", "_v2") for method in references.K1_METHODS}
-"""As the methods of Table K.1 are called in the figure -> how those methods look elsewhere."""
+"""Name of a method of Table K.1 in the figure -> the method whose style it gets."""
 
 
 def _published(tasks: list[str]) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def _published(tasks: list[str]) -> pd.DataFrame:
 
 
 def atari55(comparison: Comparison) -> Drawing:
-    """Ours (filled) and the published means (hollow) game by game, and their aggregates over the same games."""
+    """Our scores (filled) and the published means (hollow) for every game, and their aggregates over the same games."""
     tasks = [task for task in references.table_k1()["task"] if task in set(comparison.scores["task"])]
     if not tasks:
         raise UserError("figure 'atari55' shows the games of DreamerV2's Table K.1; these scores hold none of them")

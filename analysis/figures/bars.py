@@ -1,4 +1,4 @@
-"""Figure 6: final scores as bars, ours beside the published ones of Appendix G, drawn apart."""
+"""Figure 6: final scores as bars, ours beside the published ones of Appendix G in another style."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHOLE_SET = 20
 
 
 def _ours(comparison: Comparison) -> pd.DataFrame:
-    """Our bars: one row per task and method, and the means over the published tasks where a method has them all."""
+    """Our bars: one row per task and method, and the mean over the published tasks for methods that have all of them."""
     scores = comparison.scores
     per_task = task_estimates(scores, comparison.reps)
     published = comparison.published
@@ -44,7 +44,7 @@ def _ours(comparison: Comparison) -> pd.DataFrame:
 
 
 def bar_data(comparison: Comparison) -> pd.DataFrame:
-    """Every bar: panel, method, origin, score, low, high, runs, tasks, env_steps, source."""
+    """All bars, with columns panel, method, origin, score, low, high, runs, tasks, env_steps, source."""
     ours = _ours(comparison).rename(columns={"task": "panel", "point": "score"})
     ours = ours.assign(origin="recorded", env_steps=comparison.selection.budget_env_steps, source=comparison.title)
     published = comparison.published.rename(columns={"task": "panel"}).assign(origin="published", tasks=1)
@@ -78,7 +78,7 @@ def _panel(
     roomy: bool,
     labels: dict[str, str],
 ) -> None:
-    """Recorded bars (solid, with every seed as a dot), a gap, published bars (hatched), a cross where none was reported."""
+    """Recorded bars (solid, every seed as a dot), a gap, published bars (hatched), and a cross for a value not reported."""
     position, ticks, names = 0.0, [], []
     dots: list[tuple[float, float]] = []
     for origin in ("recorded", "published"):
@@ -106,7 +106,7 @@ def _panel(
                 linewidth=1.0,
             )
             if recorded and not math.isnan(row.low):
-                outline = [withStroke(linewidth=3.2, foreground="white")]  # seen on a dark bar as on paper
+                outline = [withStroke(linewidth=3.2, foreground="white")]  # legible on a dark bar, too
                 axes.vlines(position, row.low, row.high, color=INK, linewidth=1.5, path_effects=outline)
             own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
             spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
@@ -121,7 +121,7 @@ def _panel(
             position += 1
     if dots:
         places, values = zip(*dots)
-        # seaborn's own jitter is drawn at random: the places here are ours, so that two drawings are equal to the byte
+        # seaborn's own jitter is random; we set the positions, so that two drawings are equal to the byte
         sns.stripplot(
             x=places,
             y=values,

@@ -1,4 +1,4 @@
-"""Figure name -> function, and which of the paper's figures is which selection of runs."""
+"""Figure name -> function, and the selection of runs for each figure of the papers."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from analysis.scores import table as tables
 from dreamer_bench_base import UserError
 
 LONG_HORIZON = ("dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_quadruped_walk", "dmc_walker_walk")
-"""The panels of our Figures 7 and 8 (protocols/studies.py says why these)."""
+"""The panels of our Figures 7 and 8 (protocols/studies.py gives the reason)."""
 
 
 def _only(
     comparison: Comparison, figure: str, methods: Sequence[str], wanted: str, tasks: Sequence[str] | None = None
 ) -> Comparison:
-    """The comparison cut to some methods and, where it has any of them, to some tasks."""
+    """The comparison with some of its methods and, if it has any of them, some of its tasks."""
     if not methods:
         raise UserError(f"figure {figure!r} shows {wanted}; these scores hold {', '.join(comparison.methods)}")
     shown = [task for task in tasks or () if task in comparison.tasks] or comparison.tasks
@@ -69,7 +69,7 @@ def fig10(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
 
 
 def _arms(comparison: Comparison, name: str, title: str, lines: pd.DataFrame | None) -> Drawing:
-    """Learning curves with the published final scores of A3C and D4PG as lines where no others are asked for."""
+    """Learning curves, by default with the published final scores of A3C and D4PG as lines."""
     if lines is None:
         lines = _published_lines(comparison.published[comparison.published["method"].isin(["A3C", "D4PG"])])
     return curves(comparison, name=name, title=title, **_lines(lines))
@@ -118,7 +118,7 @@ def fig9(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
 
 
 def fig12(comparison: Comparison, lines: pd.DataFrame | None = None) -> Drawing:
-    """Learning curves under several action repeats; `combine_repeats` brings the protocols together."""
+    """Learning curves under several action repeats; `combine_repeats` combines the protocols."""
     repeats = {method: int(method.rsplit("=", 1)[1]) for method in comparison.methods if " action_repeat=" in method}
     if not repeats:
         raise UserError(
@@ -155,15 +155,15 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
 FROM_RUNS: dict[str, Callable[..., tuple[Drawing, list[str]]]] = {"joined": joined}
 """Figures that read whole runs of several protocols: (paths, methods=, tasks=, reps=) to a drawing and notes."""
 OVER_TASKS = ("aggregates", "profiles", "difference", "efficiency")
-"""Figures that put the scores of several tasks on one axis."""
+"""Figures with the scores of several tasks on one axis."""
 WITH_LINES = ("fig7", "fig9", "fig10", "curves")
 """Figures that draw the final scores of `--references` as lines."""
 
 
 def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame | None:
-    """Final mean per task of references: task, label, score, source.
+    """Final mean of references for each task: task, label, score, source.
 
-    names  a shipped reference, a score file, or some of its methods: "scores.csv:dqn,rainbow"
+    names  a shipped reference, a score file, or some methods of one: "scores.csv:dqn,rainbow"
     """
     if not names:
         return None
@@ -184,7 +184,7 @@ def reference_lines(names: Sequence[str], tasks: Sequence[str]) -> pd.DataFrame 
 
 
 def draw(name: str, comparison: Comparison, *, reference_names: Sequence[str] = ()) -> Drawing:
-    """One figure by name. Raises ValueError where these scores cannot make it, or where it has no use for references."""
+    """One figure by name. Raises ValueError if it cannot be made from these scores, or if it does not take references."""
     if reference_names and name not in WITH_LINES:
         raise UserError(f"figure {name!r} draws no reference lines; --references works with {', '.join(WITH_LINES)}")
     if name in OVER_TASKS:

@@ -1,4 +1,4 @@
-"""`figure` as a command; everything heavy is imported when it runs."""
+"""The command `figure`. Large packages are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class FigureCommand:
     """Draw one figure as SVG and PNG, with the CSV it plots."""
 
     name: tyro.conf.Positional[FigureName]
-    """Figure: by its number in the Dreamer paper, or by what it shows."""
+    """Figure, by its number in the Dreamer paper or by what it shows."""
     scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files to compare."""
     references: tuple[str, ...] = ()
-    """Final scores to draw as lines (curves, fig7, fig9, fig10): dreamer-2020-appendix-g, or a score file,
-    FILE:method,method for some of it."""
+    """Final scores to draw as lines (curves, fig7, fig9, fig10): dreamer-2020-appendix-g, a score file, or
+    FILE:method,method for some of its methods."""
     out: Path = Path("figures")
     """Folder to write to."""
     protocol: str | None = None
@@ -74,7 +74,7 @@ class FigureCommand:
         return 0
 
     def _from_runs(self) -> int:
-        """A figure that brings protocols together; what a comparison under one protocol is asked means nothing to it."""
+        """Draws a figure that combines protocols. It refuses options that have a meaning only under one protocol."""
         from analysis.figures import catalog, drawing
 
         for given in fields(self):
@@ -91,6 +91,6 @@ class FigureCommand:
 
 
 FOR_ALL = ("name", "scores", "out", "methods", "tasks", "reps")
-"""Options that every figure understands."""
+"""Options that every figure accepts."""
 
 COMMANDS = {"figure": FigureCommand}

@@ -1,4 +1,4 @@
-"""What a figure or a section of the report is drawn from: one set of scores, with the words that belong to it.
+"""The data of a figure or a section of the report: one set of scores with its labels and notes.
 
 Reads runs through `protocols.records.store` and scores through `analysis.scores.table`; computes no statistics itself.
 """
@@ -21,15 +21,15 @@ from protocols.spec import ScoreRule
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One comparison: methods that met the same tasks under the same rules.
+    """One comparison: methods on the same tasks under the same rules.
 
     title          protocol id, or the names of the files
-    table          long table (`analysis.scores.table.COLUMNS`), training-time evaluations and final ones
-    selection      one score per run, and how it was chosen
+    table          long table (`analysis.scores.table.COLUMNS`), with evaluations during training and final ones
+    selection      one score per run, and how it was selected
     normalization  name of `analysis.scores.normalize`
-    overrides      method -> the options that were set by hand, where records say so
-    own_options    method -> all options, of the methods where nothing was set by hand
-    published      rows of `references.appendix_g` for the tasks at hand; empty where there are none
+    overrides      method -> the options that were set by hand, from the records
+    own_options    method -> all options, for methods without options set by hand
+    published      rows of `references.appendix_g` for these tasks; empty without such rows
     reps           bootstrap resamples
     notes          what was assumed and left out when the scores were read
     """
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def evaluations(self) -> pd.DataFrame:
-        """The table without the separate final evaluation: what a learning curve shows."""
+        """The table without the separate final evaluation, for learning curves."""
         return self.table[~self.table["final"].astype(bool)]
 
     @property
@@ -72,7 +72,7 @@ class Comparison:
 
     @property
     def left_out(self) -> str:
-        """A sentence for captions on the runs that stop short, or nothing."""
+        """A sentence for captions about runs that stop before the budget; empty without such runs."""
         count = len(self.selection.left_out)
         return (
             f" {count} run{'s' if count != 1 else ''} that stop{'s' if count == 1 else ''} before {self.budget} left out."
@@ -82,24 +82,24 @@ class Comparison:
 
     @property
     def complete(self) -> pd.DataFrame:
-        """The table of the runs that reach the budget."""
+        """The rows of the runs that reach the budget."""
         short = set(self.selection.left_out[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))
         keys = self.table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)
         return self.table[[key not in short for key in keys]].reset_index(drop=True)
 
     @property
     def raw_units(self) -> bool:
-        """Whether scores of different tasks may be averaged as they are: all on one scale."""
+        """Whether the raw scores of all tasks are on one scale and may be averaged."""
         return self.normalization in ("dmc", "none")
 
     @property
     def one_scale(self) -> bool:
-        """Whether anything may be averaged or ranked over the tasks."""
+        """Whether scores may be averaged or ranked over the tasks."""
         return normalize.one_scale(self.tasks, self.normalization)
 
     @property
     def unit(self) -> str:
-        """What a mean over tasks is measured in."""
+        """The unit of a mean over tasks."""
         if self.raw_units:
             return "episode return" + (", 0 to 1,000" if self.normalization == "dmc" else "")
         return normalize.NORMALIZATIONS[self.normalization].label
@@ -114,7 +114,7 @@ class Comparison:
         return 1 if self.raw_units else 3
 
     def only(self, methods: Iterable[str]) -> Comparison:
-        """The same comparison among some of its methods."""
+        """The same comparison with some of its methods."""
         chosen = list(methods)
         scores = self.selection.scores
         selection = replace(self.selection, scores=scores[scores["method"].isin(chosen)].reset_index(drop=True))
@@ -122,13 +122,13 @@ class Comparison:
         return replace(self, table=table, selection=selection)
 
     def styles_of(self, methods: Iterable[str]) -> dict[str, Style]:
-        """Their styles beside all methods of the comparison, so that one method looks the same in each of its pictures."""
+        """The styles of methods among all methods of the comparison, so that a method looks the same in all its figures."""
         wanted = list(methods)
         every = styles_of([*self.methods, *wanted], self.overrides)
         return {method: every[method] for method in wanted}
 
     def label(self, method: str) -> str:
-        """The method for people: overrides spelled out instead of their digest."""
+        """The method's name for people, with its overrides instead of their digest."""
         changed = self.overrides.get(method)
         if not changed:
             return method
@@ -136,7 +136,7 @@ class Comparison:
 
 
 def seeds_in_words(scores: pd.DataFrame) -> str:
-    """ "n = 3 seeds per task", or the range where it differs, of scores or of a table."""
+    """ "n = 3 seeds per task", or the range if it differs between tasks, for scores or a table."""
     counts = scores.groupby(["method", "task"])["seed"].nunique()
     if counts.empty:
         return "n = 0"
@@ -150,7 +150,7 @@ def tasks_in_words(scores: pd.DataFrame) -> str:
 
 
 def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
-    """Folders of runs, and score files."""
+    """Runs folders, and score files."""
     known = [Path(path) for path in paths]
     for path in known:
         if not path.exists():
@@ -169,7 +169,7 @@ def published_for(tasks: Sequence[str]) -> pd.DataFrame:
 
 
 def unscored(table: pd.DataFrame, *, title: str, budget_env_steps: int, normalization: str, reps: int) -> Comparison:
-    """Runs that are under way: curves to draw, and no score yet."""
+    """A comparison of unfinished runs, with curves and without scores."""
     empty = table.iloc[:0][["method", "task", "seed", "score", "env_steps"]]
     selection = per_run.Selection(
         scores=empty.assign(points=0, carried=False),

@@ -1,4 +1,4 @@
-"""Learning curves, a panel per task, every seed visible."""
+"""Learning curves, one panel per task, with every seed visible."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from analysis.figures.style import Style, reference_styles, short_count, task_la
 from analysis.statistics import curves as curve_data
 
 FINEST_GRID = 120
-"""Up to so many distinct evaluation times are drawn as they are; more are put on an even grid."""
+"""Up to this many distinct evaluation times are drawn as they are; more are put on an even grid."""
 CROWDED = 15
-"""From so many lines in a panel on, single seeds are drawn fainter."""
+"""With at least this many lines in a panel, single seeds are drawn fainter."""
 
 
 def own_grid(table: pd.DataFrame) -> np.ndarray | None:
-    """The evaluation times themselves where they are few, so that every drawn point is a recorded one."""
+    """The evaluation times themselves if they are few, so that every drawn point is a recorded one; else None."""
     times = np.sort(table["env_steps"].unique())
     return times.astype(float) if 1 <= len(times) <= FINEST_GRID else None
 
@@ -54,13 +54,13 @@ def draw_seeds(axes: Axes, seeds: pd.DataFrame, mean: pd.DataFrame, chosen: Styl
 
 
 def on_grid(table: pd.DataFrame) -> pd.DataFrame:
-    """Every run's curve: method, task, seed, x, score; on its own evaluation times where they are few."""
+    """The curve of every run: method, task, seed, x, score; at its own evaluation times if they are few."""
     grid = own_grid(table)
     parts = []
     for _, part in table.groupby("method", sort=True):
         own = own_grid(part) if grid is None else grid[np.isin(grid, part["env_steps"].unique())]
         drawn = curve_data.learning_curves(part, grid=own)
-        if own is not None:  # no run is carried on to a time at which only others were evaluated
+        if own is not None:  # a run has no point at a time at which only others were evaluated
             ends = part.groupby(["task", "seed"])["env_steps"].max().rename("end").reset_index()
             drawn = drawn.merge(ends, on=["task", "seed"])
             drawn = drawn[drawn["x"] <= drawn["end"]].drop(columns="end")
@@ -71,7 +71,7 @@ def on_grid(table: pd.DataFrame) -> pd.DataFrame:
 def mean_curves(seeds: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     """The mean over the runs that count, where all of them have a score.
 
-    A mean over the runs that happen to go on would jump where one of them stops.
+    A mean over the remaining runs would jump where one of them stops.
     """
     run = ["method", "task", "seed"]
     counted = set(comparison.scores[run].astype(str).itertuples(index=False, name=None))
@@ -91,11 +91,11 @@ def curves(
     lines_note: str = "",
     styles: Mapping[str, Style] | None = None,
 ) -> Drawing:
-    """Episode return against env_steps, a panel per task.
+    """Episode return against env_steps, one panel per task.
 
-    methods  which ones, in which order; all by default
-    lines    task, label, score: horizontal guide lines
-    styles   what replaces the methods' own
+    methods  methods to draw, in this order; all by default
+    lines    task, label, score: horizontal reference lines
+    styles   styles that replace those of the methods
     """
     table = comparison.evaluations
     chosen = list(methods or comparison.methods)

@@ -1,7 +1,7 @@
-"""A drawn figure with the table it shows and the sentence below it, and how it gets to disk.
+"""A drawn figure with its data and its caption, and how it is saved.
 
-The theme is seaborn's "whitegrid" with changes of ours. Drawn without pyplot's figures: no global state, no window system,
-and a figure is gone when nobody holds it. That is why no FacetGrid is used: it makes its figure with pyplot.
+The theme is seaborn's "whitegrid" with our changes. Figures are made without pyplot: there is no global state and no window
+system, and a figure is freed when nothing refers to it. FacetGrid is not used, because it makes its figure with pyplot.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Drawing:
 
     name     file stem: "fig6", "curves"
     title    a few words
-    caption  what is drawn, of how many runs (n), at which budget, with which intervals
-    data     every number in the picture, as it goes into the CSV
+    caption  what is drawn, from how many runs (n), at which budget, with which intervals
+    data     every number in the figure, for the CSV
     """
 
     name: str
@@ -46,7 +46,7 @@ class Drawing:
 
 @contextmanager
 def drawing_style(name: str) -> Iterator[None]:
-    """The theme of seaborn with the house style over it; the salt makes two drawings of one table equal to the byte."""
+    """seaborn's theme with our settings. The salt makes two drawings of one table equal to the byte."""
     with mpl.rc_context({**sns.axes_style("whitegrid", rc=THEME), **RC, "svg.hashsalt": name}):  # type: ignore[dict-item]
         yield
 
@@ -58,9 +58,9 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def svg_text(drawing: Drawing, *, prefix: str = "") -> str:
-    """The figure as one SVG element that can stand inside a page: text is text, ids are the drawing's own.
+    """The figure as one SVG element for a page, with text as text and with its own ids.
 
-    Without ids of their own, the clip paths of two figures in one page would be taken for each other.
+    Without its own ids, a page would mix up the clip paths of two figures.
     """
     buffer = io.StringIO()
     with drawing_style(drawing.name):
@@ -72,7 +72,7 @@ def svg_text(drawing: Drawing, *, prefix: str = "") -> str:
     prefix = re.sub(r"[^A-Za-z0-9_-]", "-", prefix + drawing.name) + "--"
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = text.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
-    text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")  # a reader's machine may lack the first
+    text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")  # the first may not be installed
     label = drawing.title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
@@ -86,7 +86,7 @@ def png_bytes(drawing: Drawing) -> bytes:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Finds the places of all parts once: a third of the time of a figure of 57 panels, which each format would take again."""
+    """Computes the layout once. It takes a third of the time of a figure of 57 panels, which every format would repeat."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -98,7 +98,7 @@ def csv_text(table: pd.DataFrame) -> str:
 
 
 def save(drawing: Drawing, folder: Path, *, svg: str | None = None) -> list[Path]:
-    """Writes NAME.svg, NAME.png and NAME.csv, all rendered before the first is written. `svg`: already rendered."""
+    """Writes NAME.svg, NAME.png and NAME.csv, after rendering all of them. `svg`: the SVG, if already rendered."""
     contents = {
         ".svg": (svg or svg_text(drawing)).encode(),
         ".png": png_bytes(drawing),

@@ -1,4 +1,4 @@
-"""Sample efficiency: the aggregate score against env_steps, and against device hours where records have times."""
+"""Sample efficiency: the aggregate score against env_steps, and against device hours if records have times."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from analysis.statistics import aggregate
 from analysis.statistics import curves as curve_data
 
 BAND_REPS = 10_000
-"""Most resamples of a band: 100 points of each method and axis are resampled, and an end of a 95% band moves by 3% of the
-scores' standard error from one set of 10,000 to the next."""
+"""Most resamples of a band. 100 points of each method and axis are resampled, and between two sets of 10,000 resamples an end
+of a 95% band moves by 3% of the scores' standard error."""
 
 
 def efficiency(comparison: Comparison) -> Drawing:
-    """IQM with its 95% band against env_steps, and beside it against device hours where any record says them."""
+    """IQM with its 95% band against env_steps, and beside it against device hours if any record has them."""
     table = comparison.complete
     table = aggregate.common_tasks(table[~table["final"].astype(bool)])
     reps = min(comparison.reps, BAND_REPS)

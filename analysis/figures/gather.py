@@ -1,4 +1,4 @@
-"""Paths and choices of a command line in, the one comparison they mean out."""
+"""Turns the paths and options of a command line into one comparison."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def gather(
     reps: int = 50_000,
     own_tasks: Sequence[str] = (),
 ) -> Comparison:
-    """Scores of runs folders and files as one comparison. Cut runs (`--limit`) and diverged ones are never among them.
+    """Scores of runs folders and files as one comparison, without cut runs (`--limit`) and diverged runs.
 
-    several_protocols  bring protocols that differ in their action repeat alone together, as methods "agent action_repeat=R"
-                       (Figure 12 alone may do so)
+    several_protocols  combine protocols that differ only in their action repeat, as methods "agent action_repeat=R"
+                       (only for Figure 12)
 
-    Raises UserError where the folders hold several protocols and none is chosen, and for a method or task that is not there.
+    Raises UserError if the folders have several protocols and none is chosen, and for an unknown method or task.
     """
     folders, files = comparison.split_paths(paths)
     found = groups.chosen(groups.groups(comparison.runs_of(folders)), protocol)
@@ -74,7 +74,7 @@ def gather(
 
 
 def _repeats_beside_each_other(found: Sequence[groups.Group], folders: Sequence[Path], notes: list[str]) -> pd.DataFrame:
-    """The tables of several protocols as methods of one, each named for its action repeat."""
+    """The tables of several protocols as one table, whose methods are named for their action repeats."""
     parts = []
     for group in found:
         table = tables.read(folders, protocol=group.protocol, notes=notes)

@@ -1,4 +1,4 @@
-"""Numbers with their intervals: the four aggregates, differences to one method, performance profiles, pairwise improvement."""
+"""Numbers with intervals: the four aggregates, differences to one method, performance profiles, pairwise improvement."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def estimate_table(estimates: Sequence[aggregate.Estimate]) -> pd.DataFrame:
 
 
 def task_estimates(scores: pd.DataFrame, reps: int) -> pd.DataFrame:
-    """Mean over the seeds of every method and task, with its interval: `aggregate.Estimate` rows and their task."""
+    """Mean over seeds for every method and task with its interval: rows of `aggregate.Estimate` with their task."""
     parts = [
         estimate_table(aggregate.estimates(part, metrics=["mean"], reps=reps, single_seed="omit")).assign(task=task)
         for task, part in scores.groupby("task")
@@ -46,7 +46,7 @@ def task_estimates(scores: pd.DataFrame, reps: int) -> pd.DataFrame:
 
 
 def means(comparison: Comparison) -> pd.DataFrame:
-    """The mean over the common tasks of every method with its interval, in the unit of the comparison; methods sorted."""
+    """Mean over the common tasks for every method with its interval, in the unit of the comparison; methods sorted."""
     scores = _in_units(comparison)
     return estimate_table(aggregate.estimates(scores, metrics=["mean"], reps=comparison.reps, single_seed="omit"))
 
@@ -56,7 +56,7 @@ def _in_units(comparison: Comparison) -> pd.DataFrame:
 
 
 def comparable(comparison: Comparison, baseline: str) -> list[str]:
-    """Methods that can be told from the baseline: at least two seeds of both on every common task."""
+    """Methods that can be compared with the baseline: both have at least two seeds on every common task."""
     scores = _in_units(comparison)
     seeds = scores.groupby(["method", "task"])["seed"].nunique().groupby("method").min()
     enough = [str(method) for method in seeds.index[seeds > 1]]
@@ -64,7 +64,7 @@ def comparable(comparison: Comparison, baseline: str) -> list[str]:
 
 
 def interval_rows(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], *, height: float = 0.55) -> None:
-    """One bar per row from low to high with its point as a black stroke; the first row on top."""
+    """One bar per row from low to high, with its point as a black line; the first row is on top."""
     for position, row in enumerate(rows.itertuples()):
         if not math.isnan(row.low):
             axes.barh(
@@ -91,11 +91,11 @@ def aggregates(
 ) -> Drawing:
     """IQM, median, mean and optimality gap of every method with 95% intervals.
 
-    order  methods from top to bottom; by name otherwise
-    single_seed "omit": a method with one seed on a task has its point and no bar, and the caption says so
+    order        methods from top to bottom; by default sorted by name
+    single_seed  "omit": a method with one seed on a task gets its point without a bar, and the caption says so
     """
     scores = aggregate.common_tasks(comparison.normalized)
-    # the optimality gap is the distance to a normalised score of 1: without a normalisation it says nothing
+    # the optimality gap is the distance to a normalised score of 1, so it needs a normalisation
     metrics = aggregate.METRICS if comparison.normalization != "none" else aggregate.METRICS[:3]
     data = estimate_table(aggregate.estimates(scores, metrics=metrics, reps=comparison.reps, single_seed=single_seed))
     methods = list(order or sorted(scores["method"].unique()))
@@ -124,7 +124,7 @@ def aggregates(
 
 
 def ranking(comparison: Comparison, order: Sequence[str]) -> Drawing:
-    """One metric that ranks, the IQM, as an interval a method: small enough to be read at a glance.
+    """The IQM, which ranks, with an interval per method, in a small figure.
 
     order  methods, best first
     """
@@ -151,7 +151,7 @@ def ranking(comparison: Comparison, order: Sequence[str]) -> Drawing:
 
 
 def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
-    """How far every method lies from one of them, in the score's own units, with the 95% interval of the difference."""
+    """The difference of every method to one of them, in the unit of the score, with its 95% interval."""
     raw = _in_units(comparison)
     others = comparable(comparison, baseline)
     if not others:
@@ -185,7 +185,7 @@ def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
 
 
 def profiles(comparison: Comparison) -> Drawing:
-    """Which share of a method's runs scores above a threshold."""
+    """The share of a method's runs that score above each threshold."""
     scores = aggregate.common_tasks(comparison.normalized)
     data = aggregate.profiles(scores, reps=min(comparison.reps, 2_000))
     methods = sorted(scores["method"].unique())

@@ -1,7 +1,7 @@
-"""One agent for several tasks beside an agent for each, at equal episodes per task (PlaNet's figures 6 and 7).
+"""One agent for several tasks compared with one agent per task, at equal episodes per task (PlaNet's figures 6 and 7).
 
-From records alone: runs of a protocol that joins tasks, and runs of the protocol that gives each of them an agent. Both name
-the task of every evaluation episode. Line: mean over runs and episodes; band: 95% interval of the mean, runs resampled within
+It needs only records: runs of a protocol that joins tasks, and runs of the protocol with one agent per task. Both name the
+task of every evaluation episode. Line: mean over runs and episodes. Band: 95% interval of the mean; runs are resampled within
 tasks.
 Source of the idea: Hafner et al. 2019, appendix C; docs/algorithms/planet.md §7.
 """
@@ -28,7 +28,7 @@ from protocols.records import store
 
 CONFIDENCE = 0.95
 LENGTH = 1_000
-"""Simulator steps of an episode of DeepMind Control; the protocols here join no others."""
+"""Simulator steps of an episode of DeepMind Control."""
 MEAN = "mean of the tasks"
 LABELS = {"one": "one agent for all", "each": "an agent for each"}
 COLORS = {"one": "#0072b2", "each": "#d55e00"}
@@ -36,7 +36,7 @@ MARKERS = {"one": "o", "each": "s"}
 
 
 def decisions_per_round(data: Mapping[str, Any], task: str) -> int:
-    """Decisions of one episode of each task that a run joins, none of which ends early. data: a manifest's `protocol_data`."""
+    """Decisions in one round, an episode of each joined task, if none ends early. data: `protocol_data` of a manifest."""
     parts = data.get("joined", {}).get(task)
     if not parts:
         raise UserError(f"{data['id']} joins no tasks in {task!r}; give runs of joined-small@2 and apart-small@2, for example")
@@ -51,7 +51,7 @@ def decisions_per_round(data: Mapping[str, Any], task: str) -> int:
 
 
 def group_of(run: store.Run) -> str | None:
-    """ "one" for a run that joins several tasks, "each" for one that joins a task with itself alone, None for any other."""
+    """ "one" for a run that joins several tasks, "each" for a run with a joined list of one task, None for any other run."""
     parts = run.manifest["protocol_data"].get("joined", {}).get(run.manifest["task"], ())
     return None if not parts else "one" if len(parts) > 1 else "each"
 
@@ -71,7 +71,7 @@ def points(runs: Sequence[store.Run]) -> pd.DataFrame:
 
 
 def curves(table: pd.DataFrame, reps: int) -> pd.DataFrame:
-    """group, task (or MEAN), episodes, mean, low, high, runs: the mean over runs of each task, and over the tasks."""
+    """Columns group, task (or MEAN), episodes, mean, low, high, runs: the mean over runs for each task, and over the tasks."""
     rows = []
     for (group, episodes), part in table.groupby(["group", "episodes"], sort=True):
         by_task = {task: np.sort(rows_of["score"].to_numpy()) for task, rows_of in part.groupby("task", sort=True)}
@@ -84,7 +84,7 @@ def curves(table: pd.DataFrame, reps: int) -> pd.DataFrame:
 
 
 def _interval(tasks: Sequence[str], values: list[np.ndarray], reps: int) -> tuple[float, float]:
-    """Of the mean over tasks of their runs' means; runs are resampled within tasks."""
+    """Interval of the mean over tasks of the means of their runs; runs are resampled within tasks."""
     weights = np.concatenate([value / len(value) for value in values]) / len(values)
     generator = bootstrap.generator("joined tasks", tasks, values)
     drawn = bootstrap.draws([len(value) for value in values], reps, generator)
@@ -93,7 +93,7 @@ def _interval(tasks: Sequence[str], values: list[np.ndarray], reps: int) -> tupl
 
 
 def draw(found: pd.DataFrame, caption: str) -> Drawing:
-    """A panel per task and one of their mean."""
+    """One panel per task, and one for their mean."""
     names = [*sorted(set(found["task"]) - {MEAN}), MEAN]
     with drawing_style("joined"):
         figure = new_figure(2.4 * len(names), 2.9)
@@ -136,12 +136,12 @@ def caption_of(runs: Sequence[store.Run]) -> str:
 def joined(
     paths: Sequence[str | Path], *, methods: Sequence[str] = (), tasks: Sequence[str] = (), reps: int = 10_000
 ) -> tuple[Drawing, list[str]]:
-    """The figure from runs folders that hold both kinds of runs, and what was left out of it, a line each.
+    """The figure from runs folders with both kinds of runs, and one line about each thing that was left out.
 
-    methods  the one agent to draw, where the folders hold several
-    tasks    of those that were joined; all by default
+    methods  the agent to draw, if the folders have several
+    tasks    tasks to draw; all joined tasks by default
 
-    Raises UserError where a kind is missing, and for several agents: the question is about one.
+    Raises UserError if a kind of run is missing, and for several agents, because the figure compares an agent with itself.
     """
     folders, files = comparison.split_paths(paths)
     if files:

@@ -1,4 +1,4 @@
-"""What figures of several panels share: the panels, their axes, and a legend below them."""
+"""Layout of figures with several panels: the panels, their axes, and a legend below them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.figures.drawing import new_figure
 from analysis.figures.style import short_count
 
 MOST_LARGE = 28
-"""With more panels they are smaller, so that the 55 games of Atari still fit on a page."""
+"""With more panels than this they are smaller, so that the 55 games of Atari fit on a page."""
 LEGEND_COLUMNS = 5
 
 
@@ -47,7 +47,7 @@ def env_steps_axis(axes: Axes, *, most: int = 4) -> None:
 
 
 def label_bottom(every: Sequence[Axes], text: str) -> None:
-    """An x label below the lowest panel of every column (`supxlabel` would lie under a legend outside the axes)."""
+    """An x label below the lowest panel of every column (a legend outside the axes would cover `supxlabel`)."""
     lowest: dict[int, Axes] = {}
     for axes in every:
         spec = axes.get_subplotspec()
@@ -57,12 +57,12 @@ def label_bottom(every: Sequence[Axes], text: str) -> None:
 
 
 def legend_columns(entries: int) -> int:
-    """Columns of a legend whose rows are about equally long."""
+    """Number of columns for a legend whose rows are about equally long."""
     return math.ceil(entries / math.ceil(entries / LEGEND_COLUMNS)) if entries else 1
 
 
 def row_major(entries: Sequence[Any], columns: int) -> list[Any]:
-    """Legend entries in an order that reads along the rows; matplotlib fills columns first."""
+    """Legend entries in an order that reads along the rows, because matplotlib fills columns first."""
     return [entries[index] for column in range(columns) for index in range(column, len(entries), columns)]
 
 

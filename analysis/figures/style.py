@@ -1,4 +1,4 @@
-"""How a method looks: one colour, one marker and one line, the same in every figure, page and table.
+"""The style of a method: one colour, one marker and one line, the same in every figure, page and table.
 
 Colours: Okabe and Ito (2008) for the agents of this benchmark, Paul Tol's "muted" set (personal.sron.nl/~pault) for
 published methods; both were made to stay apart under the common kinds of colour blindness. DreamerV2 and World Models have
@@ -22,7 +22,7 @@ RC: dict[str, Any] = {
     "ytick.labelsize": 8.0,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
-    "legend.handlelength": 2.6,  # a dashed line shows that it is
+    "legend.handlelength": 2.6,  # long enough to show dashes
     "axes.linewidth": 0.8,
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.6,
@@ -30,10 +30,10 @@ RC: dict[str, Any] = {
     "hatch.linewidth": 0.6,
     "savefig.facecolor": "white",
     "text.parse_math": False,  # a "$" in a method's name is a dollar sign
-    "svg.fonttype": "none",  # text stays text: selectable, searchable, read aloud
+    "svg.fonttype": "none",  # text stays text, for selecting, searching and screen readers
     "figure.constrained_layout.use": True,
 }
-"""Settings of matplotlib for everything drawn here, over the theme of seaborn."""
+"""Settings of matplotlib for all figures, on top of seaborn's theme."""
 
 THEME: dict[str, Any] = {
     "axes.spines.top": False,
@@ -43,9 +43,9 @@ THEME: dict[str, Any] = {
     "xtick.bottom": True,
     "ytick.left": True,
     "patch.force_edgecolor": False,
-    "lines.solid_capstyle": "projecting",  # a curve of one point is seen
+    "lines.solid_capstyle": "projecting",  # so that a curve of one point is visible
 }
-"""What differs from the theme "whitegrid" of seaborn."""
+"""Our changes to seaborn's theme "whitegrid"."""
 
 INK, MUTED, RULE = "#1a1a1a", "#5c5c5c", "#b0b0b0"
 
@@ -88,7 +88,7 @@ KNOWN = {
     "contrastive": Style(color="#aa3377", marker="s"),
     "reward_only": Style(color="#ccaa22", marker="^"),
 }
-"""Every method whose style was chosen by hand, by its name in lower case with underscores."""
+"""Methods with a style chosen by hand, by name in lower case with underscores."""
 
 SAME = {
     "dreamerv2": "dreamer_v2",
@@ -97,7 +97,7 @@ SAME = {
     "sac_on_the_model's_features": "sac",
     "world_models_controller": "world_models",
 }
-"""Methods as the cards of a board call them -> name in `KNOWN`."""
+"""Name of a method on the cards of a board -> name in `KNOWN`."""
 
 SPARE_COLORS = ("#332288", "#117733", "#44aa99", "#ddaa33", "#cc6677", "#aa4499", "#882255", "#994455", "#6699cc", "#5d5d00")
 SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "d")
@@ -123,16 +123,16 @@ VARIANT_MARKERS = ("s", "^", "D", "v", "P", "<", "p", ">", "h", "d")
 
 
 def base_name(method: str) -> str:
-    """The agent behind a label: "dreamer" of "dreamer+1a2b3c4d~20000"; published spellings in lower case."""
+    """The agent in a label: "dreamer" for "dreamer+1a2b3c4d~20000"; published spellings become lower case."""
     name = method.split("~")[0].split("+")[0].strip().lower().replace("-", "_").replace(" ", "_")
     return SAME.get(name, name)
 
 
 def style_of(method: str, overrides: Mapping[str, Any] | None = None) -> Style:
-    """The style of one method, whatever else is drawn beside it.
+    """The style of one method, independent of the other methods in a figure.
 
-    Runs with overrides keep their agent's hue, lighter or darker, with another marker; the representations of Figure 8
-    have colours of their own. Unknown methods get a style from a hash of their name.
+    Runs with overrides keep their agent's hue, lighter or darker, with another marker. The representations of Figure 8
+    have their own colours. Unknown methods get a style from a hash of their name.
     """
     base = base_name(method)
     for key, value in (overrides or {}).items():
@@ -158,8 +158,8 @@ def style_of(method: str, overrides: Mapping[str, Any] | None = None) -> Style:
 def styles_of(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Style]:
     """The styles of methods that share a figure.
 
-    Two that would look alike get different markers. Of two that want one colour, a method without a style of its own takes a
-    spare one; known methods choose first and the others by name, so the order of the methods decides nothing.
+    Two that would look the same get different markers. If two have the same colour, the one without its own style takes a spare
+    colour. Known methods choose first, then the others by name, so the order of the methods has no effect.
     """
     chosen: dict[str, Style] = {}
     names = list(dict.fromkeys(methods))
@@ -177,9 +177,9 @@ def styles_of(methods: Iterable[str], overrides: Mapping[str, Mapping[str, Any]]
 
 
 def reference_styles(labels: Iterable[str]) -> dict[str, Style]:
-    """Styles of the horizontal lines of one figure: no two share a colour, nor, up to six, a dash.
+    """Styles of the horizontal lines of one figure: no two have the same colour, and up to six lines have different dashes.
 
-    A method keeps the colour that it has as a curve; of two that want one colour, the later takes a spare one.
+    A method keeps the colour of its curve. If two have the same colour, the later one takes a spare colour.
     """
     chosen: dict[str, Style] = {}
     for index, label in enumerate(dict.fromkeys(labels)):
@@ -195,14 +195,14 @@ def _hash(text: str) -> int:
 
 
 def _shade(color: str, amount: float) -> str:
-    """Towards white (amount > 0) or black (amount < 0)."""
+    """The colour, mixed with white (amount > 0) or black (amount < 0)."""
     parts = (int(color[start : start + 2], 16) for start in (1, 3, 5))
     end = 255 if amount > 0 else 0
     return "#" + "".join(f"{round(part + (end - part) * abs(amount)):02x}" for part in parts)
 
 
 def task_label(task: str) -> str:
-    """A task as a panel's title: "Walker Walk" of "dmc_walker_walk", "Pendulum-v1" of "gym:Pendulum-v1"."""
+    """The title of a task's panel: "Walker Walk" for "dmc_walker_walk", "Pendulum-v1" for "gym:Pendulum-v1"."""
     if task.startswith("gym:"):
         return task.removeprefix("gym:")
     for prefix in ("dmc_", "atari_", "dmlab_", "probe_"):
@@ -211,7 +211,7 @@ def task_label(task: str) -> str:
 
 
 def short_count(value: float) -> str:
-    """A count as people say it: 5M, 200k, 1.25M."""
+    """A short form of a count: 5M, 200k, 1.25M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"
@@ -219,12 +219,12 @@ def short_count(value: float) -> str:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """A score for people, with a true minus sign; a missing one is a dash."""
+    """A score for people, with a true minus sign; a dash for a missing one."""
     return "–" if value != value else f"{value:,.{digits}f}".replace("-", "−")
 
 
 def bar_number(value: float) -> str:
-    """A score on a bar: whole where it is large, with the digits that make it more than 0 where it is small."""
+    """A score on a bar: a whole number if it is large, and enough digits to differ from 0 if it is small."""
     size = abs(value)
     digits = 0 if size >= 100 or size == 0 else 1 if size >= 1 else 2 if size >= 0.01 else 4
     return number(value, digits)

@@ -1,4 +1,4 @@
-"""Figure 4: the final score against how far an agent looks ahead."""
+"""Figure 4: the final score against the horizon of an agent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from analysis.figures.style import styles_of, task_label
 from dreamer_bench_base import UserError
 
 HORIZON_OPTIONS = ("planner_horizon", "horizon")
-"""Options that say how far an agent looks ahead, in agent steps: PlaNet's planner, and the imagination of the others."""
+"""Options with the horizon in agent steps: of PlaNet's planner, and of the imagination of the other agents."""
 
 
 def horizon_of(comparison: Comparison, method: str) -> tuple[str, int] | None:
-    """The agent and its horizon where nothing else is set: from the run's overrides, or a name like "dreamer horizon=20"."""
+    """The agent and its horizon, from the run's overrides or a name like "dreamer horizon=20"; None if more options are set."""
     changed = dict(comparison.overrides.get(method, {}))
     agent = method.split("+")[0]
     if not changed:
@@ -32,14 +32,14 @@ def horizon_of(comparison: Comparison, method: str) -> tuple[str, int] | None:
 
 
 def _own_horizon(comparison: Comparison, agent: str) -> int | None:
-    """How far an agent looks as its protocol runs it: those runs are a point of its line."""
+    """The horizon of an agent without overrides, whose runs are one point of its line."""
     options = comparison.own_options.get(agent, {})
     key = next((option for option in HORIZON_OPTIONS if option in options), None)
     return None if key is None else int(options[key])
 
 
 def fig4(comparison: Comparison) -> Drawing:
-    """Final score against the imagination horizon, a panel per task, a line per agent."""
+    """Final score against the horizon, one panel per task and one line per agent."""
     lengths = {method: found for method in comparison.methods if (found := horizon_of(comparison, method))}
     swept = {agent for agent, _ in lengths.values()}
     lengths |= {agent: (agent, own) for agent in swept if (own := _own_horizon(comparison, agent)) is not None}
@@ -61,7 +61,7 @@ def fig4(comparison: Comparison) -> Drawing:
         for axes, task in zip(every, tasks):
             for index, agent in enumerate(agents):
                 mine = data[(data["task"] == task) & (data["agent"] == agent)]
-                # intervals of several agents at one horizon stand side by side instead of on top of each other
+                # intervals of several agents at one horizon are side by side instead of on top of each other
                 place = mine["horizon"] + (index - (len(agents) - 1) / 2) * 0.012 * (ticks[-1] - ticks[0] or 1)
                 low = [0.0 if math.isnan(row.low) else row.point - row.low for row in mine.itertuples()]
                 high = [0.0 if math.isnan(row.high) else row.high - row.point for row in mine.itertuples()]
@@ -69,7 +69,7 @@ def fig4(comparison: Comparison) -> Drawing:
                     x=place,
                     y=mine["point"],
                     native_scale=True,
-                    errorbar=None,  # the intervals are ours: stratified, with a seed of their own
+                    errorbar=None,  # we draw our own intervals, which are stratified and have a fixed seed
                     color=styles[agent].color,
                     markers=styles[agent].marker,
                     linestyles=styles[agent].line,

@@ -1,1 +1,1 @@
-"""Sealed submissions, and the site that ranks them."""
+"""The leaderboard: sealed submissions, and the site that ranks them."""

@@ -1,4 +1,4 @@
-"""`leaderboard add`: a stranger's folder is read once, checked, drawn on trial, and written under a name of ours."""
+"""`leaderboard add`: reads a stranger's folder once, checks it, draws it as a test, and writes it under our own name."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MOST_PRINTED = 20
 
 
 def add(folder: Path, to: Path, *, replay: Replaying | None = None, old_records: bool = False) -> Path:
-    """Checks a submission and copies it to the leaderboard. Adding the same one again changes nothing, but what was replayed.
+    """Checks a submission and copies it to the leaderboard. Adding it again changes only the list of replayed runs.
 
-    replay       play the last evaluation of some drawn runs again, from the checkpoints that the submission brings
-    old_records  take runs of an older schema, which today's rules cannot be held against; the board marks them
+    replay       play the last evaluation of some randomly drawn runs again, from the checkpoints in the submission
+    old_records  accept runs of an older schema, to which newer rules do not apply; the board marks them
 
-    Raises InvalidData naming the violations; UserError where another submission has its name. Nothing is left behind.
+    Raises InvalidData with the violations, and UserError if another submission has its name. An error leaves no files.
     """
     files = evidence.of_submission(folder)
     if to.exists() and not to.is_dir():
@@ -55,7 +55,7 @@ def add(folder: Path, to: Path, *, replay: Replaying | None = None, old_records:
     beside = to / f".{submission.slug}.part"
     with alone_in(to):
         try:
-            if beside.exists():  # what a kill left
+            if beside.exists():  # left by a kill
                 shutil.rmtree(beside)
             _write(beside, {**files, SEAL: _text(seal)})
             os.rename(beside, target)
@@ -65,7 +65,7 @@ def add(folder: Path, to: Path, *, replay: Replaying | None = None, old_records:
 
 
 def _refuse_old(submission: Submission, folder: Path) -> None:
-    """Whoever could choose the schema of a new record could choose which rules hold for it."""
+    """Refuses an older schema, because the choice of a schema would be a choice of rules."""
     old = [run.folder for run in submission.runs if run.schema < SCHEMA]
     if old:
         raise InvalidData(
@@ -76,7 +76,7 @@ def _refuse_old(submission: Submission, folder: Path) -> None:
 
 
 def _note(seal: Seal, replay: Replaying, submission: Submission, folder: Path, copy: Path) -> None:
-    """Plays drawn runs again and adds them to what a seal says."""
+    """Plays drawn runs again and adds them to the seal."""
     if submission.imported is not None:
         raise UserError(f"{folder} holds imported scores, which have no checkpoint; leave out --replay")
     names = checkpoints.replayed(replay, submission.runs, folder, copy)
@@ -89,7 +89,7 @@ def _text(seal: Seal) -> bytes:
 
 
 def _without_violations(submission: Submission, folder: Path) -> Submission:
-    """The submission with its runs. Raises InvalidData that names what keeps it out."""
+    """The submission with its runs. Raises InvalidData with the violations."""
     submission, found = checked(submission)
     if found:
         more = f" (and {len(found) - MOST_PRINTED} more)" if len(found) > MOST_PRINTED else ""

@@ -1,4 +1,4 @@
-"""The ranking of one protocol with its tables and figures, as the templates of the leaderboard take them."""
+"""The ranking of one protocol with its tables and figures, for the templates of the leaderboard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_INCHES = 10.0
 
 
 MOST_DRAWN = 20
-"""Methods beside each other in curves and pairs: more cannot be told apart, and pairs grow with their square."""
+"""Most methods in curves and pairs, because more cannot be distinguished and the number of pairs grows with the square."""
 
 
 def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -99,7 +99,7 @@ def _metrics(subject: Comparison) -> tuple[Any, ...]:
 
 
 def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Comparison:
-    """The entries of one protocol as one comparison; imported scores come by their own rule, which their facts name."""
+    """The entries of one protocol as one comparison. Imported scores have their own score rule, which their facts name."""
     scores = pd.concat([entry.scores for entry in entries], ignore_index=True)
     left_out = scores.iloc[:0][["method", "task", "seed", "env_steps"]]
     selection = per_run.Selection(

@@ -1,4 +1,4 @@
-"""card.json of a submission: who and what, in words that a table, a page and a terminal can show."""
+"""card.json of a submission: name, authors and sources, as text that a table, a page and a terminal can show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_AUTHORS = 100
 
 
 class Imported(TypedDict):
-    """Where published scores come from, and which of the files' methods they are."""
+    """The source of published scores, and the name of their method in the files."""
 
     protocol: str
     source: str
@@ -37,7 +37,7 @@ class Imported(TypedDict):
 
 
 def read_card(data: bytes, path: object) -> dict[str, Any]:
-    """The fields of a card. Raises InvalidData, naming the field, where it is not one."""
+    """The fields of a card. Raises InvalidData with the name of a wrong field."""
     card = parse_json(data, path, most_bytes=1 << 20)
     if not isinstance(card, dict):
         raise InvalidData(f"{path} must hold an object with {', '.join(CARD_FIELDS)}")
@@ -73,7 +73,7 @@ def read_card(data: bytes, path: object) -> dict[str, Any]:
 
 
 def card_text(card: Mapping[str, Any]) -> bytes:
-    """The card as the leaderboard keeps it: the known fields in one order, ASCII."""
+    """The card for the leaderboard: the known fields in a fixed order, as ASCII."""
     known = {name: card[name] for name in CARD_FIELDS if card.get(name) is not None or name in ("paper", "code")}
     return (json.dumps(known, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
@@ -92,7 +92,7 @@ def _check_text(text: Any, field: str, path: object) -> None:
 
 
 def _check_address(address: str, field: str, path: object) -> None:
-    """A link of another scheme could carry a script into the site, and a user name before the host hides where it leads."""
+    """Refuses a link with another scheme, which could bring a script, or with a user name, which can hide the real host."""
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.username is None and address.isascii()

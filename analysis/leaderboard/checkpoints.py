@@ -1,7 +1,7 @@
-"""The runs of a submission that are played again: drawn by the maintainer, and their checkpoints brought over.
+"""The runs of a submission that are played again: draws the runs and copies their checkpoints.
 
-A checkpoint is a stranger's folder: read without following a link, within bounds, under the names that it lists itself, and
-held to the hash that result.json carries. Nothing here loads it.
+A checkpoint is a stranger's folder. It is read without following links, within size limits and under the names in its own list,
+and compared with the hash in result.json. Nothing here loads it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}")
 
 @dataclass(frozen=True, kw_only=True)
 class Replaying:
-    """What `leaderboard add --replay` asks for.
+    """The options of `leaderboard add --replay`.
 
-    number  runs to draw
-    seed    of the draw; None takes one of the system, and the draw is announced with it
+    number  number of runs to draw
+    seed    seed of the draw; None takes a random one, which is printed
     tolerance  largest difference of an episode's score that `play` accepts
-    play    plays the wanted runs of one cohort again; raises UserError where a score is not the recorded one
+    play    plays the wanted runs of one cohort again; raises UserError if a score is not the recorded one
     """
 
     number: int
@@ -50,9 +50,9 @@ class Replaying:
 def replayed(asked: Replaying, runs: Sequence[ScoredRun], folder: Path, copy: Path) -> list[str]:
     """Plays drawn runs again and returns their names below the submission.
 
-    folder  the submission
-    copy    where the files of its records were written; the checkpoints come beside them
-    Raises UserError where a run cannot be drawn or played, InvalidData where it is not what it claims.
+    folder  folder of the submission
+    copy    folder with the copied records, to which the checkpoints are added
+    Raises UserError if a run cannot be drawn or played, and InvalidData if it does not reach its recorded scores.
     """
     finished = sorted((run for run in runs if run.state() == "done"), key=lambda run: run.folder)
     if not 1 <= asked.number <= len(finished):
@@ -71,7 +71,7 @@ def replayed(asked: Replaying, runs: Sequence[ScoredRun], folder: Path, copy: Pa
 
 
 def _cohorts(drawn: Sequence[Path]) -> Iterator[tuple[list[Path], list[bool]]]:
-    """The cohorts of the drawn runs: all folders of each, and which of them were drawn."""
+    """The cohorts of the drawn runs: all run folders of each, and which of them were drawn."""
     found: dict[tuple[Path, ...], list[bool]] = {}
     for run in drawn:
         cohort = tuple(run.with_name(f"seed-{seed}") for seed in Run(run).manifest["cohort"])
@@ -84,7 +84,7 @@ def _cohorts(drawn: Sequence[Path]) -> Iterator[tuple[list[Path], list[bool]]]:
 
 
 def _noted(run: Path) -> tuple[str, str]:
-    """Name and SHA-256 of the checkpoint in a run's result."""
+    """Name and SHA-256 of the checkpoint, from the run's result."""
     result: Mapping[str, Any] = Run(run).result() or {}
     noted = result.get("checkpoint")
     if not isinstance(noted, dict) or not re.fullmatch(r"checkpoint-[0-9]{1,9}", str(noted.get("name"))):
@@ -95,7 +95,7 @@ def _noted(run: Path) -> tuple[str, str]:
 def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) -> None:
     """Copies one checkpoint.
 
-    sealed  its hash must be that of the run's result (the others of a cohort only keep the drawn ones company)
+    sealed  its hash must be the one in the run's result (other runs of a cohort are only needed to load the drawn ones)
     """
     place = (*run.parts, number)
     found = read_tree(folder, [(*place, CONTENTS)], most_bytes=1 << 20)
@@ -121,7 +121,7 @@ def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) ->
 def _unpacked(data: bytes, path: Path) -> int:
     """Bytes of the entries of a zip archive (as PyTorch and NumPy write), 0 for any other file.
 
-    Raises InvalidData for a .pt file with compressed entries: PyTorch writes none, so whatever grows was made by somebody else.
+    Raises InvalidData for a .pt file with compressed entries, because PyTorch never writes them.
     """
     if not data.startswith(b"PK") and path.suffix != ".pt":
         return 0
@@ -139,7 +139,7 @@ def _unpacked(data: bytes, path: Path) -> int:
 
 
 def _listed(contents: bytes, path: Path) -> Mapping[str, str]:
-    """File -> hash of a contents.json. InvalidData where it lists anything that no checkpoint holds."""
+    """File -> hash in a contents.json. Raises InvalidData if it lists a file that no checkpoint has."""
     listing = parse_json(contents, path, most_bytes=1 << 20)
     files = listing.get("files") if isinstance(listing, dict) else None
     if not isinstance(files, dict) or not 0 < len(files) <= MOST_FILES:

@@ -1,6 +1,6 @@
-"""`leaderboard add` and `leaderboard build` as commands; everything heavy is imported when one of them runs.
+"""The commands `leaderboard add` and `leaderboard build`. Large packages are imported only when one of them runs.
 
-`dreamer_bench.py` joins them: only it may bring what plays a run again."""
+`dreamer_bench.py` combines them, because only it may import the code that plays a run again."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class LeaderboardAdd:
     """Check a submission and copy it to the leaderboard's folder. Exit code 4: it did not pass.
 
-    With --replay some runs, drawn at random, play their last evaluation again from the checkpoints in the submission; a score
-    that is not the recorded one keeps it out.
+    With --replay, randomly drawn runs play their last evaluation again from the checkpoints in the submission. If a score
+    differs from the record, the submission is refused.
     """
 
     submission: tyro.conf.Positional[Path]
@@ -35,9 +35,9 @@ class LeaderboardAdd:
     replay_seed: int | None = None
     """Seed of the draw (default: random; it is printed)."""
     replay_tolerance: float = 0.0
-    """Largest accepted difference of an episode's score, for a replay on another kind of machine; 0 demands equal bits."""
+    """Largest accepted difference of an episode's score, for a replay on another kind of machine; 0 requires equal bits."""
     device: str = "auto"
-    """Device to replay on: cpu, cuda, or auto for the kind that the run had."""
+    """Device to replay on: cpu, cuda, or auto (the kind that the run used)."""
     old_records: bool = False
     """Also accept runs of an older schema, to which newer rules do not apply; the board marks them."""
 
@@ -51,13 +51,13 @@ class LeaderboardAdd:
         return 0
 
     def replaying(self, number: int) -> Replaying:
-        """What plays runs again. `analysis` reads and never runs, so the command line brings it (dreamer_bench.py)."""
+        """The function that plays runs again. `analysis` never runs agents, so dreamer_bench.py provides it."""
         raise UserError("this reader of records cannot run agents; use the command `dreamer-bench leaderboard add`")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardBuild:
-    """Write the static site of a leaderboard's folder. A submission that was changed since it was added is left out and named;
+    """Write the static site of a leaderboard's folder. Leaves out and names submissions that changed after they were added;
     the exit code is then 4."""
 
     folder: tyro.conf.Positional[Path]

@@ -1,4 +1,4 @@
-"""The rows of the leaderboard: what a submission brings to the ranking of a protocol."""
+"""The rows of the leaderboard: the entries of a submission in the ranking of a protocol."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from protocols.spec import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One row: a submission under one protocol (and one label, where its runs have several).
+    """One row: a submission under one protocol (and one label, if its runs have several).
 
-    method    its name in tables and figures, unique inside the protocol
-    diverged  runs whose loss was not finite: they have no score, so the row says how many there are
-    schema    the oldest of its records
-    replayed  runs, of `runs`, whose last evaluation was played again from their checkpoint when they were added
+    method    its name in tables and figures, unique within the protocol
+    diverged  number of runs whose loss was not finite; they have no score, so the row names their number
+    schema    the oldest schema of its records
+    replayed  number of its `runs` whose last evaluation was played again from the checkpoint when they were added
     """
 
     submission: Submission
@@ -45,7 +45,7 @@ class Entry:
 
 
 def entries_of(submission: Submission) -> list[Entry]:
-    """The rows of one submission: one for imported scores, else one per protocol and label."""
+    """The rows of one submission: one for imported scores, otherwise one per protocol and label."""
     if submission.imported is not None:
         protocol = submissions.imported_protocol(submission)
         table = submissions.imported_table(submission)

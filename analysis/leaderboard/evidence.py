@@ -1,7 +1,7 @@
-"""The files of a submission: read once without following a link, bounded, parsed, and named by us.
+"""The files of a submission: read once without following links, limited in size, parsed, and named by us.
 
-What `add` checks, what it copies and what `build` publishes are the same bytes. Record files are JSON or JSON Lines to the last
-byte; score files are read and written again as one CSV, so that no file of a submitter's choice is ever served.
+`add` checks and copies the same bytes that `build` publishes. Record files are JSON or JSON Lines to the last byte. Score files
+are read and written again as one CSV, so that the site never serves a file of a submitter's choice.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SEED_FO
 CARD, RUNS, SCORES, SCORE_FILE = "card.json", "runs", "scores", "scores.csv"
 RECORD_FILES = (MANIFEST, EPISODES, METRICS, SESSIONS, RESULT)
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:@+~%()-]{0,150}")
-"""A label or a task as a folder: nothing that a shell, a page or another system reads as more than a name."""
+"""A label or a task as a folder name, with no character that has a meaning for a shell, a page or another system."""
 MOST_RUNS, MOST_SCORE_FILES, MOST_BYTES = 5_000, 500, 1 << 30
 
 
 def of_submission(folder: Path) -> dict[str, bytes]:
-    """What a stranger's folder brings to the leaderboard: name there -> content.
+    """The files of a stranger's folder for the leaderboard: name there -> content.
 
-    Raises UserError where it is no submission, InvalidData for links, files that are too large, and files that are not what
-    their names say.
+    Raises UserError if it is not a submission, and InvalidData for links, files that are too large, and files whose content
+    does not match their names.
     """
     if not folder.is_dir():
         raise UserError(
@@ -50,7 +50,7 @@ def of_submission(folder: Path) -> dict[str, bytes]:
 
 
 def of_entry(folder: Path, *, seal: str) -> dict[str, bytes]:
-    """Every file of a folder that `add` made, but the seal. InvalidData for a link, and for a file that `add` never makes."""
+    """All files of a folder from `add` except the seal. Raises InvalidData for a link and for a file that `add` never makes."""
     parts = [*_walk(folder, ())]
     for name in parts:
         if name != (seal,) and not _is_ours(name):
@@ -65,7 +65,7 @@ def _is_ours(parts: tuple[str, ...]) -> bool:
 
 
 def _is_run(parts: tuple[str, ...]) -> bool:
-    """protocol, label, task, seed-N"""
+    """Whether the parts of a path are protocol, label, task, seed-N."""
     protocol, label, task, seed = parts
     names = FOLDER_NAME.fullmatch(label) and FOLDER_NAME.fullmatch(task)
     return bool(PROTOCOL_FOLDER.fullmatch(protocol) and names and SEED_FOLDER.fullmatch(seed))
@@ -89,7 +89,7 @@ def _records(folder: Path) -> dict[str, bytes]:
 
 
 def _run_folders(folder: Path) -> Iterator[tuple[str, ...]]:
-    """protocol, label, task, seed-N of every run. InvalidData for a name that is no run's."""
+    """protocol, label, task, seed-N of every run. Raises InvalidData for a name that is not that of a run."""
     for protocol in _folders(folder, (RUNS,)):
         for label in _folders(folder, (RUNS, protocol)):
             for task in _folders(folder, (RUNS, protocol, label)):
@@ -113,7 +113,7 @@ def _check_record(data: bytes, path: Path) -> None:
 
 
 def _scores(folder: Path) -> dict[str, bytes]:
-    """The score files, whatever their format, as one CSV of ours."""
+    """The score files, of any format, as one CSV of ours."""
     parts = [(SCORES, *rest) for rest in _walk(folder / SCORES, ())]
     if not 0 < len(parts) <= MOST_SCORE_FILES:
         raise InvalidData(f"{folder / SCORES} holds {len(parts)} files; expected 1 to {MOST_SCORE_FILES} score files")
@@ -135,7 +135,7 @@ def _scores(folder: Path) -> dict[str, bytes]:
 
 
 def _walk(root: Path, below: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The files below a folder by the parts of their paths."""
+    """The files below a folder, as the parts of their paths."""
     for name, is_folder in _entries(root, below):
         if is_folder:
             yield from _walk(root, (*below, name))
@@ -148,7 +148,7 @@ def _folders(root: Path, below: tuple[str, ...]) -> list[str]:
 
 
 def _entries(root: Path, below: tuple[str, ...]) -> list[tuple[str, bool]]:
-    """Name, and whether it is a folder, of what lies in a folder. A link is refused; hidden files are not seen."""
+    """Name of every entry in a folder, and whether it is a folder. Refuses links and ignores hidden files."""
     found = []
     with os.scandir(root.joinpath(*below)) as entries:
         for entry in entries:

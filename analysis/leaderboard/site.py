@@ -1,11 +1,11 @@
-"""The leaderboard: submissions in, a static site out that works from the file system.
+"""Builds the leaderboard's static site from submissions. The site works from the file system.
 
     site/index.html             every ranking, with filters
     site/<protocol>.html        one protocol: ranking, tasks, pairs, curves, entries
     site/<protocol>/*.svg, csv  its figures and their data
     site/records/<slug>/        the records themselves
 
-Methods are ranked inside one protocol only, by IQM; where intervals cannot tell two apart they share a range of ranks.
+Methods are ranked only within a protocol, by IQM. If intervals cannot distinguish two methods, they share a range of ranks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dreamer_bench_untrusted import read_regular
 
 SITE = "site.json"
 CHECK_REPS = 100
-"""Resamples when a submission is only tried: enough to draw everything once."""
+"""Resamples for testing a submission, enough to draw everything once."""
 
 
 class Listing(TypedDict):
@@ -43,16 +43,16 @@ class Listing(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What was written, and which submissions were left out and why: folder name -> line."""
+    """What was written, and the submissions that were left out: folder name -> line with the reason."""
 
     files: list[str]
     left_out: dict[str, str]
 
 
 def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
-    """Writes the site of a leaderboard folder. A submission that is not as it was added is left out, and the others are shown.
+    """Writes the site of a leaderboard folder. Leaves out submissions that changed after they were added, and shows the others.
 
-    Raises InvalidData where none is left. The site is exchanged as a whole: nothing of the old one is touched before.
+    Raises InvalidData if none is left. The site is exchanged as a whole; until then the old one does not change.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a folder for the site")
@@ -88,7 +88,7 @@ def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
 
 
 def check_shown(submission: Submission, root: Path) -> None:
-    """Raises UserError where `build` could not show a submission beside those of the leaderboard `root`."""
+    """Raises UserError if `build` could not show a submission together with those of the leaderboard `root`."""
     entries = entries_of(submission)
     for members in _by_protocol(entries):
         board_of(members, CHECK_REPS)
@@ -98,7 +98,7 @@ def check_shown(submission: Submission, root: Path) -> None:
 
 
 def listed(folder: Path) -> list[str] | None:
-    """The files of the site in a folder; None where it holds none."""
+    """The files of the site in a folder; None if it has no site."""
     path = folder / SITE
     try:
         listing = parse_json(read_regular(path), path)
@@ -116,7 +116,7 @@ def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def _without_clashes(found: Sequence[Submission], left_out: dict[str, str]) -> list[Entry]:
-    """The rows of the submissions; one whose row has the name of another's is left out, with a line."""
+    """The rows of the submissions. A submission with a row name that another one has is left out, with a line."""
     shown: list[Entry] = []
     taken: dict[tuple[str, str], str] = {}
     for submission in found:
@@ -133,7 +133,7 @@ def _without_clashes(found: Sequence[Submission], left_out: dict[str, str]) -> l
 
 
 def _refuse_double(entry: Entry, taken: Mapping[tuple[str, str], str]) -> None:
-    """Raises UserError where another submission has a row of that name. taken: (protocol, method) -> submission"""
+    """Raises UserError if another submission has a row with this name. taken: (protocol, method) -> submission"""
     other = taken.get((entry.protocol.id, entry.method))
     if other is not None:
         raise UserError(
@@ -143,7 +143,7 @@ def _refuse_double(entry: Entry, taken: Mapping[tuple[str, str], str]) -> None:
 
 
 def _records(submission: Submission, environment: jinja2.Environment) -> dict[str, bytes | Callable[[], bytes]]:
-    """The evidence as it was submitted, and a page that lists it with its hashes."""
+    """The records as they were submitted, and a page that lists them with their hashes."""
     base = f"records/{submission.slug}"
     files = {f"{base}/{name}": partial(submission.content, name) for name in submission.hashes}
     page = environment.get_template("leaderboard_records.html.j2").render(submission=submission, hashes=submission.hashes)

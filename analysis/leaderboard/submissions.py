@@ -4,9 +4,9 @@
     <submission>/runs/          a runs folder, checked by `protocols.records.validate`                  (recorded here)
     <submission>/scores/*       score files, where the card says `imported`                  (published elsewhere)
 
-`adding.add` reads it once without following a link, checks those bytes, draws the board with them, and writes them to
-<leaderboard>/<slug>/ with `submission.json`, the hashes of every file: a record that is changed afterwards is found. Only what
-is evidence is copied: no checkpoints, no replay.
+`adding.add` reads it once without following links, checks these bytes, draws the board with them, and writes them to
+<leaderboard>/<slug>/ with `submission.json`, which has the hashes of all files. So later changes of a record are detected. Only
+evidence is copied, no checkpoints and no replay.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class Seal(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """One folder that was read.
+    """A submission folder after reading.
 
-    slug      folder name on the leaderboard, made of the card's name
+    slug      folder name on the leaderboard, made from the card's name
     imported  None for records of this project, else protocol, source, licence and method of the published scores
-    hashes    every file that is evidence: name below the folder -> SHA-256
-    runs      the runs of a submission that was checked; empty for imported scores
-    replayed  runs whose last evaluation `add` played again, by their folders below the submission
-    replay_tolerance  how far an episode's score might be from the recorded one
+    hashes    name of every file of evidence below the folder -> SHA-256
+    runs      the runs of a checked submission; empty for imported scores
+    replayed  folders, below the submission, of runs whose last evaluation `add` played again
+    replay_tolerance  largest difference of an episode's score that was accepted
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class Submission:
     replay_tolerance: float = 0.0
 
     def content(self, name: str) -> bytes:
-        """A file as it was read before. InvalidData where it has changed since."""
+        """A file as it was read before. Raises InvalidData if it has changed since."""
         data = read_regular(self.folder / name)
         if sha256(data) != self.hashes[name]:
             raise InvalidData(f"{self.folder / name} was changed while it was read; try again when no process writes there")
@@ -79,7 +79,7 @@ class Submission:
 
 
 def of_files(folder: Path, files: Mapping[str, bytes]) -> Submission:
-    """The submission that these files make; they lie below `folder`, too."""
+    """The submission made of these files, which are also below `folder`."""
     if CARD not in files:
         raise InvalidData(f"{folder} has no {CARD}; remove it and add the submission again")
     card = read_card(files[CARD], folder / CARD)
@@ -101,7 +101,7 @@ def of_files(folder: Path, files: Mapping[str, bytes]) -> Submission:
 
 
 def checked(submission: Submission) -> tuple[Submission, list[str]]:
-    """The submission with its runs, and everything that keeps it out, one line each."""
+    """The submission with its runs, and all its violations, one line each."""
     if submission.imported is not None:
         return submission, _imported_violations(submission)
     folder = submission.folder / RUNS
@@ -120,7 +120,7 @@ def imported_protocol(submission: Submission) -> Protocol:
 
 
 def imported_table(submission: Submission) -> pd.DataFrame:
-    """The imported points of the card's method on the protocol's tasks, filed under the protocol."""
+    """The imported points of the card's method on the protocol's tasks, under this protocol."""
     assert submission.imported is not None
     table = tables.read([submission.folder / SCORES / SCORE_FILE])
     method = submission.imported["method"]
@@ -135,7 +135,7 @@ def imported_table(submission: Submission) -> pd.DataFrame:
 
 
 def _imported_violations(submission: Submission) -> list[str]:
-    """Nobody can check the cadence or seeds of published curves; this checks the rest."""
+    """Violations of imported scores. Cadence and seeds of published curves cannot be checked; this checks the rest."""
     protocol = imported_protocol(submission)
     table = imported_table(submission)
     found = []
@@ -158,7 +158,7 @@ def _imported_violations(submission: Submission) -> list[str]:
 def imported_selection(table: pd.DataFrame, protocol: Protocol) -> per_run.Selection:
     """The scores of published curves at the protocol's budget: the mean of its window, or of its last tenth.
 
-    Published curves hold no separate final evaluation, so a rule that asks for one becomes a window.
+    Published curves have no separate final evaluation, so a rule that needs one becomes a window.
     """
     window = protocol.score_rule.window_env_steps or protocol.env_steps // 10
     return per_run.select(table, at=protocol.env_steps, window=window, short="drop")
@@ -168,7 +168,7 @@ def imported_selection(table: pd.DataFrame, protocol: Protocol) -> per_run.Selec
 
 
 def sealed(folder: Path) -> Seal:
-    """What `add` wrote beside a submission; UserError where it did not pass through `add`."""
+    """The seal that `add` wrote. Raises UserError if the submission did not pass through `add`."""
     path = folder / SEAL
     if not path.is_file():
         raise UserError(f"{folder} was not added with `leaderboard add`; remove it and add it with `leaderboard add`")
@@ -181,9 +181,9 @@ def sealed(folder: Path) -> Seal:
 
 
 def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
-    """Every submission of a leaderboard folder that is as it was added, checked again; and of the others name -> why not.
+    """All unchanged submissions of a leaderboard folder, checked again; and name -> reason for the others.
 
-    Raises UserError where the folder is no leaderboard or holds nothing.
+    Raises UserError if the folder is not a leaderboard or is empty.
     """
     if not root.is_dir():
         raise UserError(f"leaderboard folder {str(root)!r} does not exist; `leaderboard add SUBMISSION --to {root}` makes it")
@@ -202,9 +202,9 @@ def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
 
 
 def names_of_others(root: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Of every submission of a leaderboard folder its slug and the (protocol, method) of its rows, by card and folders alone.
+    """Slug of every submission of a leaderboard folder, and the (protocol, method) of its rows, from card and folders alone.
 
-    Enough to see that a name is taken; whether the others are as they were added is for `read_leaderboard`.
+    This shows whether a name is taken; `read_leaderboard` checks whether the submissions are unchanged.
     """
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if folder.name.startswith(".") or not folder.is_dir():

@@ -1,1 +1,1 @@
-"""One HTML page about a folder of records."""
+"""The report: one HTML page about a folder of records."""

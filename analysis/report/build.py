@@ -1,11 +1,11 @@
-"""The report: records in, one page that explains itself out, with the data behind every picture.
+"""Builds the report from records: one self-contained page, and the data behind every figure.
 
-    out/index.html      self-contained: styles and figures inside, nothing fetched
+    out/index.html      contains its styles and figures and loads nothing
     out/summary.json    every number on the page
-    out/<figure>.svg .png .csv    (one folder per protocol where there are several)
+    out/<figure>.svg .png .csv    (one folder per protocol if there are several)
 
-Rendered completely before the first file is written, and exchanged as a whole: there is no half report. The same
-records give the same bytes: the page carries the time of its newest record, not of its making.
+Everything is rendered before the first file is written, and the folder is exchanged as a whole, so half a report never exists.
+The same records give the same bytes: the page has the time of its newest record, not of its creation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SUMMARY = "summary.json"
 
 
 class Summary(TypedDict):
-    """What marks a folder as a report of ours."""
+    """Fields of summary.json that identify a folder as a report."""
 
     kind: Literal["dreamer-bench report"]
     files: list[str]
@@ -53,9 +53,9 @@ def build(
 ) -> dict[str, Any]:
     """Writes the report of runs folders and score files and returns its summary (also in out/summary.json).
 
-    protocol  only the records of this one: an id, or a user's own file
+    protocol  report only records of this protocol: an id, or a user's own file
 
-    Raises ValueError where a path is neither or holds nothing to report, and `table.InvalidData` for unusable records.
+    Raises ValueError if a path is neither or has nothing to report, and `table.InvalidData` for unusable records.
     """
     _check_out(out)
     folders, files = comparison.split_paths(paths)
@@ -128,7 +128,7 @@ def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -
 
 
 def listed(folder: Path) -> list[str] | None:
-    """The files of the report in a folder; None where it holds none."""
+    """The files of the report in a folder; None if it has no report."""
     path = folder / SUMMARY
     try:
         summary = parse_json(read_regular(path), path, most_bytes=MOST_FILE_BYTES)
@@ -139,5 +139,5 @@ def listed(folder: Path) -> list[str] | None:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's scalars as Python's."""
+    """NumPy scalars as Python numbers."""
     return value.item() if hasattr(value, "item") else str(value)

@@ -1,4 +1,4 @@
-"""`report` as a command; everything heavy is imported when it runs."""
+"""The command `report`. Large packages are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReportCommand:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    """The result as a table on the terminal."""
+    """Prints the result as a table on the terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

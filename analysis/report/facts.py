@@ -1,4 +1,4 @@
-"""What was run, in words: the protocol, the machines and the versions behind the records."""
+"""What was run, in words: protocol, machines and versions of the records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def hardware(manifest: Mapping[str, Any]) -> str:
 
 
 def compress(runs: Sequence[tuple[str, str, int]]) -> list[str]:
-    """ "dreamer, seeds 1, 2: dmc_walker_run, dmc_walker_walk" for a list of runs."""
+    """Lines such as "dreamer, seeds 1, 2: dmc_walker_run, dmc_walker_walk" for a list of runs."""
     by_task: dict[tuple[str, str], list[int]] = {}
     for method, task, seed in runs:
         by_task.setdefault((method, task), []).append(seed)
@@ -34,7 +34,7 @@ def compress(runs: Sequence[tuple[str, str, int]]) -> list[str]:
 
 
 def facts(group: Group) -> list[tuple[str, str]]:
-    """Name and value pairs of the section on what was run."""
+    """Pairs of name and value for the section about what was run."""
     data = group.data
     manifests = [member.run.manifest for member in group.members]
     rule = data["score_rule"]

@@ -1,4 +1,4 @@
-"""One section of the report as the template takes it: headings, cards, tables, figures, and the files beside the page."""
+"""One section of the report for the template: headings, cards, tables, figures, and the files beside the page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from analysis.figures.drawing import Drawing, csv_text, png_bytes, svg_text
 
 MOST_COLUMNS, MOST_ROWS, MOST_INCHES = 7, 20, 10.0
-"""A block with a larger table or figure takes both columns of a wide page."""
+"""Largest table (columns, rows) and figure (inches) in one column; a larger block takes both columns of a wide page."""
 
 
 @dataclass
 class Section:
-    """One protocol (as one digest) on the page. `files`: name -> content, beside the page; `summary`: its share of the JSON."""
+    """One protocol (with one digest) on the page. `files`: name -> content beside the page; `summary`: its part of the JSON."""
 
     anchor: str
     title: str
@@ -36,7 +36,7 @@ class Section:
         self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, "wide": wide, **content})
 
     def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
-        """A figure on the page, and its SVG, PNG and CSV beside it."""
+        """Adds a figure to the page, and its SVG, PNG and CSV to the files."""
         path = f"{self.folder}{drawing.name}"
         svg = svg_text(drawing, prefix=f"{self.anchor}-")
         self.files[f"{path}.svg"] = svg.encode()

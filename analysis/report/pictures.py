@@ -1,4 +1,4 @@
-"""Videos and imagined strips of a run, as data that can stand inside a page."""
+"""Videos and imagined strips of a run, as data inside a page."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dreamer_bench_untrusted import read_regular
 from protocols.records.store import VIDEO, Run
 
 MOST_BYTES = 12_000_000
-"""A page stays small enough to be mailed; what does not fit is named instead."""
+"""Most bytes of pictures on a page, so that it can be mailed; further pictures are only named."""
 
 STARTS = {
     ".png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     ".webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
     ".gif": re.compile(rb"GIF8[79]a"),
 }
-"""What a file of that kind begins with. The page says the type, so nothing else may go by it."""
+"""First bytes of a file of each kind. The page declares the type, so other content must not pass."""
 TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
 
 
 def pictures(runs: Iterable[Run]) -> list[dict[str, str]]:
-    """Per method and task the first seed's `last_evaluation.webp` and `imagine/*.png`: data URI and alternative text."""
+    """`last_evaluation.webp` and `imagine/*.png` of the first seed per method and task: data URI and alternative text."""
     found, spent = [], 0
     seen: set[tuple[str, str, str]] = set()
     for run in runs:
@@ -56,7 +56,7 @@ def pictures(runs: Iterable[Run]) -> list[dict[str, str]]:
 
 
 def picture_bytes(path: Path) -> bytes | None:
-    """What a picture's file holds; None for a link, and for a file that does not begin as a picture of its kind does."""
+    """The bytes of a picture's file; None for a link, and for a file that does not begin like its kind."""
     try:
         data = read_regular(path, most_bytes=MOST_BYTES)
     except InvalidData:

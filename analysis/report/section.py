@@ -1,4 +1,4 @@
-"""One section of the report: a protocol (as one digest) or the score files, with what was run and what may not be counted."""
+"""One section of the report: a protocol (with one digest) or the score files, what was run, and which runs do not count."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int
 
 
 def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: int) -> Section:
-    """Figure 12: protocols that differ in their action repeat alone, side by side in one picture and in no mean."""
+    """Figure 12: protocols that differ only in their action repeat, in one figure and never in one mean."""
     section = Section(
         anchor="action-repeats",
         title="Action repeats",
@@ -151,7 +151,7 @@ def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: i
 
 
 def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
-    """Agents, tasks, seeds and runs as they are there, beside what the protocol asks for."""
+    """The agents, tasks, seeds and runs that exist, and what the protocol requires."""
     whole = [member for member in group.members if not member.limited]
     cut = len(group.members) - len(whole)
     also = f" {cut} cut short with --limit." if cut else ""
@@ -176,7 +176,7 @@ def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
 
 
 def _who(methods: Collection[str]) -> str:
-    """Agents as the protocol runs them, and apart from them those with options set by hand."""
+    """The agents without overrides, and separately those with options set by hand."""
     plain = sum("+" not in method for method in methods)
     agents = plain or len({method.split("+")[0] for method in methods})
     variants = len(methods) - plain

@@ -1,1 +1,1 @@
-"""Does a reproduction hold? The verdict and its files."""
+"""Whether a reproduction holds: the verdict and its files."""

@@ -1,4 +1,4 @@
-"""A verdict on disk: verdict.json with the history of interim analyses, JUnit XML, and the Markdown summary of a CI job."""
+"""Files of a verdict: verdict.json with the history of interim analyses, JUnit XML, and the Markdown summary of a CI job."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class InterimOfQuestion(TypedDict):
 
 
 class Recorded(TypedDict):
-    """What must be there in a verdict.json for its interim analyses to count. The file calls them looks, as it always has."""
+    """Fields that a verdict.json needs for its interim analyses to count. The file keeps their old name, `looks`."""
 
     history: list[InterimOfQuestion]
 
 
 def question_key(question: Question, reference: dict[str, Any], tasks: list[str]) -> dict[str, Any]:
-    """What makes two verdicts answers to one question."""
+    """What identifies a question: two verdicts with equal keys answer the same question."""
     return {
         "method": question.method,
         "mode": question.mode,
@@ -51,21 +51,21 @@ def question_key(question: Question, reference: dict[str, Any], tasks: list[str]
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Which questions were asked of which data: [{"key": …, "looks": [{"data_sha256", "status", "alpha"}, …]}, …]."""
+    """The earlier questions and their data: [{"key": …, "looks": [{"data_sha256", "status", "alpha"}, …]}, …]."""
 
     entries: tuple[dict[str, Any], ...] = ()
 
     def analyses(self, key: dict[str, Any]) -> list[dict[str, Any]]:
-        """The interim analyses of one question, first to last."""
+        """The interim analyses of one question, in order."""
         return next((list(entry["looks"]) for entry in self.entries if entry["key"] == key), [])
 
     def number(self, key: dict[str, Any], data_sha256: str) -> int:
-        """Which interim analysis this data is: its old number where it was analysed before, else the next one."""
+        """The number of the interim analysis for this data: the old one if it was analysed before, else the next one."""
         known = [one["data_sha256"] for one in self.analyses(key)]
         return known.index(data_sha256) + 1 if data_sha256 in known else len(known) + 1
 
     def with_analysis(self, key: dict[str, Any], verdict: Verdict) -> History:
-        """The history with this verdict in it; an invalid comparison has shown nothing and does not count."""
+        """The history with this verdict. An invalid comparison does not count, because it shows nothing."""
         before = self.analyses(key)
         if verdict.status == "invalid" or verdict.data_sha256 in [one["data_sha256"] for one in before]:
             return self
@@ -74,10 +74,10 @@ class History:
 
 
 def read_history(path: Path) -> History:
-    """The history in the verdict.json of the last time; empty where there is none.
+    """The history in the last verdict.json; empty if there is none.
 
-    Raises ValueError for a file that is no verdict: it would be overwritten, and forgetting analyses raises the chance of a
-    false pass.
+    Raises ValueError for a file that is not a verdict. It would be overwritten, and losing earlier analyses raises the chance
+    of a false pass.
     """
     if not path.exists():
         return History()
@@ -92,7 +92,7 @@ def read_history(path: Path) -> History:
 
 
 def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: dict[str, Any]) -> str:
-    """Every number of a verdict. Non-finite ones become null."""
+    """The verdict as JSON, with all its numbers; non-finite ones become null."""
     after = history.with_analysis(key, verdict)
     record = {
         "schema": SCHEMA,
@@ -107,7 +107,7 @@ def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: di
 
 
 def as_junit(verdict: Verdict) -> str:
-    """One test case for the suite, which fails as the verdict does, and one per task, which never does."""
+    """The verdict as JUnit XML: a test case for the suite, which fails with the verdict, and one per task, which never does."""
     failed = verdict.exit_code != 0
     cases = ElementTree.Element(
         "testsuite", name="dreamer-bench verify", tests=str(1 + len(verdict.tasks)), failures=str(int(failed)), errors="0"
@@ -129,7 +129,7 @@ def as_junit(verdict: Verdict) -> str:
 
 
 def as_markdown(verdict: Verdict) -> str:
-    """The summary of a CI job."""
+    """The verdict as Markdown, for the summary of a CI job."""
     lines = [f"### verify: {verdict.status}", "", _cell(verdict.headline), ""]
     lines += [f"- {_cell(line)}" for line in (*verdict.causes, *verdict.notes, *verdict.plan_lines)]
     if verdict.tasks:
@@ -149,7 +149,7 @@ def as_markdown(verdict: Verdict) -> str:
 
 
 def write_all(texts: dict[Path, str], append: tuple[Path, str] | None = None) -> None:
-    """Writes each file whole or not at all: to a neighbour first, then renamed."""
+    """Writes each file completely or not at all: first to a temporary file, then renamed."""
     temporary = []
     try:
         for path, text in texts.items():
@@ -167,7 +167,7 @@ def write_all(texts: dict[Path, str], append: tuple[Path, str] | None = None) ->
 
 
 def _cell(text: str) -> str:
-    """Text from records inside Markdown: nothing in it is markup."""
+    """Text from records for Markdown, with all markup escaped."""
     return re.sub(r"([\\`*\[\]<>|#&!])", r"\\\1", " ".join(text.split()))
 
 

@@ -1,7 +1,7 @@
-"""`verify`: does a set of runs reproduce a reference? Validity gate, equivalence test, profile check, verdict.
+"""`verify`: whether a set of runs reproduces a reference. Validity check, equivalence test, profile check, verdict.
 
-The method and the figures behind it: docs/verifying.md. Only the suite test (and the profile check) decides; the per-task
-table never does.
+docs/verifying.md has the method and its error rates. Only the suite test and the profile check decide; the per-task table
+never does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def judge(
 ) -> Verdict:
     """The verdict on scores (method, task, seed, score; unnormalised) of one method.
 
-    causes   what already makes the comparison invalid (`validity.causes`): listed together with what is found here
+    causes          reasons why the comparison is already invalid (`validity.causes`), listed with those that are found here
     hours_per_run   device hours of one run, for the planning line
     """
     found = [*causes, *_score_causes(scores, reference, budget_env_steps)]
@@ -94,18 +94,18 @@ def judge(
 
 
 def invalid_headline(causes: Sequence[str]) -> str:
-    """The cause, or how many there are."""
+    """The cause, or the number of causes."""
     return f"INVALID: {causes[0]}" if len(causes) == 1 else f"INVALID, for {len(causes)} causes"
 
 
 def data_sha256(scores: pd.DataFrame) -> str:
-    """Hash of the scores alone: tasks and values sorted, so that row order and seed labels do not enter."""
+    """Hash of the scores, with tasks and values sorted, so that row order and seed labels have no effect."""
     lines = sorted(f"{task} {float(score)!r}" for task, score in zip(scores["task"], scores["score"], strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def margin_of(normalization: str, protocol: Any, given: float | None) -> tuple[float, str]:
-    """The margin and where it comes from: what was given, else the protocol's, else the normalisation's default."""
+    """The margin and its origin: the given one, else the protocol's, else the default of the normalisation."""
     if given is not None:
         if not given > 0 or not math.isfinite(given):
             raise UserError(
@@ -176,8 +176,8 @@ def _pair(scores: pd.DataFrame, reference: Reference, question: Question) -> tup
         return np.asarray(values, dtype=float)
 
     if kind.logarithmic:
-        # Ratios differ by orders of magnitude between games: on the log scale none rules the mean. The margin is 10% at
-        # the reference's IQM.
+        # Scores differ by orders of magnitude between games; on the log scale no game dominates the mean. The margin is 10%
+        # at the reference's IQM.
         iqm = max(float(bootstrap.iqm(np.concatenate([unit(theirs[task]) for task in tasks]))), 0.0)
         if iqm == 0.0:
             raise InvalidData(
@@ -239,7 +239,7 @@ def _describe(reference: Reference) -> dict[str, Any]:
 
 
 def _first_place(scores: pd.DataFrame, tasks: Any) -> str:
-    """Where the first run of the first of these tasks is written."""
+    """The place of the first run of the first of these tasks."""
     return where(scores[scores["task"] == min(tasks)].iloc[0])
 
 

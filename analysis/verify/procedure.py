@@ -1,4 +1,4 @@
-"""`verify` from paths to an exit code: gather both sides, judge, print, and write the verdict."""
+"""`verify` from paths to an exit code: reads both sides, judges, prints and writes the verdict."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 MOST_INTERIM = 1_000
-"""Interim analyses of one question; the level of the thousandth is 5% of a thousandth power of a half, which is nothing."""
+"""Most interim analyses of one question. The level of the thousandth is 0.05 / 2^999, which is 0 for all purposes."""
 
 
 def verify_scores(command: Any) -> int:
-    """The exit code of the verdict that a `VerifyCommand` asks for; the verdict is printed and written."""
+    """Prints and writes the verdict of a `VerifyCommand`, and returns its exit code."""
     if command.non_inferior and command.improves:
         raise UserError("--non-inferior and --improves are two different tests; choose one")
     if command.improves and command.reference in references.NAMES:
@@ -60,7 +60,7 @@ def verify_scores(command: Any) -> int:
 
 
 def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
-    """The verdict, and what identifies its question. ValueError for a question that cannot be put."""
+    """The verdict, and the key of its question. Raises ValueError for a question that makes no sense."""
     folders = [path for path in command.scores if path.is_dir()]
     tasks = tuple(command.tasks) if command.own_tasks else named(command.tasks)
     mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
@@ -86,7 +86,7 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         notes += more
         causes += validity.copies(points)
         rule, at = _rule(command, protocol)
-        # what is wrong already is not said a second time, and must not hide what else is
+        # a known cause is not repeated, and must not hide other causes
         selection = _score(points, rule, at, command.window, short="drop" if causes else "fail")
         reference = _reference(command, selection, rule, tasks, protocol)
         notes += [f"reference: {line}" for line in reference.notes]
@@ -116,7 +116,7 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
 def _score(
     points: pd.DataFrame, rule: ScoreRule | None, at: int | None, window: int, short: per_run.Short
 ) -> per_run.Selection:
-    """One score per run of ours; runs that stop short are dropped only where the verdict is invalid for them already."""
+    """One score per run of ours. Runs that stop before the budget are dropped only if they already make the verdict invalid."""
     try:
         return per_run.select(points, rule=rule, at=at, window=window, short=short)
     except InvalidData as error:
@@ -125,7 +125,7 @@ def _score(
 
 
 def _in_units(command: Any, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:
-    """The question with its method, units and margin: those asked for, else the protocol's, else those of the tasks' suite."""
+    """The question with its method, units and margin: from the options, else the protocol, else the tasks' suite."""
     normalization: str = command.normalize
     if normalization == "auto":
         normalization = protocol.normalization if protocol is not None else normalize.for_tasks(points["task"].unique())
@@ -150,13 +150,12 @@ def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...], notes
 
 
 def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
-    """The protocol asked for, else the one of the runs, as it is installed or else as their manifests have it; None for score
-    files without."""
+    """The protocol of the option, else that of the runs (installed, or from their manifests); None for bare score files."""
     from protocols import catalog
 
     recorded = table.protocols_of(folders)
     if command.protocol is not None:
-        asked = recorded.get(command.protocol)  # a user's own protocol is known from its records alone
+        asked = recorded.get(command.protocol)  # a user's own protocol is known only from its records
         return asked if asked is not None and own.is_own(asked.id) else catalog.find(command.protocol)
     if len(recorded) > 1:
         raise UserError(f"the runs belong to the protocols {', '.join(sorted(recorded))}; choose one with --protocol")
@@ -164,7 +163,7 @@ def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
 
 
 def _rule(command: Any, protocol: Protocol | None) -> tuple[ScoreRule | None, int | None]:
-    """The protocol's rule and budget where nothing else is asked for; its budget by another name is still its own."""
+    """The protocol's rule and budget, unless options set others. `--at` with the protocol's own budget keeps its rule."""
     if protocol is None:
         return None, command.at
     if command.window or command.at not in (None, protocol.env_steps):
@@ -195,7 +194,7 @@ def _reference(
 
 
 def _hours(points: pd.DataFrame) -> float | None:
-    """Mean device hours of a run, None where no record says."""
+    """Mean device hours of a run; None if no record has them."""
     longest = points.groupby(table.RUN)["device_seconds"].max().dropna()
     return float(longest.mean()) / 3_600.0 if len(longest) else None
 
@@ -207,7 +206,7 @@ def _invalid(question: Question, causes: list[str]) -> Verdict:
 
 
 def _as_asked(command: Any) -> dict[str, Any]:
-    """The command's choices for the record; names of files only, since folders belong to a machine."""
+    """The command's options for the record, with names of files but not folders of this machine."""
     return {
         name: value.name
         if isinstance(value, Path)

@@ -1,4 +1,4 @@
-"""What `verify` compares with: published numbers by name, or any score file or runs folder."""
+"""The reference of `verify`: published numbers by name, or any score file or runs folder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Something to compare with; never a bare number.
+    """Scores to compare with, and what is known about them.
 
     kind    "raw": scores has one row per run; "mean": one row per task, the mean of `seeds` runs that are not available
-    seeds   runs per task (the fewest, where they differ)
-    scores  method, task, seed ("" where kind is "mean"), score, in unnormalised units; place where kind is "raw"
-    window_env_steps  over which each score was averaged; None: the source does not say
-    sha256  of the file, "" for a runs folder
-    notes   what was left out of it, and why
+    seeds   runs per task (the smallest number if they differ)
+    scores  method, task, seed ("" for kind "mean"), score, in unnormalised units; place for kind "raw"
+    window_env_steps  env_steps over which each score was averaged; None if the source does not say
+    sha256  hash of the file; "" for a runs folder
+    notes   what was left out, and why
     """
 
     name: str
@@ -58,9 +58,10 @@ def load(
 ) -> Reference:
     """A shipped reference by name, or a score file or runs folder as a raw reference.
 
-    method   which method of the file; needed where there are several
-    protocol  of a runs folder, where it holds several
-    at, window, rule, short   how a file's curves become one score per run, see `analysis.scores.per_run.select`
+    method   method to take, if the file has several
+    protocol  protocol to take, if a runs folder has several
+    at, window, rule, short   how the curves of a file become one score per run, see `analysis.scores.per_run.select`
+    Raises UserError for an unknown name or path, InvalidData for a reference that cannot be compared.
     """
     if str(name_or_path) == NAMES[0]:
         return _dreamer_2020(method or "Dreamer")
@@ -108,7 +109,7 @@ def _dreamer_2020(method: str) -> Reference:
         source=rows["source"].iloc[0],
         licence="facts from a paper",
         kind="mean",
-        seeds=5,  # caption of Figure 11; the table itself does not say
+        seeds=5,  # from the caption of Figure 11; the table does not say
         budget_env_steps=int(rows["env_steps"].iloc[0]),
         window_env_steps=None,
         evaluation="not stated: the text says after 5e6 environment steps, without episodes or window",
@@ -127,7 +128,7 @@ def _dreamer_2021(method: str) -> Reference:
         source="Hafner et al. 2021 (arXiv 2010.02193 v3), Table K.1",
         licence="facts from a paper",
         kind="mean",
-        seeds=5,  # of Figure F.1; the table itself does not say
+        seeds=5,  # from Figure F.1; the table does not say
         budget_env_steps=200_000_000,
         window_env_steps=None,
         evaluation="not stated: at 200M frames; the shipped files hold a point of ten episodes per 1e6 frames",

@@ -1,5 +1,4 @@
-"""The validity gate of `verify`, as far as it concerns records: complete runs, one protocol, runs that are not copies of
-each other."""
+"""The validity check of `verify` for records: complete runs, one protocol, and no run that is a copy of another."""
 
 from __future__ import annotations
 
@@ -15,15 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 5
-"""Causes of one kind that are listed before the rest is only counted."""
+"""Most causes of one kind that are listed; further ones are only counted."""
 
 
 def record_causes(
     folders: Sequence[Path], method: str, protocol: Protocol | None, tasks: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """What makes the runs of a method unfit for a verdict, and what should be known about them; both empty for score files.
+    """Causes why the runs of a method are not valid for a verdict, and notes about them; both are empty for score files.
 
-    Causes: a run that is not complete, a protocol other than the catalog's of that name, another action repeat than the
+    Causes: an incomplete run, a protocol that differs from the catalog's of that name, an action repeat that differs from the
     protocol's. Notes: other simulator versions than the protocol's, several commits, uncommitted changes.
     """
     unfinished, foreign, repeats = [], [], []
@@ -37,7 +36,7 @@ def record_causes(
             if protocol is not None and manifest["protocol"] != protocol.id:
                 continue
             state = run.state()
-            if state == "diverged" and counts(run) is not None:  # else it counts, with the score its protocol gives it
+            if state == "diverged" and counts(run) is not None:  # otherwise it counts, with the score that its protocol sets
                 unfinished.append(
                     f"{run.folder} diverged and has no score; leaving it out would bias the verdict, so there is none"
                 )
@@ -72,7 +71,7 @@ def record_causes(
 
 
 def copies(table: pd.DataFrame) -> list[str]:
-    """Causes for runs of one task whose records are identical though they vary: the same run under two seed labels."""
+    """Causes for runs of one task whose records are equal although the scores vary: the same run under two seed labels."""
     found = []
     for (method, task), runs in table.groupby(["method", "task"], sort=True):
         seen: list[tuple[str, list[int], list[float]]] = []

@@ -1,4 +1,4 @@
-"""What `verify` is asked and what it answers, as data, and the sentences for people. `analysis.verify.judge` decides."""
+"""Question and verdict of `verify` as data, and the sentences for people. `analysis.verify.judge` decides."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ EXIT_CODES: dict[str, int] = {
 }
 
 MIN_SEEDS, GOOD_SEEDS = 3, 5
-"""Fewer than three seeds have no usable variance; at five the suite test passes a true reproduction in 98% of simulations."""
+"""Fewer than three seeds give no usable variance. With five, the suite test passes 98% of simulated true reproductions."""
 
 PROFILE_ALPHA = 0.01
-"""The .05 level rejects 4.5% (3 seeds) to 7% (5 seeds) of splits of real seeds, hence the stricter one."""
+"""Level of the profile check. The level .05 would reject 4.5% (3 seeds) to 7% (5 seeds) of splits of real seeds."""
 
 TASK_MARGIN = 2.0
-"""Margin of single tasks, in margins of the suite: 100 points where the suite has 50."""
+"""Margin of single tasks in units of the suite's margin: 100 points if the suite has 50."""
 
 MARGINS = {"dmc": 0.05, "atari-human": 0.1, "atari-gamer": 0.1}
-"""Margin where no protocol gives one: 50 points of 1,000; 10% of the reference's IQM."""
+"""Margin without a protocol: 50 points of 1,000; 10% of the reference's IQM."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked, fixed before looking at an answer.
+    """The question, which is fixed before the answer is known.
 
     margin         equivalence margin in normalised units (for atari-human: share of the reference's IQM)
     margin_source  "protocol dmc-5m@1", "--margin", "default of dmc"
-    interim        how often this question has been put to growing data; interim analysis k is tested at 0.05 / 2^(k-1)
+    interim        number of this interim analysis on growing data; analysis k is tested at 0.05 / 2^(k-1)
     """
 
     method: str
@@ -66,12 +66,12 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer with everything it rests on.
+    """The answer with all numbers behind it.
 
-    causes       of an invalid comparison, one line each
-    units        of the test: "return / 1000", or "log(1 + human-normalised score)"
-    margin       in those units
-    sensitivity  mean-only references: the suite test under twice the variance
+    causes       causes of an invalid comparison, one line each
+    units        units of the test: "return / 1000", or "log(1 + human-normalised score)"
+    margin       the margin in these units
+    sensitivity  for mean-only references: the suite test with twice the variance
     """
 
     status: Status
