@@ -16,7 +16,7 @@ from agents.api import TimeStep
 
 
 class Shown(Protocol):
-    """What N lanes returned after a decision; see `suites.workers.Stepped`."""
+    """What N lanes returned after a decision; see `suites.lanes.Stepped`."""
 
     @property
     def observation(self) -> dict[str, np.ndarray]: ...
@@ -29,7 +29,7 @@ class Shown(Protocol):
 
 
 class Lanes(Protocol):
-    """N environments that are stepped together: `suites.workers.Lanes`, or `InThisProcess`."""
+    """N environments that are stepped together: `suites.lanes.Lanes`, or `InThisProcess`."""
 
     observation_space: spaces.Dict
     action_space: spaces.Space

@@ -13,8 +13,8 @@ from typing import Any
 from agents import catalog as agent_catalog
 from agents.catalog import AgentEntry
 from protocols import catalog
+from protocols.running.cohort import CohortRequest
 from protocols.running.grid import Grid
-from protocols.running.launch import CohortRequest
 from protocols.spec import Protocol, ScoreRule
 
 PROBE = Protocol(

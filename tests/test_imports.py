@@ -88,7 +88,7 @@ def test_values_of_protocols_import_nothing_but_the_specification_and_each_other
 RUNNING_MAY_KNOW = (
     "protocols",
     "suites.catalog",
-    "suites.workers",
+    "suites.lanes",
     "agents.api",
     "agents.catalog",
     "agents.device",

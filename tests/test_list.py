@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-import dreamer_bench
 from protocols import catalog
-from protocols.running import terminal
+from protocols.running import list_commands, terminal
 
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_protocols_fit_their_terminal_and_no_number_is_broken(monkeypatch, capsys, columns):
     monkeypatch.setattr(terminal, "console_for_tables", lambda: Console(width=columns))
-    dreamer_bench.ListCommand(what="protocols").run()
+    list_commands.ListCommand(what="protocols").run()
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
     for protocol in catalog.entries().values():

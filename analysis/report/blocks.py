@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -18,13 +17,24 @@ from analysis.figures.efficiency import efficiency
 from analysis.figures.style import number, task_label
 from analysis.figures.sweeps import fig4, horizon_of
 from analysis.report.page import Section
+from analysis.report.tables import (
+    BASELINE,
+    aggregate_table,
+    color,
+    count,
+    difference_table,
+    ends,
+    name_cell,
+    seeds_in_words,
+    table,
+    task_table,
+    verdict,
+)
 from analysis.scores.tasks import suite_of
 from analysis.statistics import aggregate
 from dreamer_bench_base import InvalidData
 
-BASELINE = "random"
 MOST_RUNS_LISTED = 60
-Table = dict[str, Any]
 
 
 def fill(section: Section, subject: Comparison, shown: Comparison) -> None:
@@ -61,9 +71,9 @@ def _task_by_task(section: Section, subject: Comparison, shown: Comparison) -> N
     section.warnings.append(
         f"The returns {of} are raw and have no common scale: nothing is averaged or ranked over the {len(subject.tasks)} tasks."
     )
-    section.headline = f"{subject.title}: {_count(len(subject.methods), 'method')}, task by task"
+    section.headline = f"{subject.title}: {count(len(subject.methods), 'method')}, task by task"
     section.draw(curves(shown), "Learning curves")
-    section.draw(bars.fig6(subject), "Scores per task", table=_task_table(subject))
+    section.draw(bars.fig6(subject), "Scores per task", table=task_table(subject))
     if len(subject.methods) > 1 and not aggregate.common_tasks(subject.scores).empty:
         with contextlib.suppress(InvalidData):  # a method with one seed has no such interval
             section.draw(intervals.improvement(subject), "Probability of improvement")
@@ -117,12 +127,12 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     drawing = intervals.aggregates(subject, single_seed="omit")
     note = aggregate.small_sample_note(common)
     notes = [note[0].upper() + note[1:].replace("`", "").rstrip(".") + "."] if note else []
-    section.draw(drawing, "Aggregate scores", *notes, table=_aggregate_table(subject, drawing.data, means))
+    section.draw(drawing, "Aggregate scores", *notes, table=aggregate_table(subject, drawing.data, means))
     if differences is not None:
-        section.draw(differences, f"Difference to {BASELINE}", table=_difference_table(subject, differences.data))
+        section.draw(differences, f"Difference to {BASELINE}", table=difference_table(subject, differences.data))
     beside = len(subject.published) > 0
     section.draw(
-        bars.fig6(subject), "Scores per task" + (", beside the published ones" if beside else ""), table=_task_table(subject)
+        bars.fig6(subject), "Scores per task" + (", beside the published ones" if beside else ""), table=task_table(subject)
     )
     _further(section, subject)
     section.summary |= {
@@ -168,7 +178,7 @@ def _variants(section: Section, subject: Comparison, shown: Comparison, changed:
         return
     drawing = replace(intervals.aggregates(picked, single_seed="omit"), name="aggregates-variants")
     section.draw(
-        drawing, "Aggregate scores, options set by hand", table=_aggregate_table(picked, drawing.data, intervals.means(picked))
+        drawing, "Aggregate scores, options set by hand", table=aggregate_table(picked, drawing.data, intervals.means(picked))
     )
     section.summary |= {"variants": drawing.data.to_dict("records")}
 
@@ -183,7 +193,7 @@ def _runs(section: Section, subject: Comparison) -> None:
         return
     rows = [
         [
-            _name(subject, row.method),
+            name_cell(subject, row.method),
             {"text": task_label(row.task), "is_text": True},
             {"text": str(row.seed)},
             {"text": number(row.score)},
@@ -193,7 +203,7 @@ def _runs(section: Section, subject: Comparison) -> None:
         for row in runs.itertuples()
     ]
     columns = ["method", "task", "seed", "score", "episodes averaged", "until env steps"]
-    section.add("Every run", table=_table(f"Score of every counted run: {subject.selection.rule}.", columns, rows), link=path)
+    section.add("Every run", table=table(f"Score of every counted run: {subject.selection.rule}.", columns, rows), link=path)
 
 
 def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differences: Drawing | None) -> None:
@@ -201,16 +211,16 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
     ranked = means.sort_values(["point", "method"], ascending=[False, True])
     digits = subject.digits
     for row in ranked.itertuples():
-        lines = [f"95% {_ends(row, digits)}" if not math.isnan(row.low) else "no interval (one seed)"]
-        lines.append(f"{row.runs} runs: {_count(row.tasks, 'task')} × {_seeds(row)}")
+        lines = [f"95% {ends(row, digits)}" if not math.isnan(row.low) else "no interval (one seed)"]
+        lines.append(f"{row.runs} runs: {count(row.tasks, 'task')} × {seeds_in_words(row)}")
         if row.method in gaps:
             gap = gaps[row.method]
             sign = "+" if gap.point >= 0 else "−"
-            lines.append(f"{sign}{number(abs(gap.point), digits)} {_ends(gap, digits)} to {BASELINE}: {_verdict(gap)}")
+            lines.append(f"{sign}{number(abs(gap.point), digits)} {ends(gap, digits)} to {BASELINE}: {verdict(gap)}")
         section.cards.append(
             {
                 "name": subject.label(row.method),
-                "color": _color(subject, row.method),
+                "color": color(subject, row.method),
                 "value": number(row.point, digits),
                 "lines": lines,
             }
@@ -231,89 +241,3 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
             f"Mean score above {BASELINE}, the 95% interval of the difference above 0: {', '.join(above) or 'none'} "
             f"({len(above)} of {len(gaps)} methods)."
         )
-
-
-def _aggregate_table(subject: Comparison, data: pd.DataFrame, means: pd.DataFrame) -> Table:
-    metrics = list(dict.fromkeys(data["metric"]))
-    digits = 1 if subject.normalization == "none" else 3
-    rows = []
-    for row in means.itertuples():
-        mine = {entry.metric: entry for entry in data[data["method"] == row.method].itertuples()}
-        rows.append(
-            [
-                _name(subject, row.method),
-                *(_value(mine[metric], digits) for metric in metrics),
-                {"text": str(row.tasks)},
-                {"text": _seeds(row).removesuffix("s").removesuffix(" seed")},
-                {"text": str(row.runs)},
-            ]
-        )
-    columns = ["method", *(intervals.METRIC_TITLES[metric] for metric in metrics), "tasks", "seeds per task", "runs"]
-    return _table(f"In units of {intervals.axis_label(subject)}; 95% intervals below each number.", columns, rows)
-
-
-def _difference_table(subject: Comparison, data: pd.DataFrame) -> Table:
-    rows = [
-        [
-            _name(subject, row.of),
-            _value(row, subject.digits),
-            {"text": _verdict(row), "is_text": True},
-            {"text": str(row.runs)},
-        ]
-        for row in data.itertuples()
-    ]
-    caption = f"Mean score minus that of {BASELINE} ({subject.unit}), with the 95% interval of the difference."
-    return _table(caption, ["method", "difference", "verdict", "runs of both"], rows)
-
-
-def _task_table(subject: Comparison) -> Table:
-    data = intervals.task_estimates(subject.scores, subject.reps)
-    methods = sorted(data["method"].unique())
-    cells = {(row.task, row.method): row for row in data.itertuples()}
-    rows = []
-    for task in sorted(data["task"].unique()):
-        row: list[dict[str, Any]] = [{"text": task_label(task)}]
-        for method in methods:
-            cell = cells.get((task, method))
-            row.append({"text": "–"} if cell is None else {**_value(cell, 1), "text": f"{number(cell.point)} (n={cell.runs})"})
-        rows.append(row)
-    return _table("Mean score per task (n seeds), 95% interval below.", ["task", *map(subject.label, methods)], rows)
-
-
-def _table(caption: str, columns: list[str], rows: list[list[dict[str, Any]]]) -> Table:
-    words = [bool(rows) and bool(cell.get("is_text")) for cell in (rows[0] if rows else [])]
-    return {
-        "caption": caption,
-        "columns": [{"text": name, "is_text": word} for name, word in zip(columns, words)],
-        "rows": rows,
-    }
-
-
-def _count(number_of: int, noun: str) -> str:
-    return f"{number_of} {noun}{'s' if number_of != 1 else ''}"
-
-
-def _seeds(row: Any) -> str:
-    if row.seeds_min == row.seeds_max:
-        return _count(row.seeds_min, "seed")
-    return f"{row.seeds_min}–{row.seeds_max} seeds"
-
-
-def _ends(row: Any, digits: int = 1) -> str:
-    return f"[{number(row.low, digits)}, {number(row.high, digits)}]"
-
-
-def _verdict(gap: Any) -> str:
-    return "above" if gap.low > 0 else "below" if gap.high < 0 else "not distinguishable"
-
-
-def _color(subject: Comparison, method: str) -> str:
-    return subject.styles_of([method])[method].color
-
-
-def _name(subject: Comparison, method: str) -> dict[str, Any]:
-    return {"text": subject.label(method), "color": _color(subject, method)}
-
-
-def _value(row: Any, digits: int) -> dict[str, Any]:
-    return {"text": number(row.point, digits), "interval": "" if math.isnan(row.low) else _ends(row, digits)}

@@ -1,4 +1,4 @@
-"""The commands `validate` (do records follow the rules?) and `plan` (what does a protocol cost?)."""
+"""The commands `validate` (do records follow the rules?), `plan` (what does a protocol cost?) and `doctor` (can a run start?)."""
 
 from __future__ import annotations
 
@@ -140,6 +140,35 @@ def write_json_report(record: dict[str, Any], target: Path | None) -> None:
     if not target.parent.is_dir():
         raise UserError(f"folder {str(target.parent)!r} does not exist; expected an existing one for --json {target}")
     write_atomically(target, text.encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCommand:
+    """Check this machine and say how to fix what is missing: packages, GPU, rendering, ROMs, disk, memory.
+
+    Exit code 1: a run could not start."""
+
+    runs: Path = Path("runs")
+    """Folder for the runs; its disk is checked."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.text import Text
+
+        from protocols.costs.doctor import examine
+
+        console = Console(highlight=False, soft_wrap=True)
+        colours = {"ok": "green", "note": "yellow", "bad": "red"}
+        findings = examine(self.runs)
+        for finding in findings:
+            console.print(
+                Text(f"{finding.state:<5}", style=colours[finding.state]), f"{finding.check:<14}{finding.found}", markup=False
+            )
+            if finding.cure:
+                console.print(f"     {'':<14}fix: {finding.cure}", markup=False)
+        bad = sum(finding.state == "bad" for finding in findings)
+        console.print(f"{bad} of {len(findings)} checks failed: a run cannot start" if bad else "a run can start", markup=False)
+        return 1 if bad else 0
 
 
 COMMANDS = {"validate": ValidateCommand, "plan": PlanCommand}

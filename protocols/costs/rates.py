@@ -17,10 +17,10 @@ from agents.interaction import begin, interact
 from protocols.cadence import episode_seed
 from protocols.costs import measure
 from protocols.costs.player import EPISODE_DECISIONS, Player
-from protocols.running.launch import default_workers
+from protocols.running.opener import default_workers
 from protocols.spec import Protocol
 from suites import catalog as suites
-from suites.workers import Lanes
+from suites.lanes import Lanes
 
 MOST_WORKERS_PER_CORE = 8
 

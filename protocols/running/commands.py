@@ -164,9 +164,10 @@ class RunCommand:
     def _train(self, programs: Any, console: Any) -> int:
         from agents.device import resolve_device
         from protocols.running import preflight
+        from protocols.running.cohort import CohortRequest
         from protocols.running.display import Display
         from protocols.running.executors import EXECUTORS
-        from protocols.running.launch import CohortRequest, Stop
+        from protocols.running.stop import Stop
 
         again = shlex.join(["dreamer-bench", *sys.argv[1:]])
         device = self.device if self.executor == "ray" else resolve_device(self.device)  # a Ray task resolves it on its node

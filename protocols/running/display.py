@@ -20,7 +20,7 @@ from rich.text import Text
 
 from protocols.records.schema import Result
 from protocols.running.grid import WantedRun
-from protocols.running.loop import Moment
+from protocols.running.job import Moment
 from protocols.running.terminal import duration
 
 WIDE = 120

@@ -12,7 +12,7 @@ import numpy as np
 
 from dreamer_bench_files import write_atomically
 from protocols.records.store import VIDEO
-from protocols.running.loop import Moment
+from protocols.running.job import Moment
 
 MAX_FRAMES = 500
 FRAME_MILLISECONDS = 40

@@ -24,7 +24,7 @@ from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, pl
 from protocols.running.loop import AGENT
 from protocols.spec import Protocol
 from suites import catalog as suite_catalog
-from suites.workers import Lanes
+from suites.lanes import Lanes
 
 
 @dataclass(frozen=True, kw_only=True)

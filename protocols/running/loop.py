@@ -14,24 +14,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from agents.api import Agent, Carry, Progress, TimeStep
+from agents.api import Carry, Progress, TimeStep
 from agents.environments import Environments
 from agents.interaction import begin, interact
 from dreamer_bench_base import UserError
-from protocols.cadence import Cadence, Purpose, episode_seed
+from protocols.cadence import Purpose, episode_seed
 from protocols.records import chain, checkpoint
 from protocols.records.json_files import write_json
 from protocols.records.line_log import LineLog
-from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, Run, write_result
+from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, write_result
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
-from protocols.spec import Protocol
+from protocols.running.job import Job, Moment
 
 LOOP, OPEN_EPISODES, AGENT = "loop.json", "open_episodes.npz", "agent"
 WATCH_EVERY_SECONDS = 0.5
@@ -39,59 +39,6 @@ WATCH_EVERY_SECONDS = 0.5
 
 class Interrupted(Exception):
     """The run was asked to stop; its checkpoint is written."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moment:
-    """Where a cohort stands, for whoever watches.
-
-    scores              mean score of the last evaluation per seed, None before it and for a diverged seed
-    evaluations         how many are done, of evaluations_due
-    lines               metrics and mean score of this evaluation per seed; empty between evaluations
-    films               images of this evaluation's first episode per seed, where they were asked for
-    is_last_evaluation  of the regular ones
-    """
-
-    env_steps: int
-    budget_env_steps: int
-    seconds: float
-    env_steps_per_second: float
-    scores: tuple[float | None, ...]
-    evaluations: int
-    evaluations_due: int
-    lines: tuple[Mapping[str, Any], ...] = ()
-    films: tuple[Sequence[np.ndarray], ...] = ()
-
-    @property
-    def is_last_evaluation(self) -> bool:
-        return bool(self.lines) and self.evaluations == self.evaluations_due
-
-    @property
-    def seconds_left(self) -> float | None:
-        left = self.budget_env_steps - self.env_steps
-        return left / self.env_steps_per_second if self.env_steps_per_second > 0 else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What the loop needs to train one cohort.
-
-    open_environments  environments per seed -> that many for every seed
-    watch          told where the cohort stands, twice a second and at every evaluation
-    stop_requested asked before every decision
-    """
-
-    protocol: Protocol
-    cadence: Cadence
-    budget_env_steps: int
-    seeds: tuple[int, ...]
-    runs: tuple[Run, ...]
-    agent: Agent
-    open_environments: Callable[[int], Environments]
-    watch: Callable[[Moment], None] = lambda moment: None
-    say: Callable[[str], None] = lambda line: None
-    stop_requested: Callable[[], bool] = lambda: False
-    film: bool = False
 
 
 @dataclass(kw_only=True)

@@ -20,7 +20,7 @@ from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
 from protocols.records.store import REPLAY
-from protocols.running.launch import CohortRequest
+from protocols.running.cohort import CohortRequest
 from suites import catalog as suite_catalog
 
 ROW_OVERHEAD_BYTES = 12

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dreamer_bench_base import UserError
-from protocols.running.loop import Moment
+from protocols.running.job import Moment
 
 FOLDER = "tensorboard"
 

@@ -13,7 +13,7 @@ from typing import Any
 from dreamer_bench_base import UserError
 from dreamer_bench_files import sha256
 from protocols.records.store import Run
-from protocols.running.loop import Moment
+from protocols.running.job import Moment
 
 PROJECT = "dreamer-bench"
 

@@ -13,7 +13,7 @@ import pytest
 
 import dreamer_bench
 from agents.catalog import AgentEntry, find
-from agents.conformance import check_agent
+from agents.conformance import check_agent, claims
 from agents.per_seed import each
 from dreamer_bench_base import EXIT_BUG
 from suites import catalog as suites
@@ -140,7 +140,7 @@ def test_the_example_and_the_random_agent_keep_the_contract_on_every_kind_of_tas
     for agent in (entry, find("random")):
         findings = check_agent.check_agent(agent, make=suites.make)
         assert [finding for finding in findings if not finding.passed] == []
-        assert len(findings) > len(check_agent.KINDS) * len(check_agent.CLAIMS)
+        assert len(findings) > len(check_agent.KINDS) * len(claims.CLAIMS)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from suites import catalog, dmc
-from suites.workers import Lanes
+from suites.lanes import Lanes
 
 pytestmark = pytest.mark.benchmark_suite
 

@@ -17,7 +17,8 @@ from protocols.records import checkpoint
 from protocols.records.json_files import append_lines
 from protocols.records.store import EPISODES, find_runs
 from protocols.running.grid import grid
-from protocols.running.launch import Stop, run_cohort
+from protocols.running.launch import run_cohort
+from protocols.running.stop import Stop
 
 pytestmark = pytest.mark.benchmark_suite
 

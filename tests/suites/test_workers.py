@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from suites import dmc, probes
-from suites.workers import Lanes, WorkerFault
+from suites.lanes import Lanes
+from suites.workers import WorkerFault
 
 
 class Breaks(probes.Count):
@@ -163,7 +164,7 @@ def test_wrong_seeds_and_shapes_are_refused():
 PARENT = """
 import sys, time
 import numpy as np
-from suites.workers import Lanes
+from suites.lanes import Lanes
 if __name__ == "__main__":
     lanes = Lanes("probe_count", 4, workers=2)
     lanes.reset(range(4))

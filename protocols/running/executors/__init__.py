@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from protocols.running.cohort import CohortRequest
 from protocols.running.display import Display
-from protocols.running.launch import CohortRequest, Room, Stop, inline
+from protocols.running.launch import Room, inline
+from protocols.running.stop import Stop
 
 
 def ray(requests: Sequence[CohortRequest], display: Display, stop: Stop, address: str | None, room: Room) -> None:

@@ -17,9 +17,11 @@ from typing import Any
 
 from dreamer_bench_base import UserError
 from protocols.records.lock import is_locked
+from protocols.running.cohort import CohortOutcome, CohortRequest
 from protocols.running.display import Display
-from protocols.running.launch import CohortOutcome, CohortRequest, Room, Stop, run_cohort
-from protocols.running.loop import Moment
+from protocols.running.job import Moment
+from protocols.running.launch import Room, run_cohort
+from protocols.running.stop import Stop
 
 MAX_RETRIES = 100
 """Most lost workers or nodes per program. A program that resumes from its checkpoint loses little each time."""

@@ -163,7 +163,7 @@ def test_what_this_project_brings_is_named_so():
 
 
 def test_a_run_names_its_packages_and_is_not_resumed_under_others(tmp_path, monkeypatch):
-    from protocols.running.launch import Stop
+    from protocols.running.stop import Stop
 
     register()
     stop, looks = Stop(), iter(range(60))

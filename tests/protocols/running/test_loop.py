@@ -11,7 +11,8 @@ from tally_agent import Tally
 
 from protocols.cadence import episode_seed
 from protocols.records.store import find_runs
-from protocols.running.launch import Stop, run_cohort
+from protocols.running.launch import run_cohort
+from protocols.running.stop import Stop
 from suites.probes import decode
 
 register()

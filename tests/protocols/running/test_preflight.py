@@ -14,7 +14,8 @@ from dreamer_bench_base import UserError
 from protocols import catalog
 from protocols.running import preflight
 from protocols.running.executors.ray_tasks import at_once
-from protocols.running.launch import Stop, inline, run_cohort
+from protocols.running.launch import inline, run_cohort
+from protocols.running.stop import Stop
 
 register()
 IMAGE, ACTION = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), "uint8")}), spaces.Box(-1, 1, (6,))

@@ -17,7 +17,8 @@ from probe_runs import PROBE, learned, records, register, request
 
 from protocols.records.lock import is_locked
 from protocols.records.store import find_runs
-from protocols.running.launch import Stop, inline
+from protocols.running.launch import inline
+from protocols.running.stop import Stop
 
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 

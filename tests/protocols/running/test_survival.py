@@ -23,9 +23,10 @@ from agents.learning.lane import Lane
 from protocols.records import machine
 from protocols.records.checkpoint import generations
 from protocols.records.store import find_runs
-from protocols.running import preflight
+from protocols.running import list_commands, preflight
 from protocols.running.commands import RunCommand
-from protocols.running.launch import Stop, run_cohort
+from protocols.running.launch import run_cohort
+from protocols.running.stop import Stop
 
 register()
 TESTS = Path(__file__).resolve().parents[2]
@@ -90,7 +91,7 @@ def test_asked_to_stop_before_the_start_it_says_so_and_writes_nothing(tmp_path, 
 
 def test_ctrl_c_while_any_other_command_works_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dreamer-bench", "list"])
-    monkeypatch.setattr(dreamer_bench.ListCommand, "run", lambda self: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(list_commands.ListCommand, "run", lambda self: signal.raise_signal(signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
         with pytest.raises(SystemExit) as left:
