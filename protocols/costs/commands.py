@@ -1,4 +1,4 @@
-"""The commands `validate` (do records follow the rules?), `plan` (what does a protocol cost?) and `doctor` (can a run start?)."""
+"""The commands `validate` (do records follow the rules?), `plan` (what does a protocol cost?), `doctor` (can a run start?)."""
 
 from __future__ import annotations
 

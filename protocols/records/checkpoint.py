@@ -2,7 +2,7 @@
 
     seed-<n>/checkpoint-<number>/
         contents.json     size and SHA-256 of every file here, and the length of the run's own records
-        loop.json         the state of the loop         (written by protocols/running/loop.py)
+        loop.json         the state of the loop         (written by protocols/running/loop_state.py)
         open_episodes.npz actions of the interrupted episodes
         agent/            what the agent saved
 

@@ -12,51 +12,30 @@ episodes that were open: those are played again from their seeds, and the run co
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from agents.api import Carry, Progress, TimeStep
 from agents.environments import Environments
 from agents.interaction import begin, interact
-from dreamer_bench_base import UserError
 from protocols.cadence import Purpose, episode_seed
-from protocols.records import chain, checkpoint
-from protocols.records.json_files import write_json
-from protocols.records.line_log import LineLog
-from protocols.records.store import EPISODES, MANIFEST, METRICS, SESSIONS, write_result
+from protocols.records import checkpoint
+from protocols.running import loop_state
+from protocols.running.cohort_records import CohortRecords
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.running.job import Job, Moment
+from protocols.running.loop_state import Counts, LoopState
 
-LOOP, OPEN_EPISODES, AGENT = "loop.json", "open_episodes.npz", "agent"
+AGENT = "agent"
 WATCH_EVERY_SECONDS = 0.5
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; its checkpoint is written."""
-
-
-@dataclass(kw_only=True)
-class Counts:
-    """What a checkpoint holds of the loop. `finished` [S][E] counts training episodes per environment.
-
-    recent  [S] sums and numbers of the returns of training episodes since the last line of metrics
-    """
-
-    finished: list[list[int]]
-    recent: list[list[float]]
-    iteration: int = 0
-    gradient_steps: int = 0
-    evaluations: int = 0
-    seconds: float = 0.0
-    marked_seconds: float = 0.0
-    marked_env_steps: int = 0
-    bytes: list[dict[str, int]] = field(default_factory=list)
+    """The run was asked to stop; where `run` and `train` raise it, a checkpoint is written."""
 
 
 class Training:
@@ -65,6 +44,8 @@ class Training:
     step: TimeStep
     carry: Carry
     counts: Counts
+    scores: list[float | None]
+    records: CohortRecords
     returns: np.ndarray
     actions: list[list[list[np.ndarray]]]  # of the open episode of every [seed][environment]
 
@@ -75,7 +56,6 @@ class Training:
         self.environments = job.open_environments(job.cadence.num_envs)
         self.evaluation_environments: dict[int, Environments] = {}  # by environments per seed
         self.active = np.array([run.result() is None for run in job.runs])
-        self.scores: list[float | None] = [None] * len(job.seeds)
         self.saved_at: tuple[int, int] | None = None
         self.watched_at = 0.0
         self._restore()
@@ -86,9 +66,7 @@ class Training:
         """Trains to the end and writes the results. Raises Interrupted after a checkpoint when asked to stop."""
         cadence, counts = self.job.cadence, self.counts
         try:
-            while True:
-                if not self.active.any():
-                    break
+            while self.active.any():
                 if cadence.evaluations[counts.evaluations :][:1] == (counts.iteration,):
                     self._evaluate()
                     self.save()
@@ -99,9 +77,9 @@ class Training:
                 if time.monotonic() - self.watched_at > WATCH_EVERY_SECONDS:
                     self._tell()
             self._finish()
-        except _Stop:
+        except Interrupted:
             self.save()
-            raise Interrupted from None
+            raise
 
     def _iterate(self) -> None:
         job, counts = self.job, self.counts
@@ -179,65 +157,40 @@ class Training:
         )
 
     def _record(self, played: list[list[Episode]], index: int, *, final: bool) -> None:
-        for s in np.flatnonzero(self.active):
-            self.episode_logs[s].write(
-                [
-                    {
-                        **self._counted(),
-                        "checkpoint": index,
-                        "episode": number,
-                        **({"task": self.tasks[number % len(self.tasks)]} if self.names_tasks else {}),
-                        "env_seed": episode.env_seed,
-                        "score": episode.score,
-                        "length": episode.length,
-                        "seconds": round(episode.seconds, 3),
-                        "final": final,
-                    }
-                    for number, episode in enumerate(played[s])
-                ]
-            )
+        for s in map(int, np.flatnonzero(self.active)):
+            self.records.write_episodes(s, played[s], self._counted(), index, final=final)
             self.scores[s] = float(np.mean([episode.score for episode in played[s]]))
 
     def _record_metrics(self) -> tuple[dict[str, Any], ...]:
-        counts, counted = self.counts, self._counted()
-        seconds = self._seconds()
-        elapsed = seconds - counts.marked_seconds
-        rate = (counted["env_steps"] - counts.marked_env_steps) / elapsed if elapsed > 0 else 0.0
+        counts, seconds = self.counts, self._seconds()
+        mark = self._mark(seconds)
         metrics = {name: np.asarray(value) for name, value in self.job.agent.metrics().items()}
         lines = []
         for s, (total, number) in enumerate(counts.recent):
             line = {
-                **counted,
-                "seconds": round(seconds, 3),
-                "env_steps_per_second": round(rate, 3),
+                **mark,
                 "train_return": total / number if number else None,
                 **{name: float(value[s]) for name, value in metrics.items()},
             }
             if self.active[s]:
-                self.metric_logs[s].write([line])
+                self.records.write_metrics(s, line)
             lines.append({**line, "score": self.scores[s]})
             counts.recent[s] = [0.0, 0]
-        counts.marked_seconds, counts.marked_env_steps = seconds, counted["env_steps"]
+        counts.marked_seconds, counts.marked_env_steps = seconds, mark["env_steps"]
         return tuple(lines)
+
+    def _mark(self, seconds: float) -> dict[str, Any]:
+        """Where training stands after so many seconds, and how fast it went since the last line of metrics."""
+        counts, counted = self.counts, self._counted()
+        elapsed = seconds - counts.marked_seconds
+        rate = (counted["env_steps"] - counts.marked_env_steps) / elapsed if elapsed > 0 else 0.0
+        return {**counted, "seconds": round(seconds, 3), "env_steps_per_second": round(rate, 3)}
 
     def _finish_diverged(self) -> None:
         diverged = np.asarray(self.job.agent.diverged)
-        for s in np.flatnonzero(self.active & diverged):
-            seconds = self._seconds()
-            marked, elapsed = self._counted(), seconds - self.counts.marked_seconds
-            rate = (marked["env_steps"] - self.counts.marked_env_steps) / elapsed if elapsed > 0 else 0.0
-            self.metric_logs[s].write(
-                [
-                    {
-                        **marked,
-                        "seconds": round(seconds, 3),
-                        "env_steps_per_second": round(rate, 3),
-                        "train_return": None,
-                        "diverged": True,
-                    }
-                ]
-            )
-            self._write_result(s, "diverged")
+        for s in map(int, np.flatnonzero(self.active & diverged)):
+            self.records.write_metrics(s, {**self._mark(self._seconds()), "train_return": None, "diverged": True})
+            self.records.write_result(s, "diverged", self._counted(), seconds=self._seconds())
             self.scores[s] = None
             self.job.say(f"seed {self.job.seeds[s]} diverged: its loss was not finite; the other seeds continue")
         self.active &= ~diverged
@@ -247,21 +200,9 @@ class Training:
         if protocol.final_episodes and self.active.any():
             played = self._play("final", protocol.final_episodes, 0, stream=FINAL_STREAM)
             self._record(played, len(self.job.cadence.evaluations), final=True)
-        for s in np.flatnonzero(self.active):
-            self._write_result(s, "complete")
+        for s in map(int, np.flatnonzero(self.active)):
+            self.records.write_result(s, "complete", self._counted(), seconds=self._seconds())
         self._tell()
-
-    def _write_result(self, s: np.signedinteger, status: Literal["complete", "diverged"]) -> None:
-        seconds, run = self._seconds(), self.job.runs[s]
-        checkpoint.check_records(run.folder, self._recorded(int(s)))
-        write_result(
-            run,
-            status=status,
-            checkpoint=checkpoint.newest_seal(run.folder) if status == "complete" else None,
-            **self._counted(),
-            wall_seconds=round(seconds, 3),
-            device_seconds=round(seconds / len(self.job.seeds), 3),
-        )
 
     def _counted(self) -> dict[str, int]:
         cadence, counts = self.job.cadence, self.counts
@@ -279,46 +220,20 @@ class Training:
         if self.saved_at == (counts.iteration, counts.evaluations):
             return
         counts.seconds = self._seconds()
-        checkpoint.save(
-            [run.folder for run in self.job.runs], self._write_parts, [self._recorded(s) for s in range(len(self.job.runs))]
-        )
+        runs = self.job.runs
+        checkpoint.save([run.folder for run in runs], self._write_parts, [self.records.recorded(s) for s in range(len(runs))])
         self.saved_at = (counts.iteration, counts.evaluations)
 
-    def _recorded(self, s: int) -> dict[str, checkpoint.Recorded]:
-        """What this process wrote, or found when it began, of the records of one seed."""
-        episodes, metrics = self.episode_logs[s], self.metric_logs[s]
-        return {
-            **self.found[s],
-            EPISODES: {"bytes": episodes.bytes, "sha256": episodes.sha256},
-            METRICS: {"bytes": metrics.bytes, "sha256": metrics.sha256},
-        }
-
     def _write_parts(self, parts: Sequence[Path]) -> None:
-        counts = self.counts
+        state = LoopState(counts=self.counts, scores=self.scores, actions=self.actions)
         for s, part in enumerate(parts):
-            write_json(
-                part / LOOP,
-                {
-                    "seeds": self.job.seeds,
-                    "iteration": counts.iteration,
-                    "gradient_steps": counts.gradient_steps,
-                    "evaluations": counts.evaluations,
-                    "seconds": counts.seconds,
-                    "marked_seconds": counts.marked_seconds,
-                    "marked_env_steps": counts.marked_env_steps,
-                    "finished": counts.finished[s],
-                    "recent": counts.recent[s],
-                    "score": self.scores[s],
-                    "bytes": {EPISODES: self.episode_logs[s].bytes, METRICS: self.metric_logs[s].bytes},
-                },
-            )
-            space = self.environments.action_space
-            np.savez(
-                part / OPEN_EPISODES,
-                **{  # type: ignore[arg-type]
-                    f"lane_{e}": np.array(actions, dtype=space.dtype).reshape(len(actions), *space.shape)  # type: ignore[misc]
-                    for e, actions in enumerate(self.actions[s])
-                },
+            loop_state.write(
+                part,
+                state,
+                s,
+                seeds=self.job.seeds,
+                written_bytes=self.records.written_bytes(s),
+                space=self.environments.action_space,
             )
             (part / AGENT).mkdir()
         self.job.agent.save([part / AGENT for part in parts], self.carry)
@@ -327,43 +242,14 @@ class Training:
         """Begins, or resumes from the newest good checkpoint."""
         job, (num_seeds, num_envs) = self.job, self.environments.shape
         parts = checkpoint.newest([run.folder for run in job.runs], job.say)
-        self.actions = [[[] for _ in range(num_envs)] for _ in range(num_seeds)]
         if parts is None:
-            self.counts = Counts(finished=[[0] * num_envs for _ in job.seeds], recent=[[0.0, 0] for _ in job.seeds])
-            vouched = [{EPISODES: 0, METRICS: 0}] * num_seeds
+            state, vouched_bytes = loop_state.beginning(num_seeds, num_envs), None
         else:
-            held = [json.loads((part / LOOP).read_bytes()) for part in parts]
-            if any(tuple(one["seeds"]) != job.seeds for one in held):
-                raise UserError(
-                    f"checkpoint {parts[0]} belongs to a cohort of the seeds {held[0]['seeds']}, "
-                    f"not {list(job.seeds)}; give another folder with --runs"
-                )
-            self.counts = Counts(
-                finished=[one["finished"] for one in held],
-                recent=[one["recent"] for one in held],
-                **{
-                    name: held[0][name]
-                    for name in ("iteration", "gradient_steps", "evaluations", "seconds", "marked_seconds", "marked_env_steps")
-                },
-            )
-            self.scores = [one["score"] for one in held]
-            vouched = [one["bytes"] for one in held]
-            for s, part in enumerate(parts):
-                with np.load(part / OPEN_EPISODES) as stored:
-                    self.actions[s] = [list(stored[f"lane_{e}"]) for e in range(num_envs)]
-        self.episode_logs, self.metric_logs = (
-            [
-                LineLog(
-                    run.folder / name,
-                    known[name],
-                    chain.origin(run.manifest) if name == EPISODES and run.schema >= 2 else None,
-                )
-                for run, known in zip(job.runs, vouched, strict=True)
-            ]
-            for name in (EPISODES, METRICS)
-        )
-        self.found = [{name: checkpoint.recorded(run.folder / name) for name in (MANIFEST, SESSIONS)} for run in job.runs]
-        self.step = self._play_open_episodes_again()
+            state, vouched_bytes = loop_state.read(parts, job.seeds, num_envs)
+        self.counts, self.scores, self.actions = state.counts, state.scores, state.actions
+        self.records = CohortRecords(job.runs, vouched_bytes, self.tasks if self.names_tasks else ())
+        task = job.runs[0].manifest["task"]
+        self.step, self.returns = loop_state.play_again(self.environments, self.actions, self._train_seeds(), task)
         if parts is None:
             self.carry = job.agent.initial(num_envs)
             space = self.environments.action_space
@@ -374,33 +260,11 @@ class Training:
             self.saved_at = (self.counts.iteration, self.counts.evaluations)
         self.started = time.monotonic() - self.counts.seconds
 
-    def _play_open_episodes_again(self) -> TimeStep:
-        """Brings the environments to where the checkpoint left them. The agent has seen all of this."""
-        shape = self.environments.shape
-        self.returns = np.zeros(shape)
-        step = self.environments.reset(np.ones(shape, bool), self._train_seeds())
-        lengths = np.array([[len(actions) for actions in row] for row in self.actions])
-        space = self.environments.action_space
-        for t in range(int(lengths.max(initial=0))):
-            chosen = lengths > t
-            action = np.zeros((*shape, *space.shape), space.dtype)  # type: ignore[misc]
-            for s, e in np.argwhere(chosen):
-                action[s, e] = self.actions[s][e][t]
-            step = self.environments.step(action, chosen)
-            self.returns[chosen] += self.environments.reward[chosen]
-            if step.is_last.any():
-                task = self.job.runs[0].manifest["task"]
-                raise UserError(
-                    f"an interrupted episode of {task} ended early when it was played again from its seed: the "
-                    "simulator is not reproducible (another version?); start this run again in another folder"
-                )
-        return step
-
     # ------------------------------------------------------------ time and watching
 
     def _check(self) -> None:
         if self.job.stop_requested():
-            raise _Stop
+            raise Interrupted
 
     def _seconds(self) -> float:
         return time.monotonic() - self.started
@@ -426,10 +290,6 @@ class Training:
         self.environments.close()
         for each in self.evaluation_environments.values():
             each.close()
-
-
-class _Stop(Exception):
-    """Asked to stop; nothing is written yet."""
 
 
 def train(job: Job) -> None:

@@ -102,7 +102,7 @@ def test_an_interrupted_run_on_joined_tasks_writes_the_same_lines(tmp_path, monk
 
 
 def _stop(loop):
-    raise loop._Stop
+    raise loop.Interrupted
 
 
 def _plain(root):
