@@ -10,6 +10,8 @@ truncation. The returns below are for the length and action repeat that the opti
     probe_terminal   vector  a >= 0 pays 1 and continues, a < 0 pays 1.5 and terminates
     probe_beyond     vector  the first action pays 0.4 (1 - a) / 2 spread over `delay` steps and (1 + a) / 2 on the next step
     probe_count      vector  observation and reward encode the step, the action and the episode's seed
+
+Over 300 lines, so that all probes are beside each other: a fault shows in how their results differ.
 """
 
 from __future__ import annotations

@@ -1,15 +1,12 @@
 """An agent made of a world model, a behaviour and a replay.
 
 With agents/learning/batches.py the only border between numpy and torch, and the only place that chooses by device. Every
-recipe of this package ends in `ModelBasedAgent(...)`.
+recipe of this package ends in `ModelBasedAgent(...)`. Over 300 lines, since the methods of the contract share one state.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,73 +18,25 @@ from torch.nn.functional import one_hot
 
 from agents.api import AgentContext, Progress, TimeStep
 from agents.behaviors.api import Behavior, OptimizerSettings, Parts, Searched, Sizes
+from agents.learning import agent_file
+from agents.learning.agent_file import Carry
 from agents.learning.batches import Batches, batches
 from agents.learning.evolution import Evolution, EvolutionSettings
 from agents.learning.learner import Learner
-from agents.learning.lifting import LoopOverSeeds, MakeLift, Vmap
+from agents.learning.lifting import MakeLift, faster_lift
 from agents.learning.memory import keep_freed_memory
 from agents.learning.noise import ACT, LEARN, REPLAY, Noise, entropy
+from agents.learning.playable import action_width
 from agents.learning.replay import Replay, firsts
+from agents.learning.schedule import Schedule
 from agents.learning.self_check import self_check
 from agents.models.latents import NoiseSpec
-from agents.models.networks import refuses_observation, shape
+from agents.models.networks import shape
 from agents.models.rssm import State
 from agents.models.world_model import WorldModel
 from dreamer_bench_base import UserError
 
-CHECKPOINT = "agent.pt"
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """When to learn, and from how much. Source: docs/algorithms/dreamer.md §9 (TF2).
-
-    prefill_env_steps       of random actions before the first update; counted in steps, and at least one episode (TF2 counts
-                            completed episodes: the same on DMC)
-    pretrain_updates        at the first call
-    update_every_env_steps  and then `updates` at once
-    replay_capacity         rows that replay keeps at most, all environments together; None keeps all
-    skip_short_episodes     no sequence begins in an episode of `batch_length` rows or fewer
-    model_first             the model descends before the behaviour learns from it
-    """
-
-    batch_sequences: int
-    batch_length: int
-    prefill_env_steps: int
-    pretrain_updates: int
-    update_every_env_steps: int
-    updates: int
-    clip_rewards: bool
-    balance_ends: bool
-    replay_capacity: int | None
-    skip_short_episodes: bool
-    model_first: bool
-
-
-@dataclass(frozen=True)
-class Carry:
-    """Recurrent state [S, E, ...] and last action [S, E, A], and where the noise of this stream stands."""
-
-    state: dict[str, Tensor]
-    action: Tensor
-    stream: int
-    position: int
-
-
-def refuses(observation_space: spaces.Space, action_space: spaces.Space) -> str | None:
-    """Why no agent of this kind can play these spaces, or None."""
-    if isinstance(action_space, spaces.Box):
-        if len(action_space.shape) != 1 or not (np.all(action_space.low == -1) and np.all(action_space.high == 1)):
-            return f"continuous actions must be a Box [-1, 1] of one axis; this one is {action_space}"
-    elif not isinstance(action_space, spaces.Discrete) or action_space.start != 0:
-        return f"actions must be a Box [-1, 1] or a Discrete counted from 0; this one is {action_space}"
-    return refuses_observation(observation_space)
-
-
-def action_width(space: spaces.Space) -> int:
-    """Numbers in an action, or choices of a discrete one."""
-    return int(space.n) if isinstance(space, spaces.Discrete) else shape(space)[0]
 
 
 class ModelBasedAgent:
@@ -150,7 +99,7 @@ class ModelBasedAgent:
             behavior=behavior,
             noise=self.noise,
             precision=PRECISIONS[precision],
-            lift=lift or self._faster_lift(compile),
+            lift=lift or faster_lift(context, compile=compile),
             capture=capture,
             model_first=schedule.model_first,
             searched=[] if evolution is None else [cast(Searched, behavior).searched],
@@ -178,17 +127,6 @@ class ModelBasedAgent:
         self.gradient_steps = 0
         self.next_update_env_steps: int | None = None
         self._replay_missing = False
-
-    def _faster_lift(self, compile: bool) -> MakeLift:
-        """Convolutions of several seeds at once are slow on a CPU; small dense layers are faster together, from three seeds on.
-
-        One core, Pendulum from its vector, quick widths, 16x16 rows, Dreamer's update: 306 ms in a loop and 168 ms lifted for
-        five seeds, 162 and 134 ms for three, 56 and 63 ms for one. SAC with five: 72 and 41 ms, PlaNet 67 and 26 ms.
-        """
-        together = "image" not in self.context.observation_space.spaces and len(self.context.seeds) >= 3
-        if compile:
-            return partial(Vmap, compile=True)
-        return Vmap if together or self.device.type != "cpu" else LoopOverSeeds
 
     # -- acting ----------------------------------------------------------------------------------------------------------------
 
@@ -362,26 +300,13 @@ class ModelBasedAgent:
                 "replay": replay.state(),
                 "replay_apart": self.context.replay_folders is not None,
                 "next_update_env_steps": self.next_update_env_steps,
-                "carry": {
-                    "state": {name: tensor[s].cpu().clone() for name, tensor in carry.state.items()},
-                    "action": carry.action[s].cpu().clone(),
-                    "stream": carry.stream,
-                    "position": carry.position,
-                },
             }
-            data = io.BytesIO()  # a full disk is an OSError in Python's hands; torch's own writer makes a RuntimeError of it
-            torch.save(kept, data)
-            (Path(folder) / CHECKPOINT).write_bytes(data.getbuffer())
+            agent_file.write(Path(folder), kept, carry, s)
 
     def load(self, folders: Sequence[Path]) -> Carry:
         carries = []
         for s, folder in enumerate(folders):
-            path = Path(folder) / CHECKPOINT
-            if not path.exists():
-                raise UserError(
-                    f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote"
-                )
-            kept = torch.load(path, map_location="cpu", weights_only=True)
+            kept = agent_file.read(Path(folder))
             self.learner.restore(s, kept["learner"])
             self.gradient_steps, self.next_update_env_steps = kept["gradient_steps"], kept["next_update_env_steps"]
             if self.evolution is not None:
@@ -389,13 +314,7 @@ class ModelBasedAgent:
             carries.append(kept["carry"])
             self._load_replay(s, Path(folder), kept)
         self._batches = None
-        join = {name: torch.stack([carry["state"][name] for carry in carries]).to(self.device) for name in carries[0]["state"]}
-        return Carry(
-            join,
-            torch.stack([carry["action"] for carry in carries]).to(self.device),
-            carries[0]["stream"],
-            carries[0]["position"],
-        )
+        return agent_file.joined(carries, self.device)
 
     def _load_replay(self, s: int, folder: Path, kept: Mapping[str, Any]) -> None:
         replay = self.replays[s]

@@ -9,6 +9,8 @@ The posterior along a sequence and a dream are the same recurrence; what differs
 
 Time leads [T, G, B, ...], so that a step is one block of memory. The derivative goes back in time through the states alone;
 what the weights get of it is one product for all steps at the end. agents/models/rssm.py has the slower twin.
+
+Over 300 lines: each loop forwards and its derivative, line beside line.
 """
 
 from __future__ import annotations

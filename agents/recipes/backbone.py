@@ -18,8 +18,9 @@ from torch import nn
 from agents.api import AgentContext
 from agents.behaviors.api import Behavior, OptimizerSettings
 from agents.behaviors.exploration import EpsilonGreedy
-from agents.learning import model_based
-from agents.learning.model_based import PRECISIONS, Schedule
+from agents.learning import model_based, playable
+from agents.learning.model_based import PRECISIONS
+from agents.learning.schedule import Schedule
 from agents.models.categorical_latent import BalancedKL
 from agents.models.images import FEATURE_MAPS
 from agents.models.networks import Encoder, Scalar, shape
@@ -268,4 +269,4 @@ class Backbone(CheckedOptions):
 
 def refuses(options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
     """What every recipe with this model refuses under all options; a member of `agents.api.Recipe`."""
-    return model_based.refuses(observation_space, action_space)
+    return playable.refuses(observation_space, action_space)

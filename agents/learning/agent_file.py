@@ -1,0 +1,62 @@
+"""What an agent with a world model keeps in a checkpoint beside its replay's files: agent.pt, one per seed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dreamer_bench_base import UserError
+
+CHECKPOINT = "agent.pt"
+
+
+@dataclass(frozen=True)
+class Carry:
+    """Recurrent state [S, E, ...] and last action [S, E, A], and where the noise of this stream stands."""
+
+    state: dict[str, Tensor]
+    action: Tensor
+    stream: int
+    position: int
+
+
+def write(folder: Path, kept: Mapping[str, Any], carry: Carry, s: int) -> None:
+    """What one seed keeps, and its share of the carry."""
+    whole = {
+        **kept,
+        "carry": {
+            "state": {name: tensor[s].cpu().clone() for name, tensor in carry.state.items()},
+            "action": carry.action[s].cpu().clone(),
+            "stream": carry.stream,
+            "position": carry.position,
+        },
+    }
+    data = io.BytesIO()  # a full disk is an OSError in Python's hands; torch's own writer makes a RuntimeError of it
+    torch.save(whole, data)
+    (folder / CHECKPOINT).write_bytes(data.getbuffer())
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What `write` kept, "carry" included. Raises UserError where the folder has none."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        raise UserError(
+            f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote"
+        )
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def joined(carries: Sequence[Mapping[str, Any]], device: torch.device) -> Carry:
+    """The carry of a cohort from those of its seeds."""
+    return Carry(
+        {name: torch.stack([carry["state"][name] for carry in carries]).to(device) for name in carries[0]["state"]},
+        torch.stack([carry["action"] for carry in carries]).to(device),
+        carries[0]["stream"],
+        carries[0]["position"],
+    )
