@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from dreamer_bench_base import InvalidData
@@ -98,55 +98,54 @@ def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
 
 def check_shape(value: Any, shape: Any, where: object) -> None:
     """Raises InvalidData, naming the field, where a JSON value is not of a type: a TypedDict, list, dict, Literal, union."""
-    fault = _mismatch(value, shape, "")
+    fault = mismatch(value, shape)
     if fault is not None:
         raise InvalidData(f"{where} {fault}" if fault.startswith("lacks") else f"{where}: {fault}")
 
 
-def _mismatch(value: Any, shape: Any, field: str) -> str | None:
-    """What is wrong, in words, or None."""
-    origin = get_origin(shape)
+def mismatch(value: Any, shape: Any, field: str = "", *, closed: bool = False) -> str | None:
+    """What is wrong with a value, in words, or None.
+
+    field   its name, "" for a whole document
+    closed  an object holds no fields but those of its TypedDict
+    """
+    origin, arguments = get_origin(shape), get_args(shape)
+    inside: Iterable[tuple[Any, Any, str]] = ()
     if shape is Any:
         return None
     if origin in (NotRequired, Required):
-        return _mismatch(value, get_args(shape)[0], field)
+        return mismatch(value, arguments[0], field, closed=closed)
     if origin in (Union, types.UnionType):
-        faults = [_mismatch(value, option, field) for option in get_args(shape)]
-        return None if None in faults else f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
-    if is_typeddict(shape):
-        if not isinstance(value, dict):
-            return f"{field or 'it'} is {_said(value)}; expected an object"
-        hints = _hints(shape)
-        missing = [name for name, kind in hints.items() if get_origin(kind) is not NotRequired and name not in value]
-        if missing:
-            return f"lacks {', '.join(f'{field}.{name}' if field else name for name in missing)}"
-        found = (
-            _mismatch(value[name], kind, f"{field}.{name}" if field else name) for name, kind in hints.items() if name in value
-        )
-        return next((fault for fault in found if fault is not None), None)
-    if origin is Literal:
-        return None if value in get_args(shape) else f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
-    if origin in (list, tuple):
-        if not isinstance(value, list):
-            return f"{field or 'it'} is {_said(value)}; expected a list"
-        found = (_mismatch(entry, get_args(shape)[0], f"{field}[{index}]") for index, entry in enumerate(value))
-        return next((fault for fault in found if fault is not None), None)
-    if origin in (dict, Mapping) or origin is getattr(typing.Mapping, "__origin__", None):
-        if not isinstance(value, dict):
-            return f"{field or 'it'} is {_said(value)}; expected an object"
-        found = (_mismatch(entry, get_args(shape)[1], f"{field}.{printable(name)}") for name, entry in value.items())
-        return next((fault for fault in found if fault is not None), None)
-    return None if _is(value, shape) else f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
+        fits = any(mismatch(value, option, field, closed=closed) is None for option in arguments)
+    elif origin is Literal:
+        fits = value in arguments
+    elif is_typeddict(shape):
+        fits = isinstance(value, dict)
+        if fits:
+            hints, dot = type_hints(shape), f"{field}." if field else ""
+            missing = [name for name, kind in hints.items() if get_origin(kind) is not NotRequired and name not in value]
+            if missing:
+                return f"lacks {', '.join(f'{dot}{name}' for name in missing)}"
+            if closed and (unknown := [name for name in value if name not in hints]):
+                return f"{dot}{printable(unknown[0][:40])} is no field here"
+            inside = ((value[name], kind, f"{dot}{name}") for name, kind in hints.items() if name in value)
+    elif origin in (list, tuple):
+        fits = isinstance(value, list)
+        inside = ((entry, arguments[0], f"{field}[{index}]") for index, entry in enumerate(value if fits else ()))
+    elif origin in (dict, Mapping):
+        fits = isinstance(value, dict)
+        inside = ((entry, arguments[1], f"{field}.{printable(name)}") for name, entry in (value.items() if fits else ()))
+    else:
+        fits = _is(value, shape)
+    if not fits:
+        return f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
+    return next((fault for each in inside if (fault := mismatch(*each, closed=closed)) is not None), None)
 
 
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(shape: Any) -> dict[str, Any]:
-    if shape not in _HINTS:
-        # Not `__required_keys__`: Python 3.11 cannot tell them where annotations are strings.
-        _HINTS[shape] = get_type_hints(shape, include_extras=True)
-    return _HINTS[shape]
+@cache
+def type_hints(shape: Any) -> dict[str, Any]:
+    """Field of a TypedDict -> its type. Not `__required_keys__`: Python 3.11 cannot tell them where annotations are strings."""
+    return get_type_hints(shape, include_extras=True)
 
 
 def _is(value: Any, kind: Any) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin
+
+from dreamer_bench_json import mismatch, type_hints
 
 SCHEMA = 2
 """The schema of new records."""
@@ -264,10 +266,10 @@ def problems(kind: type, value: Any) -> Iterator[str]:
         if name not in value:
             if not optional:
                 yield f"{name} is missing"
-        elif type(value[name]) not in plain and not _fits(value[name], hint):
-            yield f"{name} is {value[name]!r:.40}"
+        elif type(value[name]) not in plain and (fault := mismatch(value[name], hint, name, closed=True)) is not None:
+            yield fault
     for name in value:
-        if name not in fields and not (kind is MetricsLine and _fits(value[name], float | None)):
+        if name not in fields and not (kind is MetricsLine and mismatch(value[name], float | None) is None):
             yield f"{str(name)!r:.40} is no field here"
 
 
@@ -275,39 +277,9 @@ def problems(kind: type, value: Any) -> Iterator[str]:
 def _fields(kind: type) -> dict[str, tuple[bool, Any, frozenset[type]]]:
     """Field -> whether it is optional, its type, and the classes whose values always fit."""
     found = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
+    for name, hint in type_hints(kind).items():
         optional = get_origin(hint) is NotRequired
         own = get_args(hint)[0] if optional else hint
-        found[name] = (optional, own, _plain(own))
+        choices = get_args(own) if get_origin(own) in (Union, UnionType) else (own,)
+        found[name] = (optional, own, frozenset({int, float, bool, str, NoneType} & {*choices}))
     return found
-
-
-def _plain(hint: Any) -> frozenset[type]:
-    if get_origin(hint) in (Union, UnionType):
-        return frozenset().union(*map(_plain, get_args(hint)))
-    return {
-        int: frozenset({int}),
-        float: frozenset({float}),
-        bool: frozenset({bool}),
-        str: frozenset({str}),
-        NoneType: frozenset({NoneType}),
-    }.get(hint, frozenset())
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return True
-    if origin is Literal:
-        return value in arguments
-    if origin in (Union, UnionType):
-        return any(_fits(value, each) for each in arguments)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
-    if is_typeddict(hint):
-        return next(problems(hint, value), None) is None
-    if hint is float:
-        return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300)
-    return isinstance(value, hint) and (hint is not int or not isinstance(value, bool))
