@@ -107,7 +107,7 @@ def test_a_second_process_on_one_run_is_refused(tmp_path):
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from protocols.records.store import locked\n"
+            "import sys, time; from pathlib import Path; from protocols.records.lock import locked\n"
             "with locked([Path(sys.argv[1])]): print('held', flush=True); time.sleep(60)",
             str(find_runs(tmp_path)[1].folder),
         ],
