@@ -121,18 +121,9 @@ def _panel(
             position += 1
     if dots:
         places, values = zip(*dots)
-        # seaborn's own jitter is random; we set the positions, so that two drawings are equal to the byte
-        sns.stripplot(
-            x=places,
-            y=values,
-            jitter=False,
-            native_scale=True,
-            size=3.3,
-            color="white",
-            edgecolor=INK,
-            linewidth=0.7,
-            zorder=3,
-            ax=axes,
+        # not stripplot: it draws every place apart, which takes a third of the time of a figure of twenty panels
+        sns.scatterplot(
+            x=places, y=values, s=3.3**2, color="white", edgecolor=INK, linewidth=0.7, zorder=3, legend=False, ax=axes
         )
         axes.set(xlabel="", ylabel="")
     axes.set_xlim(-0.7, position - 0.3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,11 @@ class Comparison:
     reps: int
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def methods(self) -> list[str]:
         return sorted(self.table["method"].unique())
 
-    @property
+    @cached_property
     def tasks(self) -> list[str]:
         return sorted(self.table["task"].unique())
 
@@ -57,7 +58,7 @@ class Comparison:
         """Scores in the game's own units."""
         return self.selection.scores
 
-    @property
+    @cached_property
     def normalized(self) -> pd.DataFrame:
         return normalize.normalize(self.selection.scores, self.normalization)
 
@@ -83,6 +84,8 @@ class Comparison:
     @property
     def complete(self) -> pd.DataFrame:
         """The rows of the runs that reach the budget."""
+        if self.selection.left_out.empty:
+            return self.table.reset_index(drop=True)
         short = set(self.selection.left_out[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))
         keys = self.table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)
         return self.table[[key not in short for key in keys]].reset_index(drop=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib as mpl
 import pandas as pd
@@ -23,8 +24,13 @@ from matplotlib.figure import Figure
 from analysis.figures.style import RC, THEME
 from analysis.scores.columns import as_cells
 from dreamer_bench_files import write_atomically
+from dreamer_bench_processes import in_order
 
 PNG_DOTS_PER_INCH = 200
+MANY_PANELS = 40
+"""So many take about a second; fewer are rendered here."""
+
+Rendered = TypeVar("Rendered")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +87,18 @@ def png_bytes(drawing: Drawing) -> bytes:
     buffer = io.BytesIO()
     with drawing_style(drawing.name):
         _lay_out(drawing.figure)
-        drawing.figure.savefig(buffer, format="png", dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
+        drawing.figure.set_dpi(PNG_DOTS_PER_INCH)  # savefig would draw once more, to find out how large the figure is
+        FigureCanvasAgg(drawing.figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def rendered(drawings: Sequence[Drawing], render: Callable[[Drawing], Rendered]) -> list[Rendered]:
+    """`render` of each drawing, in a process per core where they hold as many panels as are worth it."""
+    panels = sum(len(drawing.figure.axes) for drawing in drawings)
+    largest_first = sorted(range(len(drawings)), key=lambda number: -len(drawings[number].figure.axes))
+    found = in_order(render, [drawings[number] for number in largest_first], least=1 if panels >= MANY_PANELS else panels + 1)
+    by_number = dict(zip(largest_first, found, strict=True))
+    return [by_number[number] for number in range(len(drawings))]
 
 
 def _lay_out(figure: Figure) -> None:

@@ -231,7 +231,7 @@ def improvement(comparison: Comparison, *, baseline: str | None = None) -> Drawi
     pairs = list(itertools.combinations(methods, 2)) if baseline is None else [(m, baseline) for m in methods if m != baseline]
     if not pairs:
         raise UserError(f"figure 'improvement' compares two methods; the scores hold only {', '.join(methods)}")
-    estimates = [aggregate.improvement(scores, first, second, reps=comparison.reps) for first, second in pairs]
+    estimates = aggregate.improvements(scores, pairs, reps=comparison.reps)
     data = estimate_table(estimates)
     data.insert(0, "first", [first for first, _ in pairs])
     data.insert(1, "second", [second for _, second in pairs])

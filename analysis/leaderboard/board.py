@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from analysis.figures import comparison, curves, efficiency, intervals
 from analysis.figures.comparison import Comparison
-from analysis.figures.drawing import Drawing, csv_text, svg_text
+from analysis.figures.drawing import Drawing, csv_text, rendered, svg_text
 from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
 from analysis.scores import normalize, per_run
@@ -37,11 +39,10 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
     anchor = re.sub(r"[^a-z0-9]+", "-", protocol.id).strip("-")
     one_scale = normalize.one_scale(protocol.tasks, protocol.normalization)
     ranked = [entry for entry in entries if entry.complete and one_scale]
-    partial = [entry for entry in entries if not entry.complete]
+    incomplete = [entry for entry in entries if not entry.complete]
     subject = _subject(protocol, ranked or entries, reps)
     files: dict[str, bytes] = {}
-    drawings = []
-    glance = None
+    drawings: list[Drawing] = []
     rows: list[dict[str, Any]] = []
     pairs: dict[str, Any] = {}
     if ranked:
@@ -50,16 +51,19 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         )
         ranks = aggregate.rank_ranges(subject.normalized, reps=reps)
         rows = [_row(subject, entry_of(ranked, rank.method), rank, estimates) for rank in ranks.itertuples()]
-        order = [row["method"] for row in rows]
+    order = [row["method"] for row in rows]
+    everyone = subject if len(ranked) in (0, len(entries)) else _subject(protocol, entries, reps)
+    drawn = order + sorted(entry.method for entry in entries if entry.method not in set(order))
+    table = _points([entry for entry in entries if entry.method in drawn[:MOST_DRAWN]])
+    if ranked:
         best = order[:MOST_DRAWN]
         pairs = _pairs(subject.only(best), best, reps)
-        glance = intervals.ranking(subject, order)
+        drawings.append(intervals.ranking(subject, order))
         drawings.append(intervals.aggregates(subject, order=order))
-        drawings.append(efficiency.efficiency(subject.only(best)))
-    everyone = _subject(protocol, entries, reps)
-    drawn = [row["method"] for row in rows] + sorted(entry.method for entry in entries if entry not in ranked)
-    drawings.append(curves.curves(everyone.only(drawn[:MOST_DRAWN])))
-    figures = [_figure(drawing, anchor, files) for drawing in drawings]
+        drawings.append(efficiency.efficiency(replace(subject.only(best), table=table[table["method"].isin(best)])))
+    drawings.append(curves.curves(replace(everyone.only(drawn[:MOST_DRAWN]), table=table)))
+    figures = _figures(drawings, anchor, files)
+    glance = figures.pop(0) if ranked else None
     board = {
         "id": protocol.id,
         "anchor": anchor,
@@ -75,14 +79,12 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "unranked": "No entry covers every task yet."
         if one_scale
         else "Not ranked: the raw returns of these tasks have different scales, so their mean has no meaning. See each task.",
-        "partial": [_partial(everyone, entry) for entry in partial],
+        "partial": [_partial(everyone, entry) for entry in incomplete],
         "pairs": pairs,
         "drawn": min(len(drawn), MOST_DRAWN),
-        "per_task": _per_task(
-            everyone, [row["method"] for row in rows] + [entry.method for entry in entries if entry not in ranked], reps
-        ),
+        "per_task": _per_task(everyone, [*order, *(entry.method for entry in entries if entry.method not in set(order))], reps),
         "figures": figures,
-        "glance": None if glance is None else _figure(glance, anchor, files),
+        "glance": glance,
         "note": aggregate.small_sample_note(subject.scores),
         "entries": [_card(entry) for entry in sorted(entries, key=lambda entry: entry.method.lower())],
         "reps": reps,
@@ -99,24 +101,35 @@ def _metrics(subject: Comparison) -> tuple[Any, ...]:
 
 
 def _subject(protocol: Protocol, entries: Sequence[Entry], reps: int) -> Comparison:
-    """The entries of one protocol as one comparison. Imported scores have their own score rule, which their facts name."""
+    """The entries of one protocol as one comparison. Imported scores have their own score rule, which their facts name.
+
+    Its table has one row for each run. The evaluations are read only for the methods that are drawn (`_points`): those of all
+    methods would fill the memory.
+    """
     scores = pd.concat([entry.scores for entry in entries], ignore_index=True)
     left_out = scores.iloc[:0][["method", "task", "seed", "env_steps"]]
     selection = per_run.Selection(
         scores=scores, left_out=left_out, rule="each entry's rule is on its card", budget_env_steps=protocol.env_steps
     )
-    kept = set(scores[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None))
-    table = pd.concat([entry.table for entry in entries], ignore_index=True)
-    table = table[[key in kept for key in table[["method", "task", "seed"]].astype(str).itertuples(index=False, name=None)]]
-    table = table[table["env_steps"] <= protocol.env_steps * 1.02].reset_index(drop=True)
     return Comparison(
         title=protocol.id,
-        table=table,
+        table=scores.assign(final=False),
         selection=selection,
         normalization=protocol.normalization,
         published=comparison.published_for([]),
         reps=reps,
     )
+
+
+def _points(entries: Sequence[Entry]) -> pd.DataFrame:
+    """The evaluations of the runs that have a score, until the budget."""
+    parts = []
+    for entry in entries:
+        points, run = entry.points(), ["method", "task", "seed"]
+        points = points[points["env_steps"] <= entry.protocol.env_steps * 1.02]
+        counted = pd.MultiIndex.from_frame(entry.scores[run])
+        parts.append(points[pd.MultiIndex.from_frame(points[run]).isin(counted)])
+    return pd.concat(parts, ignore_index=True)
 
 
 def _row(subject: Comparison, entry: Entry, rank: Any, estimates: pd.DataFrame) -> dict[str, Any]:
@@ -164,9 +177,8 @@ def _partial(subject: Comparison, entry: Entry) -> dict[str, Any]:
 
 def _pairs(subject: Comparison, order: Sequence[str], reps: int) -> dict[str, Any]:
     """P(row beats column) for every pair, best first."""
-    found: dict[tuple[str, str], aggregate.Estimate] = {}
-    for first, second in itertools.combinations(order, 2):
-        found[first, second] = aggregate.improvement(subject.scores, first, second, reps=reps)
+    pairs = list(itertools.combinations(order, 2))
+    found = dict(zip(pairs, aggregate.improvements(subject.scores, pairs, reps=reps)))
     rows = []
     for first in order:
         cells: list[dict[str, Any] | None] = []
@@ -216,14 +228,18 @@ def _card(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _figure(drawing: Drawing, anchor: str, files: dict[str, bytes]) -> dict[str, Any]:
-    svg = svg_text(drawing, prefix=f"{anchor}-")
-    files[f"{anchor}/{drawing.name}.svg"] = svg.encode()
-    files[f"{anchor}/{drawing.name}.csv"] = csv_text(drawing.data).encode()
-    return {
-        "title": drawing.title,
-        "caption": drawing.caption,
-        "svg": svg,
-        "csv": f"{anchor}/{drawing.name}.csv",
-        "wide": drawing.figure.get_figwidth() > MOST_INCHES,
-    }
+def _figures(drawings: Sequence[Drawing], anchor: str, files: dict[str, bytes]) -> list[dict[str, Any]]:
+    found = []
+    for drawing, svg in zip(drawings, rendered(drawings, partial(svg_text, prefix=f"{anchor}-"))):
+        files[f"{anchor}/{drawing.name}.svg"] = svg.encode()
+        files[f"{anchor}/{drawing.name}.csv"] = csv_text(drawing.data).encode()
+        found.append(
+            {
+                "title": drawing.title,
+                "caption": drawing.caption,
+                "svg": svg,
+                "csv": f"{anchor}/{drawing.name}.csv",
+                "wide": drawing.figure.get_figwidth() > MOST_INCHES,
+            }
+        )
+    return found

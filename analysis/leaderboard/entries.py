@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
@@ -23,6 +24,7 @@ class Entry:
     """One row: a submission under one protocol (and one label, if its runs have several).
 
     method    its name in tables and figures, unique within the protocol
+    points    reads the table of its evaluations; those of thousands of runs would fill the memory
     diverged  number of runs whose loss was not finite; they have no score, so the row names their number
     schema    the oldest schema of its records
     replayed  number of its `runs` whose last evaluation was played again from the checkpoint when they were added
@@ -31,7 +33,7 @@ class Entry:
     submission: Submission
     protocol: Protocol
     method: str
-    table: pd.DataFrame
+    points: Callable[[], pd.DataFrame]
     scores: pd.DataFrame
     facts: list[tuple[str, str]] = field(default_factory=list)
     diverged: int = 0
@@ -64,7 +66,7 @@ def entries_of(submission: Submission) -> list[Entry]:
                 submission=submission,
                 protocol=protocol,
                 method=submission.name,
-                table=table,
+                points=lambda: table,
                 scores=selection.scores,
                 facts=facts,
             )
@@ -77,14 +79,14 @@ def entries_of(submission: Submission) -> list[Entry]:
     for (id, label), runs in sorted(by_label.items()):
         protocol = catalog.find(id)
         name = submission.name if len(labels) == 1 else f"{submission.name} {label}"
-        table = tables.of_runs(runs).assign(method=name)
-        selection = per_run.select(table, rule=protocol.score_rule, at=protocol.env_steps, short="drop")
+        points = partial(_points, runs, name)
+        selection = per_run.select(points(), rule=protocol.score_rule, at=protocol.env_steps, short="drop")
         found.append(
             Entry(
                 submission=submission,
                 protocol=protocol,
                 method=name,
-                table=table,
+                points=points,
                 scores=selection.scores,
                 facts=[*_run_facts(runs), _replay_fact(submission, runs)],
                 diverged=sum(run.state() == "diverged" for run in runs),
@@ -94,6 +96,10 @@ def entries_of(submission: Submission) -> list[Entry]:
             )
         )
     return found
+
+
+def _points(runs: Sequence[ScoredRun], method: str) -> pd.DataFrame:
+    return tables.of_runs(runs).assign(method=method)
 
 
 def _run_facts(runs: Sequence[ScoredRun]) -> list[tuple[str, str]]:

@@ -78,12 +78,12 @@ def build(
         beside = next((part for name, part in extra if name == group.protocol), None)
         table = from_runs.read_runs([member.run for member in group.members if not member.limited])
         refuse_clashes(table)
-        sections.append(run_section(group, table, beside, several=several, same=same, reps=reps))
+        sections.append(run_section(group, table, beside, several=several, same=same, reps=reps).render())
     for name, part in extra:
         if name not in named:
-            sections.append(file_section(str(name), part, several=several, reps=reps, notes=notes))
+            sections.append(file_section(str(name), part, several=several, reps=reps, notes=notes).render())
     if len(family := groups.repeats(found)) > 1:
-        sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps))
+        sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps).render())
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
     return _write(out, sections, created=f"records until {created} UTC" if created else "from score files", runs=len(runs))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from analysis.figures.drawing import Drawing, csv_text, png_bytes, svg_text
+from analysis.figures.drawing import Drawing, csv_text, png_bytes, rendered, svg_text
 
 MOST_COLUMNS, MOST_ROWS, MOST_INCHES = 7, 20, 10.0
 """Largest table (columns, rows) and figure (inches) in one column; a larger block takes both columns of a wide page."""
@@ -28,6 +29,7 @@ class Section:
     summary: dict[str, Any] = field(default_factory=dict)
     headline: str = ""
     lead: list[str] = field(default_factory=list)
+    drawings: list[tuple[Drawing, dict[str, Any]]] = field(default_factory=list)
 
     def add(self, heading: str, *paragraphs: str, **content: Any) -> None:
         anchor = re.sub(r"[^a-z0-9]+", "-", f"{self.anchor}-{heading}".lower()).strip("-")
@@ -36,13 +38,23 @@ class Section:
         self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, "wide": wide, **content})
 
     def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
-        """Adds a figure to the page, and its SVG, PNG and CSV to the files."""
+        """Adds a figure to the page, and its SVG, PNG and CSV to the files; `render` makes the pictures."""
         path = f"{self.folder}{drawing.name}"
-        svg = svg_text(drawing, prefix=f"{self.anchor}-")
-        self.files[f"{path}.svg"] = svg.encode()
-        self.files[f"{path}.png"] = png_bytes(drawing)
         self.files[f"{path}.csv"] = csv_text(drawing.data).encode()
         wide = drawing.figure.get_figwidth() > MOST_INCHES
-        self.add(
-            heading, *paragraphs, svg=svg, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", wide=wide, **content
-        )  # fmt: skip
+        self.add(heading, *paragraphs, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", wide=wide, **content)
+        self.drawings.append((drawing, self.blocks[-1]))
+
+    def render(self) -> Section:
+        """This section, with the pictures of what was drawn; the drawings are let go."""
+        pictures = rendered([drawing for drawing, _ in self.drawings], partial(_pictures, f"{self.anchor}-"))
+        for (drawing, block), (svg, png) in zip(self.drawings, pictures, strict=True):
+            block["svg"] = svg
+            self.files[f"{self.folder}{drawing.name}.svg"] = svg.encode()
+            self.files[f"{self.folder}{drawing.name}.png"] = png
+        self.drawings.clear()
+        return self
+
+
+def _pictures(prefix: str, drawing: Drawing) -> tuple[str, bytes]:
+    return svg_text(drawing, prefix=prefix), png_bytes(drawing)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 METRICS = ("iqm", "median", "mean", "optimality-gap")
 REPS = 50_000
 MOST_REPS = 1_000_000
+MOST_PAIRS = 200
+"""Pairs whose resamples are in memory together: 80 MB."""
 
 SingleSeed = Literal["refuse", "omit"]
 
@@ -84,13 +87,21 @@ def estimates(
     result = []
     for one in _every_method(scores, single_seed):
         points = {metric: point_of(one, metric) for metric in metrics}
-        if min(one.sizes) == 1:
-            ends = dict.fromkeys(metrics, (np.nan, np.nan))
-        else:
-            samples = samples_of(one, metrics, reps)
-            ends = {metric: _ends(samples[metric], confidence) for metric in metrics}
+        ends = _known_ends(one.key(), reps, confidence)
+        unknown = [metric for metric in metrics if metric not in ends]
+        if unknown and min(one.sizes) == 1:
+            ends |= dict.fromkeys(unknown, (np.nan, np.nan))
+        elif unknown:
+            samples = samples_of(one, unknown, reps)
+            ends |= {metric: _ends(samples[metric], confidence) for metric in unknown}
         result += [_estimate(one.method, metric, points[metric], ends[metric], [one], reps, confidence) for metric in metrics]
     return result
+
+
+@lru_cache(maxsize=4_000)
+def _known_ends(key: bytes, reps: int, confidence: float) -> dict[str, tuple[float, float]]:
+    """metric -> ends of the interval of scores with that key, as far as anybody asked: a report and a board ask three times."""
+    return {}
 
 
 def difference(
@@ -108,22 +119,58 @@ def difference(
 def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = REPS, confidence: float = 0.95) -> Estimate:
     """P(a run of first beats a run of second on the same task), averaged over tasks; a tie counts half."""
     _check([], reps, confidence)
-    a, b = _pair(scores, first, second)
+    return _improvements([_pair(scores, first, second)], reps, confidence)[0]
+
+
+def improvements(
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, reps: int = REPS, confidence: float = 0.95
+) -> list[Estimate]:
+    """`improvement` of each pair, to the same digits; the resamples of a method are drawn once, not once a pair."""
+    _check([], reps, confidence)
+    if not pairs:
+        return []
+    named = {method for pair in pairs for method in pair}
+    every = {one.method: one for one in _every_method(scores[scores["method"].isin(named)], "refuse")}
+    found: list[Estimate] = []
+    for start in range(0, len(pairs), MOST_PAIRS):
+        found += _improvements([(every[a], every[b]) for a, b in pairs[start : start + MOST_PAIRS]], reps, confidence)
+    return found
+
+
+def _improvements(pairs: Sequence[tuple[MethodScores, MethodScores]], reps: int, confidence: float) -> list[Estimate]:
+    roles = [roles_of(pair) for pair in pairs]
+    every = {(one.method, role): one for pair, own in zip(pairs, roles) for one, role in zip(pair, own)}
     wins = [
-        (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])  # [n, m]
-        for x, y in zip(a.values, b.values, strict=True)
+        [
+            (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])  # [n, m]
+            for x, y in zip(a.values, b.values, strict=True)
+        ]
+        for a, b in pairs
     ]
-    point = float(np.mean([win.mean() for win in wins]))
-    chunks = []
-    generators = [generator_of(one, role) for one, role in zip((a, b), roles_of([a, b]), strict=True)]
-    for x, y in zip(bootstrap.draws(a.sizes, reps, generators[0]), bootstrap.draws(b.sizes, reps, generators[1]), strict=True):
-        total = np.zeros(x.shape[1])
-        for win, rows_a, rows_b in zip(wins, a.rows, b.rows, strict=True):
-            total += np.einsum("nr,nr->r", x[rows_a].astype(float), win @ y[rows_b].astype(float)) / win.size
-        chunks.append(total / len(wins))
-    return _estimate(
-        f"P({first} > {second})", "improvement", point, _ends(np.concatenate(chunks), confidence), [a, b], reps, confidence
-    )
+    samples = np.empty((len(pairs), reps))
+    start = 0
+    for drawn in zip(*(bootstrap.draws(one.sizes, reps, generator_of(one, role)) for (_, role), one in every.items())):
+        counts = dict(zip(every, drawn))
+        chunk = slice(start, start + drawn[0].shape[1])
+        for number, ((a, b), (role_a, role_b)) in enumerate(zip(pairs, roles)):
+            x, y = counts[a.method, role_a], counts[b.method, role_b]
+            total = np.zeros(x.shape[1])
+            for win, rows_a, rows_b in zip(wins[number], a.rows, b.rows, strict=True):
+                total += np.einsum("nr,nr->r", x[rows_a].astype(float), win @ y[rows_b].astype(float)) / win.size
+            samples[number, chunk] = total / len(wins[number])
+        start = chunk.stop
+    return [
+        _estimate(
+            f"P({a.method} > {b.method})",
+            "improvement",
+            float(np.mean([win.mean() for win in own])),
+            _ends(row, confidence),
+            [a, b],
+            reps,
+            confidence,
+        )
+        for (a, b), own, row in zip(pairs, wins, samples)
+    ]
 
 
 def profiles(

@@ -46,7 +46,7 @@ def aggregate_scores(command: Any) -> int:
             f"--improvement compares methods in pairs, and there is only {methods[0]!r}; name another, or leave it out"
         )
     if command.improvement:
-        found += [aggregate.improvement(scores, a, b, reps=command.reps) for a, b in combinations(methods, 2)]
+        found += aggregate.improvements(scores, list(combinations(methods, 2)), reps=command.reps)
     notes += exchange.left_out_lines(selection)
     note = aggregate.small_sample_note(scores)
     notes += [note] if note else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.figures import drawing
 from analysis.figures.style import short_count, task_label
 from analysis.report import build
 from dreamer_bench_base import InvalidData
@@ -142,6 +144,14 @@ def test_the_same_records_give_the_same_bytes(quick_runs, built, tmp_path):
     build.build([quick_runs], tmp_path / "again", reps=REPS)
     for path in out.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_pictures_drawn_in_two_processes_are_those_drawn_in_one(quick_runs, built, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "MANY_PANELS", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    build.build([quick_runs], tmp_path / "two", reps=REPS)
+    for name in sorted(path.name for path in (tmp_path / "two").iterdir()):
+        assert (tmp_path / "two" / name).read_bytes() == (built[0] / name).read_bytes(), name
 
 
 def test_cut_diverged_and_unfinished_runs_are_marked_and_never_counted(tmp_path):
