@@ -106,7 +106,8 @@ class ImagineCommand:
             ]
         finally:
             environment.close()
-        prediction = imagination.open_loop(revived.agent, played, context=self.context)
+        with revived.bounded():
+            prediction = imagination.open_loop(revived.agent, played, context=self.context)
         for path in imagination.draw(prediction, self.out or self.run_folder / "imagine"):
             print(path)
         if len(tasks) > 1:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dreamer_bench_base import UserError
+from dreamer_bench_weights import check_weights
 
 CHECKPOINT = "agent.pt"
 
@@ -49,6 +50,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote"
         )
+    check_weights(path)  # whoever wrote it
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

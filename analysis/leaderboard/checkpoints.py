@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256
 from dreamer_bench_json import parse_json
 from dreamer_bench_untrusted import read_tree
+from dreamer_bench_weights import unpacked_bytes
 from protocols.records.checkpoint import CONTENTS
 from protocols.records.store import Run
 
@@ -112,30 +112,10 @@ def _bring(folder: Path, run: Path, copy: Path, number: str, *, sealed: bool) ->
         data = read_tree(folder, [parts], most_bytes=MOST_BYTES - size).get(parts)
         if data is None or sha256(data) != expected:
             raise InvalidData(f"{folder.joinpath(*parts)} {'is missing' if data is None else 'is not what the run wrote'}")
-        size += max(len(data), _unpacked(data, folder.joinpath(*parts)))
+        size += max(len(data), unpacked_bytes(io.BytesIO(data), folder.joinpath(*parts)))
         if size > MOST_BYTES:
             raise InvalidData(f"{folder.joinpath(*place)} unpacks to more than {MOST_BYTES:,} bytes; no replay loads that much")
         _write(copy.joinpath(*parts), data)
-
-
-def _unpacked(data: bytes, path: Path) -> int:
-    """Bytes of the entries of a zip archive (as PyTorch and NumPy write), 0 for any other file.
-
-    Raises InvalidData for a .pt file with compressed entries, because PyTorch never writes them.
-    """
-    if not data.startswith(b"PK") and path.suffix != ".pt":
-        return 0
-    try:
-        entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise InvalidData(f"{path} is no whole zip archive, as a checkpoint's must be; copy the runs folder again") from None
-    unpacked = sum(entry.file_size for entry in entries)
-    if path.suffix == ".pt" and (unpacked > len(data) or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)):
-        raise InvalidData(
-            f"{path} is compressed and unpacks to {unpacked:,} bytes; PyTorch writes checkpoints without compression: "
-            "hand in the runs folder as `run` left it"
-        )
-    return unpacked
 
 
 def _listed(contents: bytes, path: Path) -> Mapping[str, str]:

@@ -22,14 +22,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256, sync_folder
+from dreamer_bench_weights import unpacked_bytes
 from protocols.records.json_files import write_json
 from protocols.records.schema import Checkpoint
 from protocols.records.store import REPLAY, Run
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2
+MOST_FILE_BYTES = 8 << 30
+"""Of one file of a checkpoint: it is read whole, to be compared with its hash."""
+MOST_UNPACKED_BYTES = 1 << 30
+"""Of a NumPy archive: the actions of the interrupted episodes take some kB."""
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -181,14 +186,28 @@ def fault(run: Path, part: Path) -> str | None:
             return f"{path} is missing"
         if path.stat().st_size != expected["bytes"]:
             return f"{path} has {path.stat().st_size} bytes and was written with {expected['bytes']}"
+        if path.stat().st_size > MOST_FILE_BYTES:
+            return f"{path} has {path.stat().st_size:,} bytes; at most {MOST_FILE_BYTES:,} of one file are read"
         if sha256(path) != expected["sha256"]:
             return f"{path} is not what was written"
+        if path.suffix == ".npz" and (what := _swells(path)):
+            return what
     for name, known in records.items():
         if known["sha256"] is None:  # schema 1 hashed episodes only
             continue
         if _sha256_of_start(run / name, known["bytes"]) != known["sha256"]:
             return f"{run / name} is not what {part.name} stands on"
     return None
+
+
+def _swells(path: Path) -> str | None:
+    """Whether a NumPy archive, perhaps a stranger's, unpacks to what nobody can hold."""
+    try:
+        with path.open("rb") as file:
+            size = unpacked_bytes(file, path)
+    except InvalidData as error:
+        return str(error)
+    return f"{path} unpacks to {size:,} bytes" if size > MOST_UNPACKED_BYTES else None
 
 
 def _sha256_of_start(path: Path, size: int) -> str:

@@ -3,6 +3,7 @@ Nothing is trained."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -20,6 +21,7 @@ from protocols import catalog as protocol_catalog
 from protocols.cadence import Purpose, cadence_of
 from protocols.records import checkpoint
 from protocols.records.store import MANIFEST, Run
+from protocols.running import bounded
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.running.loop import AGENT
 from protocols.spec import Protocol
@@ -33,6 +35,8 @@ class Revived:
 
     runs        the runs of the agent's seeds, in the agent's order
     checkpoint  number of the generation
+    checkpoint_bytes  of its files, all seeds
+    device      where it computes
     make        opens one environment of the task, with the protocol's options
     """
 
@@ -40,11 +44,17 @@ class Revived:
     protocol: Protocol
     agent: Agent
     checkpoint: int
+    checkpoint_bytes: int
+    device: str
     make: Callable[[], Env[Any, Any]]
 
     @property
     def run(self) -> Run:
         return self.runs[0]
+
+    def bounded(self) -> contextlib.AbstractContextManager[None]:
+        """Within, the process takes no more memory than the checkpoint explains: options of a stranger's manifest are data."""
+        return bounded.memory(self.run.folder, self.checkpoint_bytes, device=self.device)
 
     def play(self, episodes: int, *, purpose: Purpose = "final", film: bool = False, first_index: int = 0) -> list[Episode]:
         """Evaluation episodes of the first seed, without exploration. Those with purpose "final" from index 0 are the episodes
@@ -62,19 +72,20 @@ class Revived:
         lanes = lanes_per_seed(self.protocol, purpose)
         environments = Environments(Lanes(self.make, lanes * len(self.runs)), len(self.runs), lanes)
         try:
-            return play(
-                self.agent,
-                environments,
-                run_seeds=tuple(int(run.manifest["seed"]) for run in self.runs),
-                purpose=purpose,
-                tasks=len(self.protocol.played(self.run.manifest["task"])),
-                first_index=first_index,
-                episodes=episodes,
-                stream=stream,
-                active=active,
-                film=film,
-                check=lambda: None,
-            )
+            with self.bounded():
+                return play(
+                    self.agent,
+                    environments,
+                    run_seeds=tuple(int(run.manifest["seed"]) for run in self.runs),
+                    purpose=purpose,
+                    tasks=len(self.protocol.played(self.run.manifest["task"])),
+                    first_index=first_index,
+                    episodes=episodes,
+                    stream=stream,
+                    active=active,
+                    film=film,
+                    check=lambda: None,
+                )
         finally:
             environments.close()
 
@@ -107,22 +118,27 @@ def revive_together(folders: Sequence[Path], *, device: str = "cpu") -> Revived:
             f"commit {manifest['commit']}"
         )
     make = partial(suite_catalog.make, task, **protocol.options_of(task))
+    size = sum(path.stat().st_size for part in parts for path in part.rglob("*") if path.is_file())
     lanes = Lanes(make, 1)
     try:
-        agent = entry.build(
-            type(chosen)(**recorded),
-            AgentContext(
-                observation_space=lanes.observation_space,
-                action_space=lanes.action_space,
-                seeds=tuple(int(each.manifest["seed"]) for each in runs),
-                num_envs=protocol.num_envs,
-                budget_env_steps=run.budget_env_steps,
-                action_repeat=cadence_of(protocol, task, run.budget_env_steps).action_repeat,
-                device=device,
-            ),
-        )
+        with bounded.memory(folder, size, device=device):
+            agent = entry.build(
+                type(chosen)(**recorded),
+                AgentContext(
+                    observation_space=lanes.observation_space,
+                    action_space=lanes.action_space,
+                    seeds=tuple(int(each.manifest["seed"]) for each in runs),
+                    num_envs=protocol.num_envs,
+                    budget_env_steps=run.budget_env_steps,
+                    action_repeat=cadence_of(protocol, task, run.budget_env_steps).action_repeat,
+                    device=device,
+                ),
+            )
     finally:
         lanes.close()
-    agent.load([part / AGENT for part in parts])
+    with bounded.memory(folder, size, device=device), bounded.loading(folder, entry.name):
+        agent.load([part / AGENT for part in parts])
     number = int(parts[0].name.removeprefix("checkpoint-"))
-    return Revived(runs=runs, protocol=protocol, agent=agent, make=make, checkpoint=number)
+    return Revived(
+        runs=runs, protocol=protocol, agent=agent, make=make, checkpoint=number, checkpoint_bytes=size, device=device
+    )

@@ -6,7 +6,6 @@ copied and their hashes compared before (`analysis/leaderboard/checkpoints.py`),
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +21,6 @@ from protocols.records.schema import EpisodeLine, Manifest
 from protocols.records.store import Run
 from protocols.running.evaluate import FINAL_STREAM, Episode
 from protocols.running.load_run import Revived, revive_together
-
-DAMAGED = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
-"""Exceptions that an agent raises for a checkpoint with files that it did not write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +51,7 @@ class Replays:
                 fault = checkpoint.fault(folder, folder / f"checkpoint-{number}")
                 if fault is not None:
                     raise InvalidData(f"{fault}; submit the runs folder as `run` left it")
-        try:
-            revived = revive_together(folders, device=device)
-        except UserError:
-            raise
-        except DAMAGED as error:
-            raise InvalidData(
-                f"{folders[0]}: agent {manifest['agent']!r} cannot load the checkpoint ({type(error).__name__}: "
-                f"{' '.join(str(error).split())[:120]}); submit the checkpoint that the run left"
-            ) from None
+        revived = revive_together(folders, device=device)
         last = [_last_evaluation(run.episodes()) for run in runs]
         played = _play(revived, last[wanted.index(True)], np.array(wanted))
         for run, recorded, again, asked in zip(runs, last, played, wanted, strict=True):
