@@ -149,7 +149,7 @@ def curves(
         figure=figure,
         data=data.reindex(columns=columns),
         caption=f"{title}, {comparison.title}. Episode return against simulator steps; thin lines: single seeds; thick: their "
-        f"mean, as far as all of them go; {seeds_in_words(table)}; budget {comparison.budget}.{_short(comparison)}{note}",
+        f"mean, where all of them have a score; {seeds_in_words(table)}; budget {comparison.budget}.{_short(comparison)}{note}",
     )
 
 

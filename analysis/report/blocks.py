@@ -1,4 +1,4 @@
-"""What came out, for one section of the report: cards, tables and figures of one comparison."""
+"""The results in one section of the report: cards, tables and figures of one comparison."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ MOST_RUNS_LISTED = 60
 
 
 def fill(section: Section, subject: Comparison, shown: Comparison) -> None:
-    """Cards, figures and tables of one comparison. `shown` may hold more runs than count, for the learning curves.
+    """Cards, figures and tables of one comparison. `shown` can have more runs than those that count, for the learning curves.
 
-    Runs with options set by hand are rows of their own below the agents as the protocol runs them: they must not cut the tasks
-    that the agents are averaged over.
+    Runs with options set by hand have their own rows below the agents, because they must not reduce the tasks over which the
+    agents are averaged.
     """
     _left_out(section, subject)
     if subject.scores.empty:
@@ -75,7 +75,7 @@ def _task_by_task(section: Section, subject: Comparison, shown: Comparison) -> N
     section.draw(curves(shown), "Learning curves")
     section.draw(bars.fig6(subject), "Scores per task", table=task_table(subject))
     if len(subject.methods) > 1 and not aggregate.common_tasks(subject.scores).empty:
-        with contextlib.suppress(InvalidData):  # a method with one seed has no such interval
+        with contextlib.suppress(InvalidData):  # a method with one seed has no interval
             section.draw(intervals.improvement(subject), "Probability of improvement")
     _runs(section, subject)
     _describe(section, subject)
@@ -103,7 +103,7 @@ def _left_out(section: Section, subject: Comparison) -> None:
 
 
 def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
-    """The agents as the protocol runs them: cards, curves, aggregates, differences, tasks. False where they share no task."""
+    """The agents without overrides: cards, curves, aggregates, differences, tasks. False if they share no task."""
     common = aggregate.common_tasks(subject.normalized)
     if common.empty:
         section.warnings.append("The methods share no task, so nothing can be averaged over them.")
@@ -151,7 +151,7 @@ def _further(section: Section, subject: Comparison) -> None:
     if not enough:
         return
     cut = subject.only(enough)
-    with contextlib.suppress(InvalidData):  # runs without a common evaluation time have no such curve
+    with contextlib.suppress(InvalidData):  # runs without a common evaluation time have no curve
         section.draw(efficiency(cut), "Sample efficiency")
     if len(enough) > 1:
         section.draw(intervals.profiles(cut), "Performance profiles")
@@ -159,15 +159,14 @@ def _further(section: Section, subject: Comparison) -> None:
 
 
 def _variants(section: Section, subject: Comparison, shown: Comparison, changed: list[str]) -> None:
-    """Runs with options set by hand, beside the agents they are variants of, on the tasks they share."""
+    """Runs with options set by hand, beside the agents of which they are variants, on their common tasks."""
     agents = {method.split("+")[0] for method in changed}
     methods = [method for method in subject.methods if method in changed or method in agents]
     picked = subject.only(methods)
     section.draw(
         curves(shown.only(methods), name="curves-variants", title="Learning curves, options set by hand"),
         "Options set by hand",
-        "These runs changed fields of an agent's options with --set. They have labels of their own and are "
-        "no rows of the protocol's table.",
+        "These runs set options of an agent with --set. They have their own labels and are not part of the protocol's table.",
     )
     if any(horizon_of(subject, method) for method in changed):
         section.draw(fig4(subject), "Score against the horizon")
@@ -238,6 +237,6 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
     if gaps:
         above = [subject.label(name) for name, gap in gaps.items() if gap.low > 0]
         section.lead.append(
-            f"Mean score above {BASELINE}, the 95% interval of the difference above 0: {', '.join(above) or 'none'} "
+            f"Methods above {BASELINE} (the 95% interval of the difference is above 0): {', '.join(above) or 'none'} "
             f"({len(above)} of {len(gaps)} methods)."
         )

@@ -51,7 +51,7 @@ def facts(group: Group) -> list[tuple[str, str]]:
         if known is None
         else "the same as in this installation"
         if known == group.digest
-        else f"NOT the digest of this installation ({known[:12]})"
+        else f"this installation has another digest, {known[:12]}"
     )
     hours = [
         result["device_seconds"] / 3600
@@ -73,7 +73,7 @@ def facts(group: Group) -> list[tuple[str, str]]:
         (
             "Evaluation",
             f"{data['evaluate_episodes']} episodes every {data['evaluate_every_env_steps']:,} env steps, "
-            "in environments of its own",
+            "in separate environments",
         ),
         ("Seeds", f"{', '.join(map(str, data['seeds']))} in a complete submission"),
         (

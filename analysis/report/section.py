@@ -70,7 +70,7 @@ def run_section(
     found = pictures([member.run for member in group.members])
     if found:
         section.add(
-            "Pictures", "The last recorded evaluation and imagined sequences, of the first seed that has them.", pictures=found
+            "Pictures", "The last recorded evaluation and imagined sequences of the first seed that has them.", pictures=found
         )
     states = {
         state: sum(member.state == state for member in group.members) for state in ("done", "running", "resumable", "diverged")
@@ -112,7 +112,7 @@ def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int
         anchor=anchor,
         title=protocol or "Score files",
         folder=f"{anchor}/" if several else "",
-        purpose="These scores were read from files; only their sources know how they were made.",
+        purpose="These scores were read from files, so the report cannot say how they were made.",
     )
     subject = comparison.assemble(table.reset_index(drop=True), title=protocol or "score files", reps=reps)
     section.warnings += [f"{note[0].upper()}{note[1:]}." for note in notes]
@@ -141,8 +141,8 @@ def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: i
         anchor="action-repeats",
         title="Action repeats",
         folder="action-repeats/",
-        purpose=f"{', '.join(protocols)} differ in their action repeat alone. Their curves stand side by side; "
-        "no mean goes over them.",
+        purpose=f"{', '.join(protocols)} differ only in their action repeat. Their curves are shown side by side "
+        "and never averaged.",
         headline="learning curves under several action repeats",
     )
     section.draw(draw_figure("fig12", gather(folders, several_protocols=True, reps=reps)), "Learning curves by action repeat")
@@ -226,7 +226,7 @@ def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
         )
     if group.known_digest not in (None, group.digest):
         found.append(
-            f"These records carry digest {group.digest[:12]} of {group.protocol}, this installation's is "
-            f"{str(group.known_digest)[:12]}: another definition under the same name."
+            f"These records have the digest {group.digest[:12]} of {group.protocol}; this installation has "
+            f"{str(group.known_digest)[:12]}, another definition under the same name."
         )
     return found
