@@ -134,6 +134,7 @@ class Recipe(Protocol):
 
     SUMMARY: str                                   one line for `list agents` [the name of its package]
     KEEPS_REPLAY: bool                             whether it stores every observation [True]
+    PER_CALL: str                                  the option that counts work per training call of `updates` updates [none]
     options.update_bytes(observation_space) -> int memory of one update on a CPU, in bytes [0]
     options.replay_capacity: int                   most rows that a replay keeps, 0 for all [all]
     options.prefill_env_steps, .pretrain_updates,  when it learns; with all four, `bench`, `plan` and `check-agent` shorten

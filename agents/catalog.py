@@ -54,6 +54,10 @@ class AgentEntry:
         """Whether the agent stores every observation (a recipe that does not sets KEEPS_REPLAY = False)."""
         return bool(getattr(self._module(), "KEEPS_REPLAY", True))
 
+    def per_call(self) -> str | None:
+        """The option that counts work per training call of `updates` updates (a recipe names it as PER_CALL), or None."""
+        return getattr(self._module(), "PER_CALL", None)
+
     def update_bytes(self, options: Any, observation_space: spaces.Dict) -> int:
         """Memory of one update on a CPU, in bytes; 0 if the options have no method `update_bytes`."""
         told = getattr(options, "update_bytes", None)

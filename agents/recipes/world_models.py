@@ -59,6 +59,8 @@ PROFILES: Mapping[str, Options] = with_joined(
 )
 
 
+PER_CALL = "search_generations"
+
 refuses = backbone.refuses
 
 

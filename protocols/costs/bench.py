@@ -25,7 +25,8 @@ from agents.api import AgentContext
 from dreamer_bench_base import UserError
 from protocols.costs import measure
 from protocols.costs.measurements import AgentCost, Measured, as_data
-from protocols.costs.rates import frames_per_second, loop_rate, shortened
+from protocols.costs.rates import frames_per_second, loop_rate
+from protocols.costs.short_schedule import same_share
 from protocols.records import code_identity, provenance
 from protocols.records.machine import cpu, memory_bytes, packages
 from protocols.spec import Protocol
@@ -181,7 +182,7 @@ def program(
     repeat = protocol.action_repeat_of(task)
     cost = measure.measure_agent(
         name, protocol.agent_profile, {}, observation_space, action_space, seeds, protocol.num_envs, repeat, request.device,
-        updates=PLAN_UPDATES,
+        calls=PLAN_UPDATES,
     )  # fmt: skip
     entry = agents.find(name)
     options = entry.options(protocol.agent_profile)
@@ -199,13 +200,13 @@ def program(
 
         found = inspect(name, options, context("parts"), seconds=request.seconds, ways=request.ways)
         playing = context("loop")
-        rate, updates = loop_rate(
-            protocol, task, entry.build(shortened(options), playing), playing, learns=cost.gradient_steps_per_env_step > 0,
-            seconds=request.seconds,
-        )  # fmt: skip
+        agent = entry.build(same_share(options, entry.per_call()), playing)
+        learns = cost.gradient_steps_per_env_step > 0
+        rate, updates = loop_rate(protocol, task, agent, playing, learns=learns, seconds=request.seconds)
     if found.updates:
-        usual = found.updates.get(found.usual, min(found.updates.values()))
-        cost = replace(cost, gradient_step_seconds=usual, act_seconds=found.act)
+        cost = replace(cost, act_seconds=found.act)
+    if found.updates and entry.per_call() is None:  # a single update does not show what its training call does beside it
+        cost = replace(cost, gradient_step_seconds=found.updates.get(found.usual, min(found.updates.values())))
     return Program(
         agent=name,
         seeds=seeds,

@@ -29,6 +29,8 @@ class AgentCost:
     checkpoint_bytes             one generation of one seed
     replay_bytes_per_env_step    replay of one seed
     replay_bytes_at_most         most bytes of the replay of one seed; None if it has no capacity
+    processor_share              processor time by wall time while it was measured on a CPU; below 1, other programs ran too
+    scaled                       how a time was scaled from a smaller measurement; empty if everything was measured
     """
 
     agent: str
@@ -45,6 +47,8 @@ class AgentCost:
     checkpoint_bytes: int
     replay_bytes_per_env_step: float
     replay_bytes_at_most: int | None = None
+    processor_share: float | None = None
+    scaled: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from dreamer_bench_base import UserError
 from protocols import catalog, studies
@@ -24,6 +25,8 @@ from protocols.spec import Protocol, RunSpec, Scalar, digest
 EXTRA_CHECKPOINTS = 2
 """A finished run keeps one generation. A running one has another, and a third while it is written (records/checkpoint.py)."""
 
+BUSY_SHARE = 0.8
+"""Of a processor: an agent that had less was measured on a busy machine."""
 RECORD_BYTES_PER_EPISODE = 300
 """Measured size of a line of episodes.jsonl with its share of metrics.jsonl."""
 
@@ -136,9 +139,14 @@ def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, 
     agent = _nearest_agent(workload, measured, seeds_per_program, notes)
     cohorts = [protocol.seeds[start : start + seeds_per_program] for start in range(0, len(protocol.seeds), seeds_per_program)]
     seconds = []
+    unmeasured: list[str] = []
     for task in workload.tasks:
-        environment = _environment(protocol, task, measured, notes)
+        environment = _environment(protocol, task, measured, notes, unmeasured)
         seconds += [program_seconds(protocol, task, agent, environment, len(cohort)) for cohort in cohorts]
+    if unmeasured:
+        some = f"{len(unmeasured)} of {len(workload.tasks)} tasks were" if len(unmeasured) > 1 else f"{unmeasured[0]} was"
+        each = "each counted" if len(unmeasured) > 1 else "counted"
+        notes.append(f"{some} not measured; {each} as the mean of the measured tasks of its suite")
     at_once = min(devices, len(seconds))
     runs = len(workload.tasks) * len(protocol.seeds)
     episodes = _episodes(protocol, workload.tasks[0])
@@ -182,13 +190,22 @@ def _nearest_agent(workload: Workload, measured: Measured, seeds: int, notes: li
     wanted = min(seeds, len(workload.protocol.seeds))
     nearest = min(known, key=lambda cost: (abs(cost.seeds_per_program - wanted), cost.seeds_per_program))
     if nearest.seeds_per_program != wanted:
-        notes.append(f"{workload.agent} was measured with {nearest.seeds_per_program} seeds per program; scaled to {wanted}")
+        seeds_were = f"{nearest.seeds_per_program} seed{'s' if nearest.seeds_per_program != 1 else ''}"
+        notes.append(f"{workload.agent} was measured with {seeds_were} per program; scaled to {wanted}")
+    if nearest.processor_share is not None and nearest.processor_share < BUSY_SHARE:
+        notes.append(
+            f"{workload.agent} had {nearest.processor_share:.0%} of a processor while it was measured: other programs ran, "
+            "and an idle machine is faster"
+        )
+    if nearest.scaled:
+        notes.append(nearest.scaled)
     if workload.overrides:
         notes.append("the options set by hand were not measured")
     return nearest
 
 
-def _environment(protocol: Protocol, task: str, measured: Measured, notes: list[str]) -> EnvironmentCost:
+def _environment(protocol: Protocol, task: str, measured: Measured, notes: list[str], unmeasured: list[str]) -> EnvironmentCost:
+    """The measurement of a task, or the mean of its suite's, at its action repeat where one of those was measured."""
     repeat = protocol.action_repeat_of(task)
     own = [cost for cost in measured.environments if cost.task == task]
     if own:
@@ -196,8 +213,19 @@ def _environment(protocol: Protocol, task: str, measured: Measured, notes: list[
         if nearest.action_repeat != repeat:
             notes.append(f"{task} was measured at action repeat {nearest.action_repeat}, not {repeat}; the time is that one's")
         return nearest
-    siblings = [cost for cost in measured.environments if cost.task.split("_")[0] == task.split("_")[0]]
+    siblings = [cost for cost in measured.environments if suite_of(cost.task) == suite_of(task)]
     if not siblings:
         raise UserError(f"task {task!r} was not measured, nor another of its suite")
-    notes.append(f"{task} was not measured; counted as the slowest measured task of its suite")
-    return max(siblings, key=lambda cost: cost.agent_step_seconds)
+    unmeasured.append(task)
+    siblings = [cost for cost in siblings if cost.action_repeat == repeat] or siblings
+    return EnvironmentCost(
+        task=task,
+        action_repeat=repeat,
+        agent_step_seconds=fmean(cost.agent_step_seconds for cost in siblings),
+        reset_seconds=fmean(cost.reset_seconds for cost in siblings),
+    )
+
+
+def suite_of(task: str) -> str:
+    """What tasks of about equal cost share: "dmc" of "dmc_walker_walk", a task of Gymnasium alone."""
+    return task.split("_")[0]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +13,6 @@ from agents.api import Agent, AgentContext, Progress, TimeStep
 from agents.environments import Environments
 from agents.interaction import begin, interact
 from protocols.cadence import episode_seed
-from protocols.costs import measure
 from protocols.costs.player import EPISODE_DECISIONS, Player
 from protocols.running.opener import default_workers
 from protocols.spec import Protocol
@@ -50,20 +47,6 @@ def frames_per_second(protocol: Protocol, task: str, workers: int, seconds: floa
         lanes.close()
     rate = decisions * lanes.count / elapsed
     return {"workers": workers, "frames_per_second": rate, "env_steps_per_second": rate * protocol.action_repeat_of(task)}
-
-
-def shortened(options: Any) -> Any:
-    """The options with the same number of updates per env step, but in the smallest groups and from the first step on."""
-    if not set(measure.SCHEDULE_FIELDS) <= {option.name for option in fields(options)}:
-        return options
-    portion = math.gcd(options.updates, options.update_every_env_steps)
-    return replace(
-        options,
-        prefill_env_steps=0,
-        pretrain_updates=1,
-        updates=options.updates // portion,
-        update_every_env_steps=options.update_every_env_steps // portion,
-    )
 
 
 def loop_rate(

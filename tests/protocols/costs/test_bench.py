@@ -10,7 +10,7 @@ import pytest
 from agents.measure import Speed
 from dreamer_bench import BenchCommand
 from protocols.catalog import find
-from protocols.costs import bench, bench_tables, measurements, rates
+from protocols.costs import bench, bench_tables, measurements, short_schedule
 from protocols.costs.commands import PlanCommand
 
 
@@ -93,11 +93,11 @@ def test_updates_come_in_the_same_share_but_in_the_smallest_portions():
 
     for profile in ("paper", "quick"):
         options = catalog.find("dreamer").options(profile)
-        short = rates.shortened(options)
+        short = short_schedule.same_share(options, None)
         assert (short.updates * options.update_every_env_steps) == (options.updates * short.update_every_env_steps)
         assert math.gcd(short.updates, short.update_every_env_steps) == 1
     nothing = catalog.find("random").options("quick")
-    assert rates.shortened(nothing) is nothing
+    assert short_schedule.same_share(nothing, None) is nothing
 
 
 def test_tables_say_what_was_not_measured():

@@ -95,7 +95,7 @@ def test_disk_holds_the_replays_of_what_runs_and_the_checkpoints_of_all():
 def test_seeds_that_do_not_fill_a_program_make_a_smaller_one():
     estimate = plan.estimate(CELL, MEASURED, seeds_per_program=2, devices=1)
     assert estimate.programs == 2 * 2
-    assert estimate.notes == ("dreamer was measured with 1 seeds per program; scaled to 2",)
+    assert estimate.notes == ("dreamer was measured with 1 seed per program; scaled to 2",)
 
 
 def test_five_million_env_steps_of_pixels_take_thirty_one_gigabytes():
@@ -111,10 +111,31 @@ def test_what_was_not_measured_is_said_or_refused():
     other = replace(CELL, tasks=("toy_a",), agent="planet")
     with pytest.raises(ValueError, match="agent 'planet' was not measured with profile 'paper'; the measurements hold dreamer"):
         plan.estimate(other, MEASURED, seeds_per_program=1, devices=1)
-    slow = plan.estimate(CELL, replace(MEASURED, environments=(ENVIRONMENT,)), seeds_per_program=1, devices=1)
-    assert slow.notes == ("toy_b was not measured; counted as the slowest measured task of its suite",)
+    alone = plan.estimate(CELL, replace(MEASURED, environments=(ENVIRONMENT,)), seeds_per_program=1, devices=1)
+    assert alone.notes == ("toy_b was not measured; counted as the mean of the measured tasks of its suite",)
+    busy = replace(AGENT, processor_share=0.4, scaled="updates were scaled")
+    assert plan.estimate(CELL, replace(MEASURED, agents=(busy,)), seeds_per_program=1, devices=1).notes == (
+        "dreamer had 40% of a processor while it was measured: other programs ran, and an idle machine is faster",
+        "updates were scaled",
+    )
     with pytest.raises(ValueError, match="not measured, nor another of its suite"):
         plan.estimate(CELL, replace(MEASURED, environments=()), seeds_per_program=1, devices=1)
+
+
+def test_tasks_that_were_not_measured_count_as_the_mean_of_their_suite():
+    """Without time for updates and acts a run costs its 1,000 decisions in the environment, evaluations included."""
+    free = replace(AGENT, gradient_step_seconds=0.0, act_seconds=0.0, observe_seconds=0.0)
+    quick = replace(ENVIRONMENT, reset_seconds=0.0)
+    known = (
+        quick,
+        replace(quick, task="toy_b", agent_step_seconds=0.04),
+        replace(quick, task="other_c", agent_step_seconds=9.0),
+    )
+    four = replace(CELL, protocol=replace(PROTOCOL, tasks=("toy_a", "toy_b", "toy_c", "toy_d")), tasks=("toy_c", "toy_d"))
+    measured = Measured(agents=(free,), environments=known)
+    found = plan.estimate(four, measured, seeds_per_program=1, devices=1)
+    assert found.device_seconds == pytest.approx(2 * 3 * 1_000 * 0.03)  # two tasks, three seeds, the mean of 0.02 and 0.04
+    assert found.notes == ("2 of 2 tasks were not measured; each counted as the mean of the measured tasks of its suite",)
 
 
 def test_a_grid_is_planned_row_by_row():
@@ -194,8 +215,8 @@ def test_an_unknown_agent_is_refused_before_anything_is_measured(monkeypatch):
         PlanCommand(protocol="quick@1", agents=("random", "draemer")).run()
 
 
-def test_a_large_batch_is_planned_from_a_small_one_in_proportion(monkeypatch):
-    """One sequence costs a quarter of a second here, so 50 cost 12.5 whatever batch was timed."""
+def proportion(monkeypatch, name, seconds):
+    """What is planned of the paper's agent when one call of learning takes `seconds(options)` for each of its updates."""
     from agents import catalog as agents
     from protocols.costs import measure
 
@@ -203,12 +224,53 @@ def test_a_large_batch_is_planned_from_a_small_one_in_proportion(monkeypatch):
 
     def fake(name, profile, overrides, *_):
         timed.append(overrides["batch_sequences"])
-        return replace(AGENT, gradient_step_seconds=0.25 * overrides["batch_sequences"], memory_bytes=0)
+        options = replace(agents.find(name).options(profile), **overrides)
+        return replace(AGENT, gradient_step_seconds=seconds(options), memory_bytes=0)
 
     monkeypatch.setattr(measure, "measure_agent", fake)
     space = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
-    cost = measure.measure_in_proportion("dreamer", "paper", {}, space)
-    assert timed == [measure.FEW_SEQUENCES]
+    return measure.measure_in_proportion(name, "paper", {}, space), timed, agents.find(name).options("paper"), space
+
+
+def test_a_large_batch_is_planned_from_a_small_one_in_proportion(monkeypatch):
+    """One sequence costs a quarter of a second here, so 50 cost 12.5 whatever batch was timed."""
+    cost, timed, whole, space = proportion(monkeypatch, "dreamer", lambda options: 0.25 * options.batch_sequences)
+    assert timed == [2]
     assert cost.gradient_step_seconds == 12.5
-    whole = agents.find("dreamer").options("paper")
-    assert cost.memory_bytes == whole.update_bytes(space) * (50 - measure.FEW_SEQUENCES) // 50
+    assert cost.memory_bytes == whole.update_bytes(space) * 48 // 50
+    assert cost.gradient_steps_per_env_step == 0.1  # of the paper's schedule, not of the shortened one
+    assert cost.scaled == "updates were measured with 2 of 50 sequences a batch and scaled in proportion"
+
+
+def test_a_search_beside_the_updates_does_not_grow_with_the_batch(monkeypatch):
+    """A generation of 3 s, ten in a hundred updates of 50 x 0.25 s: 12.5 + 0.3 s an update."""
+    cost, timed, _, _ = proportion(
+        monkeypatch,
+        "world_models",
+        lambda options: 0.25 * options.batch_sequences + 3.0 * options.search_generations / options.updates,
+    )
+    assert timed == [2, 8]
+    assert cost.gradient_step_seconds == pytest.approx(12.8)
+    assert cost.gradient_steps_per_env_step == 0.1
+
+
+def test_a_shortened_schedule_keeps_the_work_of_an_update():
+    from agents import catalog as agents
+    from protocols.costs.short_schedule import one_call
+
+    for profile, updates, generations in (("small", 2, 1), ("quick", 4, 1), ("paper", 10, 1)):
+        short = one_call(agents.find("world_models").options(profile), "search_generations", every_env_steps=1)
+        assert (short.updates, short.search_generations, short.prefill_env_steps) == (updates, generations, 0)
+    assert one_call(agents.find("dreamer").options("paper"), None, every_env_steps=2).updates == 1
+
+
+def test_few_tasks_of_a_large_suite_are_measured_and_every_task_of_a_small_one():
+    from protocols.catalog import find
+    from protocols.costs.measure import _chosen
+
+    def names(protocol):
+        return [task for _, task in _chosen([Workload(protocol=protocol, agent="random", overrides={}, tasks=protocol.tasks)])]
+
+    assert names(find("dmc-5m@1")) == ["dmc_acrobot_swingup", "dmc_hopper_hop", "dmc_walker_walk"]
+    assert sorted(names(find("small@1"))) == sorted(find("small@1").tasks)
+    assert sorted(names(find("planet-6@1"))) == sorted(find("planet-6@1").tasks)  # no four tasks share an action repeat

@@ -1,0 +1,43 @@
+"""Options that make an agent learn at once and in small portions, with as much work in each update as in its own schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
+
+
+def has_schedule(options: Any) -> bool:
+    return set(SCHEDULE_FIELDS) <= {option.name for option in fields(options)}
+
+
+def one_call(options: Any, per_call: str | None, *, every_env_steps: int) -> Any:
+    """A training call at every decision, of as few updates as keep the share of the work that counts per call.
+
+    per_call  the option that counts it (`agents.catalog.AgentEntry.per_call`): 8 generations in 16 updates become 1 in 2
+    """
+    portion = math.gcd(options.updates, getattr(options, per_call)) if per_call else options.updates
+    return _shortened(options, per_call, portion, every_env_steps)
+
+
+def same_share(options: Any, per_call: str | None) -> Any:
+    """The same share of updates per env step, but in the smallest portions, and from the first step on."""
+    if not has_schedule(options):
+        return options
+    counts = [options.updates, options.update_every_env_steps, *([getattr(options, per_call)] if per_call else [])]
+    portion = math.gcd(*counts)
+    return _shortened(options, per_call, portion, options.update_every_env_steps // portion)
+
+
+def _shortened(options: Any, per_call: str | None, portion: int, every_env_steps: int) -> Any:
+    work = {per_call: getattr(options, per_call) // portion} if per_call else {}
+    return replace(
+        options,
+        prefill_env_steps=0,
+        pretrain_updates=1,
+        updates=options.updates // portion,
+        update_every_env_steps=every_env_steps,
+        **work,
+    )
