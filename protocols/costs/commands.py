@@ -69,7 +69,7 @@ class ValidateCommand:
 class PlanCommand:
     """Estimate what a protocol or a study costs on this machine: wall time, device hours, disk and memory, by agent.
 
-    Measures single steps first (under a minute per agent), or reads measurements from a file.
+    Measures single steps first (seconds for each agent), or reads measurements from a file.
     """
 
     protocol: tyro.conf.Positional[str]
