@@ -1,6 +1,6 @@
-"""What all four packages need, below them all: the error for users, the exit codes, nearest names, the registry.
+"""What all four packages need: the error for users, the exit codes, nearest names, the registry.
 
-Imports none of the packages, and nothing but the standard library.
+Imports none of the packages, only the standard library.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ EXTRAS = {
 
 
 class UserError(ValueError):
-    """Bad input: the message says in one line what was expected, what came and what to do. The command exits with `exit_code`.
+    """Bad input. The message says in one line what was expected, what came and what to do. The command exits with `exit_code`.
 
-    The only exception that becomes one line; every other one is a bug and keeps its traceback.
+    Only this exception becomes one line; every other one is a bug and keeps its traceback.
     """
 
     exit_code = EXIT_BAD_INPUT
 
 
 class InvalidData(UserError):
-    """Data that cannot be used as it is: one line naming place and cure."""
+    """Data that cannot be used; the line names place and fix."""
 
     exit_code = 4
 
@@ -51,8 +51,8 @@ class InvalidData(UserError):
 class Exits:
     """`with Exits():` around a command turns an exception into its exit code.
 
-    UserError: its line and its `exit_code`. An OSError of the disk, or a missing package of an extra: one line, 2. Ctrl-C: 130.
-    A reader that closed the pipe: 0. Anything else is a bug: its traceback, 5.
+    UserError: its line and its `exit_code`. OSError of the disk, or a missing package of an extra: one line and 2. Ctrl-C: 130.
+    Pipe closed by the reader: 0. Everything else is a bug: its traceback and 5.
     """
 
     def __enter__(self) -> Exits:
@@ -62,7 +62,7 @@ class Exits:
         if error is None or isinstance(error, SystemExit):
             return
         if isinstance(error, UserError):
-            self._leave(f"error: {' '.join(str(error).split())}", error.exit_code)  # one line, whatever the input held
+            self._leave(f"error: {' '.join(str(error).split())}", error.exit_code)  # one line for any input
         if isinstance(error, KeyboardInterrupt):
             self._leave("interrupted", EXIT_INTERRUPTED)
         if isinstance(error, BrokenPipeError):
@@ -76,7 +76,7 @@ class Exits:
         raise SystemExit(EXIT_BUG)
 
     def _leave(self, line: str, code: int) -> None:
-        """Prints the line with what would move a cursor or turn text around written as its number."""
+        """Prints the line, with the numbers of characters that would move a cursor or reverse text."""
         line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "replace").decode() for sign in line)
         with contextlib.suppress(OSError):  # a closed terminal must not change the exit code
             print(line, file=sys.stderr)
@@ -84,25 +84,25 @@ class Exits:
 
 
 def open_closed_streams() -> None:
-    """Gives a process that was started without standard input, output or error (`>&-`, some supervisors) a null one.
+    """Opens a null device for standard input, output or error if the process has none (`>&-`, some supervisors).
 
-    Else the next file that is opened, a record perhaps, would take the free number and get what libraries print.
+    Otherwise the next opened file, perhaps a record, would get the free number and with it the output of libraries.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
             opened = os.open(os.devnull, os.O_RDWR)
-            if opened != number:  # a lower one that was closed and taken before
+            if opened != number:  # another lower number was free
                 os.dup2(opened, number)
                 os.close(opened)
-            os.set_inheritable(number, True)  # so that worker processes have one as well
+            os.set_inheritable(number, True)  # so that worker processes have it, too
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False))
 
 
 def os_error_line(error: OSError) -> str:
-    """An error of the disk in words: which file, and what the system said."""
+    """An error of the disk in one line: the file, and the system's message."""
     reason = error.strerror or str(error) or type(error).__name__
     if error.filename is None:
         return f"the system refused a read or a write ({reason}); free some space or write elsewhere"
@@ -110,7 +110,7 @@ def os_error_line(error: OSError) -> str:
 
 
 def suggestion(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """ "; did you mean 'x'?" for a name near a known one, else an empty string."""
+    """ "; did you mean 'x'?" if the name is similar to a known one, else an empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -118,7 +118,7 @@ def suggestion(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
 def registered(
     kind: str, group: str, built_in: Mapping[str, Entry], read: Callable[[metadata.EntryPoint], tuple[str, Entry]]
 ) -> dict[str, Entry]:
-    """What a catalog knows by name: the built-ins in their order, then what other packages name in entry points of a group.
+    """The entries of a catalog by name: the built-ins in order, then those of other packages from a group of entry points.
 
     read  entry point -> its name and entry
     """
@@ -132,7 +132,7 @@ def registered(
 
 
 def entry_points(group: str) -> tuple[metadata.EntryPoint, ...]:
-    """What installed packages name in a group; looked up again (30 ms) when the search path or a folder of it has changed."""
+    """The entry points of a group; looked up again (30 ms) if the search path or a folder in it has changed."""
     changed = tuple(os.stat(folder).st_mtime_ns if os.path.exists(folder) else 0 for folder in sys.path)
     return _entry_points(metadata.entry_points, group, tuple(sys.path), changed)
 
@@ -143,11 +143,11 @@ def _entry_points(look_up: Callable[..., Any], group: str, path: Any, changed: A
 
 
 def package_of(point: metadata.EntryPoint) -> str:
-    """The name of the package that brings an entry point."""
+    """The name of the package of an entry point."""
     return point.dist.name if point.dist else "an unknown package"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that a catalog does not have, with the nearest one and all of them."""
+    """The error for a name that is not in a catalog, with the nearest name and all names."""
     names = list(known)
     return UserError(f"{kind} {name!r} is not known{suggestion(name, names, cutoff=0.5) or '.'} Known: {', '.join(names)}")

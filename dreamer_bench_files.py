@@ -1,4 +1,4 @@
-"""Whole files and whole folders: a reader finds the old content or the new, also after a kill.
+"""Writes whole files and folders, so that a reader finds the old content or the new, also after a kill.
 
 Imports `dreamer_bench_base` and the standard library.
 """
@@ -18,12 +18,12 @@ from dreamer_bench_base import UserError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a whole file: a reader finds the old content or the new, also after a crash of the machine.
+    """Writes a whole file, so that a reader finds the old content or the new, also after a crash of the machine.
 
-    The neighbour it writes first has a fixed name, so that what a killed process leaves is gone with the next write.
-    Raises UserError where `path` is something else than a regular file, OSError where the disk refuses; the old file stays.
+    The temporary file beside it has a fixed name, so that the next write removes what a killed process left.
+    Raises UserError if `path` is not a regular file, and OSError if the disk refuses; the old file stays.
     """
-    if path.is_symlink():  # the file it names is replaced, and the link stays one
+    if path.is_symlink():  # replaces the file behind the link and keeps the link
         path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a regular file; give the name of a file to write")
@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable, where the system can."""
+    """Makes the names in a folder durable, if the system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -50,7 +50,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256(data: bytes | Path) -> str:
-    """Hexadecimal SHA-256 of bytes, or of a file read in pieces."""
+    """Hexadecimal SHA-256 of bytes, or of a file, which is read in pieces."""
     if isinstance(data, bytes):
         return hashlib.sha256(data).hexdigest()
     with data.open("rb") as file:
@@ -58,20 +58,20 @@ def sha256(data: bytes | Path) -> str:
 
 
 SYNCED_EACH = 200
-"""Up to so many files are brought to the disk one by one; of thousands, which would take minutes, all at once."""
+"""Up to this many files are flushed to the disk one by one; more are flushed all at once, as thousands would take minutes."""
 
 
 def exchange_folder(
     out: Path, files: Mapping[str, bytes | Callable[[], bytes]], listed: Callable[[Path], Collection[str] | None]
 ) -> None:
-    """Makes `out` a folder of exactly these files: a reader finds the old one or the new one, also after a kill.
+    """Makes `out` a folder of exactly these files, so that a reader finds the old folder or the new one, also after a kill.
 
-    The new one is written beside it (`.NAME.new`) and then swapped in. What an earlier command wrote goes; what somebody
-    else put there (a CNAME, a .git) moves over.
+    The new folder is written beside it (`.NAME.new`) and then exchanged. Files of an earlier command are removed; files of
+    others (a CNAME, a .git) move over.
 
-    files   path below `out` with slashes -> content, or what gives it when its turn comes
-    listed  the files that an earlier command wrote into a folder; None where the folder is not its work
-    Raises UserError where `out` is a file, a device, or a folder that holds something else; the old folder then stays.
+    files   path below `out` with slashes -> content, or a function that returns it
+    listed  folder -> files that an earlier command wrote into it; None if the folder is from something else
+    Raises UserError if `out` is a file, a device, or a folder from something else; the old folder then stays.
     """
     out = Path(os.path.realpath(out))
     if out in (Path.cwd(), *Path.cwd().parents):
@@ -123,7 +123,7 @@ def _sync_below(folder: Path, names: Collection[str]) -> None:
 
 
 def _recover(out: Path, begun: Path, ready: Path, aside: Path, listed: Callable[[Path], Collection[str] | None]) -> None:
-    """Finishes or takes back what a kill cut short. `ready` is a whole folder, the new one or, after the swap, the old one."""
+    """Finishes or undoes what a kill interrupted. `ready` is a complete folder: the new one or, after the swap, the old one."""
     if aside.exists() and not out.exists():
         os.rename(aside, out)
     for leftover in (ready, aside):
@@ -135,7 +135,7 @@ def _recover(out: Path, begun: Path, ready: Path, aside: Path, listed: Callable[
 
 
 def _swap(ready: Path, out: Path, aside: Path) -> None:
-    """The two change names: at once where the kernel can (Linux), else in three renames, which `_recover` understands."""
+    """Exchanges two names: in one step if the kernel can (Linux), else in three renames, from which `_recover` can recover."""
     exchange = getattr(ctypes.CDLL(None), "renameat2", None)
     here, at_once = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fs.h
     if exchange is not None and exchange(here, os.fsencode(ready), here, os.fsencode(out), at_once) == 0:
@@ -146,7 +146,7 @@ def _swap(ready: Path, out: Path, aside: Path) -> None:
 
 
 def _carry(source: Path, target: Path, listed: Collection[str]) -> None:
-    """Moves what is not in the list over, whole folders where nothing in them is."""
+    """Moves what is not in the list, and whole folders without a listed file."""
     files = set(listed)
     folders = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
 
@@ -164,7 +164,7 @@ def _carry(source: Path, target: Path, listed: Collection[str]) -> None:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time exchanges a folder in here; where folders cannot be locked (some network disks), any number."""
+    """Lets only one process at a time exchange a folder in here, unless folders cannot be locked (some network disks)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

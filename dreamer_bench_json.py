@@ -1,4 +1,4 @@
-"""JSON from outside: bounded in bytes, lines, nesting and numbers, with the types that its reader relies on.
+"""JSON from outside: with limits on bytes, lines, nesting and numbers, and with the types on which its reader relies.
 
 Imports `dreamer_bench_base`, `dreamer_bench_untrusted` and the standard library.
 """
@@ -16,28 +16,28 @@ from dreamer_bench_base import InvalidData
 from dreamer_bench_untrusted import is_printable, printable
 
 MOST_JSON_BYTES = 16 << 20
-"""One JSON document: a manifest takes 10 kB, a plan or a bench of everything 1 MB."""
+"""Most bytes of a JSON document; a manifest has 10 kB, a plan or a bench of everything 1 MB."""
 
 MOST_LINE_BYTES = 1 << 20
-"""One line of it: 300 bytes are usual."""
+"""Most bytes of a line; 300 bytes are usual."""
 
 MOST_LINES = 5_000_000
 MOST_DEPTH = 32
-"""Nesting of JSON: a manifest has 4 levels. Python's own limit ends in a RecursionError, somewhere."""
+"""Most levels of nesting; a manifest has 4. Beyond Python's own limit there would be a RecursionError."""
 
 MOST_NUMBER = 1e300
 
 
-# Bytes of JSON that may stand for a character that cannot be printed: any escape but \" \\ \/ \n \t, and all that is not ASCII.
+# Bytes of JSON that can encode an unprintable character: every escape but \" \\ \/ \n \t, and everything that is not ASCII.
 _SUSPICIOUS = re.compile(rb'\\[^"\\/nt]|[^\x20-\x7e\n\r\t]')
 _PLAIN = bytes({*range(0x20, 0x7F), *b"\n\r\t"} - {*b"\\"})
-"""Bytes that are never a part of such a character."""
+"""Bytes that are never part of such a character."""
 
 
 def parse_json(data: bytes, where: object, *, most_bytes: int = MOST_JSON_BYTES) -> Any:
-    """One JSON document. Raises InvalidData, naming `where`, for one that is too large or deep, no JSON, or no plain text.
+    """One JSON document. Raises InvalidData with `where` if it is too large or deep, not JSON, or not plain text.
 
-    Strings may hold line breaks and tabs; numbers are finite. The message ends before the cure, which the caller knows.
+    Strings may have line breaks and tabs; numbers are finite. The message has no fix, which the caller adds.
     """
     if len(data) > most_bytes:
         raise InvalidData(f"{where} is damaged: it has {len(data):,} bytes; at most {most_bytes:,} are read")
@@ -55,7 +55,7 @@ def parse_json(data: bytes, where: object, *, most_bytes: int = MOST_JSON_BYTES)
 
 
 def parse_lines(data: bytes, where: object, *, whole: bool = False) -> list[dict[str, Any]]:
-    """The objects of JSON Lines. What follows the last line break was not finished: left out, or refused where `whole`."""
+    """The objects of JSON Lines. Text after the last line break is incomplete: left out, or refused with `whole`."""
     lines = data.count(b"\n") + 1
     if lines > MOST_LINES:
         raise InvalidData(f"{where} is damaged: it has {lines:,} lines; at most {MOST_LINES:,} are read")
@@ -76,9 +76,9 @@ def _each_line(data: bytes, where: object) -> list[dict[str, Any]]:
 
 
 def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
-    """The same for the lines that this project writes, ten times as fast: flat objects of plain ASCII, one after the other.
+    """The same for lines that this project writes, ten times as fast: flat objects of plain ASCII.
 
-    None where anything else is in the data; `_each_line` then says what and where, or takes it as it is.
+    None if the data has anything else; `_each_line` then reports it or accepts it.
     """
     if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data or len(data) > MOST_LINE_BYTES * lines:
         return None
@@ -97,7 +97,7 @@ def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
 
 
 def check_shape(value: Any, shape: Any, where: object) -> None:
-    """Raises InvalidData, naming the field, where a JSON value is not of a type: a TypedDict, list, dict, Literal, union."""
+    """Raises InvalidData with the field if a JSON value is not of a type: a TypedDict, list, dict, Literal or union."""
     fault = mismatch(value, shape)
     if fault is not None:
         raise InvalidData(f"{where} {fault}" if fault.startswith("lacks") else f"{where}: {fault}")
@@ -151,7 +151,7 @@ def type_hints(shape: Any) -> dict[str, Any]:
 def _is(value: Any, kind: Any) -> bool:
     if kind in (None, type(None)):
         return value is None
-    if kind is float:  # 1e999 is infinite to Python's reader, and 10**400 overflows where it becomes a float
+    if kind is float:  # Python reads 1e999 as infinity, and 10**400 overflows as a float
         return isinstance(value, (int, float)) and not isinstance(value, bool) and -MOST_NUMBER < value < MOST_NUMBER
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
@@ -192,11 +192,11 @@ def _no_number(constant: str) -> Any:
 
 
 _scan = json.JSONDecoder(parse_constant=_no_number).scan_once  # type: ignore[attr-defined]
-"""(text, start) -> one value and where it ends; what `json.loads` calls, without what it does around it."""
+"""(text, start) -> one value and its end; the inner function of `json.loads`."""
 
 
 def _depth(value: Any) -> int:
-    """Levels of nesting; counted to one more than is allowed, and no further."""
+    """Levels of nesting, counted up to one more than allowed."""
     level, depth = [value], 0
     while depth <= MOST_DEPTH:
         level = [entry for entry in level if isinstance(entry, (dict, list))]
@@ -208,7 +208,7 @@ def _depth(value: Any) -> int:
 
 
 def _check_strings(value: Any, where: object) -> None:
-    """Raises InvalidData for text with characters that do not show themselves; line breaks and tabs are text."""
+    """Raises InvalidData for text with invisible characters other than line breaks and tabs."""
     rest = [value]
     while rest:
         entry = rest.pop()

@@ -1,8 +1,8 @@
-"""What comes from outside: files read without following links, and text that cannot act; JSON is in dreamer_bench_json.py.
+"""Data from outside: reads files without following links, and makes text harmless. JSON is in dreamer_bench_json.py.
 
-A record, a score file, a card or a plan is data that somebody else wrote. Everything that reads one goes through here: its
-bytes are bounded before they are parsed, and what is shown of it cannot move a terminal's cursor, turn a line around or start
-a formula. Imports the standard library and `dreamer_bench_base` only.
+A record, a score file, a card or a plan is data that somebody else wrote. All code that reads one uses this file: its size is
+limited before it is parsed, and text from it cannot move a terminal's cursor, reverse a line or start a formula. Imports only
+the standard library and `dreamer_bench_base`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from pathlib import Path
 from dreamer_bench_base import InvalidData
 
 MOST_FILE_BYTES = 1 << 30
-"""One file of JSON Lines: the longest published protocol writes 2 MB."""
+"""Most bytes of a JSON Lines file; the longest published protocol writes 2 MB."""
 
 SPREADSHEET_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is a formula to a spreadsheet (OWASP, "CSV Injection")."""
+"""First characters of a cell that a spreadsheet treats as a formula (OWASP, "CSV Injection")."""
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def is_printable(text: str) -> bool:
-    """Whether text shows what it is: no control characters (line breaks included), no bidi overrides, no lone surrogates."""
+    """Whether all characters are visible: no control characters (or line breaks), bidi overrides or lone surrogates."""
     return (text.isascii() and text.isprintable()) or not any(unicodedata.category(sign) in _INVISIBLE for sign in text)
 
 
 def printable(text: str) -> str:
-    """The text with every invisible character written as its number: "\\u001b", "\\u202e"."""
+    """The text with the number of every invisible character in its place: "\\u001b", "\\u202e"."""
     if is_printable(text):
         return text
     return "".join(sign if unicodedata.category(sign) not in _INVISIBLE else _number_of(sign) for sign in text)
@@ -41,7 +41,7 @@ def _number_of(sign: str) -> str:
 
 
 def check_name(text: str, what: str, *, most: int = 200) -> str:
-    """A name that will be printed, drawn and filed. Raises InvalidData where it holds an invisible character or is too long."""
+    """A name for printing, figures and files. Raises InvalidData if it has an invisible character or is too long."""
     if not is_printable(text):
         raise InvalidData(f"{what} {printable(text[:80])!r} holds an invisible character; rename it")
     if len(text) > most:
@@ -50,14 +50,14 @@ def check_name(text: str, what: str, *, most: int = 200) -> str:
 
 
 def as_cell(text: str) -> str:
-    """Text for a cell of a CSV: what a spreadsheet would take for a formula gets an apostrophe before it."""
+    """Text for a cell of a CSV, with an apostrophe before text that a spreadsheet would treat as a formula."""
     return f"'{text}" if text.startswith(SPREADSHEET_STARTS) else text
 
 
 def read_regular(path: Path, *, most_bytes: int = MOST_FILE_BYTES) -> bytes:
-    """The bytes of a regular file. Raises InvalidData for a link, a device, a pipe or a file that is too long, OSError else.
+    """The bytes of a regular file. Raises InvalidData for a link, a device, a pipe or a file that is too long; else OSError.
 
-    A link in place of the file is not followed; links among the folders above it are (`read_tree` follows none).
+    It does not follow a link in place of the file, but links in the folders above it (`read_tree` follows none).
     """
     return _read(path, None, most_bytes)
 
@@ -65,7 +65,7 @@ def read_regular(path: Path, *, most_bytes: int = MOST_FILE_BYTES) -> bytes:
 def read_tree(
     root: Path, wanted: Iterable[tuple[str, ...]], *, most_bytes: int = MOST_FILE_BYTES
 ) -> dict[tuple[str, ...], bytes]:
-    """Files of a stranger's folder by the parts of a path. No link below `root` is followed; missing files are left out."""
+    """Files of a stranger's folder by the parts of their paths. Follows no link below `root` and leaves out missing files."""
     found = {}
     for parts in wanted:
         descriptors = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]

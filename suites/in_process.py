@@ -1,4 +1,4 @@
-"""Lanes whose environments live in this process, and the rows that pass between lanes and their caller."""
+"""Lanes whose environments are in this process, and the rows that pass between lanes and their caller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dreamer_bench_base import UserError
 
 
 class Rows:
-    """One row a lane of everything that passes between lanes and their caller, in plain or in shared memory."""
+    """One row per lane of all data between lanes and their caller, in ordinary or shared memory."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Rows:
 
 
 class InProcess:
-    """Lanes whose environments live in this process: all of them without workers, some of them inside a worker."""
+    """Lanes whose environments are in this process: all of them without workers, some of them inside a worker."""
 
     def __init__(self, make: Callable[[], gymnasium.Env], lanes: Sequence[int]) -> None:
         self.environments = {lane: make() for lane in lanes}
@@ -45,7 +45,7 @@ class InProcess:
         self._asked: tuple[str, dict[int, int]] = ("step", {})
 
     def ask(self, verb: str, lanes: dict[int, int]) -> None:
-        """verb "reset" with lane -> seed, or "step" with lane -> 0; the work is done in `wait`."""
+        """Requests "reset" with lane -> seed, or "step" with lane -> 0; `wait` does the work."""
         self._asked = (verb, lanes)
 
     def wait(self) -> None:

@@ -1,6 +1,6 @@
 """Many environments of one task stepped together: in this process, or in worker processes.
 
-Both ways run the same code over the same rows, so their results are equal to the bit.
+Both ways run the same code on the same rows, so their results are equal to the bit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from suites.workers import Workers
 
 
 class Stepped(NamedTuple):
-    """What N lanes showed; the arrays belong to the caller.
+    """What N lanes returned; the arrays belong to the caller.
 
     observation  each [N, ...]
     reward       [N] float64, summed over the action repeat; 0 where a lane was not stepped
@@ -34,12 +34,12 @@ class Stepped(NamedTuple):
 
 
 class Lanes:
-    """`count` environments of one task, stepped together. Nothing is reset by itself.
+    """`count` environments of one task, stepped together. They do not reset by themselves.
 
-    task     a name of the catalog (then `options` are those of `catalog.make`), or a function that makes an environment;
-             with workers it must be picklable
+    task     a name of the catalog (`options` are then those of `catalog.make`), or a function that makes an environment, which
+             must be picklable with workers
     count    number of lanes N
-    workers  0: in this process; otherwise that many processes share the lanes (at most one per lane)
+    workers  0: in this process; otherwise the number of processes that share the lanes (at most one per lane)
     """
 
     def __init__(self, task: str | Callable[[], gymnasium.Env], count: int, *, workers: int = 0, **options: Any) -> None:
@@ -59,11 +59,11 @@ class Lanes:
 
     @property
     def environments(self) -> list[gymnasium.Env]:
-        """The environments themselves, where they live in this process; empty with workers."""
+        """The environments themselves if they are in this process; empty with workers."""
         return list(self._team.environments.values())
 
     def reset(self, seeds: Mapping[int, int] | Sequence[int]) -> dict[str, np.ndarray]:
-        """Starts new episodes: lane -> seed, or one seed a lane. Returns all lanes' present observations, each [N, ...]."""
+        """Starts new episodes: lane -> seed, or one seed per lane. Returns the current observations of all lanes, [N, ...]."""
         given = dict(seeds) if isinstance(seeds, Mapping) else dict(enumerate(seeds))
         enough = bool(given) if isinstance(seeds, Mapping) else len(given) == self.count
         if not enough or not set(given) <= set(range(self.count)):
@@ -79,7 +79,7 @@ class Lanes:
         return self.receive()
 
     def send(self, actions: np.ndarray, lanes: np.ndarray | None = None) -> None:
-        """Starts `step`; with workers it runs while this process does something else, until `receive`."""
+        """Starts `step`. With workers, this process can do other work until `receive`."""
         self._idle()
         rows = self._team.rows
         if np.shape(actions) != rows.action.shape:
@@ -89,7 +89,7 @@ class Lanes:
         self._team.ask("step", dict.fromkeys(self._asked, 0))
 
     def receive(self) -> Stepped:
-        """What the lanes of the last `send` showed."""
+        """The result of the last `send`."""
         if self._asked is None:
             raise RuntimeError("lanes: receive follows send")
         asked, self._asked = self._asked, None
@@ -105,7 +105,7 @@ class Lanes:
         )
 
     def close(self) -> None:
-        """Closes every environment and ends the workers; closing twice is allowed."""
+        """Closes all environments and ends the workers. May be called twice."""
         self._team.close()
 
     def _idle(self) -> None:

@@ -1,10 +1,10 @@
 """Lanes in worker processes that write into shared memory.
 
-gymnasium's AsyncVectorEnv was the first choice and does not fit: a resumed run steps single lanes (it replays open episodes of
-unequal length), there are often more lanes than processors, and its faults are tracebacks of another process.
+gymnasium's AsyncVectorEnv is not suitable: a resumed run steps single lanes (it replays open episodes of unequal length), there
+are often more lanes than CPU cores, and its errors are tracebacks of another process.
 
-A worker lives as long as its pipe: when the parent ends, even by SIGKILL, the pipe closes and the worker leaves. Signals
-are the parent's affair; a worker ignores Ctrl-C and SIGTERM so that the parent can still write a checkpoint.
+A worker ends with its pipe: when the parent ends, even by SIGKILL, the pipe closes and the worker exits. A worker ignores
+Ctrl-C and SIGTERM, so that the parent can still write a checkpoint.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ LEAVE_SECONDS = 10.0
 
 
 class WorkerFault(RuntimeError):
-    """An environment failed, or a worker process died, while lanes were stepped; the message is one line."""
+    """An environment failed or a worker process died during a step; the message is one line."""
 
     exit_code = 5
 
 
 class Workers:
-    """Worker processes that share the lanes; worker w of W holds lanes w, w + W, w + 2W, ..."""
+    """Worker processes that share the lanes; worker w of W has lanes w, w + W, w + 2W, ..."""
 
     def __init__(self, make: Callable[[], gymnasium.Env], count: int, workers: int) -> None:
         self.environments: dict[int, gymnasium.Env] = {}
@@ -50,7 +50,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")  # a fork would share the parent's GL and torch threads
         for lanes in self._lanes:
             ours, theirs = context.Pipe()
-            # Not daemonic: those get SIGTERM at exit, which a worker ignores; the closing of its pipe is what ends it.
+            # Not daemonic, because daemons get SIGTERM at exit, which a worker ignores. The closed pipe ends it.
             process = context.Process(target=_serve, args=(theirs, make, lanes), name=f"lanes-{lanes[0]}", daemon=False)
             process.start()
             theirs.close()
@@ -59,7 +59,7 @@ class Workers:
         answers = [self._hear(worker) for worker in range(workers)]
         self.observation_space, self.action_space = answers[0]
         self.shared_bytes = size = _shared_bytes(count, self.observation_space, self.action_space)
-        # A file without a name: a killed run leaves nothing behind in /dev/shm.
+        # A file without a name, so that a killed run leaves nothing in /dev/shm.
         with tempfile.TemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as file:
             file.truncate(size)
             self.rows = Rows(count, self.observation_space, self.action_space, _carve(mmap.mmap(file.fileno(), size)))
@@ -86,7 +86,7 @@ class Workers:
             self._hear(worker)
 
     def _hear(self, worker: int) -> Any:
-        """The next answer of a worker; its fault, or its death, is raised here."""
+        """The next answer of a worker. Raises WorkerFault if it failed or died."""
         try:
             kind, answer = self._pipes[worker].recv()
         except (EOFError, ConnectionResetError) as error:
@@ -118,13 +118,13 @@ def _dismiss(pipes: list[Connection], processes: list[Any]) -> None:
         pipe.close()
     for process in processes:
         process.join(LEAVE_SECONDS)
-        if process.is_alive():  # stuck inside a simulator
+        if process.is_alive():  # stuck in a simulator
             process.kill()
             process.join()
 
 
 def _carve(memory: mmap.mmap) -> Callable[[tuple[int, ...], Any], np.ndarray]:
-    """An allocator that hands out consecutive 64-byte-aligned pieces of one block."""
+    """An allocator of consecutive 64-byte-aligned pieces of one block."""
     used = 0
 
     def allocate(shape: tuple[int, ...], kind: Any) -> np.ndarray:
@@ -150,7 +150,7 @@ def _shared_bytes(count: int, observation_space: spaces.Dict, action_space: spac
 
 
 class _Report:
-    """Sends what went wrong inside to the parent, as one line, in place of a traceback; a closed pipe is a quiet leave."""
+    """Sends an error inside it to the parent as one line instead of a traceback. A closed pipe is no error."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -167,7 +167,7 @@ class _Report:
 
 
 def _serve(pipe: Connection, make: Callable[[], gymnasium.Env], lanes: list[int]) -> None:
-    """A worker's life: make the environments, tell the spaces, map the shared rows, then obey until the pipe closes."""
+    """The main function of a worker: makes the environments, sends the spaces, maps the shared rows, and serves requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with _Report(pipe):

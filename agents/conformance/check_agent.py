@@ -1,7 +1,8 @@
-"""Does an agent keep the contract of `agents.api`? For us and for packages of others. NumPy only; knows no suite.
+"""Checks that an agent follows the contract of `agents.api`, for our agents and those of other packages. NumPy only; knows no
+suite.
 
-Everything is checked by watching: two agents are driven side by side through the same stream of observations, and whatever
-they are meant to agree on is compared action by action. Environments come from the caller as `make(task, **options)`.
+All checks watch the agent from outside: two agents get the same stream of observations, and their actions are compared one by
+one where they must agree. The caller provides environments as `make(task, **options)`.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ Make = Callable[..., gymnasium.Env]
 
 KINDS = ({"pixels": False, "discrete": False}, {"pixels": True, "discrete": False}, {"pixels": False, "discrete": True},
          {"pixels": True, "discrete": True})  # fmt: skip
-"""Options of the probe that the claims are checked on: every kind of observation and action a suite may have."""
+"""Options of the probe for the checks: every kind of observation and action that a suite can have."""
 
 PROBE = "probe_action"
 TRAINED_PROBES = ("probe_one_step", "probe_two_step", "probe_action", "probe_terminal")
 ENOUGH_OF_THE_OPTIMUM = 0.9
 SHORT_SCHEDULE = {"prefill_env_steps": 24, "pretrain_updates": 1, "updates": 1, "update_every_env_steps": 8}
-"""For options that have these fields; other agents are taken as they are."""
+"""Schedule for agents whose options have these fields; other agents run as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One claim about an agent, whether it held, and what was seen."""
+    """One claim about an agent, whether it holds, and what was observed."""
 
     claim: str
     passed: bool
@@ -43,16 +44,16 @@ class Finding:
 
 
 def check_agent(entry: AgentEntry, *, make: Make, probes: bool = False) -> list[Finding]:
-    """Every claim about an agent, passed or not.
+    """All claims about an agent, passed or not.
 
-    make    `suites.catalog.make`: environments by name
-    probes  also train it on four probes with its "quick" profile (minutes), and ask for 90% of the known optimum
+    make    `suites.catalog.make`, which makes environments by name
+    probes  also train it on four probes with its "quick" profile (minutes), and require 90% of the known optimum
     """
     return list(findings(entry, make=make, probes=probes))
 
 
 def findings(entry: AgentEntry, *, make: Make, probes: bool = False) -> Iterator[Finding]:
-    """The same, each as soon as it is known. Raises AgentError for an exception of the agent."""
+    """The same findings one by one, as soon as each is known. Raises AgentError for an exception of the agent."""
     with Watched(entry) as watched:
         yield from _findings(entry, make, probes, watched)
 
@@ -115,7 +116,7 @@ def _trained(entry: AgentEntry, name: str, make: Make, decisions: int = 3_000, e
 
 
 def _quick(entry: AgentEntry) -> Any:
-    """The small options where the agent has them, else the paper's."""
+    """The "quick" options if the agent has them, else the paper's."""
     try:
         return entry.options("quick")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What every agent must keep, claim by claim: each returns what is wrong, or ""."""
+"""The claims that every agent must fulfil. Each check returns what is wrong, or ""."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _seeds_matter(lab: Laboratory) -> str:
 
 
 def _seeds_keep_apart(lab: Laboratory) -> str:
-    """Alone or in company, a seed does the same, up to the order in which floating-point numbers are added."""
+    """A seed acts the same alone and together with others, except for rounding from another order of additions."""
     alone = lab.follower(seeds=SEEDS[:1])
     return together(lab.stream(), [lab.follower(), alone], DECISIONS // 2, tolerance=1e-3)
 

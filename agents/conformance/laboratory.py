@@ -17,12 +17,12 @@ from agents.conformance.side_by_side import Follower, Stream, together
 
 SEEDS = (3, 4)
 DECISIONS = 48
-"""Played for each claim: six episodes of the probe; the shortened schedule learns in them."""
+"""Decisions per claim: six episodes of the probe, in which the shortened schedule learns."""
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """Builds what a claim needs: streams of one kind of task, and fresh agents for it."""
+    """Builds what a claim needs: streams of one kind of task, and new agents for it."""
 
     entry: AgentEntry
     options: Any
@@ -41,7 +41,7 @@ class Laboratory:
         return self.entry.build(self.options, context)
 
     def gradient_steps(self) -> int:
-        """How much an agent learns while a claim is checked."""
+        """Gradient steps of an agent during the check of a claim."""
         follower = self.follower()
         together(self.stream(), [follower], DECISIONS)
         return follower.gradient_steps

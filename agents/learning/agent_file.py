@@ -1,4 +1,4 @@
-"""What an agent with a world model keeps in a checkpoint beside its replay's files: agent.pt, one per seed."""
+"""agent.pt, one per seed: the part of a checkpoint that an agent with a world model writes besides its replay's files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKPOINT = "agent.pt"
 
 @dataclass(frozen=True)
 class Carry:
-    """Recurrent state [S, E, ...] and last action [S, E, A], and where the noise of this stream stands."""
+    """Recurrent state [S, E, ...] and last action [S, E, A], and the position in the noise of this stream."""
 
     state: dict[str, Tensor]
     action: Tensor
@@ -28,7 +28,7 @@ class Carry:
 
 
 def write(folder: Path, kept: Mapping[str, Any], carry: Carry, s: int) -> None:
-    """What one seed keeps, and its share of the carry."""
+    """Writes the state of one seed, with its share of the carry."""
     whole = {
         **kept,
         "carry": {
@@ -38,19 +38,19 @@ def write(folder: Path, kept: Mapping[str, Any], carry: Carry, s: int) -> None:
             "position": carry.position,
         },
     }
-    data = io.BytesIO()  # a full disk is an OSError in Python's hands; torch's own writer makes a RuntimeError of it
+    data = io.BytesIO()  # with Python's writer a full disk is an OSError; torch's own writer raises a RuntimeError
     torch.save(whole, data)
     (folder / CHECKPOINT).write_bytes(data.getbuffer())
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `write` kept, "carry" included. Raises UserError where the folder has none."""
+    """The content that `write` saved, including "carry". Raises UserError if the folder has no agent.pt."""
     path = folder / CHECKPOINT
     if not path.exists():
         raise UserError(
             f"{folder} holds no checkpoint of this agent ({CHECKPOINT} is missing); name a folder that `save` wrote"
         )
-    check_weights(path)  # whoever wrote it
+    check_weights(path)  # for every file, also our own
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

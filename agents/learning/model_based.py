@@ -1,7 +1,8 @@
 """An agent made of a world model, a behaviour and a replay.
 
-With agents/learning/batches.py the only border between numpy and torch, and the only place that chooses by device. Every
-recipe of this package ends in `ModelBasedAgent(...)`. Over 300 lines, since the methods of the contract share one state.
+Only this file and agents/learning/batches.py convert between numpy and torch, and only here the code depends on the device.
+Every recipe with a world model builds a `ModelBasedAgent`. The file has more than 300 lines, because the methods of the
+contract share one state.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": t
 class ModelBasedAgent:
     """World model + behaviour + replay behind agents.api.Agent.
 
-    world_model      makes the model of one seed from (action width); its parameter values are set by the learner, per seed
-    model_optimizer  of the world model's group
-    evolution        how the group of a `Searched` behaviour is found; None where gradients train everything
+    world_model      makes the model of one seed from the action width; the learner sets its parameter values for each seed
+    model_optimizer  settings for the world model's group
+    evolution        search for the group of a `Searched` behaviour; None if gradients train everything
     precision        "float32", or "bfloat16" for products and convolutions (parameters, statistics and losses stay float32)
-    lift             over seeds (agents/learning/lifting.py); None takes the faster one of the device
-    compile          the losses through torch.compile
-    capture          on a GPU, every update and every decision as one CUDA graph
-    update_bytes     memory that the updates take of a GPU beside the weights
+    lift             lift over seeds (agents/learning/lifting.py); None takes the faster one for the device
+    compile          use torch.compile for the losses
+    capture          on a GPU, replay every update and every decision as one CUDA graph
+    update_bytes     memory of updates on a GPU besides the weights
     """
 
     def __init__(
@@ -151,12 +152,12 @@ class ModelBasedAgent:
     def decision(
         self, carry: Carry, step: TimeStep, *, explore: bool
     ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Tensor]]:
-        """What a decision computes: the function of one seed, what it has seen, and the noise."""
+        """The parts of a decision: the function for one seed, its inputs, and the noise."""
         num_envs = step.is_first.shape[1]
         specs = {**self.behavior.act_noise(self.sizes, num_envs, explore=explore), "filter": self.sizes.latent.over(num_envs)}
         if explore and self.next_update_env_steps is None:
             specs["prefill"] = NoiseSpec("uniform", (num_envs, self.action_width))
-        # Drawn whole even where the action is random: each part of a draw depends on the size of the others.
+        # All noise is drawn even if the action is random, because each part of a draw depends on the size of the others.
         noise = self.noise.draw(specs, ACT, carry.stream, carry.position)
         seen = (
             carry.state,
@@ -240,7 +241,7 @@ class ModelBasedAgent:
                     self.learner.note(self.evolution.generation(batch))
 
     def update_inputs(self) -> tuple[dict[str, Tensor], dict[str, Tensor], list[dict[str, Tensor]]]:
-        """What the next update is made from: a batch of replay, noise of the model and of each round of the behaviour."""
+        """The inputs of the next update: a batch from replay, and noise for the model and each round of the behaviour."""
         clock, steps = self.learner.clock, self.gradient_steps
         with clock("replay sampling"):
             batch = self._sample()
@@ -252,7 +253,7 @@ class ModelBasedAgent:
         return batch, model_noise, behavior_noise
 
     def _sample(self) -> dict[str, Tensor]:
-        if self._batches is None:  # only an agent that learns takes the memory
+        if self._batches is None:  # made late, so that only an agent that learns takes the memory
             context, schedule = self.context, self.schedule
             self._batches = batches(
                 self.replays,
@@ -280,9 +281,9 @@ class ModelBasedAgent:
         return ~self.learner.alive.cpu().numpy()
 
     def self_check(self) -> dict[str, Any]:
-        """Compares captured graphs and seeds lifted together with the plain way (agents/learning/self_check.py).
+        """Compares captured graphs and lifted seeds with direct calls (agents/learning/self_check.py).
 
-        For an agent that is built for this alone: its replay is filled with drawn rows.
+        Build an agent only for this check, because its replay is filled with random rows.
         """
         return self_check(self)
 
@@ -320,7 +321,7 @@ class ModelBasedAgent:
         replay = self.replays[s]
         same_lanes = len(kept["replay"]["rows"]) == len(replay.lanes)
         if not same_lanes or (kept["replay_apart"] and self.context.replay_folders is None):
-            self._replay_missing = True  # good for acting: `evaluate` needs no replay
+            self._replay_missing = True  # enough for acting, because `evaluate` needs no replay
             return
         if not kept["replay_apart"]:
             for number, lane in enumerate(replay.lanes):

@@ -9,7 +9,7 @@ from agents.models.networks import refuses_observation, shape
 
 
 def refuses(observation_space: spaces.Space, action_space: spaces.Space) -> str | None:
-    """Why no agent of this kind can play these spaces, or None."""
+    """Why agents with a world model cannot play these spaces, in one line; None if they can."""
     if isinstance(action_space, spaces.Box):
         if len(action_space.shape) != 1 or not (np.all(action_space.low == -1) and np.all(action_space.high == 1)):
             return f"continuous actions must be a Box [-1, 1] of one axis; this one is {action_space}"
@@ -19,5 +19,5 @@ def refuses(observation_space: spaces.Space, action_space: spaces.Space) -> str 
 
 
 def action_width(space: spaces.Space) -> int:
-    """Numbers in an action, or choices of a discrete one."""
+    """Number of numbers in an action, or of choices of a discrete one."""
     return int(space.n) if isinstance(space, spaces.Discrete) else shape(space)[0]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class Schedule:
     """When to learn, and from how much. Source: docs/algorithms/dreamer.md §9 (TF2).
 
-    prefill_env_steps       of random actions before the first update; counted in steps, and at least one episode (TF2 counts
-                            completed episodes: the same on DMC)
-    pretrain_updates        at the first call
-    update_every_env_steps  and then `updates` at once
-    replay_capacity         rows that replay keeps at most, all environments together; None keeps all
-    skip_short_episodes     no sequence begins in an episode of `batch_length` rows or fewer
-    model_first             the model descends before the behaviour learns from it
+    prefill_env_steps       env steps of random actions before the first update, and at least one episode (TF2 counts completed
+                            episodes, which is the same on DeepMind Control)
+    pretrain_updates        updates of the first training call
+    update_every_env_steps  env steps between two training calls, each of `updates` updates
+    replay_capacity         most rows that replay keeps, all environments together; None keeps all
+    skip_short_episodes     draw no sequence from an episode of `batch_length` rows or fewer
+    model_first             update the model before the behaviour learns from it
     """
 
     batch_sequences: int

@@ -1,16 +1,16 @@
 """The RSSM's two loops over time, forwards and backwards, for several sets of weights at once (agents/models/grouped.py).
 
-The posterior along a sequence and a dream are the same recurrence; what differs is what enters it:
+The posterior along a sequence and a dream are the same recurrence with different inputs:
 
     x_t     = act(entry_t + W z_t-1)              entry: the action's part, and the bias
     h_t     = GRU(x_t, h_t-1)
     inner_t = act(part_t + W h_t)                 part: the embedding's part (posterior), or the bias alone (dream)
     z_t     = mean + std · noise_t                mean, raw std = halves of W inner_t + b; std = softplus(raw std) + min_std
 
-Time leads [T, G, B, ...], so that a step is one block of memory. The derivative goes back in time through the states alone;
-what the weights get of it is one product for all steps at the end. agents/models/rssm.py has the slower twin.
+Time is the first axis, [T, G, B, ...], so that a step is one block of memory. The derivative goes back in time only through the
+states; the gradients of the weights are one product for all steps at the end. agents/models/rssm.py has the slower twin.
 
-Over 300 lines: each loop forwards and its derivative, line beside line.
+The file has more than 300 lines, because each loop is next to its derivative.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from agents.models.grouped import Activation, Stack, activate_, activation_slope
 
 
 class Cell(NamedTuple):
-    """Weights of the recurrence, each [G, ...]; X wide is the GRU's input, I the hidden layer of the statistics."""
+    """Weights of the recurrence, each [G, ...]. X: width of the GRU's input; I: width of the hidden layer of the statistics."""
 
     from_stoch: Tensor  # [X, Z]
     fresh: Tensor  # [3 D, X], gates in the order reset, update, candidate
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 
 
 class Track(NamedTuple):
-    """What a loop leaves behind [T, G, B, ...], all of which its derivative needs. before: the state that a step began from."""
+    """Results of a loop [T, G, B, ...] that its derivative needs. before: the state from which a step began."""
 
     deter_before: Tensor
     stoch_before: Tensor
@@ -55,9 +55,9 @@ class Track(NamedTuple):
 
 
 class Loop:
-    """The recurrence, a step at a time from a state [G, B, ...]; `track` fills as it goes.
+    """The recurrence, one step at a time from a state [G, B, ...]; every step adds to `track`.
 
-    restarts  whether a step may begin from a state that is not the last one's (`keep` of `step`)
+    restarts  whether a step can begin from another state than the last one (`keep` of `step`)
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Loop:
         self._last = list(zip(states.unbind(), draws.unbind()))
         self._steps = list(zip(*(part.unbind() for part in track)))
         self._scratch = deter.new_empty(groups, rows, width), deter.new_empty(groups, rows, inner)
-        # Contiguous: for few rows a product with a transposed view takes twice as long. Gates and candidate apart, so that
-        # nothing walks over a part of a matrix.
+        # Contiguous, because with few rows a product with a transposed view takes twice as long. Gates and candidate are
+        # separate, so that no operation uses a part of a matrix.
         gates, candidate = slice(0, 2 * units), slice(2 * units, None)
         self._from_stoch, self._from_deter = transposed(cell.from_stoch), transposed(cell.from_deter)
         self._fresh_gates, self._fresh_candidate = transposed(cell.fresh[:, gates]), transposed(cell.fresh[:, candidate])
@@ -100,7 +100,7 @@ class Loop:
         self._kept_bias = cell.kept_bias[:, candidate].unsqueeze(1)
 
     def step(self, t: int, entry: Tensor, part: Tensor, noise: Tensor, keep: Tensor | None = None) -> None:
-        """entry [G, B, X], part [G, B, I] and noise [G, B, Z], or what broadcasts to them; keep [G, B, 1] times the state."""
+        """Step t. entry [G, B, X], part [G, B, I] and noise [G, B, Z] may broadcast; keep [G, B, 1] multiplies the state."""
         product: Any = torch.baddbmm
         deter, stoch, entered, gates, kept, candidate, inner, raw, std, new_deter, new_stoch = self._steps[t]
         if keep is not None:
@@ -126,8 +126,8 @@ def transposed(weight: Tensor) -> Tensor:
 class Recurrence(torch.autograd.Function):
     """States and statistics [G, T, B, ...] of a loop that has run, and their derivative.
 
-    In: the loop; keep [T, G, B, 1] or None; noise [T, G, B, Z]; then what is differentiated: entry [T, G, B, X],
-    part [T, G, B, I], the state it began from, the cell. Out: deter, stoch, mean, std.
+    Inputs: the loop; keep [T, G, B, 1] or None; noise [T, G, B, Z]; then the differentiable ones: entry [T, G, B, X],
+    part [T, G, B, I], the first state, the cell. Outputs: deter, stoch, mean, std.
     """
 
     @staticmethod
@@ -155,7 +155,7 @@ class Recurrence(torch.autograd.Function):
         by_deter, by_stoch, by_mean, by_std = (None if part is None else part.transpose(0, 1) for part in gradients)
         units, size = track.deter.shape[-1], track.stoch.shape[-1]
         reset, update = track.gates.split(units, -1)
-        # How much of a change of the state comes from each part of its making, for all steps before the loop.
+        # The derivative of the state with respect to each of its parts, for all steps, before the loop.
         into_candidate = (1.0 - update).mul_(torch.addcmul(_one(update), track.candidate, track.candidate, value=-1.0))
         into_update = (track.deter_before - track.candidate).mul_(update).mul_(1.0 - update)
         into_reset = (track.kept * reset).mul_(1.0 - reset)
@@ -166,10 +166,10 @@ class Recurrence(torch.autograd.Function):
             return tensor.new_empty(*tensor.shape[:-1], columns)
 
         raw, inner, entry = torch.empty_like(track.raw), torch.empty_like(track.inner), torch.empty_like(track.entered)
-        # kept candidate, reset, update, fresh candidate: what the old state gave is the first three, the input the last three
+        # kept candidate, reset, update, fresh candidate: the first three depend on the old state, the last three on the input
         gates = like(track.deter, 4 * units)
         deter, stoch = torch.zeros_like(track.deter[0]), torch.zeros_like(track.stoch[0])
-        # Views of every step at once: an index per use would cost as much as the arithmetic of few rows.
+        # Views of all steps at once, because an index per use would cost as much as the arithmetic of few rows.
         over_time = zip(
             *(
                 tensor.unbind()
@@ -279,10 +279,10 @@ def dream(
 ) -> tuple[Tensor, Tensor]:
     """Imagined steps under an actor: features [G, H, N, Z + D] and actions [G, H, N, A].
 
-    The actor's input carries no gradient, so what its weights get is one product for all steps: in the loop nothing is
-    differentiated, and afterwards the actions are made once more, from what the loop left behind, with their derivative.
+    The actor's input carries no gradient, so the gradients of its weights are one product for all steps. The loop computes no
+    derivatives; afterwards the actions are computed again, from the results of the loop, with their derivative.
 
-    sample        (raw output of the actor, noise) -> action, of any leading axes
+    sample        (raw output of the actor, noise) -> action, with any leading axes
     deter, stoch  [G, N, ...]: the starts
     parameters    weights and biases: input, the GRU's four, the prior's hidden layer and statistics, the actor's layers
     """

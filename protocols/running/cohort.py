@@ -1,4 +1,4 @@
-"""One cohort as a request that can be sent to another machine, and how its program ended."""
+"""A request to train one cohort, which can be sent to another machine, and the outcome of its program."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from protocols.spec import Protocol
 class CohortRequest:
     """Everything one program needs to train its seeds, on this machine or another.
 
-    workers      processes that step environments; 0: none, None: chosen from the number of processors
+    workers      processes that step environments; 0: none, None: chosen from the number of CPU cores
     film         keep a video of the last evaluation
-    tensorboard  write event files beside the records
-    wandb        log to Weights & Biases beside the records
+    tensorboard  also write event files
+    wandb        also log to Weights & Biases
     command      the command line that resumes it
-    cpus, gpus   what one Ray task takes of a node; gpus may be a fraction, so that several programs share a device
+    cpus, gpus   resources of one Ray task on its node; with a fraction of a GPU, several programs share it
     """
 
     grid: Grid
@@ -51,7 +51,7 @@ class CohortRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class CohortOutcome:
-    """How a program ended. `interrupted` means: asked to stop, checkpoint written."""
+    """How a program ended. `interrupted` means that it was asked to stop and has written a checkpoint."""
 
     request: CohortRequest
     status: Literal["complete", "interrupted"]

@@ -1,4 +1,4 @@
-"""The record files of a cohort, as its loop writes them: a line per evaluation episode, a line per evaluation, the result."""
+"""The record files of a cohort that the loop writes: a line per evaluation episode, a line per evaluation, and the result."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from protocols.running.evaluate import Episode
 
 
 class CohortRecords:
-    """The files of every run of a cohort; seeds go by their number `s` in it.
+    """The files of all runs of a cohort; `s` is the number of a seed in the cohort.
 
-    vouched_bytes  of each seed's files, by the checkpoint that is resumed from; None where nothing is
-    tasks          played in turn, named in every episode's line; () where the run has one task
+    vouched_bytes  bytes of each seed's files that the checkpoint confirms; None without a checkpoint
+    tasks          tasks that are played in turn and named in every episode's line; () for a run on one task
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class CohortRecords:
     def write_result(
         self, s: int, status: Literal["complete", "diverged"], counted: Mapping[str, int], *, seconds: float
     ) -> None:
-        """The last file of a run. Raises UserError where its records are not those that were written."""
+        """Writes the last file of a run. Raises UserError if its records are not those that were written."""
         run = self.runs[s]
         checkpoint.check_records(run.folder, self.recorded(s))
         write_result(
@@ -73,7 +73,7 @@ class CohortRecords:
         )
 
     def recorded(self, s: int) -> dict[str, checkpoint.Recorded]:
-        """What this process wrote, or found when it began, of the records of one seed."""
+        """Length and hash of one seed's records that this process wrote, or found at its start."""
         episodes, metrics = self.episode_logs[s], self.metric_logs[s]
         return {
             **self.found[s],

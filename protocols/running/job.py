@@ -1,4 +1,4 @@
-"""What the loop is asked to train, and what it tells whoever watches."""
+"""The job of the loop, and the progress that it reports."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from protocols.spec import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """Where a cohort stands, for whoever watches.
+    """The progress of a cohort at one moment.
 
-    scores              mean score of the last evaluation per seed, None before it and for a diverged seed
-    evaluations         how many are done, of evaluations_due
+    scores              mean score of the last evaluation per seed; None before it and for a diverged seed
+    evaluations         number of finished evaluations, of evaluations_due
     lines               metrics and mean score of this evaluation per seed; empty between evaluations
-    films               images of this evaluation's first episode per seed, where they were asked for
-    is_last_evaluation  of the regular ones
+    films               images of this evaluation's first episode per seed, if requested
+    is_last_evaluation  whether this is the last regular evaluation
     """
 
     env_steps: int
@@ -50,9 +50,9 @@ class Moment:
 class Job:
     """What the loop needs to train one cohort.
 
-    open_environments  environments per seed -> that many for every seed
-    watch          told where the cohort stands, twice a second and at every evaluation
-    stop_requested asked before every decision
+    open_environments  number of environments per seed -> the environments
+    watch              gets the progress twice a second and at every evaluation
+    stop_requested     called before every decision
     """
 
     protocol: Protocol

@@ -1,4 +1,4 @@
-"""Takes cohorts from where their records stand to their end: in this process, or wherever an executor carries them.
+"""Trains cohorts from the state of their records to their end: in this process, or wherever an executor runs them.
 
 `CohortRequest` and `CohortOutcome` can be pickled and `run_cohort` needs no terminal, so an executor is a function
 (requests, display, stop, address) that calls `run_cohort` for each request somewhere.
@@ -37,7 +37,7 @@ from protocols.running.stop import Stop
 from suites import catalog as suite_catalog
 
 CHECKED_DECISIONS = 1_000
-"""Budget of the agent that is built to be checked: its replay on the device stays small."""
+"""Budget of the agent that is built for the self-check, so that its replay on the device stays small."""
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -49,10 +49,10 @@ def run_cohort(
     say: Callable[[str], None] = lambda line: None,
     stop: Stop | None = None,
 ) -> CohortOutcome:
-    """Trains one cohort from where its records stand.
+    """Trains one cohort from the state of its records.
 
-    Raises ValueError, in one line, when it may not start or be resumed: another process works on it, its records or checkpoints
-    are damaged or cannot be read, the disk is full. What is recorded stays, and the run can be called again.
+    Raises ValueError, in one line, if it cannot start or resume: another process works on it, its records or checkpoints are
+    damaged or cannot be read, or the disk is full. The records stay, and the command can be run again.
     """
     stop = stop or Stop()
     try:
@@ -127,7 +127,7 @@ def _run_cohort(
         if all(run.result() is not None for run in runs):
             checkpoint.tidy(folders)
             return CohortOutcome(request=request, status="complete")
-        if not checkpoint.begun(folders):  # what a process left that was killed before its first checkpoint
+        if not checkpoint.begun(folders):  # left by a process that was killed before its first checkpoint
             checkpoint.prune(folders, keep=0)
             for folder in folders:
                 shutil.rmtree(folder / REPLAY, ignore_errors=True)
@@ -173,9 +173,9 @@ def _run_cohort(
 
 
 def _checked_device(request: CohortRequest, options: Any, environments: Environments) -> DeviceCheck | None:
-    """What an agent of its own says of its fast ways on this GPU; None on a CPU, and for an agent that has none.
+    """Result of the self-check of a separate agent on this GPU; None on a CPU, and for an agent without one.
 
-    Raises UserError, before anything is recorded, where they do not compute what the plain way does.
+    Raises UserError, before anything is recorded, if the fast ways give other results than the plain way.
     """
     if not request.device.startswith("cuda"):
         return None
@@ -197,7 +197,7 @@ def _checked_device(request: CohortRequest, options: Any, environments: Environm
 
 
 Room = Callable[[int, bool], None]
-"""Told how many programs will run at a time, and whether on this machine; ValueError where disk or memory will not do."""
+"""(number of programs at a time, whether on this machine) -> None; raises ValueError if disk or memory is too small."""
 
 
 def inline(
@@ -207,7 +207,7 @@ def inline(
     address: str | None,
     room: Room = lambda at_once, here: None,
 ) -> None:
-    """One program after the other, in this process. Stops after the one that was asked to stop."""
+    """Runs one program after the other in this process, until one was asked to stop."""
     if address is not None:
         raise UserError("--address names a Ray cluster; give --executor ray with it")
     room(1, True)

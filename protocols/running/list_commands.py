@@ -1,4 +1,4 @@
-"""The commands `list` (what can be run?) and `options` (what can be set?)."""
+"""The commands `list` (what can be run) and `options` (what can be set)."""
 
 from __future__ import annotations
 

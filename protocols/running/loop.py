@@ -1,13 +1,13 @@
-"""The one training loop, and the only place that counts steps.
+"""The training loop, and the only place that counts steps.
 
 A cohort is S seeds of one (agent, task), trained as one program. All its seeds advance together:
 
     act -> step every environment -> observe -> environments whose episode ended are reset and observed again -> learn
 
-env_steps = agent_steps x action repeat, per seed. A reset counts nothing; an episode that ends inside a repeat counts the
-whole repeat (the field's convention). Evaluations come between two iterations and leave no trace in training.
-Everything random is a function of seeds and counters, so a checkpoint holds counters, the agent, and the actions of the
-episodes that were open: those are played again from their seeds, and the run continues as if it had not been interrupted.
+env_steps = agent_steps x action repeat, per seed. A reset counts 0; an episode that ends inside a repeat counts the whole
+repeat (the field's convention). Evaluations come between two iterations and do not change training.
+Everything random is a function of seeds and counters. So a checkpoint has counters, the agent, and the actions of the open
+episodes, which are played again from their seeds; then the run continues as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ WATCH_EVERY_SECONDS = 0.5
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; where `run` and `train` raise it, a checkpoint is written."""
+    """The run was asked to stop. When `run` and `train` raise it, a checkpoint is written."""
 
 
 class Training:
-    """One cohort under way."""
+    """The training of one cohort."""
 
     step: TimeStep
     carry: Carry
@@ -47,7 +47,7 @@ class Training:
     scores: list[float | None]
     records: CohortRecords
     returns: np.ndarray
-    actions: list[list[list[np.ndarray]]]  # of the open episode of every [seed][environment]
+    actions: list[list[list[np.ndarray]]]  # actions of the open episode of every [seed][environment]
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -63,7 +63,7 @@ class Training:
     # ------------------------------------------------------------ the loop
 
     def run(self) -> None:
-        """Trains to the end and writes the results. Raises Interrupted after a checkpoint when asked to stop."""
+        """Trains to the end and writes the results. If asked to stop, raises Interrupted after a checkpoint."""
         cadence, counts = self.job.cadence, self.counts
         try:
             while self.active.any():
@@ -94,7 +94,7 @@ class Training:
             )
         )
         counts.gradient_steps += updates
-        if updates:  # the next decision waits for the same updates, so asking here makes no device wait that would not
+        if updates:  # the next decision waits for the same updates anyway, so asking here costs no time
             self._finish_diverged()
 
     def _advance(self, action: np.ndarray) -> TimeStep:
@@ -117,7 +117,7 @@ class Training:
         self.actions[s][e], self.returns[s, e] = [], 0.0
 
     def _train_seeds(self) -> np.ndarray:
-        """[S, E]: the environment seed of every lane's present episode."""
+        """[S, E]: the environment seed of every lane's current episode."""
         num_envs = self.environments.shape[1]
         return np.array(
             [
@@ -180,7 +180,7 @@ class Training:
         return tuple(lines)
 
     def _mark(self, seconds: float) -> dict[str, Any]:
-        """Where training stands after so many seconds, and how fast it went since the last line of metrics."""
+        """The progress of training after `seconds`, and its speed since the last line of metrics."""
         counts, counted = self.counts, self._counted()
         elapsed = seconds - counts.marked_seconds
         rate = (counted["env_steps"] - counts.marked_env_steps) / elapsed if elapsed > 0 else 0.0
@@ -215,7 +215,7 @@ class Training:
     # ------------------------------------------------------------ checkpoints
 
     def save(self) -> None:
-        """Writes a checkpoint from which this very place is reached again."""
+        """Writes a checkpoint from which a run resumes at exactly this point."""
         counts = self.counts
         if self.saved_at == (counts.iteration, counts.evaluations):
             return
@@ -239,7 +239,7 @@ class Training:
         self.job.agent.save([part / AGENT for part in parts], self.carry)
 
     def _restore(self) -> None:
-        """Begins, or resumes from the newest good checkpoint."""
+        """Starts, or resumes from the newest undamaged checkpoint."""
         job, (num_seeds, num_envs) = self.job, self.environments.shape
         parts = checkpoint.newest([run.folder for run in job.runs], job.say)
         if parts is None:
@@ -293,7 +293,7 @@ class Training:
 
 
 def train(job: Job) -> None:
-    """Trains a cohort from where its records stand to its end. Raises Interrupted when asked to stop."""
+    """Trains a cohort from the state of its records to its end. If asked to stop, raises Interrupted."""
     training = Training(job)
     try:
         training.run()

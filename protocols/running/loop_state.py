@@ -1,4 +1,4 @@
-"""Where the loop of a cohort stands, as a checkpoint holds it: counters, and the actions of the episodes that were open."""
+"""The state of a cohort's loop for a checkpoint: counters, and the actions of the open episodes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ COUNTERS = ("iteration", "gradient_steps", "evaluations", "seconds", "marked_sec
 
 @dataclass(kw_only=True)
 class Counts:
-    """`finished` [S][E] counts training episodes per environment.
+    """Counters of the loop. `finished` [S][E] counts training episodes per environment.
 
     recent  [S] sums and numbers of the returns of training episodes since the last line of metrics
-    marked_seconds, marked_env_steps  where that line was written
+    marked_seconds, marked_env_steps  time and env_steps of that line
     """
 
     finished: list[list[int]]
@@ -39,10 +39,10 @@ class Counts:
 
 @dataclass(kw_only=True)
 class LoopState:
-    """What the loop remembers beside the agent.
+    """The state of the loop besides the agent.
 
     scores   mean score of the last evaluation per seed
-    actions  of the open episode of every [seed][environment]
+    actions  actions of the open episode of every [seed][environment]
     """
 
     counts: Counts
@@ -63,8 +63,8 @@ def write(
 ) -> None:
     """Writes the part of seed number `s` of the cohort.
 
-    written_bytes  of each record file, which this checkpoint vouches for
-    space          of the actions
+    written_bytes  bytes of each record file that this checkpoint confirms
+    space          space of the actions
     """
     write_json(
         part / LOOP,
@@ -87,9 +87,9 @@ def write(
 
 
 def read(parts: Sequence[Path], seeds: tuple[int, ...], num_envs: int) -> tuple[LoopState, list[dict[str, int]]]:
-    """The state, and the bytes of each seed's record files that the checkpoint vouches for.
+    """The state, and the bytes of each seed's record files that the checkpoint confirms.
 
-    Raises UserError where the parts belong to a cohort of other seeds.
+    Raises UserError if the parts belong to a cohort of other seeds.
     """
     held = [json.loads((part / LOOP).read_bytes()) for part in parts]
     if any(tuple(one["seeds"]) != seeds for one in held):
@@ -113,11 +113,11 @@ def read(parts: Sequence[Path], seeds: tuple[int, ...], num_envs: int) -> tuple[
 def play_again(
     environments: Environments, actions: Sequence[Sequence[Sequence[np.ndarray]]], env_seeds: np.ndarray, task: str
 ) -> tuple[TimeStep, np.ndarray]:
-    """Plays the open episodes up to where the checkpoint left them; the agent has seen all of this.
+    """Plays the open episodes again up to the checkpoint. The agent has already seen these steps.
 
-    Returns where they stand and the return so far of each, [S, E].
+    Returns their newest step, and the return of each so far, [S, E].
 
-    Raises UserError where an episode ends before that: the simulator is not the one that played it.
+    Raises UserError if an episode ends before that, because the simulator is then not the one that played it.
     """
     returns = np.zeros(environments.shape)
     step = environments.reset(np.ones(environments.shape, bool), env_seeds)

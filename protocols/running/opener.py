@@ -12,7 +12,7 @@ from suites.lanes import Lanes
 
 
 class Opener:
-    """Opens the environments of one cohort; the first ones are asked for their spaces before the loop takes them over."""
+    """Opens the environments of one cohort. The first ones give the spaces before the loop takes them over."""
 
     def __init__(self, request: CohortRequest) -> None:
         self.request = request
@@ -40,7 +40,7 @@ class Opener:
 
 
 def default_workers(asked: int | None, lanes: int) -> int:
-    """Worker processes where there are processors to spare: beside the learner, at most one a lane."""
+    """Worker processes, if there are CPU cores besides the learner's: at most one per lane."""
     if asked is not None:
         return asked
     cores = len(os.sched_getaffinity(0))

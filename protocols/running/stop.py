@@ -16,7 +16,7 @@ STOPPING = b"\nStopping after the current update. Press Ctrl-C again to stop now
 
 @dataclass(kw_only=True)
 class Stop:
-    """Whether somebody asked to stop, and by which signal."""
+    """Whether a stop was requested, and by which signal."""
 
     signum: int | None = None
     _before: dict[int, Any] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Takes the first SIGTERM or Ctrl-C as a request; the second one acts as it always does. Main thread only."""
+        """Treats the first SIGTERM or Ctrl-C as a request; the second one acts as usual. Only in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -39,8 +39,8 @@ class Stop:
     def _hear(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         self._restore()
-        with suppress(OSError):  # a closed terminal must not keep the checkpoint from being written
-            os.write(2, STOPPING)  # not print: the handler may have interrupted one
+        with suppress(OSError):  # a closed terminal must not prevent the checkpoint
+            os.write(2, STOPPING)  # not print, because the handler may have interrupted a print
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
