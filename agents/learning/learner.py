@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents.behaviors.api import Behavior, Losses, Metrics, OptimizerSettings, Parts
+from agents.learning.agreement import agree, outcome, parts_of, recorded
 from agents.learning.captured import Captured
 from agents.learning.lifting import LoopOverSeeds, MakeLift, Pass, Vmap
 from agents.learning.noise import INITIAL, Noise
@@ -98,12 +99,18 @@ class Learner:
             return lift.join([each.call(function, *map(each.take, inputs)) for each in lift.passes])
 
     def apply_captured(self, function: Callable, *inputs: Any) -> Any:
-        """`apply`, on a GPU as a captured graph. Pass the same function object at every call; it identifies the graph."""
+        """`apply`, on a GPU as a captured graph. Pass the same function object at every call; it identifies the graph.
+
+        The first result of each graph is compared with that of a direct call; UserError where they differ beyond rounding.
+        """
         if not self.capture:
             return self.apply(function, *inputs)
         key = (function, signature(inputs))
         if key not in self._captured:
-            self._captured[key] = Captured(lambda *inputs: self.apply(function, *inputs), inputs)
+            captured = recorded(lambda: Captured(lambda *inputs: self.apply(function, *inputs), inputs), "decision")
+            plain, fast = parts_of(self.apply(function, *inputs)), parts_of(cloned(captured(*inputs)))
+            agree("captured", "decision", plain, fast, self.precision)
+            self._captured[key] = captured
         return cloned(self._captured[key](*inputs))  # the next call of the graph overwrites its results
 
     def _compute(self) -> AbstractContextManager:
@@ -119,12 +126,15 @@ class Learner:
         """One model update and `behavior.repeats` behaviour updates on a batch [S, T, B, ...].
 
         All losses of the first repeat use the weights from before the update, unless `model_first`
-        (docs/algorithms/dreamer.md §8).
+        (docs/algorithms/dreamer.md §8). As a captured graph, the first one of a process is compared with a direct call, too.
         """
         inputs = (dict(batch), dict(model_noise), [dict(noise) for noise in behavior_noise])
         if self.capture:
             if "update" not in self._captured:
-                self._captured["update"] = Captured(self._update, inputs, changes=self.changing)
+                captured = recorded(lambda: Captured(self._update, inputs, changes=self.changing), "update")
+                plain, fast = (outcome(self, partial(way, *inputs)) for way in (self._update, captured))
+                agree("captured", "update", plain, fast, self.precision)
+                self._captured["update"] = captured
             rounds = self._captured["update"](*inputs)
         else:
             rounds = self._update(*inputs)

@@ -11,7 +11,7 @@ rounding: other kernels add in another order, and a GPU's convolutions may round
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,20 +19,11 @@ import torch
 from torch import Tensor
 
 from agents.api import AgentContext, Carry, TimeStep
+from agents.learning.agreement import Named, agree, outcome, parts_of, recorded
 from agents.learning.captured import Captured
 from agents.learning.learner import Learner
 from agents.learning.lifting import LoopOverSeeds
 from agents.learning.trees import cloned, mapped
-from dreamer_bench_base import UserError
-
-ROUNDING = {torch.float32: {"captured": 1e-3, "together": 2e-2}, torch.bfloat16: {"captured": 5e-2, "together": 2e-1}}
-"""Largest difference that counts as rounding, relative to the tensor's Euclidean norm."""
-STEP_ROUNDING = 0.5
-"""The same for the step of the weights. Adam's first step is the gradient's sign, which rounding flips where it is almost 0."""
-CURES = {"captured": "--set capture=false", "together": "--seeds-per-program 1"}
-"""Fast way -> the option that avoids it."""
-
-Named = dict[str, Tensor]
 
 
 class Checked(Protocol):
@@ -68,14 +59,14 @@ def self_check(agent: Checked) -> dict[str, Any]:
     eager = {"update": outcome(learner, lambda: learner._update(*inputs)), "decision": _decided(learner, decide)}
     if learner.capture:  # captured with other inputs than those of the call
         other, unseen = mapped(torch.zeros_like, inputs), mapped(torch.zeros_like, decide[1])
-        update = _recorded(lambda: Captured(learner._update, other, changes=learner.changing), "update")
-        decision = _recorded(lambda: Captured(lambda *seen: learner.apply(decide[0], *seen), unseen), "decision")
+        update = recorded(lambda: Captured(learner._update, other, changes=learner.changing), "update")
+        decision = recorded(lambda: Captured(lambda *seen: learner.apply(decide[0], *seen), unseen), "decision")
         largest["captured"] = {
             "update": agree(
                 "captured", "update", eager["update"], outcome(learner, lambda: update(*inputs)), learner.precision
             ),
             "decision": agree(
-                "captured", "decision", eager["decision"], _flat(cloned(decision(*decide[1]))), learner.precision
+                "captured", "decision", eager["decision"], parts_of(cloned(decision(*decide[1]))), learner.precision
             ),
         }
     if len(learner.seeds) > 1:
@@ -84,54 +75,6 @@ def self_check(agent: Checked) -> dict[str, Any]:
             program: agree("together", program, alone[program], eager[program], learner.precision) for program in eager
         }
     return {"largest_difference": largest, "seconds": round(time.perf_counter() - begun, 3)}
-
-
-def outcome(learner: Learner, update: Callable[[], Any]) -> Named:
-    """The results of an update: metrics of every round, gradients and steps of every group. Restores the learner."""
-    before = [tensor.clone() for tensor in learner.changing]
-    starts = {name: group.values.clone() for name, group in learner.groups.items()}
-    found: Named = {}
-    for number, metrics in enumerate(cloned(update())):
-        found |= {f"{name} (round {number})": value.float() for name, value in metrics.items()}
-    for name in learner.trained:
-        group = learner.groups[name]
-        found[f"gradient of {name}"] = group.gradient.clone()
-        found[f"step of {name}"] = group.values - starts[name]
-    for tensor, value in zip(learner.changing, before):
-        tensor.copy_(value)
-    return found
-
-
-def agree(way: str, program: str, plain: Mapping[str, Tensor], fast: Mapping[str, Tensor], precision: torch.dtype) -> float:
-    """The largest difference, relative to the tensor's norm. Raises UserError if it is more than rounding."""
-    largest = 0.0
-    for name, expected in plain.items():
-        found = fast[name]
-        difference = float((found.double() - expected.double()).norm() / expected.double().norm().clamp_min(1e-8))
-        allowed = STEP_ROUNDING if name.startswith("step of ") else ROUNDING[precision][way]
-        if not difference <= allowed:  # also true for NaN
-            raise UserError(
-                f"the {program} {_words(way)} differs from the plain one in {name} by {difference:.1e} of its size "
-                f"(rounding stays below {allowed:g}); nothing was recorded: run with {CURES[way]}, and report this"
-            )
-        if not name.startswith("step of "):
-            largest = max(largest, difference)
-    return largest
-
-
-def _words(way: str) -> str:
-    return "captured as a graph" if way == "captured" else "of all seeds together"
-
-
-def _recorded(make: Callable[[], Captured], program: str) -> Captured:
-    try:
-        return make()
-    except RuntimeError as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"the {program} cannot be captured as a graph ({line}); nothing was recorded: run with {CURES['captured']}, or "
-            "free memory where it ran out"
-        ) from error
 
 
 def _alone(learner: Learner, inputs: Sequence[Any], decide: tuple[Callable, Sequence[Any]]) -> dict[str, Named]:
@@ -145,16 +88,11 @@ def _alone(learner: Learner, inputs: Sequence[Any], decide: tuple[Callable, Sequ
     function, seen = decide
     with torch.no_grad(), learner._compute():
         decision = loop.join([each.call(function, *map(each.take, seen)) for each in loop.passes])
-    return {"update": update, "decision": _flat(decision)}
+    return {"update": update, "decision": parts_of(decision)}
 
 
 def _decided(learner: Learner, decide: tuple[Callable, Sequence[Any]]) -> Named:
-    return _flat(cloned(learner.apply(decide[0], *decide[1])))
-
-
-def _flat(result: tuple[Tensor, Mapping[str, Tensor]]) -> Named:
-    action, state = result
-    return {"action": action.float(), **{f"state {name}": value.float() for name, value in state.items()}}
+    return parts_of(cloned(learner.apply(decide[0], *decide[1])))
 
 
 def _drawn(agent: Checked) -> tuple[dict[str, Tensor], tuple[Any, Any], tuple[Callable, Sequence[Any]]]:

@@ -142,3 +142,46 @@ def test_a_number_that_is_none_is_a_difference():
     assert checking.agree("captured", "update", ones, {"loss": torch.ones(2) * (1 + 1e-5)}, torch.float32) < 1e-3
     with pytest.raises(UserError, match="in loss"):
         checking.agree("captured", "update", ones, {"loss": torch.tensor([1.0, torch.nan])}, torch.float32)
+
+
+def first_of_a_process(agent):
+    """The first update and the first decision of a run, with the run's own batch and observation."""
+    (batch, *noise), (function, seen) = (lambda drawn: ((drawn[0], *drawn[1]), drawn[2]))(checking._drawn(agent))
+    agent.learner.apply_captured(function, *seen)
+    agent.learner.update(batch, *noise)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_first_update_and_decision_of_a_process_are_compared_and_change_nothing_else(arm, build):
+    checked, plain = build(arm), build(arm, capture=False)
+    for agent in (checked, plain):
+        first_of_a_process(agent)
+    assert checked.learner._captured.keys() >= {"update"}
+    for one, other in zip(checked.learner.changing, plain.learner.changing, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_first_decision_that_differs_ends_the_run_with_the_option(build, graphs):
+    graphs[0] = lambda results: results[0].add_(0.1) if isinstance(results, tuple) else None
+    with pytest.raises(UserError, match=r"the decision captured as a graph differs .* in action .*--set capture=false"):
+        first_of_a_process(build())
+
+
+def test_a_first_update_that_differs_ends_the_run_and_leaves_the_weights(build, graphs):
+    agent = build()
+    before = [tensor.clone() for tensor in agent.learner.changing]
+
+    def spoil(results):
+        if isinstance(results, list):  # an update's metrics, a dictionary a round
+            next(iter(results[0].values())).add_(1.0)
+
+    graphs[0] = spoil
+    with pytest.raises(UserError, match=r"the update captured as a graph differs .*--set capture=false"):
+        first_of_a_process(agent)
+    changed = [not torch.equal(one, other) for one, other in zip(before, agent.learner.changing)]
+    assert not any(changed)
+
+
+def test_a_loss_that_is_lost_both_ways_is_no_difference():
+    lost = {"loss": torch.tensor([1.0, torch.nan])}
+    assert checking.agree("captured", "update", lost, {"loss": lost["loss"].clone()}, torch.float32) == 0.0
