@@ -1,4 +1,4 @@
-"""The private names of torch that the code relies on: they may go with any release, so they are listed and the release is bounded."""
+"""The private names of torch that the code relies on: any release may drop one, so they are listed and torch is bounded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USED = {
 @pytest.mark.parametrize(("module", "name"), USED)
 def test_torch_still_has_the_private_name(module, name):
     assert hasattr(importlib.import_module(module), name), (
-        f"torch {torch.__version__} has no {module}.{name}, which {USED[module, name]} uses: change that file (the tests of its "
+        f"torch {torch.__version__} has no {module}.{name}, which {USED[module, name]} uses: change that file (tests of its "
         "slow twin say whether it is right), then the bound of torch in pyproject.toml"
     )
 
