@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 runs=${1:?usage: $0 RUNS [REFERENCE] [options of dreamer-bench verify]}
-reference=${2:-results/leaderboard/dreamer/runs}
+reference=${2:-results/references/dreamer-small/runs}
 shift $(($# < 2 ? $# : 2))
 read -ra tasks <<< "${TASKS:-gym:Pendulum-v1 gym:CartPole-v1}"
 read -ra seeds <<< "${SEEDS:-20 21 22 23 24}"
