@@ -1,4 +1,4 @@
-"""Options with their ranges beside the fields, checked in one place, for agents and suites alike.
+"""Options with their ranges beside the fields, checked in one place, for agents and suites.
 
     @dataclass(frozen=True, kw_only=True)
     class Options(CheckedOptions):
@@ -25,11 +25,11 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 from dreamer_bench_base import UserError
 
 CITATION = re.compile("(?:(?:docs/algorithms/)?(\\w+\\.md) )?(\N{SECTION SIGN})")
-"""A section sign, with its page where one stands before it."""
+"""A section sign, with the page before it if there is one."""
 
 
 class Range(Protocol):
-    """What the values of a field may be; as text it completes "must be ..."."""
+    """The allowed values of a field; its text completes "must be ..."."""
 
     def holds(self, value: Any) -> bool: ...
 
@@ -47,7 +47,7 @@ class AtLeast:
 
 @dataclass(frozen=True)
 class Above:
-    """hint  what to set for the meaning that people expect of the excluded value."""
+    """hint  what to set instead of the excluded value."""
 
     bound: float
     hint: str = ""
@@ -72,7 +72,7 @@ class Below:
 
 @dataclass(frozen=True)
 class Between:
-    """Both ends belong to it."""
+    """A range that includes both ends."""
 
     least: float
     most: float
@@ -109,7 +109,7 @@ class FreeText:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedOptions:
-    """Options that refuse a value outside its field's range when they are made. Base class of frozen dataclasses."""
+    """Base class of frozen dataclasses of options; refuses values outside the range of their fields."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -168,7 +168,7 @@ def in_words(kind: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """One option for people: its name, what it is set to, what it expects, and its meaning."""
+    """One option for people: its name, its value, the values that it expects, and its meaning."""
 
     name: str
     value: Any

@@ -1,7 +1,7 @@
-"""One function over many things in as many processes as there are cores, with the results in order.
+"""Applies a function to many things in as many processes as there are CPU cores, with the results in order.
 
-Reading a record is Python from end to end, so threads would wait for each other. Imports the standard library and
-`dreamer_bench_base` only.
+Reading a record is pure Python, so threads would wait for each other. Imports only the standard library and
+`dreamer_bench_base`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 LEAST = 64
-"""Fewer things are not worth a process: starting one takes as long as reading some ten runs."""
+"""With fewer things no process is started, because starting one takes as long as reading about ten runs."""
 
 
 def in_order(
     function: Callable[[Thing], Result], things: Sequence[Thing], *, least: int | None = None, processes: int | None = None
 ) -> Iterator[Result]:
-    """The same as `map(function, things)`, by a process for every core where there are at least `least` things (LEAST).
+    """The same as `map(function, things)`, with a process for every core if there are at least `least` things (LEAST).
 
-    The processes are copies of this one, so only results have to be sent (pickled). A UserError or OSError of `function` is
-    raised here when its turn comes, as in one process; another exception ends its process with a traceback.
+    The processes are forks of this one, so only results have to be sent (pickled). A UserError or OSError of `function` is
+    raised here in the order of the things, as in one process; another exception ends its process with a traceback.
 
-    processes  how many; as many as the cores that this process may use by default
+    processes  number of processes; by default the number of cores that this process may use
     """
     count = min(len(things), processes or len(os.sched_getaffinity(0)))
     if (
@@ -71,9 +71,9 @@ def in_order(
 
 
 def _work(function: Callable[[Any], Any], things: Sequence[Any], reader: Connection, writer: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that asked; it ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    reader.close()  # so that the pipe breaks when the other end is gone, however it went
+    reader.close()  # so that the pipe breaks when the other end is closed
     for thing in things:
         try:
             answer = (False, function(thing))

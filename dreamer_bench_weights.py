@@ -1,9 +1,9 @@
-"""What a checkpoint's archive declares, read before anything is loaded: it asks for no more memory than its own bytes.
+"""Checks a checkpoint's archive before it is loaded: it must not need more memory than its own bytes.
 
-PyTorch's `weights_only` keeps a file from running code, but not from asking for terabytes: a tensor whose shape is larger than
-its storage is allocated, a constructor takes any size, and nested or repeated containers take any time. So the pickle's
-structure is followed here first, by the few instructions that `torch.save` writes for numbers, text, containers and tensors;
-everything else is refused. Imports the standard library, so that readers without torch ask the same.
+PyTorch's `weights_only` prevents a file from running code, but not from allocating terabytes: a tensor may have a shape larger
+than its storage, a constructor takes any size, and nested or repeated containers take any time. So this file first follows the
+structure of the pickle, by the few instructions that `torch.save` writes for numbers, text, containers and tensors, and refuses
+everything else. Imports only the standard library, so that readers without torch can use it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import IO, Any
 from dreamer_bench_base import InvalidData
 
 MOST_WEIGHT_BYTES = 2 << 30
-"""Of one file of weights: DreamerV2 at the size of the paper, with Adam's moments, takes 270 MB."""
+"""Most bytes of a file of weights; DreamerV2 at the size of the paper, with Adam's moments, has 270 MB."""
 MOST_PICKLE_BYTES = 64 << 20
-"""Of its structure: 20 kB are usual."""
+"""Most bytes of its structure; 20 kB are usual."""
 MOST_DEPTH, MOST_VALUES = 32, 2_000_000
-"""Nesting of its containers (6 are usual) and values in them (6,000 are usual); one in two places counts twice."""
+"""Most levels of nested containers (6 are usual) and values in them (6,000 are usual); a value in two places counts twice."""
 MOST_DIMENSIONS = 16
 
 _STORAGES = {
     "ByteStorage": 1, "CharStorage": 1, "BoolStorage": 1, "ShortStorage": 2, "HalfStorage": 2, "BFloat16Storage": 2,
     "IntStorage": 4, "FloatStorage": 4, "LongStorage": 8, "DoubleStorage": 8, "ComplexFloatStorage": 8,
 }  # fmt: skip
-"""Bytes of an element, by the name under which PyTorch stores it."""
+"""PyTorch's name of a storage -> bytes per element."""
 _MEMBER = re.compile(
     r"(?P<top>[^/]+)/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+)"
 )
@@ -44,7 +44,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _Name:
-    """A name that the pickle may call or point at."""
+    """A name that the pickle may call or refer to."""
 
     module: str
     name: str
@@ -67,7 +67,7 @@ def unpacked_bytes(file: IO[bytes], path: Path) -> int:
 
 
 def check_weights(path: Path) -> None:
-    """Raises InvalidData, in one line, for a file that asks for more than it holds, or is not as `torch.save` writes it."""
+    """Raises InvalidData, in one line, for a file that needs more memory than its bytes or that `torch.save` never writes."""
     with path.open("rb") as file:
         _checked(file, path)
 
@@ -109,7 +109,7 @@ def _checked(file: IO[bytes], path: Path) -> int:
 
 
 def _structure(data: bytes, sizes: Mapping[str, int]) -> Any:
-    """What the pickle builds, with sizes in place of tensors. ValueError, LookupError or TypeError for anything else."""
+    """The structure of the pickle, with sizes instead of tensors. Raises ValueError, LookupError or TypeError for others."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     argument: Any
@@ -210,7 +210,7 @@ def _called(called: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _check_size(whole: Any) -> None:
-    """ValueError where a reader that follows the containers would not come to an end soon."""
+    """Raises ValueError if following the containers would take too long."""
     levels: list[Iterator[Any]] = [iter((whole,))]
     seen = 0
     while levels:

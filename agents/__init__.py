@@ -1,1 +1,1 @@
-"""Everything that learns: one world model, and the behaviours that choose actions with it."""
+"""The agents: one world model, and the behaviours that choose actions with it."""

@@ -272,7 +272,7 @@ def _no_frames(what: str, error: Exception) -> UserError:
         name: os.environ[name] for name in ("MUJOCO_GL", "MUJOCO_EGL_DEVICE_ID", "PYOPENGL_PLATFORM") if name in os.environ
     }
     if "MUJOCO_EGL_DEVICE_ID" in chosen and ("DEVICE_ID" in said or "int()" in said):
-        cure = "unset MUJOCO_EGL_DEVICE_ID, or give the number of a device that is there, 0 for the first"
+        cure = "unset MUJOCO_EGL_DEVICE_ID, or give the number of an existing device (0 is the first)"
     elif "PYOPENGL_PLATFORM" in said:
         cure = "unset PYOPENGL_PLATFORM"
     elif "GLFW" in said or chosen.get("MUJOCO_GL", "").lower() == "glfw":

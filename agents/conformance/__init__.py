@@ -1,1 +1,1 @@
-"""Tests that an agent keeps the contract of agents/api.py, for agents here and elsewhere."""
+"""Checks that an agent follows the contract of agents/api.py, for our agents and those of other packages."""

@@ -1,1 +1,1 @@
-"""A row of the results table each: which parts make the agent, and its options."""
+"""One module per agent: its parts and its options."""

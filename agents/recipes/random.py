@@ -1,4 +1,4 @@
-"""Uniform random actions: the row every other must beat. NumPy only; a draw is a function of (seed, stream, position)."""
+"""Uniform random actions, which every agent must beat. NumPy only; a draw is a function of (seed, stream, position)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEEPS_REPLAY = False
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CheckedOptions):
-    """Nothing to choose."""
+    """No options."""
 
 
 PROFILES: Mapping[str, Options] = {
@@ -35,7 +35,7 @@ PROFILES: Mapping[str, Options] = {
 
 @dataclass(frozen=True)
 class Carry:
-    """Where the stream of draws stands."""
+    """The position in the stream of draws."""
 
     num_envs: int
     stream: int
@@ -75,7 +75,7 @@ class RandomPolicy:
         return generator.uniform(-1.0, 1.0, (carry.num_envs, *self.space.shape)).astype(np.float32)
 
     def observe(self, action: np.ndarray, step: TimeStep, lanes: np.ndarray) -> None:
-        """There is nothing to remember."""
+        """Stores nothing."""
 
     def learn(self, progress: Progress) -> int:
         return 0

@@ -1,4 +1,4 @@
-"""Variants of the backbone by name: the one place that turns the name in an option into an object.
+"""Variants of the backbone by name. Only this file turns the name in an option into an object.
 
 Sources: docs/algorithms/ablations.md §3 (representations), docs/algorithms/planet.md §5 (dynamics),
 Hafner et al. 2021 (categorical).
@@ -46,14 +46,15 @@ def reward_only(features: int, embed: int, space: spaces.Dict, **sizes: Any) -> 
 
 REPRESENTATIONS: Mapping[str, MakeRepresentation] = {
     "reconstruction": reconstruction,
-    "contrastive": contrastive,  # the image fixed, the states vary: the original code
-    "contrastive_images": contrastive_images,  # the state fixed, the images vary: the paper's formula
+    "contrastive": contrastive,  # the image is fixed and the states vary: the original code
+    "contrastive_images": contrastive_images,  # the state is fixed and the images vary: the paper's formula
     "reward_only": reward_only,
 }
 
 
 class DynamicsVariant(NamedTuple):
-    """cls of the dynamics; latent from (width or groups, classes, min_std, deviation); kl: factor on the KL's weight."""
+    """cls: class of the dynamics; latent: makes it from (width or groups, classes, min_std, deviation); kl: factor on the
+    weight of the KL."""
 
     cls: Callable[..., Any]
     latent: Callable[[int, int, float, Callable[[Tensor], Tensor]], Latent]
@@ -68,7 +69,7 @@ DYNAMICS: Mapping[str, DynamicsVariant] = {
 }
 
 DEVIATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"softplus": softplus, "double_sigmoid": double_sigmoid}
-"""What makes a Gaussian latent's deviation of a network's output: Dreamer's, and that of DreamerV2's code."""
+"""Function from a network's output to the standard deviation of a Gaussian latent: Dreamer's, and that of DreamerV2's code."""
 
 CELLS: Mapping[str, Callable[[int, int], nn.Module]] = {"keras": GRU, "layer_norm": LayerNormGRU}
 """The recurrent unit of the dynamics: Dreamer's, and DreamerV2's."""

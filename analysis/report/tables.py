@@ -1,4 +1,4 @@
-"""The tables of a section of the report, and the words in which a cell is said."""
+"""The tables of a section of the report, and the text of their entries."""
 
 from __future__ import annotations
 

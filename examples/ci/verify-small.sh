@@ -5,7 +5,7 @@
 #   examples/ci/verify-small.sh RUNS [REFERENCE] [options of `dreamer-bench verify`]
 #
 # Every task is judged apart. Leaves by the worst exit code; a better score passes, and so does an inconclusive verdict. The
-# records are kept under RUNS by the content of the code, so that a call after an interruption goes on, and no call judges the
+# records are kept under RUNS by the content of the code, so that a call after an interruption resumes, and no call judges the
 # records of other code.
 # Tasks, margin and what this sees: docs/verifying.md.
 set -euo pipefail

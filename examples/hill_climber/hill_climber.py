@@ -1,4 +1,4 @@
-"""An agent in a package of its own: a linear policy that keeps a random change when it earned more. NumPy only."""
+"""An agent in its own package: a linear policy that keeps a random change if the return rose. NumPy only."""
 
 from dataclasses import dataclass
 from typing import Annotated

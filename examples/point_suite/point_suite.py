@@ -1,4 +1,4 @@
-"""A suite in a package of its own: push a point across a 64x64 image to a target; and a protocol for it."""
+"""A suite in its own package, with a protocol: push a point across a 64x64 image to a target."""
 
 from dataclasses import dataclass
 from typing import Annotated

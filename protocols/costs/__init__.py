@@ -1,1 +1,1 @@
-"""What runs cost: hours, disk and memory, planned and measured."""
+"""The costs of runs: hours, disk and memory, planned and measured."""

@@ -1,4 +1,4 @@
-"""Options that make an agent learn at once and in small portions, with as much work in each update as in its own schedule."""
+"""Options with which an agent learns at once and in small groups of updates, with the work per update of its own schedule."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def has_schedule(options: Any) -> bool:
 
 
 def one_call(options: Any, per_call: str | None, *, every_env_steps: int) -> Any:
-    """A training call at every decision, of as few updates as keep the share of the work that counts per call.
+    """A training call at every decision, with the fewest updates that keep the ratio of the work per call.
 
-    per_call  the option that counts it (`agents.catalog.AgentEntry.per_call`): 8 generations in 16 updates become 1 in 2
+    per_call  the option with this work (`agents.catalog.AgentEntry.per_call`): 8 generations in 16 updates become 1 in 2
     """
     portion = math.gcd(options.updates, getattr(options, per_call)) if per_call else options.updates
     return _shortened(options, per_call, portion, every_env_steps)
 
 
 def same_share(options: Any, per_call: str | None) -> Any:
-    """The same share of updates per env step, but in the smallest portions, and from the first step on."""
+    """The same number of updates per env step, but in the smallest groups and from the first step on."""
     if not has_schedule(options):
         return options
     counts = [options.updates, options.update_every_env_steps, *([getattr(options, per_call)] if per_call else [])]

@@ -196,7 +196,7 @@ def fault(run: Path, part: Path) -> str | None:
         if known["sha256"] is None:  # schema 1 hashed episodes only
             continue
         if _sha256_of_start(run / name, known["bytes"]) != known["sha256"]:
-            return f"{run / name} is not what {part.name} stands on"
+            return f"{run / name} does not match {part.name}"
     return None
 
 

@@ -41,7 +41,7 @@ def check_table(table: Table) -> Iterator[Finding]:
         return
     other = next((name for found, name in table.digests.items() if found != digest(protocol)), None)
     if other is not None and own.is_own(protocol.id):
-        yield "protocol", f"{other} was made under another {protocol.id}; give every version of a file a name of its own"
+        yield "protocol", f"{other} was made under another {protocol.id}; give every version of a file its own name"
     have = {(task, seed) for _, task, seed, _ in table.runs}
     missing = [f"{task} seed {seed}" for task in protocol.tasks for seed in protocol.seeds if (task, seed) not in have]
     if missing:

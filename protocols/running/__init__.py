@@ -1,1 +1,1 @@
-"""The training loop, and what starts, stops, resumes and shows it."""
+"""The training loop, and the code that starts, stops, resumes and shows it."""

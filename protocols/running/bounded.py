@@ -1,4 +1,4 @@
-"""A stranger's run is brought back to act within bounds: its options and its files decide how much memory is taken."""
+"""Limits the memory for loading a stranger's run, because its options and files decide how much memory is needed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_weights import MOST_WEIGHT_BYTES
 
 MORE_BYTES = 4 << 30
-"""Of addresses, beside what the process has: PlaNet's decisions at the size of the paper and a renderer take under 2 GiB."""
+"""Additional addresses that the process may use; PlaNet's decisions at the paper's size and a renderer need less than 2 GiB."""
 TIMES_THE_CHECKPOINT = 4
-"""What it holds, read and built, and gradients."""
+"""Memory for a checkpoint in units of its size: read, built, and with gradients."""
 
 DAMAGED = (
     ArithmeticError,
@@ -27,14 +27,14 @@ DAMAGED = (
     ValueError,
     pickle.UnpicklingError,
 )
-"""What an agent raises where a checkpoint's files are not those that it writes."""
+"""Exceptions that an agent raises for a checkpoint with files that it did not write."""
 
 
 @contextlib.contextmanager
 def memory(folder: Path, checkpoint_bytes: int, *, device: str) -> Iterator[None]:
-    """Within, the process takes no more memory than a checkpoint of that size explains; InvalidData names the folder else.
+    """Inside, the process may not use more memory than a checkpoint of this size needs; else InvalidData names the folder.
 
-    A GPU's driver reserves addresses without end, so nothing is bounded there; nor where the kernel does not count them.
+    There is no limit on a GPU, whose driver reserves any number of addresses, nor if the kernel does not count them.
     """
     most = MORE_BYTES + TIMES_THE_CHECKPOINT * min(checkpoint_bytes, MOST_WEIGHT_BYTES)
     before = resource.getrlimit(resource.RLIMIT_AS)
@@ -59,7 +59,7 @@ def memory(folder: Path, checkpoint_bytes: int, *, device: str) -> Iterator[None
 
 @contextlib.contextmanager
 def loading(folder: Path, agent: str) -> Iterator[None]:
-    """Turns what an agent raises at a checkpoint that is not its own into one line."""
+    """Turns exceptions of an agent for a checkpoint that it did not write into one line."""
     try:
         yield
     except UserError:
@@ -72,5 +72,5 @@ def loading(folder: Path, agent: str) -> Iterator[None]:
 
 
 def _addresses(source: Path = Path("/proc/self/statm")) -> int | None:
-    """Bytes of addresses that this process has; None where the kernel does not say."""
+    """Bytes of addresses of this process; None if the kernel does not report them."""
     return int(source.read_text().split()[0]) * resource.getpagesize() if source.exists() else None

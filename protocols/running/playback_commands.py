@@ -1,4 +1,4 @@
-"""Commands on the checkpoint of one run: `evaluate` and `video`. Cheap to import."""
+"""The commands `evaluate` and `video`, which load the checkpoint of one run. Fast to import."""
 
 from __future__ import annotations
 

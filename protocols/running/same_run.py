@@ -1,4 +1,4 @@
-"""A run is resumed under the same seeds, options, simulators and code, or not at all."""
+"""Checks that a run resumes with the same seeds, options, simulators and code."""
 
 from __future__ import annotations
 

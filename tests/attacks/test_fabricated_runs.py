@@ -157,7 +157,7 @@ def test_raised_scores_are_caught_whichever_run_is_drawn(seed, entry, tmp_path):
 def test_scores_raised_without_touching_the_checkpoint_do_not_fit_it(entry, tmp_path):
     for run in find_runs(entry / "runs"):
         better(run, with_checkpoint=False)
-    with pytest.raises(InvalidData, match=r"episodes\.jsonl is not what checkpoint-[0-9]+ stands on"):
+    with pytest.raises(InvalidData, match=r"episodes\.jsonl does not match checkpoint-[0-9]+"):
         adding.add(entry, tmp_path / "kept", replay=asked(1))
 
 
