@@ -96,9 +96,9 @@ FIGURE_4 = Study(
     source="Hafner et al. 2020, Figure 4: Dreamer, the actor without a value and PlaNet's online planning; reconstruction, "
     "action repeat 2; ticks at 10, 20, 30 and 40; the first panel is Cartpole Swingup",
     choices=(
-        "the lengths 10, 20, 30 and 40 are the ticks of the axis; the sweep itself could not be verified",
+        "the horizons 10, 20, 30 and 40 are the ticks of the axis; we could not verify the sweep itself",
         "the panels after the first: Cheetah Run, Quadruped Walk, Walker Walk",
-        "PlaNet's planner looks as many steps ahead as the others imagine",
+        "PlaNet's planner has the horizon of the others' imagination",
         "the budget and score of dmc-5m@1",
     ),
     tasks=("dmc_cartpole_swingup", "dmc_cheetah_run", "dmc_quadruped_walk", "dmc_walker_walk"),
@@ -109,11 +109,10 @@ FIGURE_7 = Study(
     name="figure-7",
     title="learning curves on tasks that need long horizons",
     source="Hafner et al. 2020, Figure 7: Dreamer, no value, PlaNet; its caption names acrobot and hopper "
-    "as tasks of long horizon, walker as reactive",
+    "as tasks with long horizons, walker as reactive",
     choices=(
         "the panels after Acrobot Swingup: the hopper's hop, the walker's walk and a quadruped",
-        "horizon 20 for all three, as Appendix D says of its curves; whether that held for PlaNet's planner too "
-        "could not be verified",
+        "horizon 20 for all three, as Appendix D says about its curves; we could not verify this for PlaNet's planner",
         "the figure shows 2e6 env_steps: the first part of these runs",
     ),
     tasks=_LONG_HORIZON,
@@ -124,7 +123,7 @@ FIGURE_10 = Study(
     name="figure-10",
     title="learning curves on all 20 tasks",
     source="Hafner et al. 2020, Figure 10 (Appendix D): Dreamer, no value and PlaNet with a horizon of 20",
-    choices=("whether PlaNet's planner looked 20 steps ahead too could not be verified; here it does",),
+    choices=("PlaNet's planner has horizon 20, too; we could not verify that for the paper",),
     tasks=DMC_20,
     rows=_CURVES,
 )
@@ -135,7 +134,7 @@ FIGURE_8 = Study(
     source="Hafner et al. 2020, Figure 8: pixel reconstruction, contrastive estimation, reward prediction",
     choices=(
         "the panels: those of our figure-7",
-        "the contrastive objective is the original code's, window mode; the command behind the figure is not published",
+        "the contrastive objective is that of the original code in window mode; the command for the figure is not published",
     ),
     tasks=_LONG_HORIZON,
     rows=_REPRESENTATIONS,
@@ -145,7 +144,9 @@ FIGURE_11 = Study(
     name="figure-11",
     title="representations on all 20 tasks",
     source="Hafner et al. 2020, Figure 11 (Appendix E): the three objectives, 5 seeds",
-    choices=("the contrastive objective is the original code's, window mode; the command behind the figure is not published",),
+    choices=(
+        "the contrastive objective is that of the original code in window mode; the command for the figure is not published",
+    ),
     tasks=DMC_20,
     rows=_REPRESENTATIONS,
 )
@@ -155,9 +156,9 @@ FIGURE_12 = Study(
     title="Dreamer under other action repeats",
     source="Hafner et al. 2020, Figure 12 (Appendix F): only the action repeat differs",
     choices=(
-        "the repeats 1, 2 and 4: the values in the figure could not be verified",
-        "a protocol per repeat: another repeat is another problem, and its score must never enter the same mean",
-        "repeat 2 is dmc-5m@1 itself, whose runs serve here too",
+        "the repeats 1, 2 and 4; we could not verify the values in the figure",
+        "one protocol per repeat, because another repeat is another problem, and its score must never enter the same mean",
+        "repeat 2 is dmc-5m@1 itself, whose runs are used here, too",
     ),
     tasks=DMC_20,
     rows=(
@@ -204,11 +205,11 @@ DREAMER_V2 = Study(
     source="Hafner et al. 2021, Table 2 and Figure 5: each row leaves one part out of the agent with mixed gradients and "
     "schedules; Table 1: that agent, and the one without both",
     choices=(
-        "every ablation has the mixed gradients and schedules of the base row, as the table's note says of its own base",
+        "every ablation has the mixed gradients and schedules of the base row, as in the note of the table",
         "no layer norm: the Keras cell, the only other one in the paper's code; the paper does not name it",
-        "Gaussian latents: 32 wide with the deviation of the code's Gaussian; the paper gives no width",
-        "no KL balancing: the ordinary KL, whole to both sides; the formula at a half would train both half as much",
-        "no image gradients: the decoder learns on stopped features, the reward and discount heads train the model",
+        "Gaussian latents: width 32 with the standard deviation of the code's Gaussian; the paper gives no width",
+        "no KL balancing: the ordinary KL with all of its gradient to both sides; the formula with 0.5 would give half",
+        "no image gradients: the decoder learns from stopped features; the reward and discount heads train the model",
         "the protocol's five seeds; the paper's ablations have two",
     ),
     tasks=ATARI_55,
@@ -233,9 +234,9 @@ SMALL_HORIZONS = Study(
     title="return against the imagination horizon, in minutes on one CPU core",
     source="the question of Hafner et al. 2020, Figure 4, at the size of small@1",
     choices=(
-        "the lengths 5, 10 and 15; an agent's own length in the small profile needs no runs beside small@1's",
-        "a planner looks as many steps ahead as the others imagine",
-        "the two tasks of small@1 whose reward lies beyond a short horizon",
+        "the horizons 5, 10 and 15; the horizon of an agent's small profile needs no runs besides those of small@1",
+        "the planner has the horizon of the others' imagination",
+        "the two tasks of small@1 whose reward is beyond a short horizon",
     ),
     tasks=("gym:Pendulum-v1", "gym:Acrobot-v1"),
     rows=tuple(
@@ -252,9 +253,9 @@ SMALL_HORIZONS = Study(
 
 LATENT_NOISE = Study(
     name="latent-noise",
-    title="latent draws of one batch: apart, or one a step for all, as the original code's sampler has it",
+    title="latent noise: separate for each sequence, or shared by a whole batch as in the original code",
     source="the code of Hafner et al. 2020 (danijar/dreamer 56d4d44), whose sampler broadcasts; the text and "
-    "google-research/dreamer draw apart",
+    "google-research/dreamer draw separately",
     choices=("the tasks and the budget of small@1",),
     tasks=("gym:Pendulum-v1", "gym:Acrobot-v1"),
     rows=(

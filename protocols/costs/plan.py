@@ -26,7 +26,7 @@ EXTRA_CHECKPOINTS = 2
 """A finished run keeps one generation. A running one has another, and a third while it is written (records/checkpoint.py)."""
 
 BUSY_SHARE = 0.8
-"""Of a processor: an agent that had less was measured on a busy machine."""
+"""Share of a CPU core; an agent that had less was measured on a busy machine."""
 RECORD_BYTES_PER_EPISODE = 300
 """Measured size of a line of episodes.jsonl with its share of metrics.jsonl."""
 
@@ -194,7 +194,7 @@ def _nearest_agent(workload: Workload, measured: Measured, seeds: int, notes: li
         notes.append(f"{workload.agent} was measured with {seeds_were} per program; scaled to {wanted}")
     if nearest.processor_share is not None and nearest.processor_share < BUSY_SHARE:
         notes.append(
-            f"{workload.agent} had {nearest.processor_share:.0%} of a processor while it was measured: other programs ran, "
+            f"{workload.agent} had {nearest.processor_share:.0%} of a CPU core while it was measured: other programs ran, "
             "and an idle machine is faster"
         )
     if nearest.scaled:

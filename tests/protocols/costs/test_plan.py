@@ -115,7 +115,7 @@ def test_what_was_not_measured_is_said_or_refused():
     assert alone.notes == ("toy_b was not measured; counted as the mean of the measured tasks of its suite",)
     busy = replace(AGENT, processor_share=0.4, scaled="updates were scaled")
     assert plan.estimate(CELL, replace(MEASURED, agents=(busy,)), seeds_per_program=1, devices=1).notes == (
-        "dreamer had 40% of a processor while it was measured: other programs ran, and an idle machine is faster",
+        "dreamer had 40% of a CPU core while it was measured: other programs ran, and an idle machine is faster",
         "updates were scaled",
     )
     with pytest.raises(ValueError, match="not measured, nor another of its suite"):
