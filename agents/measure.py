@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 
 from agents import catalog
-from agents.api import AgentContext, TimeStep
+from agents.api import AgentContext
+from agents.drawn import Drawn
 from agents.learning.model_based import ModelBasedAgent
 from agents.roofline import Clock, product_flop_per_second, work_of
 
@@ -167,30 +167,8 @@ def wait(device: str) -> None:
 
 def feed(agent: ModelBasedAgent) -> None:
     """Fills the replay with two random episodes per environment, so that updates are possible; `learn` makes none."""
-    rows = 2 * agent.schedule.batch_length
-    for position in [*range(rows), *range(rows)]:
-        step = drawn_step(agent.context, is_first=position == 0, is_last=position == rows - 1)
-        agent.observe(drawn_actions(agent.context), step, np.ones(step.is_first.shape, bool))
+    Drawn(agent.context).feed(agent.observe, 2 * agent.schedule.batch_length, episodes=2)
     agent.next_update_env_steps = agent.context.budget_env_steps
-
-
-def drawn_step(context: AgentContext, *, is_first: bool = False, is_last: bool = False) -> TimeStep:
-    """One random observation of the space, the same for every environment of every seed."""
-    shape = (len(context.seeds), context.num_envs)
-    context.observation_space.seed(0)
-    frame = {
-        key: np.broadcast_to(value, (*shape, *np.shape(value))).copy()
-        for key, value in context.observation_space.sample().items()
-    }
-    return TimeStep(
-        frame, np.zeros(shape, np.float32), np.full(shape, is_first), np.full(shape, is_last), np.zeros(shape, bool)
-    )
-
-
-def drawn_actions(context: AgentContext) -> np.ndarray:
-    context.action_space.seed(0)
-    action = np.asarray(context.action_space.sample())
-    return np.broadcast_to(action, (len(context.seeds), context.num_envs, *action.shape)).copy()
 
 
 def stages_of(agent: ModelBasedAgent, seconds: float) -> dict[str, float]:
@@ -230,7 +208,7 @@ def work_of_update(agent: ModelBasedAgent) -> dict[str, tuple[float, float]]:
 
 def _decisions(agent: Any, context: AgentContext, seconds: float) -> tuple[float, float]:
     """One decision with exploration, and one without."""
-    step, found = drawn_step(context), []
+    step, found = Drawn(context).step(), []
     for explore in (True, False):
         carry = agent.initial(context.num_envs)
         # A decision ends on the CPU, so there is nothing to wait for.

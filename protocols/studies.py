@@ -67,10 +67,18 @@ _HORIZON_AGENTS = (
 )
 
 
-def _horizons(lengths: tuple[int, ...]) -> tuple[Row, ...]:
-    """The three agents of Figure 4 at every horizon; the planner looks as far ahead as the others imagine."""
+def _horizons(lengths: Sequence[int], protocol: str = "dmc-5m@1", own: Mapping[str, int] | None = None) -> tuple[Row, ...]:
+    """The three agents of Figure 4 at every horizon; the planner looks as far ahead as the others imagine.
+
+    own  agent -> the horizon of its profile, which needs no override
+    """
     return tuple(
-        Row(name=f"{title}, horizon {length}", agent=agent, protocol="dmc-5m@1", overrides={option: length})
+        Row(
+            name=f"{title}, horizon {length}",
+            agent=agent,
+            protocol=protocol,
+            overrides={} if length == (own or {}).get(agent) else {option: length},
+        )
         for title, agent, option in _HORIZON_AGENTS
         for length in lengths
     )
@@ -239,16 +247,7 @@ SMALL_HORIZONS = Study(
         "the two tasks of small@1 whose reward is beyond a short horizon",
     ),
     tasks=("gym:Pendulum-v1", "gym:Acrobot-v1"),
-    rows=tuple(
-        Row(
-            name=f"{title}, horizon {length}",
-            agent=agent,
-            protocol="small@1",
-            overrides={} if length == _SMALL_HORIZON[agent] else {option: length},
-        )
-        for title, agent, option in _HORIZON_AGENTS
-        for length in (5, 10, 15)
-    ),
+    rows=_horizons((5, 10, 15), "small@1", own=_SMALL_HORIZON),
 )
 
 LATENT_NOISE = Study(

@@ -16,6 +16,7 @@ SIMULATORS = {"dm_control", "mujoco", "ale_py", "deepmind_lab"}
 TORCH_FREE_AGENT_MODULES = (
     "agents.api",
     "agents.catalog",
+    "agents.drawn",
     "agents.environments",
     "agents.interaction",
     "agents.per_seed",
@@ -92,6 +93,7 @@ RUNNING_MAY_KNOW = (
     "agents.api",
     "agents.catalog",
     "agents.device",
+    "agents.drawn",
     "agents.environments",
     "agents.interaction",
     "agents.per_seed",
@@ -175,7 +177,7 @@ def test_recipes_never_import_each_other_and_behaviours_do_not_know_each_other(g
 AGENT_ROOMS = {
     "agents.models": ("agents.models",),
     "agents.behaviors": ("agents.behaviors", "agents.models"),
-    "agents.learning": ("agents.learning", "agents.behaviors", "agents.models", "agents.api"),
+    "agents.learning": ("agents.learning", "agents.behaviors", "agents.models", "agents.api", "agents.drawn"),
 }
 """Which rooms of `agents` may know which; recipes may know all of them."""
 

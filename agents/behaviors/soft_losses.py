@@ -9,7 +9,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from agents.models.distributions import log_tanh_slope
 
 LOG_STD_RANGE = (-5.0, 2.0)
 """Source: denisyarats/pytorch_sac."""
@@ -22,13 +23,12 @@ def squashed_sample(statistics: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]
     normal      [..., A]
     returns     action [..., A], log π(a) [...]
 
-    log(1 - tanh²u) is written as 2 (log 2 - u - softplus(-2u)), which stays finite for large |u|.
+    The density takes the noise as drawn; `tanh_normal_log_prob` computes it from u, which rounds differently.
     """
     mean, log_std = gaussian_statistics(statistics)
     u = mean + log_std.exp() * normal
     log_normal = -0.5 * normal.square() - log_std - 0.5 * math.log(2.0 * math.pi)
-    squash = 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
-    return torch.tanh(u), (log_normal - squash).sum(-1)
+    return torch.tanh(u), (log_normal - log_tanh_slope(u)).sum(-1)
 
 
 def gaussian_statistics(statistics: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from agents.api import AgentContext, Carry, TimeStep
+from agents.drawn import Drawn
 from agents.learning.agreement import Named, agree, outcome, parts_of, recorded
 from agents.learning.captured import Captured
 from agents.learning.learner import Learner
@@ -98,28 +99,14 @@ def _decided(learner: Learner, decide: tuple[Callable, Sequence[Any]]) -> Named:
 def _drawn(agent: Checked) -> tuple[dict[str, Tensor], tuple[Any, Any], tuple[Callable, Sequence[Any]]]:
     """A batch and noise for an update, and the inputs of a decision, drawn separately for every seed."""
     context, generator = agent.context, np.random.default_rng(0)
-    context.observation_space.seed(0)
-    context.action_space.seed(0)
-    shape = (len(context.seeds), context.num_envs)
-
-    def step(is_first: bool, is_last: bool) -> TimeStep:
-        shown = {
-            key: np.stack([np.stack([space.sample() for _ in range(shape[1])]) for _ in range(shape[0])])
-            for key, space in context.observation_space.spaces.items()
-        }
-        return TimeStep(
-            shown, np.zeros(shape, np.float32), np.full(shape, is_first), np.full(shape, is_last), np.zeros(shape, bool)
-        )
-
     rows = 2 * agent.schedule.batch_length
-    for row in range(rows):
-        action = np.array([[context.action_space.sample() for _ in range(shape[1])] for _ in range(shape[0])])
-        agent.observe(action, step(row == 0, row == rows - 1), np.ones(shape, bool))
+    drawing = Drawn(context, frames=rows, apart=True)
+    drawing.feed(agent.observe, rows)
     agent.next_update_env_steps = context.budget_env_steps
     sampled, model_noise, behavior_noise = agent.update_inputs()
     batch = {name: value.clone() for name, value in sampled.items()}
     for name in ("reward", "is_first"):
         drawn = torch.from_numpy(generator.random(batch[name].shape, dtype=np.float32)).to(batch[name].device)
         batch[name] = drawn if name == "reward" else (drawn < 0.2).float()
-    function, seen, noise = agent.decision(agent.initial(context.num_envs), step(False, False), explore=True)
+    function, seen, noise = agent.decision(agent.initial(context.num_envs), drawing.step(), explore=True)
     return batch, (model_noise, behavior_noise), (function, (*seen, noise))

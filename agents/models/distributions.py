@@ -106,8 +106,13 @@ class TanhNormal:
         return draws.gather(0, best[None, ..., None].expand(1, *draws.shape[1:])).squeeze(0)
 
 
+def log_tanh_slope(u: Tensor) -> Tensor:
+    """log(1 - tanh²u), written as 2 (ln 2 - u - softplus(-2u)), which stays finite for large |u|."""
+    return 2.0 * (math.log(2.0) - u - softplus(-2.0 * u))
+
+
 def tanh_normal_log_prob(mean: Tensor, std: Tensor, before_tanh: Tensor) -> Tensor:
-    """log p(tanh(u)) [...] from u [..., A]; log(1 - tanh²u) = 2 (ln 2 - u - softplus(-2u))."""
+    """log p(tanh(u)) [...] from u [..., A]."""
     u = before_tanh
     normal = -0.5 * ((u - mean) / std).square() - std.log() - 0.5 * math.log(2.0 * math.pi)
-    return (normal - 2.0 * (math.log(2.0) - u - softplus(-2.0 * u))).sum(-1)
+    return (normal - log_tanh_slope(u)).sum(-1)

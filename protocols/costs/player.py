@@ -7,7 +7,8 @@ from statistics import median
 
 import numpy as np
 
-from agents.api import Agent, AgentContext, Progress, TimeStep
+from agents.api import Agent, AgentContext, Progress
+from agents.drawn import Drawn
 
 EPISODE_DECISIONS = 100
 
@@ -17,13 +18,7 @@ class Player:
 
     def __init__(self, agent: Agent, context: AgentContext) -> None:
         self.agent, self.context = agent, context
-        self.shape = (len(context.seeds), context.num_envs)
-        context.observation_space.seed(0)
-        context.action_space.seed(0)
-        self.frames = [
-            {key: np.broadcast_to(value, (*self.shape, *np.shape(value))).copy() for key, value in frame.items()}
-            for frame in (context.observation_space.sample() for _ in range(4))
-        ]
+        self.drawn = Drawn(context, frames=4)
         self.carry = agent.initial(context.num_envs)
         self.agent_steps = self.episodes = self.gradient_steps = self.first_gradient_env_steps = 0
         self.act_seconds: list[float] = []
@@ -39,24 +34,14 @@ class Player:
         """Median time of an update, without the first (which includes the warm-up) if there are more."""
         return median(self.learn_seconds[1:] or self.learn_seconds or [0.0])
 
-    def step(self) -> TimeStep:
-        everywhere = np.ones(self.shape, bool)
-        position = self.agent_steps % EPISODE_DECISIONS
-        return TimeStep(
-            observation=self.frames[self.agent_steps % len(self.frames)],
-            reward=np.zeros(self.shape, np.float32),
-            is_first=everywhere & (position == 0),
-            is_last=everywhere & (position == EPISODE_DECISIONS - 1),
-            is_terminal=~everywhere,
-        )
-
     def feed(self, decisions: int, *, learn: bool) -> None:
         """Puts steps with random actions into replay, and learns from them if `learn`."""
         for _ in range(decisions):
-            drawn = np.asarray(self.context.action_space.sample())
-            step = self.step()
+            position = self.agent_steps % EPISODE_DECISIONS
+            action = self.drawn.action()
+            step = self.drawn.step(is_first=position == 0, is_last=position == EPISODE_DECISIONS - 1)
             started = time.perf_counter()
-            self.agent.observe(np.broadcast_to(drawn, (*self.shape, *drawn.shape)).copy(), step, np.ones(self.shape, bool))
+            self.agent.observe(action, step, np.ones(step.is_first.shape, bool))
             self.observe_seconds.append(time.perf_counter() - started)
             self.episodes += bool(step.is_last.all())
             self.agent_steps += 1
@@ -80,7 +65,7 @@ class Player:
 
     def act(self, decisions: int) -> None:
         for _ in range(decisions):
-            step = self.step()
+            step = self.drawn.step(is_first=not self.act_seconds)
             started = time.perf_counter()
             _, self.carry = self.agent.act(self.carry, step, explore=True)
             self.act_seconds.append(time.perf_counter() - started)

@@ -91,11 +91,6 @@ def _look(sound: Callable[[ReadOnce], Any], folder: Path) -> _Looked:
     return _Looked(found=found, row=row, kept=None if found else sound(run))
 
 
-def check_run(run: Run) -> list[Violation]:
-    """The violations of one run, without those of its table."""
-    return [Violation(rule=rule, run=run.folder.name, what=what) for rule, what in _check_run(ReadOnce(run.folder))]
-
-
 def _check_run(run: Run) -> Iterator[Finding]:
     try:
         manifest, lines, metrics, result, sessions = run.manifest, run.episodes(), run.metrics(), run.result(), run.sessions()

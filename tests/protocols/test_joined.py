@@ -56,11 +56,11 @@ def test_every_episode_is_of_the_task_whose_turn_it_is_and_says_so(tmp_path):
     run_cohort(request(tmp_path, protocol=JOINED))
     runs = find_runs(tmp_path)
     assert len(runs) == 2
+    assert {violation.rule for violation in validate.check(tmp_path)} <= {"commit", "origin"}  # those of this checkout
     for run in runs:
         lines = run.episodes()
         assert [line["task"] for line in lines] == [PARTS[line["episode"] % 2] for line in lines]
         assert {(line["task"], line["length"]) for line in lines} == {(part, _length_alone(part)) for part in PARTS}
-        assert {violation.rule for violation in validate.check_run(run)} <= {"commit", "origin"}  # those of this checkout
         result = run.result()
         assert list(result["task_scores"]) == list(PARTS)
         assert result["score"] == pytest.approx(np.mean(list(result["task_scores"].values())))
@@ -78,7 +78,7 @@ def test_a_line_under_another_tasks_name_is_found(tmp_path):
     lines = [{**line, "task": PARTS[0]} for line in run.episodes()]
     (run.folder / "episodes.jsonl").unlink()
     append_lines(run.folder / "episodes.jsonl", lines)
-    found = [violation.what for violation in validate.check_run(run) if violation.rule == "episode_seed"]
+    found = [violation.what for violation in validate.check(tmp_path) if violation.rule == "episode_seed"]
     assert len(found) == 1
     assert "of the wrong task" in found[0]
 

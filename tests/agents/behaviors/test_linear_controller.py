@@ -10,8 +10,9 @@ from gymnasium import spaces
 from agents import catalog
 from agents.api import AgentContext, TimeStep
 from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, TanhControl, imagined_returns
+from agents.drawn import Drawn
 from agents.learning.noise import SEARCH
-from agents.measure import drawn_step, feed
+from agents.measure import feed
 from agents.models.categorical_latent import Categorical
 from agents.models.dynamics_variants import MeanOnly
 from agents.models.latents import Gaussian
@@ -112,7 +113,7 @@ def test_the_mean_of_the_search_acts(control):
     assert not agent.learner.groups["controller"].values.any()  # the first mean is 0
     for _ in range(2):
         agent.update()
-    step = drawn_step(agent.context, is_first=True, is_last=False)
+    step = Drawn(agent.context).step(is_first=True)
     action, carry = agent.act(agent.initial(1), step, explore=False)
     for s, strategy in enumerate(agent.evolution.strategies):
         features = torch.cat([carry.state["stoch"], carry.state["deter"]], -1)[s, 0].double().numpy()
@@ -145,7 +146,7 @@ def test_a_dream_that_is_not_finite_ends_that_seeds_learning_and_leaves_its_neig
     np.testing.assert_array_equal(agent.evolution.strategies[0].mean, 0.0)
     np.testing.assert_allclose(agent.evolution.strategies[1].mean, alone.evolution.strategies[0].mean, atol=1e-6)
     agent.evolution.generation(agent._sample())
-    assert np.isfinite(agent.act(agent.initial(1), drawn_step(agent.context), explore=False)[0]).all()
+    assert np.isfinite(agent.act(agent.initial(1), Drawn(agent.context).step(), explore=False)[0]).all()
 
 
 def test_an_agent_continues_to_the_bit_after_loading(tmp_path):
@@ -169,7 +170,7 @@ def test_an_agent_continues_to_the_bit_after_loading(tmp_path):
         assert all(
             torch.equal(torch.as_tensor(value), torch.as_tensor(other.state()[key])) for key, value in one.state().items()
         )
-    step = drawn_step(straight.context, is_first=True, is_last=False)
+    step = Drawn(straight.context).step(is_first=True)
     actions = [agent.act(agent.initial(1), step, explore=True)[0] for agent in (straight, after)]
     np.testing.assert_array_equal(*actions)
 

@@ -12,11 +12,12 @@ from gymnasium import spaces
 
 from agents import catalog
 from agents.api import AgentContext, TimeStep
+from agents.drawn import Drawn
 from agents.learning.batches import DeviceBatches, HostBatches, rows_fit
 from agents.learning.captured import Captured
 from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.learning.trees import leaves, mapped
-from agents.measure import drawn_actions, drawn_step, feed
+from agents.measure import feed
 from agents.models.world_model import WorldModel
 from agents.recipes.backbone import Backbone
 
@@ -221,10 +222,11 @@ def test_rows_lie_on_the_device_where_the_updates_leave_room_for_them():
 
 def play(agent, rows):
     """More rows, each with its own number in it."""
+    drawn = Drawn(agent.context)
     for number in range(rows):
-        step = drawn_step(agent.context, is_first=number == 0, is_last=number == rows - 1)
+        step = drawn.step(is_first=number == 0, is_last=number == rows - 1)
         step.observation["position"][:] = number / rows
-        agent.observe(drawn_actions(agent.context), step, np.ones(step.is_first.shape, bool))
+        agent.observe(drawn.action(), step, np.ones(step.is_first.shape, bool))
 
 
 @pytest.fixture
@@ -272,7 +274,7 @@ def test_recorded_decisions_follow_the_weights_and_leave_old_carries_alone(arm, 
     found = []
     for prepare in (recorded, lambda agent: agent):
         agent = prepare(build(arm, seeds=(3, 4), lift=Vmap))
-        first, step = agent.initial(1), drawn_step(agent.context)
+        first, step = agent.initial(1), Drawn(agent.context).step()
         action, second = agent.act(first, step, explore=True)
         kept = mapped(torch.clone, second.state)
         agent.learner.update(*inputs_of(agent))
@@ -313,7 +315,7 @@ def test_captured_decisions_are_the_eager_ones(arm):
     found = []
     for capture in (True, False):
         agent = build(arm, seeds=(3, 4), device="cuda", capture=capture)
-        carry, step = agent.initial(1), drawn_step(agent.context)
+        carry, step = agent.initial(1), Drawn(agent.context).step()
         actions = []
         for _ in range(3):
             action, carry = agent.act(carry, step, explore=True)
