@@ -17,7 +17,7 @@ Axes: S seeds, E environments per seed. Every array of a TimeStep leads with [S,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -147,3 +147,12 @@ class Recipe(Protocol):
         """Why this agent cannot play these spaces, in one line; None if it can."""
 
     def build(self, options: Any, context: AgentContext) -> Agent: ...
+
+
+SCHEDULE = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
+"""Options that say when an agent learns; see `Recipe`."""
+
+
+def has_schedule(options: Any) -> bool:
+    """Whether options have all of these fields, so that a measurement or a check may shorten the schedule."""
+    return set(SCHEDULE) <= {option.name for option in fields(options)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+import numpy as np
 from gymnasium import spaces
 
 from agents.api import Agent, AgentContext
@@ -22,6 +23,16 @@ BUILT_IN_ORIGIN = "built in"
 DROPPED_ROWS_SHARE = 1.25
 """Rows on the disk in units of a replay's capacity: files are deleted in blocks of half a GiB, and two checkpoints after their
 rows were dropped. Reasoned, not measured."""
+
+ROW_OVERHEAD_BYTES = 12
+"""reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
+
+
+def row_bytes(observation_space: spaces.Dict, action_space: spaces.Space) -> int:
+    """Bytes of one row of a replay: observation, action, reward and flags."""
+    width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
+    row = sum(np.zeros(space.shape or (), space.dtype).nbytes for space in observation_space.spaces.values())
+    return row + 4 * width + ROW_OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from agents.api import has_schedule
 from agents.catalog import AgentEntry
 from agents.conformance.claims import CLAIMS
 from agents.conformance.laboratory import SEEDS, Laboratory
@@ -124,8 +125,7 @@ def _quick(entry: AgentEntry) -> Any:
 
 
 def _short(options: Any) -> Any:
-    known = {field.name for field in dataclasses.fields(options)}
-    return replace(options, **{name: value for name, value in SHORT_SCHEDULE.items() if name in known})
+    return replace(options, **SHORT_SCHEDULE) if has_schedule(options) else options
 
 
 def _name(kind: dict[str, bool]) -> str:

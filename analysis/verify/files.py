@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from analysis.verify.verdict import Question, Verdict
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_json import MOST_JSON_BYTES, check_shape, parse_json
 from dreamer_bench_untrusted import read_regular
+from protocols.records.json_files import finite
 
 SCHEMA = 1
 
@@ -103,7 +103,7 @@ def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: di
         "history": after.entries,
         "command": command,
     }
-    return json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(record), indent=1, allow_nan=False) + "\n"
 
 
 def as_junit(verdict: Verdict) -> str:
@@ -169,13 +169,3 @@ def write_all(texts: dict[Path, str], append: tuple[Path, str] | None = None) ->
 def _cell(text: str) -> str:
     """Text from records for Markdown, with all markup escaped."""
     return re.sub(r"([\\`*\[\]<>|#&!])", r"\\\1", " ".join(text.split()))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if hasattr(value, "item") else value

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from protocols.records.machine import available_memory_bytes
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agents", "suites", "protocols", "analysis")
 OLDEST_PYTHON, FIRST_UNSUPPORTED = (3, 11), (3, 13)
@@ -204,10 +206,9 @@ def disk(folder: Path) -> Finding:
 
 
 def memory(source: Path = Path("/proc/meminfo")) -> Finding:
-    if not source.exists():
+    free = available_memory_bytes(source)
+    if free is None:
         return Finding(check="memory", state="note", found="this system does not report the free memory")
-    match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)
-    free = int(match[1]) * 1024 if match else 0
     found = f"{free / 1e9:.0f} GB free"
     if free < MEMORY_BYTES:
         return Finding(

@@ -2,7 +2,7 @@
 
 An agent gets random observations from its task's space, so that its cost does not include the simulator's. Each agent is
 measured in its own process, because resident memory is a property of a process. Knows no agent: if options have the fields of
-the usual schedule (`short_schedule`), they are shortened to a few updates; otherwise the agent runs as it is.
+the usual schedule (`agents.api.SCHEDULE`), they are shortened to a few updates; otherwise the agent runs as it is.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
 
 from agents import catalog as agents
-from agents.api import AgentContext
+from agents.api import AgentContext, has_schedule
 from agents.device import resolve_device
 from protocols.costs.measurements import AgentCost, EnvironmentCost, Measured
 from protocols.costs.plan import Workload, suite_of
 from protocols.costs.player import EPISODE_DECISIONS, Player
-from protocols.costs.short_schedule import has_schedule, one_call
+from protocols.costs.short_schedule import one_call
 from protocols.spec import Protocol, Scalar
 from suites import catalog as suites
 
@@ -43,9 +42,6 @@ MOST_TASKS = 3
 """Most tasks of a suite with one action repeat that are measured. A task of DeepMind Control takes half a second, most of it
 for its first frame."""
 STEPS = 4
-
-ROW_OVERHEAD_BYTES = 12
-"""reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 
 FILL_DECISIONS = 300
 SLOW_UPDATE_SECONDS, SLOW_ACT_SECONDS = 1.0, 0.1
@@ -184,10 +180,7 @@ def measure_agent(
     else:
         first, pretrain = player.first_gradient_env_steps, 0
         per_env_step = player.gradient_steps / max(1, player.env_steps - first) if learns else 0.0
-    width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
-    row = ROW_OVERHEAD_BYTES + 4 * width
-    for space in observation_space.values():
-        row += int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize  # type: ignore[arg-type]
+    row = agents.row_bytes(observation_space, action_space)
     most = entry.replay_rows(options, sys.maxsize)
     return AgentCost(
         agent=name,

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-SCHEDULE_FIELDS = ("prefill_env_steps", "pretrain_updates", "updates", "update_every_env_steps")
-
-
-def has_schedule(options: Any) -> bool:
-    return set(SCHEDULE_FIELDS) <= {option.name for option in fields(options)}
+from agents.api import has_schedule
 
 
 def one_call(options: Any, per_call: str | None, *, every_env_steps: int) -> Any:

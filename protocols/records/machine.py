@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -39,3 +40,11 @@ def cpu() -> str:
 
 def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def available_memory_bytes(source: Path = Path("/proc/meminfo")) -> int | None:
+    """Memory that the kernel reports as available to this process, in bytes; None if it does not."""
+    if not source.exists():
+        return None
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None

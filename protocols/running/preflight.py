@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
 
 from agents import catalog as agent_catalog
@@ -19,12 +17,11 @@ from agents.device import free_bytes, resolve_device
 from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
+from protocols.records.machine import available_memory_bytes
 from protocols.records.store import REPLAY
 from protocols.running.cohort import CohortRequest
 from suites import catalog as suite_catalog
 
-ROW_OVERHEAD_BYTES = 12
-"""reward, is_first and is_terminal of one row (agents/learning/replay.py)."""
 BASE_MEMORY_BYTES = 800_000_000
 """Measured: a peak of 761,656 KiB for the smallest Dreamer (torch, MuJoCo, two seeds, six environments)."""
 DEVICE_BASE_BYTES = 700_000_000
@@ -164,11 +161,9 @@ def checkpoint_bytes(request: CohortRequest, options: Any, observation_space: sp
 
 def replay_bytes(request: CohortRequest, observation_space: spaces.Dict, action_space: spaces.Space) -> int:
     """Bytes of the replays of one cohort on the disk at the end of its budget; with a capacity, the most that they take."""
-    row = sum(np.zeros(space.shape or (), space.dtype).nbytes for space in observation_space.spaces.values())
-    width = int(action_space.n) if isinstance(action_space, spaces.Discrete) else int(np.prod(action_space.shape or ()))
     rows = request.grid.budget_env_steps // request.protocol.action_repeat_of(request.task)
     kept = agent_catalog.find(request.agent).replay_rows(request.options(), rows)
-    return len(request.seeds) * kept * (row + 4 * width + ROW_OVERHEAD_BYTES)
+    return len(request.seeds) * kept * agent_catalog.row_bytes(observation_space, action_space)
 
 
 def _there_already(request: CohortRequest) -> int:
@@ -179,11 +174,3 @@ def _there_already(request: CohortRequest) -> int:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 5e7 else f"{count / 1e6:.3g} MB"
-
-
-def available_memory_bytes(source: Path = Path("/proc/meminfo")) -> int | None:
-    """Memory that the kernel reports as available to this process, in bytes; None if it does not."""
-    if not source.exists():
-        return None
-    match = re.search(r"^MemAvailable:\s+(\d+) kB", source.read_text(), re.MULTILINE)
-    return int(match[1]) * 1024 if match else None

@@ -12,6 +12,7 @@ from agents import catalog as catalog_of_agents
 from agents.api import REPLAY_RESIDENT_BYTES
 from dreamer_bench_base import UserError
 from protocols import catalog
+from protocols.records import machine
 from protocols.running import preflight
 from protocols.running.executors.ray_tasks import at_once
 from protocols.running.launch import inline, run_cohort
@@ -98,8 +99,8 @@ def test_memory_of_all_programs_at_a_time_must_be_free_here_and_only_here(tmp_pa
 def test_the_kernels_word_on_memory_is_read(tmp_path):
     source = tmp_path / "meminfo"
     source.write_text("MemTotal: 9 kB\nMemAvailable:     2048 kB\n")
-    assert preflight.available_memory_bytes(source) == 2 * 2**20
-    assert preflight.available_memory_bytes(tmp_path / "none") is None
+    assert machine.available_memory_bytes(source) == 2 * 2**20
+    assert machine.available_memory_bytes(tmp_path / "none") is None
 
 
 def test_a_cluster_takes_as_many_programs_at_a_time_as_its_nodes_have_places_for(tmp_path):
