@@ -20,24 +20,36 @@ from dreamer_bench_base import UserError
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a whole file, so that a reader finds the old content or the new, also after a crash of the machine.
 
-    The temporary file beside it has a fixed name, so that the next write removes what a killed process left.
-    Raises UserError if `path` is not a regular file, and OSError if the disk refuses; the old file stays.
+    Raises UserError if `path` is not a regular file, OSError if the disk refuses; then the old file stays.
     """
-    if path.is_symlink():  # replaces the file behind the link and keeps the link
-        path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is not a regular file; give the name of a file to write")
-    temporary = path.with_name(f"{path.name}.tmp")
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """The same for several files; if one of them cannot be written, no file is replaced.
+
+    The temporary file beside each has a fixed name, so that the next write removes what a killed process left.
+    """
+    for path in files:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file; give the name of a file to write")
+    # A link stays one: the file that it names is replaced.
+    targets = {Path(os.path.realpath(path)) if path.is_symlink() else path: data for path, data in files.items()}
+    temporary = {path: path.with_name(f"{path.name}.tmp") for path in targets}
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, data in targets.items():
+            with temporary[path].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, written in temporary.items():
+            os.replace(written, path)
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        for written in temporary.values():
+            with contextlib.suppress(OSError):
+                written.unlink(missing_ok=True)
+    for folder in {path.parent for path in targets}:
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

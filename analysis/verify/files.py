@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -146,24 +145,6 @@ def as_markdown(verdict: Verdict) -> str:
             for row in verdict.tasks
         ]
     return "\n".join(lines) + "\n"
-
-
-def write_all(texts: dict[Path, str], append: tuple[Path, str] | None = None) -> None:
-    """Writes each file completely or not at all: first to a temporary file, then renamed."""
-    temporary = []
-    try:
-        for path, text in texts.items():
-            neighbour = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            temporary.append(neighbour)
-            neighbour.write_text(text, encoding="utf-8")
-        for path, neighbour in zip(texts, temporary, strict=True):
-            os.replace(neighbour, path)
-    finally:
-        for neighbour in temporary:
-            neighbour.unlink(missing_ok=True)
-    if append is not None:
-        with append[0].open("a", encoding="utf-8") as file:
-            file.write(append[1])
 
 
 def _cell(text: str) -> str:

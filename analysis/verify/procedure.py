@@ -18,6 +18,7 @@ from analysis.verify.reference import Reference
 from analysis.verify.reference import load as load_reference
 from analysis.verify.verdict import Mode, Question, Verdict
 from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_files import write_together
 from protocols import own
 from protocols.spec import Protocol, ScoreRule
 
@@ -54,7 +55,10 @@ def verify_scores(command: Any) -> int:
     if command.junit is not None:
         texts[command.junit] = files.as_junit(verdict)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    files.write_all(texts, (Path(summary), files.as_markdown(verdict)) if summary else None)
+    write_together({path: text.encode() for path, text in texts.items()})
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(files.as_markdown(verdict))
     _show(verdict, command.per_task)
     return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
 
