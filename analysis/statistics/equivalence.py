@@ -225,7 +225,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SeedsNeeded:
     """Seeds per task that would decide, if the spread stays as observed and the true gap is as assumed.
 
     seeds  None if no number of our seeds reaches the power, because the reference's own uncertainty is too large
@@ -236,15 +236,15 @@ class Plan:
     seeds: int | None
 
 
-def plan(pair: Pair, alpha: float, margin: float, gap: float = 0.0, power: float = 0.8, most: int = 1_000) -> Plan:
+def plan(pair: Pair, alpha: float, margin: float, gap: float = 0.0, power: float = 0.8, most: int = 1_000) -> SeedsNeeded:
     """Smallest number of seeds per task with probability `power` of "reproduced" if the true difference is `gap`."""
     if chance(pair, alpha, margin, gap, most) < power:
-        return Plan(gap=gap, power=power, seeds=None)
+        return SeedsNeeded(gap=gap, power=power, seeds=None)
     low, high = 2, most
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if chance(pair, alpha, margin, gap, middle) >= power else (middle + 1, high)
-    return Plan(gap=gap, power=power, seeds=low)
+    return SeedsNeeded(gap=gap, power=power, seeds=low)
 
 
 def chance(pair: Pair, alpha: float, margin: float, gap: float, seeds: int) -> float:

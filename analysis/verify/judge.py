@@ -17,7 +17,7 @@ from analysis.scores import normalize
 from analysis.scores.columns import where
 from analysis.scores.table import scores_by_task
 from analysis.statistics import aggregate, bootstrap, equivalence
-from analysis.statistics.equivalence import Pair, Plan, SuiteTest
+from analysis.statistics.equivalence import Pair, SeedsNeeded, SuiteTest
 from analysis.verify import verdict
 from analysis.verify.reference import Reference
 from analysis.verify.verdict import Question, Status, Verdict
@@ -66,7 +66,7 @@ def judge(
     status = _status(question, suite, margin, profile_p, improvement)
     sizes = [len(ours) for ours in pair.ours]
     remarks = [*notes, *verdict.remarks(pair, question, suite, sensitivity, margin, profile_p, sizes)]
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[SeedsNeeded, ...] = ()
     lines: tuple[str, ...] = ()
     if status == "inconclusive" and question.mode != "improves":
         plans, lines = verdict.plans(pair, alpha, margin, suite.difference, sizes, hours_per_run)

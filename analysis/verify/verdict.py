@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analysis.statistics import aggregate, equivalence
-from analysis.statistics.equivalence import Pair, Plan, SuiteTest, TaskRow
+from analysis.statistics.equivalence import Pair, SeedsNeeded, SuiteTest, TaskRow
 
 Mode = Literal["equivalent", "non-inferior", "improves"]
 Status = Literal[
@@ -88,7 +88,7 @@ class Verdict:
     profile_p: float = math.nan
     improvement: aggregate.Estimate | None = None
     tasks: tuple[TaskRow, ...] = ()
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[SeedsNeeded, ...] = ()
     plan_lines: tuple[str, ...] = ()
     seeds: tuple[int, int] = (0, 0)
     data_sha256: str = ""
@@ -164,7 +164,7 @@ def remarks(
 
 def plans(
     pair: Pair, alpha: float, margin: float, difference: float, sizes: list[int], hours_per_run: float | None
-) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+) -> tuple[tuple[SeedsNeeded, ...], tuple[str, ...]]:
     plans, lines = [], []
     for gap, words in (
         (0.0, "if there is no true difference"),

@@ -24,7 +24,7 @@ MEMORY_BYTES = 4 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Checked:
     """With `bad` a run cannot start; `note` may change numbers or speed, but runs can start."""
 
     check: str
@@ -33,18 +33,18 @@ class Finding:
     cure: str = ""
 
 
-def examine(folder: Path) -> list[Finding]:
+def examine(folder: Path) -> list[Checked]:
     """Results of all checks, the most basic first. `folder` is the folder for runs."""
     return [python(), *packages(), shadowing(), gpu(), renderer(), roms(), disk(folder), memory()]
 
 
-def python() -> Finding:
+def python() -> Checked:
     found = ".".join(map(str, sys.version_info[:3]))
     if not OLDEST_PYTHON <= tuple(map(int, found.split("."))) < FIRST_UNSUPPORTED:
-        return Finding(
+        return Checked(
             check="Python", state="bad", found=found, cure="install Python 3.11 or 3.12 and call: make setup PYTHON=python3.11"
         )
-    return Finding(check="Python", state="ok", found=found)
+    return Checked(check="Python", state="ok", found=found)
 
 
 def versions_of_record() -> dict[str, str]:
@@ -73,15 +73,15 @@ def required(name: str = "dreamer-bench") -> list[tuple[str, str]]:
     return [(match[1], match[2].strip()) for line in plain if (match := re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", line))]
 
 
-def packages() -> list[Finding]:
+def packages() -> list[Checked]:
     """A missing package is `bad`; a version that differs from the tested one is a `note`."""
     tested = versions_of_record()
     needed = required()
     if not needed:
-        return [Finding(check="packages", state="bad", found="dreamer-bench is not installed", cure="make setup")]
+        return [Checked(check="packages", state="bad", found="dreamer-bench is not installed", cure="make setup")]
     versions = {name: installed_version(name) for name, _ in needed}
     findings = [
-        Finding(
+        Checked(
             check="packages",
             state="bad",
             found=f"{name} is missing",
@@ -97,7 +97,7 @@ def packages() -> list[Finding]:
     ]
     if differing:
         findings.append(
-            Finding(
+            Checked(
                 check="packages",
                 state="note",
                 found=", ".join(differing),
@@ -105,11 +105,11 @@ def packages() -> list[Finding]:
             )
         )
     if not findings:
-        findings.append(Finding(check="packages", state="ok", found=f"{len(needed)} {'as tested' if tested else 'installed'}"))
+        findings.append(Checked(check="packages", state="ok", found=f"{len(needed)} {'as tested' if tested else 'installed'}"))
     return findings
 
 
-def shadowing() -> Finding:
+def shadowing() -> Checked:
     """Whether another installed package has the name of one of ours (they are common words) and would be imported instead."""
     astray = []
     for name in PACKAGES:
@@ -127,37 +127,37 @@ def shadowing() -> Finding:
     here = Path.cwd()
     beside = [f"{here / name} would be imported by `python -m` and pytest here" for name in PACKAGES if (here / name).is_dir()]
     if astray or others:
-        return Finding(
+        return Checked(
             check="import names",
             state="bad" if astray else "note",
             found="; ".join(astray + others),
             cure="use a separate environment: make setup (or uninstall the other package)",
         )
     if beside and here.resolve() != ROOT:
-        return Finding(
+        return Checked(
             check="import names",
             state="note",
             found="; ".join(beside),
             cure="call the command `dreamer-bench`, or work in a folder that has no such folder",
         )
-    return Finding(check="import names", state="ok", found="agents, suites, protocols, analysis are ours")
+    return Checked(check="import names", state="ok", found="agents, suites, protocols, analysis are ours")
 
 
-def gpu() -> Finding:
+def gpu() -> Checked:
     from agents.device import resolve_device
 
     try:
         device = resolve_device("auto")
     except (ImportError, OSError) as error:
-        return Finding(
+        return Checked(
             check="GPU", state="bad", found=f"torch does not import: {error}", cure="pip install -c constraints.txt torch"
         )
     if device == "cpu":
-        return Finding(check="GPU", state="note", found="none: runs use the CPU (quick@1 is made for that)")
-    return Finding(check="GPU", state="ok", found=device)
+        return Checked(check="GPU", state="note", found="none: runs use the CPU (quick@1 is made for that)")
+    return Checked(check="GPU", state="ok", found=device)
 
 
-def renderer() -> Finding:
+def renderer() -> Checked:
     """Renders two frames of a real task in the reference look and times the second."""
     from suites import catalog
 
@@ -171,47 +171,47 @@ def renderer() -> Finding:
         name = catalog.gl_renderer()
         environment.close()
     except (ValueError, ImportError) as error:
-        return Finding(
+        return Checked(
             check="rendering",
             state="bad",
             found=" ".join(str(error).split()),
             cure="sudo apt-get install -y --no-install-recommends libegl1 libgl1",
         )
-    return Finding(
+    return Checked(
         check="rendering", state="ok", found=f"{name}: one 64x64 frame at the reference look in {1000 * seconds:.0f} ms"
     )
 
 
-def roms() -> Finding:
+def roms() -> Checked:
     from suites import catalog
 
     reason = catalog.unavailable("atari_pong")
     if reason is not None:
-        return Finding(check="Atari ROMs", state="note", found=reason, cure="pip install -c constraints.txt ale-py")
-    return Finding(check="Atari ROMs", state="ok", found="in the ale-py wheel (ale-py is GPL-2.0-only)")
+        return Checked(check="Atari ROMs", state="note", found=reason, cure="pip install -c constraints.txt ale-py")
+    return Checked(check="Atari ROMs", state="ok", found="in the ale-py wheel (ale-py is GPL-2.0-only)")
 
 
-def disk(folder: Path) -> Finding:
+def disk(folder: Path) -> Checked:
     existing = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.0f} GB free at {existing}"
     if free < DISK_BYTES:
-        return Finding(
+        return Checked(
             check="disk",
             state="bad",
             found=found,
             cure=f"free at least {DISK_BYTES / 1e9:.0f} GB or choose another disk with --runs DIR",
         )
-    return Finding(check="disk", state="ok", found=found + "; a 5e6 env_steps run needs about 31 GB")
+    return Checked(check="disk", state="ok", found=found + "; a 5e6 env_steps run needs about 31 GB")
 
 
-def memory(source: Path = Path("/proc/meminfo")) -> Finding:
+def memory(source: Path = Path("/proc/meminfo")) -> Checked:
     free = available_memory_bytes(source)
     if free is None:
-        return Finding(check="memory", state="note", found="this system does not report the free memory")
+        return Checked(check="memory", state="note", found="this system does not report the free memory")
     found = f"{free / 1e9:.0f} GB free"
     if free < MEMORY_BYTES:
-        return Finding(
+        return Checked(
             check="memory", state="bad", found=found, cure=f"close other programs: quick@1 needs {MEMORY_BYTES / 1e9:.0f} GB"
         )
-    return Finding(check="memory", state="ok", found=found)
+    return Checked(check="memory", state="ok", found=found)

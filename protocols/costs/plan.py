@@ -49,7 +49,7 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class WorkloadCost:
     """Costs of one line of the plan.
 
     wall_seconds    wall time if nothing else uses the devices; device_seconds: the sum over devices
@@ -129,7 +129,7 @@ def gradient_steps(protocol: Protocol, agent: AgentCost) -> int:
     return agent.pretrain_gradient_steps + math.floor(left * agent.gradient_steps_per_env_step)
 
 
-def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, devices: int) -> Estimate:
+def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, devices: int) -> WorkloadCost:
     """Costs of one line on `devices` equal devices; the longest programs start first.
 
     Raises ValueError if `measured` has nothing about the agent or the task.
@@ -155,7 +155,7 @@ def estimate(workload: Workload, measured: Measured, *, seeds_per_program: int, 
     if agent.replay_bytes_at_most is not None:
         replay = min(replay, agent.replay_bytes_at_most)
     widest = min(seeds_per_program, len(protocol.seeds))
-    return Estimate(
+    return WorkloadCost(
         protocol=protocol.id,
         label=workload.label,
         runs=runs,

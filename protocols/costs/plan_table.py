@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocols.costs.plan import Estimate
+from protocols.costs.plan import WorkloadCost
 from protocols.running.terminal import duration
 
 
-def table(estimates: Sequence[Estimate], *, devices: int) -> str:
+def table(estimates: Sequence[WorkloadCost], *, devices: int) -> str:
     """The plan for people: a row per agent, the sum, and the assumptions."""
     head = (
         "protocol",

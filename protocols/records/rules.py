@@ -42,5 +42,5 @@ class Violation:
     what: str
 
 
-Finding = tuple[str, str]
+Broken = tuple[str, str]
 """(rule, what)"""

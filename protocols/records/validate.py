@@ -19,7 +19,7 @@ from dreamer_bench_processes import in_order
 from protocols import catalog, own
 from protocols.records import integrity, profiles, schedule
 from protocols.records.read_once import ReadOnce
-from protocols.records.rules import Finding, Violation
+from protocols.records.rules import Broken, Violation
 from protocols.records.schema import (
     SCHEMA,
     EpisodeLine,
@@ -77,7 +77,7 @@ class _Looked:
     kept  the result of `sound`
     """
 
-    found: list[Finding]
+    found: list[Broken]
     row: tuple[Manifest, np.ndarray] | None
     kept: Any
 
@@ -91,7 +91,7 @@ def _look(sound: Callable[[ReadOnce], Any], folder: Path) -> _Looked:
     return _Looked(found=found, row=row, kept=None if found else sound(run))
 
 
-def _check_run(run: Run) -> Iterator[Finding]:
+def _check_run(run: Run) -> Iterator[Broken]:
     try:
         manifest, lines, metrics, result, sessions = run.manifest, run.episodes(), run.metrics(), run.result(), run.sessions()
     except ValueError as error:

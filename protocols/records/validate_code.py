@@ -9,12 +9,12 @@ from urllib.parse import unquote
 
 from protocols.records import code_identity
 from protocols.records.drift import simulator_drift
-from protocols.records.rules import Finding
+from protocols.records.rules import Broken
 from protocols.records.store import Run
 from protocols.spec import RunSpec
 
 
-def check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def check_provenance(run: Run, manifest: Mapping[str, Any]) -> Iterator[Broken]:
     drift = simulator_drift(manifest)
     for package, (expected, recorded) in drift.items():
         yield "simulators", f"expected {package} {expected}, recorded under {recorded or 'none'}"
@@ -64,7 +64,7 @@ def _code_fault(record: Mapping[str, Any], schema: int) -> str | None:
     return None
 
 
-def _check_origins(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_origins(manifest: Mapping[str, Any]) -> Iterator[Broken]:
     origins = manifest.get("origins")
     for part in ("agent", "suite", "protocol"):
         origin = origins.get(part) if isinstance(origins, dict) else None

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from protocols.cadence import cadence_of, episode_seed
-from protocols.records.rules import Finding
+from protocols.records.rules import Broken
 from protocols.records.schema import (
     EpisodeLine,
     Manifest,
@@ -20,7 +20,7 @@ from protocols.records.store import EPISODES, METRICS, RESULT, Run
 from protocols.spec import Protocol
 
 
-def check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Iterator[Broken]:
     """Checks of all episode lines, for finished and unfinished runs."""
     repeat = protocol.action_repeat_of(manifest["task"])
     longest = -(-protocol.time_limit_env_steps // repeat)
@@ -50,7 +50,7 @@ def check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence
             yield "score", f"{len(bad)} episodes with {problem}, first {_at(bad[0])}"
 
 
-def check_completed(protocol: Protocol, manifest: Manifest, lines: Sequence[EpisodeLine], result: Result) -> Iterator[Finding]:
+def check_completed(protocol: Protocol, manifest: Manifest, lines: Sequence[EpisodeLine], result: Result) -> Iterator[Broken]:
     cadence = cadence_of(protocol, manifest["task"], protocol.env_steps)
     yield from _check_cadence(protocol, cadence.evaluation_env_steps, lines, final=True)
     for name in ("env_steps", "agent_steps", "gradient_steps"):
@@ -63,7 +63,7 @@ def check_completed(protocol: Protocol, manifest: Manifest, lines: Sequence[Epis
     yield from _check_score(manifest, lines, result)
 
 
-def _check_score(manifest: Manifest, lines: Sequence[EpisodeLine], result: Result) -> Iterator[Finding]:
+def _check_score(manifest: Manifest, lines: Sequence[EpisodeLine], result: Result) -> Iterator[Broken]:
     data = manifest["protocol_data"]
     try:
         score = result_score(data, result["status"], lines, data["env_steps"])
@@ -79,7 +79,7 @@ def _check_score(manifest: Manifest, lines: Sequence[EpisodeLine], result: Resul
         yield "score", f"{RESULT} says {said}, the episodes say {score}"
 
 
-def check_diverged(protocol: Protocol, run: Run, result: Result) -> Iterator[Finding]:
+def check_diverged(protocol: Protocol, run: Run, result: Result) -> Iterator[Broken]:
     """Checks that a diverged run has its evidence: all evaluations up to that point, and the line that says so."""
     lines, metrics = run.episodes(), run.metrics()
     cadence = cadence_of(protocol, run.manifest["task"], protocol.env_steps)
@@ -97,7 +97,7 @@ def check_diverged(protocol: Protocol, run: Run, result: Result) -> Iterator[Fin
 
 def _check_cadence(
     protocol: Protocol, evaluations: Sequence[int], lines: Iterable[EpisodeLine], *, final: bool
-) -> Iterator[Finding]:
+) -> Iterator[Broken]:
     played: dict[tuple[int, bool], list[int]] = defaultdict(list)
     for line in lines:
         played[line["env_steps"], bool(line["final"])].append(line["episode"])

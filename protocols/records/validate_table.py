@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from protocols import own
-from protocols.records.rules import Finding
+from protocols.records.rules import Broken
 from protocols.records.schema import Manifest
 from protocols.records.score import alike
 from protocols.spec import Protocol, digest
@@ -34,7 +34,7 @@ class Table:
         self.whole |= manifest["limit_env_steps"] is None
 
 
-def check_table(table: Table) -> Iterator[Finding]:
+def check_table(table: Table) -> Iterator[Broken]:
     """Checks of all runs of one agent under one protocol together."""
     protocol = table.protocol
     if isinstance(protocol, str) or not table.whole:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from protocols.records.rules import Finding
+from protocols.records.rules import Broken
 from protocols.records.store import EPISODES, METRICS, Run
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -15,7 +15,7 @@ FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 CLOCK_SLACK = timedelta(days=1)
 
 
-def check_times(run: Run) -> Iterator[Finding]:
+def check_times(run: Run) -> Iterator[Broken]:
     """Checks that dates are possible and times increase."""
     manifest, sessions, result = run.manifest, run.sessions(), run.result()
     begun = _date(manifest["created"])
