@@ -181,7 +181,7 @@ class BenchCommand:
     """Write the tables to this file as well."""
 
     def run(self) -> int:
-        from agents import measure
+        from agents import speed
         from agents.catalog import find
         from agents.device import resolve_device
         from protocols import catalog
@@ -197,12 +197,12 @@ class BenchCommand:
             seeds_per_program=self.seeds_per_program,
             workers=self.workers,
             device=device,
-            ways=self.ways or measure.default_ways(device),
+            ways=self.ways or speed.default_ways(device),
             seconds=self.seconds,
             most_seconds=self.most_seconds,
         )
         bench.check_target(self.json, self.markdown)
-        record = bench.bench(request, measure.measure, measure.machine(device), say=lambda line: print(line, file=sys.stderr))
+        record = bench.bench(request, speed.measure_speed, speed.machine(device), say=lambda line: print(line, file=sys.stderr))
         write_json_report(record, self.json)
         text = bench_tables.tables(record)
         if self.markdown is not None:

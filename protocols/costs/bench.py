@@ -33,7 +33,7 @@ from protocols.spec import Protocol
 from suites import catalog as suites
 
 Inspect = Callable[..., Any]
-"""(agent's name, options, context, seconds=, ways=) -> a dataclass of seconds: agents.measure.measure."""
+"""(agent's name, options, context, seconds=, ways=) -> a dataclass of seconds: agents.speed.measure_speed."""
 
 PLAN_UPDATES = 1
 

@@ -12,10 +12,10 @@ from agents.api import AgentContext, TimeStep
 from agents.behaviors.linear_controller import ArgmaxControl, FitnessSettings, TanhControl, imagined_returns
 from agents.drawn import Drawn
 from agents.learning.noise import SEARCH
-from agents.measure import feed
 from agents.models.categorical_latent import Categorical
 from agents.models.dynamics_variants import MeanOnly
 from agents.models.latents import Gaussian
+from agents.speed import feed
 
 VECTORS = spaces.Dict({"position": spaces.Box(-1, 1, (3,), np.float32)})
 ACTIONS = {"continuous": spaces.Box(-1, 1, (2,), np.float32), "discrete": spaces.Discrete(3)}

@@ -17,9 +17,9 @@ from agents.learning.batches import DeviceBatches, HostBatches, rows_fit
 from agents.learning.captured import Captured
 from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.learning.trees import leaves, mapped
-from agents.measure import feed
 from agents.models.world_model import WorldModel
 from agents.recipes.backbone import Backbone
+from agents.speed import feed
 
 IMAGES = spaces.Dict({"image": spaces.Box(0, 255, (64, 64, 3), np.uint8)})
 VECTORS = spaces.Dict({"position": spaces.Box(-1, 1, (3,), np.float32)})

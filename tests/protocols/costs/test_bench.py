@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from agents.measure import Speed
+from agents.speed import Speed
 from dreamer_bench import BenchCommand
 from protocols.catalog import find
 from protocols.costs import bench, bench_tables, measurements, short_schedule

@@ -87,7 +87,7 @@ def default_ways(device: str) -> tuple[str, ...]:
     return tuple(WAYS) if device.startswith("cuda") else ("eager",)
 
 
-def measure(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
+def measure_speed(name: str, options: Any, context: AgentContext, *, seconds: float, ways: Sequence[str]) -> Speed:
     """Times one program. Every timing lasts `seconds`, or two calls if they take longer.
 
     For an agent that is not a `ModelBasedAgent`, it times decisions only.
