@@ -17,7 +17,7 @@ from analysis.figures.drawing import Drawing, csv_text, rendered, svg_text
 from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
 from analysis.scores import normalize, per_run
-from analysis.statistics import aggregate
+from analysis.statistics import aggregate, small_samples
 from dreamer_bench_base import UserError
 from protocols.records.schema import SCHEMA
 from protocols.spec import Protocol, digest
@@ -85,7 +85,7 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "per_task": _per_task(everyone, [*order, *(entry.method for entry in entries if entry.method not in set(order))], reps),
         "figures": figures,
         "glance": glance,
-        "note": aggregate.small_sample_note(subject.scores),
+        "note": small_samples.small_sample_note(subject.scores),
         "entries": [_card(entry) for entry in sorted(entries, key=lambda entry: entry.method.lower())],
         "reps": reps,
     }

@@ -31,7 +31,7 @@ from analysis.report.tables import (
     verdict,
 )
 from analysis.scores.tasks import suite_of
-from analysis.statistics import aggregate
+from analysis.statistics import aggregate, small_samples
 from dreamer_bench_base import InvalidData
 
 MOST_RUNS_LISTED = 60
@@ -125,7 +125,7 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     _cards(section, subject, means, differences)
     section.draw(curves(shown), "Learning curves")
     drawing = intervals.aggregates(subject, single_seed="omit")
-    note = aggregate.small_sample_note(common)
+    note = small_samples.small_sample_note(common)
     notes = [note[0].upper() + note[1:].replace("`", "").rstrip(".") + "."] if note else []
     section.draw(drawing, "Aggregate scores", *notes, table=aggregate_table(subject, drawing.data, means))
     if differences is not None:

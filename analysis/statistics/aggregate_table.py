@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from analysis.scores import exchange, normalize, per_run, table
-from analysis.statistics import aggregate, curves, rliable_engine
+from analysis.statistics import aggregate, curves, rliable_engine, small_samples
 from dreamer_bench_base import UserError
 
 CURVE_POINTS = 20
@@ -48,7 +48,7 @@ def aggregate_scores(command: Any) -> int:
     if command.improvement:
         found += aggregate.improvements(scores, list(combinations(methods, 2)), reps=command.reps)
     notes += exchange.left_out_lines(selection)
-    note = aggregate.small_sample_note(scores)
+    note = small_samples.small_sample_note(scores)
     notes += [note] if note else []
     result: dict[str, Any] = {
         "rule": selection.rule,

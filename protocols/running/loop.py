@@ -107,14 +107,11 @@ class Training:
 
     def _restart(self, step: TimeStep) -> TimeStep:
         for s, e in np.argwhere(step.is_last):
-            self._end_episode(s, e)
+            recent = self.counts.recent[s]
+            recent[0], recent[1] = recent[0] + float(self.returns[s, e]), recent[1] + 1
+            self.counts.finished[s][e] += 1
+            self.actions[s][e], self.returns[s, e] = [], 0.0
         return self.environments.reset(step.is_last, self._train_seeds())
-
-    def _end_episode(self, s: np.signedinteger, e: np.signedinteger) -> None:
-        self.counts.recent[s][0] += float(self.returns[s, e])
-        self.counts.recent[s][1] += 1
-        self.counts.finished[s][e] += 1
-        self.actions[s][e], self.returns[s, e] = [], 0.0
 
     def _train_seeds(self) -> np.ndarray:
         """[S, E]: the environment seed of every lane's current episode."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rliable import library, metrics
 
-from analysis.statistics import aggregate
+from analysis.statistics import aggregate, small_samples
 from dreamer_bench_base import InvalidData
 from tests.analysis.made_up_scores import TASKS, made_up, rectangle, scores
 
@@ -160,9 +160,9 @@ def test_ranks_share_where_intervals_overlap() -> None:
 
 
 def test_coverage_note_below_ten_seeds_only() -> None:
-    assert "3 seeds" in str(aggregate.small_sample_note(made_up(seeds=3)))
-    assert "86-88%" in str(aggregate.small_sample_note(made_up(seeds=5)))
-    assert aggregate.small_sample_note(made_up(seeds=10)) is None
+    assert "3 seeds" in str(small_samples.small_sample_note(made_up(seeds=3)))
+    assert "86-88%" in str(small_samples.small_sample_note(made_up(seeds=5)))
+    assert small_samples.small_sample_note(made_up(seeds=10)) is None
 
 
 @pytest.mark.parametrize(
