@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from gymnasium import spaces
 
 from agents import catalog as agents
