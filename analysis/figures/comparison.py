@@ -19,6 +19,9 @@ from dreamer_bench_base import UserError
 from protocols.records import store
 from protocols.spec import ScoreRule
 
+MOST_DRAWN = 20
+"""Methods that curves, bars and pairs show side by side: more cannot be told apart, and the pairs grow with their square."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:

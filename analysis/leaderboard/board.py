@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import comparison, curves, efficiency, intervals
-from analysis.figures.comparison import Comparison
+from analysis.figures.comparison import MOST_DRAWN, Comparison
 from analysis.figures.drawing import Drawing, csv_text, rendered, svg_text
 from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
@@ -24,10 +24,6 @@ from protocols.spec import Protocol, digest
 
 MOST_INCHES = 10.0
 """A wider figure takes both columns of a wide page."""
-
-
-MOST_DRAWN = 20
-"""Most methods in curves and pairs, because more cannot be distinguished and the number of pairs grows with the square."""
 
 
 def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str, bytes]]:

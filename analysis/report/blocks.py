@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures import bars, intervals
 from analysis.figures.catalog import draw as draw_figure
-from analysis.figures.comparison import Comparison
+from analysis.figures.comparison import MOST_DRAWN, Comparison
 from analysis.figures.curves import curves
 from analysis.figures.drawing import Drawing, csv_text
 from analysis.figures.efficiency import efficiency
@@ -123,6 +123,14 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     if intervals.comparable(subject, BASELINE):
         differences = intervals.differences(subject, BASELINE)
     _cards(section, subject, means, differences)
+    drawn = subject
+    if len(subject.methods) > MOST_DRAWN:
+        best = list(means.sort_values(["point", "method"], ascending=[False, True])["method"][:MOST_DRAWN])
+        drawn, shown = subject.only(best), shown.only(best)
+        section.warnings.append(
+            f"Curves, scores per task, sample efficiency, profiles and pairs are drawn for the {len(best)} methods with the "
+            f"highest means, of {len(subject.methods)}; the tables have all."
+        )
     section.draw(curves(shown), "Learning curves")
     drawing = intervals.aggregates(subject, single_seed="omit")
     note = small_samples.small_sample_note(common)
@@ -132,9 +140,9 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
         section.draw(differences, f"Difference to {BASELINE}", table=difference_table(subject, differences.data))
     beside = len(subject.published) > 0
     section.draw(
-        bars.fig6(subject), "Scores per task" + (", beside the published ones" if beside else ""), table=task_table(subject)
+        bars.fig6(drawn), "Scores per task" + (", beside the published ones" if beside else ""), table=task_table(subject)
     )
-    _further(section, subject)
+    _further(section, drawn)
     section.summary |= {
         "means": means.to_dict("records"),
         "aggregates": drawing.data.to_dict("records"),

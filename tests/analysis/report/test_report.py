@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from analysis.figures import drawing
+from analysis.figures import drawing, efficiency
 from analysis.figures.style import short_count, task_label
-from analysis.report import build
+from analysis.report import blocks, build
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.spec import Protocol
@@ -148,10 +149,25 @@ def test_the_same_records_give_the_same_bytes(quick_runs, built, tmp_path):
 
 def test_pictures_drawn_in_two_processes_are_those_drawn_in_one(quick_runs, built, tmp_path, monkeypatch):
     monkeypatch.setattr(drawing, "MANY_PANELS", 1)
+    monkeypatch.setattr(efficiency, "MANY_ROWS", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     build.build([quick_runs], tmp_path / "two", reps=REPS)
     for name in sorted(path.name for path in (tmp_path / "two").iterdir()):
         assert (tmp_path / "two" / name).read_bytes() == (built[0] / name).read_bytes(), name
+
+
+def test_of_more_methods_than_can_be_told_apart_the_best_are_drawn_and_all_are_in_the_tables(
+    quick_runs, built, tmp_path, monkeypatch
+):
+    means = {row["method"]: row["point"] for row in built[1]["sections"][0]["means"]}
+    best = sorted(means, key=lambda method: -means[method])[:1]
+    assert len(means) > len(best)
+    monkeypatch.setattr(blocks, "MOST_DRAWN", 1)
+    summary = build.build([quick_runs], tmp_path / "few", reps=REPS)
+    assert summary["sections"][0]["means"] == built[1]["sections"][0]["means"]
+    assert any("1 methods with the highest means" in warning for warning in summary["sections"][0]["warnings"])
+    for name, shown in (("curves", best), ("aggregates", sorted(means))):
+        assert sorted(set(pd.read_csv(tmp_path / "few" / f"{name}.csv")["method"])) == shown
 
 
 def test_cut_diverged_and_unfinished_runs_are_marked_and_never_counted(tmp_path):
