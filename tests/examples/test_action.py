@@ -28,48 +28,56 @@ def step(name: str) -> str:
     return re.sub(r"^        ", "", script[2:], flags=re.MULTILINE) if script.startswith("|") else script
 
 
+def verify(tmp_path: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
+    """The step "verify" with the action's inputs; those that are not given are empty, as GitHub passes them."""
+    empty = dict.fromkeys(("RUNS", "SCORES", "REFERENCE", "PROTOCOL", "MARGIN", "ARGUMENTS"), "")
+    environment = {
+        **os.environ,
+        "GITHUB_ACTION_PATH": str(ROOT),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "DREAMER_BENCH": f"{sys.executable} -m dreamer_bench",
+        "PYTHONPATH": str(ROOT),
+        "OUT": str(tmp_path / "verdict"),
+        **empty,
+        **inputs,
+    }
+    return shell(step("verify"), environment)
+
+
 @pytest.mark.parametrize(
     ("scores", "code", "status"),
     [("0-reproduced.csv", 0, "reproduced"), ("1-below.csv", 1, "below"), ("3-inconclusive.csv", 3, "inconclusive")],
 )
 def test_the_actions_verify_step_leaves_by_the_verdict_and_tells_its_status(scores, code, status, tmp_path):
-    environment = {
-        **os.environ,
-        "GITHUB_ACTION_PATH": str(ROOT),
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "DREAMER_BENCH": f"{sys.executable} -m dreamer_bench",
-        "PYTHONPATH": str(ROOT),
-        "SCORES": str(FIXTURES / scores),
-        "REFERENCE": str(FIXTURES / "reference.csv"),
-        "PROTOCOL": "dmc-1m@1",
-        "MARGIN": "",
-        "ARGUMENTS": "",
-        "OUT": str(tmp_path / "verdict"),
-    }
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", step("verify")], env=environment, capture_output=True, text=True
-    )
+    reference = str(FIXTURES / "reference.csv")
+    done = verify(tmp_path, SCORES=str(FIXTURES / scores), REFERENCE=reference, PROTOCOL="dmc-1m@1")
     assert done.returncode == code, done.stdout + done.stderr
     assert (tmp_path / "output").read_text() == f"status={status}\n"
     assert (tmp_path / "verdict/verdict.xml").exists()
 
 
+def test_the_action_takes_a_runs_folder_and_a_margin(tmp_path):
+    """Random actions against Dreamer's shipped records: below, at the margin that was given."""
+    records = ROOT / "results/leaderboard"
+    done = verify(tmp_path, RUNS=str(records / "random-actions/runs"), REFERENCE=str(records / "dreamer/runs"), MARGIN="0.2")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert (tmp_path / "output").read_text() == "status=below\n"
+    assert "margin 0.2" in done.stdout
+
+
+def test_the_action_asks_for_either_runs_or_scores(tmp_path):
+    for inputs in ({}, {"RUNS": "a", "SCORES": "b"}):
+        done = verify(tmp_path, REFERENCE="dreamer-2020-appendix-g", **inputs)
+        assert (done.returncode, done.stdout) == (2, "::error::give one of the inputs runs and scores\n")
+
+
 def test_a_wrong_option_is_a_usage_error_of_the_step(tmp_path):
-    environment = {
-        **os.environ,
-        "GITHUB_ACTION_PATH": str(ROOT),
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "DREAMER_BENCH": f"{sys.executable} -m dreamer_bench",
-        "PYTHONPATH": str(ROOT),
-        "SCORES": str(FIXTURES / "0-reproduced.csv"),
-        "REFERENCE": "nowhere.csv",
-        "PROTOCOL": "",
-        "MARGIN": "0.1",
-        "ARGUMENTS": "--non-inferior --profile warn",
-        "OUT": str(tmp_path / "verdict"),
-    }
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", step("verify")], env=environment, capture_output=True, text=True
+    done = verify(
+        tmp_path,
+        SCORES=str(FIXTURES / "0-reproduced.csv"),
+        REFERENCE="nowhere.csv",
+        MARGIN="0.1",
+        ARGUMENTS="--non-inferior --profile warn",
     )
     assert done.returncode in (2, 4), done.stdout + done.stderr
 
