@@ -20,8 +20,12 @@ the value, then run `python -m protocols.digests > tests/protocols/digests.json`
 
 **Counts.** An env step is one step of the simulator (on Atari one frame). env_steps = decisions x action repeat; a reset
 counts 0. **Cadence.** The first evaluation is at 0 env_steps and the last at the budget. Evaluation plays in its own
-environments with its own seeds, without exploration, and never changes training. **Simulators.** New releases change scores.
-A record made under another version than the protocol's is kept and marked (`dreamer-bench validate`), and
+environments with its own seeds, without exploration, and never changes training. **Final evaluations** play their episodes
+in `final_environments` environments at a time (below: "10 at a time"); without that field, in as many as a regular evaluation.
+The environment seed of an episode follows from its index, so one environment after the other meets the same episodes; the
+acting noise is drawn for all environments together, so an agent that draws its actions may play them differently.
+Published protocols without the field keep their digests, and a new version may set it. **Simulators.** New releases change
+scores. A record made under another version than the protocol's is kept and marked (`dreamer-bench validate`), and
 `protocols.records.drift.simulator_drift` tells every reader of records, so that no reader mixes versions silently.
 **Other packages** add protocols through the entry point group `dreamer_bench.protocols`, which names a `Protocol` value.
 """

@@ -36,6 +36,23 @@ def test_a_digest_sees_numbers_and_not_prose():
 
 
 @ALL
+def test_a_field_that_came_later_changes_a_digest_only_where_a_protocol_sets_it(protocol):
+    from dataclasses import asdict
+
+    from protocols.spec import LATER, digest, digest_of_data
+
+    before = {name: value for name, value in asdict(protocol).items() if name not in LATER or value != LATER[name]}
+    assert digest_of_data(before) == digest(protocol)
+    assert (protocol.final_environments is None) == ("final_environments" not in before)
+
+
+def test_versions_that_came_after_the_field_set_it():
+    published = {protocol.id: protocol.final_environments for protocol in catalog.PUBLISHED}
+    assert published["atari-200m@1"] is None
+    assert published["atari-200m@2"] == 10
+
+
+@ALL
 def test_budget_and_cadence_are_whole_numbers_of_decisions(protocol):
     for task in protocol.tasks:
         per_round = protocol.action_repeat_of(task) * protocol.num_envs

@@ -148,6 +148,20 @@ def test_final_episodes_are_played_side_by_side_in_as_many_environments_as_the_p
         assert seeds == [episode_seed(run.manifest["seed"], "final", index) for index in range(7)]
 
 
+def test_final_episodes_in_parallel_are_those_that_are_played_one_after_the_other(tmp_path):
+    """An agent that draws nothing meets the same episodes with the same ends, whatever the number of environments."""
+    found = {}
+    for width in (1, 3, 7):
+        protocol = replace(PROBE, final_episodes=7, final_environments=width)
+        run_cohort(request(tmp_path / str(width), protocol=protocol, task="probe_count"))
+        found[width] = [
+            [(line["env_seed"], line["score"], line["length"]) for line in run.episodes() if line["final"]]
+            for run in find_runs(tmp_path / str(width))
+        ]
+    assert len(found[1][0]) == 7
+    assert found[1] == found[3] == found[7]
+
+
 def test_two_runs_of_one_cohort_write_the_same_lines(tmp_path):
     for name in ("one", "other"):
         run_cohort(request(tmp_path / name, task="probe_terminal"))
