@@ -237,6 +237,19 @@ def test_a_loss_that_is_not_finite_stops_its_seed_even_where_every_gradient_is_f
     assert torch.equal(values(subject, 1), before)
 
 
+@pytest.mark.parametrize("group", ["world_model", "actor", "value"])
+def test_a_gradient_that_is_not_finite_stops_its_seed_even_where_every_loss_is_finite(group, monkeypatch):
+    """As an overflow in a derivative does: the norm of seed 1 alone is infinite."""
+    subject = agent((0, 1), lift=LoopOverSeeds)
+    trained = subject.learner.groups[group]
+    norm = trained.gradient_norm
+    monkeypatch.setattr(trained, "gradient_norm", lambda: norm() + torch.tensor([0.0, float("inf")]))
+    before = values(subject, 1).clone()
+    update(subject, batch((0, 1)))
+    np.testing.assert_array_equal(subject.diverged, [False, True])
+    assert torch.equal(values(subject, 1), before)
+
+
 @pytest.mark.parametrize("lift", [LoopOverSeeds, Vmap])
 def test_a_diverged_seed_stops_and_disturbs_nobody(lift):
     data = batch((0, 1, 2))
