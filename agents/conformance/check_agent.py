@@ -15,7 +15,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from agents.api import has_schedule
 from agents.catalog import AgentEntry
 from agents.conformance.claims import CLAIMS
 from agents.conformance.laboratory import SEEDS, Laboratory
@@ -125,7 +124,8 @@ def _quick(entry: AgentEntry) -> Any:
 
 
 def _short(options: Any) -> Any:
-    return replace(options, **SHORT_SCHEDULE) if has_schedule(options) else options
+    known = {field.name for field in dataclasses.fields(options)}  # an agent may have some of them only, as examples/sb3_sac
+    return replace(options, **{name: value for name, value in SHORT_SCHEDULE.items() if name in known})
 
 
 def _name(kind: dict[str, bool]) -> str:

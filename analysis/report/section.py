@@ -66,6 +66,10 @@ def run_section(
     section.lead.insert(0, _what_was_run(group, absent))
     machine = groups.tally(facts.hardware(member.run.manifest) for member in group.members)
     section.lead.append(f"Run on {machine}.")
+    if group.counted and not len(counted):  # episodes of joined tasks have tasks of their own, which the protocol does not list
+        count = len(group.counted)
+        runs = f"{count} finished run{'s' if count != 1 else ''}"
+        section.headline = f"{group.protocol}: {runs} of joined tasks, which `figure joined` compares"
     section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
     found = pictures([member.run for member in group.members])
     if found:

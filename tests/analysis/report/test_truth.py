@@ -90,3 +90,10 @@ def test_figures_and_report_put_no_raw_returns_of_several_suites_together(tmp_pa
     assert not section.get("means")
     assert not section.get("aggregates")
     assert len(section["run_scores"]) == 9
+
+
+def test_finished_runs_of_joined_tasks_are_not_called_missing(tmp_path: Path) -> None:
+    build.build([Path(__file__).resolve().parents[3] / "results/studies/joined-small"], tmp_path / "out", reps=100)
+    page = (tmp_path / "out/index.html").read_text()
+    assert "joined-small@2: 10 finished runs of joined tasks, which `figure joined` compares. " in page
+    assert "no run of the protocol yet" not in page
