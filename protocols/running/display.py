@@ -25,8 +25,9 @@ from protocols.running.terminal import duration
 
 WIDE = 120
 """A terminal with at least this many columns shows a progress bar."""
-QUIET_SECONDS = 10.0
-"""Outside a terminal, a running program gets a line after this time without one."""
+QUIET_SECONDS = 8.0
+"""Outside a terminal, a running program gets a line after this time without one. We look ten times in that span, so that on an
+idle machine no more than nine seconds pass between two lines."""
 KEPT_ROWS = 20
 """Most programs that a terminal shows at once; the oldest are removed."""
 
