@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import os
 import sys
 import traceback
@@ -145,6 +146,21 @@ def _entry_points(look_up: Callable[..., Any], group: str, path: Any, changed: A
 def package_of(point: metadata.EntryPoint) -> str:
     """The name of the package of an entry point."""
     return point.dist.name if point.dist else "an unknown package"
+
+
+def imported(module: str, package: str) -> Any:
+    """The module that a package registers. Raises UserError where there is none, as after half an uninstallation; an error
+    inside the module is that package's own and keeps its traceback.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise UserError(
+            f"the installed package {package} registers the module {module!r}, which cannot be found; "
+            f"install the package again, or remove it: pip uninstall {package}"
+        ) from None
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

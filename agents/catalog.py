@@ -6,7 +6,6 @@ Another package adds an agent with an entry point of the group `dreamer_bench.ag
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.api import Agent, AgentContext
-from dreamer_bench_base import UserError, package_of, registered, unknown
+from dreamer_bench_base import UserError, imported, package_of, registered, unknown
 
 ENTRY_POINT_GROUP = "dreamer_bench.agents"
 BUILT_IN_ORIGIN = "built in"
@@ -45,7 +44,7 @@ class AgentEntry:
     origin: str = BUILT_IN_ORIGIN
 
     def _module(self) -> Any:
-        return importlib.import_module(self.recipe)
+        return imported(self.recipe, self.origin)
 
     def described(self) -> str:
         """The line of `list agents`. For an agent of another package it imports the recipe and takes its SUMMARY, if any."""

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dreamer_bench_base import UserError, entry_points, registered, suggestion
+from dreamer_bench_base import UserError, entry_points, imported, package_of, registered, suggestion
 from protocols import atari, dmc, dmlab, joined, own, planet_six, quick, small, studies
 from protocols.spec import Protocol, digest
 
@@ -43,6 +43,7 @@ def entries() -> dict[str, Protocol]:
 
 
 def _read(point: metadata.EntryPoint) -> tuple[str, Protocol]:
+    imported(point.module, package_of(point))
     protocol = point.load()
     if not isinstance(protocol, Protocol):
         raise UserError(f"entry point {point.value!r} must name a Protocol, not a {type(protocol).__name__}")

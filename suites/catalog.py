@@ -8,7 +8,6 @@ simulator only when an environment is made. Another package adds a suite with an
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,7 +15,7 @@ from typing import Any, Protocol, cast
 
 import gymnasium
 
-from dreamer_bench_base import UserError, package_of, registered, suggestion, unknown
+from dreamer_bench_base import UserError, imported, package_of, registered, suggestion, unknown
 
 ENTRY_POINT_GROUP = "dreamer_bench.suites"
 
@@ -51,7 +50,7 @@ class Suite:
     origin: str = "built in"
 
     def load(self) -> SuiteModule:
-        return cast(SuiteModule, importlib.import_module(self.module))
+        return cast(SuiteModule, imported(self.module, self.origin))
 
 
 BUILT_IN = (
