@@ -84,8 +84,8 @@ def attempt(folder: Path, case: str) -> int:
 
 
 def begun(folder: Path) -> int:
-    """How many processes came as far as training."""
-    return sum(len(path.read_bytes().splitlines()) for path in folder.rglob("sessions.jsonl"))
+    """How many processes came as far as training. Looks into no other folder, because a run that ends removes its replay."""
+    return sum(len(path.read_bytes().splitlines()) for path in folder.glob("*/*/*/seed-*/sessions.jsonl"))
 
 
 def ended(pid: int, *, now: bool = False) -> int | None:
