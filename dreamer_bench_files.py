@@ -49,12 +49,12 @@ def write_together(files: Mapping[Path, bytes]) -> None:
             with contextlib.suppress(OSError):
                 written.unlink(missing_ok=True)
     for folder in {path.parent for path in targets}:
-        sync_folder(folder)
+        sync(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable, if the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Makes the content of a file, or the names in a folder, durable, if the system can."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -113,7 +113,7 @@ def exchange_folder(
             shutil.rmtree(ready)
         else:
             os.rename(ready, out)
-        sync_folder(out.parent)
+        sync(out.parent)
 
 
 def _sync_below(folder: Path, names: Collection[str]) -> None:

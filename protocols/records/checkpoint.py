@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from dreamer_bench_base import InvalidData, UserError
-from dreamer_bench_files import sha256, sync_folder
+from dreamer_bench_files import sha256, sync
 from dreamer_bench_weights import unpacked_bytes
 from protocols.records.json_files import write_json
 from protocols.records.schema import Checkpoint
@@ -77,7 +77,7 @@ def save(runs: Sequence[Path], write: Callable[[Sequence[Path]], None], records:
         raise
     for run, part in zip(runs, parts, strict=True):
         os.rename(part, part.with_suffix(""))
-        sync_folder(run)
+        sync(run)
     prune(runs, keep=KEPT_GENERATIONS)
     return number
 
@@ -165,10 +165,10 @@ def _seal(part: Path, records: Mapping[str, Recorded]) -> None:
     files = {}
     for path in sorted(part.rglob("*")):
         if path.is_file():
-            _sync_file(path)
+            sync(path)
             files[str(path.relative_to(part))] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
         else:
-            sync_folder(path)
+            sync(path)
     write_json(part / CONTENTS, {"files": files, "records": records})
 
 
@@ -216,11 +216,3 @@ def _sha256_of_start(path: Path, size: int) -> str:
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         data = file.read(size)
     return hashlib.sha256(data).hexdigest()
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
