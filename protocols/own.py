@@ -76,6 +76,7 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
             "purpose": f"A user's own protocol: {published.id} with other {', '.join(changes)}.",
             "choices": (),
             "task_options": {t: o for t, o in published.task_options.items() if t in changes.get("tasks", published.tasks)},
+            "task_profiles": {t: p for t, p in published.task_profiles.items() if t in changes.get("tasks", published.tasks)},
             **changes,
             "id": f"{PREFIX}{slug}@1",
             "source": f"a user's own file, based on {published.id}",
@@ -186,6 +187,12 @@ def _tables(value: Any) -> dict[str, dict[str, Any]]:
     return {name: _scalars(entry) for name, entry in value.items()}
 
 
+def _profiles(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) and name.strip() for name in value.values()):
+        raise ValueError("a table with the name of a profile for each task")
+    return value
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
         raise ValueError("a list of texts")
@@ -252,6 +259,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "normalization": _one_of(get_args(get_type_hints(Protocol)["normalization"])),
     "margin": _margin,
     "agent_profile": _text,
+    "task_profiles": _profiles,
     "simulators": _scalars,
     "diverged": _one_of(get_args(get_type_hints(Protocol)["diverged"])),
 }

@@ -85,7 +85,7 @@ def _section(protocol: Protocol) -> str:
             "none": "no",
         }[protocol.normalization]
         + f"; `verify` margin {protocol.margin:g}",
-        "agents": f"{', '.join(rows(protocol))} where installed (profile `{protocol.agent_profile}`)",
+        "agents": f"{', '.join(rows(protocol))} where installed ({_profiles(protocol)})",
         "simulators": _options(protocol.simulators),
         "digest": f"`{digest(protocol)}`",
     }
@@ -140,6 +140,13 @@ def _repeats(protocol: Protocol) -> str:
     if len(set(repeats.values())) == 1:
         return str(next(iter(repeats.values())))
     return ", ".join(f"`{task}` {repeat}" for task, repeat in repeats.items())
+
+
+def _profiles(protocol: Protocol) -> str:
+    groups = protocol.by_profile()
+    if len(groups) == 1:
+        return f"profile `{next(iter(groups))}`"
+    return "; ".join(f"profile `{profile}` on {', '.join(f'`{task}`' for task in tasks)}" for profile, tasks in groups.items())
 
 
 def _options(options: Mapping[str, Scalar]) -> str:

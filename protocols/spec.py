@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -16,7 +16,7 @@ Scalar = str | int | float | bool | None
 PROSE = ("title", "purpose", "source", "choices")
 """Fields with explanations, which decide no number and are not part of the digest."""
 
-LATER: Mapping[str, Any] = {"final_environments": None, "joined": {}, "diverged": "absent"}
+LATER: Mapping[str, Any] = {"final_environments": None, "joined": {}, "diverged": "absent", "task_profiles": {}}
 """Fields that are newer than the first published versions, with the value that these versions imply. With this value a field is
 not part of the digest."""
 
@@ -56,7 +56,8 @@ class Protocol:
     normalization             "dmc" (score / 1000), "atari-human", "atari-gamer" (DreamerV2's constants),
                               "small-control" (random 0, optimum 1), "none"
     margin                    equivalence margin of `verify`, in normalised units
-    agent_profile             profile of every agent's options
+    agent_profile             profile of every agent's options, unless task_profiles has another for the task
+    task_profiles             task -> profile, for example of the tasks that are seen as pictures
     joined                    for a task that joins others ("joined:..."): these tasks, as "task*action_repeat", in the order of
                               play; one env step is then one action repeat of the task
     simulators                package -> version that the numbers belong to
@@ -89,6 +90,7 @@ class Protocol:
     simulators: Mapping[str, str]
     diverged: Literal["absent", "untrained"] = "absent"
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    task_profiles: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for task, parts in self.joined.items():
@@ -110,6 +112,17 @@ class Protocol:
 
     def action_repeat_of(self, task: str) -> int:
         return int(self.options_of(task)["action_repeat"])  # type: ignore[arg-type]
+
+    def profile_of(self, task: str) -> str:
+        """The profile of every agent's options on one task."""
+        return self.task_profiles.get(task, self.agent_profile)
+
+    def by_profile(self, tasks: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+        """Profile -> those of the tasks (default: all) whose agents have its options, in the order of the tasks."""
+        found: dict[str, tuple[str, ...]] = {}
+        for task in tasks or self.tasks:
+            found[self.profile_of(task)] = (*found.get(self.profile_of(task), ()), task)
+        return found
 
     @cached_property
     def digest(self) -> str:

@@ -228,4 +228,5 @@ def test_every_agent_and_protocol_name_resolves():
     for protocol in protocols.entries().values():
         assert [suites.resolve(task) for task in protocol.tasks] == list(protocol.tasks)
         for name in protocols.rows(protocol):
-            agents.find(name).options(protocol.agent_profile)
+            for profile in protocol.by_profile():
+                agents.find(name).options(profile)

@@ -156,7 +156,7 @@ def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say
     record = as_data(Measured(agents=costs, environments=tuple(environments), machine=known))
     record["bench"] = {
         "protocol": protocol.id,
-        "profile": protocol.agent_profile,
+        "profile": protocol.profile_of(request.tasks[0]),
         "task": request.tasks[0],
         "seconds": request.seconds,
         "frames": frames,
@@ -181,11 +181,11 @@ def program(
     protocol, task = request.protocol, request.tasks[0]
     repeat = protocol.action_repeat_of(task)
     cost = measure.measure_agent(
-        name, protocol.agent_profile, {}, observation_space, action_space, seeds, protocol.num_envs, repeat, request.device,
+        name, protocol.profile_of(task), {}, observation_space, action_space, seeds, protocol.num_envs, repeat, request.device,
         calls=PLAN_UPDATES,
     )  # fmt: skip
     entry = agents.find(name)
-    options = entry.options(protocol.agent_profile)
+    options = entry.options(protocol.profile_of(task))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
 
         def context(part: str) -> AgentContext:

@@ -56,18 +56,18 @@ def measure(
     On a CPU, one seed with a small batch is measured first. If an update of a whole batch would take long, whole batches and
     programs of several seeds are planned in proportion (on a CPU, large networks train one seed after the other).
     """
-    names = list(dict.fromkeys((workload.agent, workload.protocol.agent_profile) for workload in workloads))
+    names = list(dict.fromkeys((workload.agent, workload.profile) for workload in workloads))
     environments: dict[tuple[str, int], EnvironmentCost] = {}
     costs: dict[tuple[str, str], AgentCost] = {}
     for workload in workloads:  # refuses unknown names and profiles before anything is measured
-        agents.find(workload.agent).options(workload.protocol.agent_profile)
+        agents.find(workload.agent).options(workload.profile)
     for workload, task in _chosen(workloads):
         key = (task, workload.protocol.action_repeat_of(task))
         if key not in environments:
             say(f"measuring {task}: steps of the environment")
             environments[key] = measure_environment(workload.protocol, task)
     for workload in workloads:
-        name = (workload.agent, workload.protocol.agent_profile)
+        name = (workload.agent, workload.profile)
         if name not in costs:
             seeds = min(seeds_per_program, len(workload.protocol.seeds))
             options: Any = agents.find(name[0]).options(name[1])
@@ -251,7 +251,7 @@ def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool =
         return pool.submit(
             way,
             workload.agent,
-            protocol.agent_profile,
+            workload.profile,
             dict(workload.overrides),
             observation_space,
             action_space,

@@ -33,7 +33,7 @@ RECORD_BYTES_PER_EPISODE = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One line of the plan: one agent on some tasks of one protocol."""
+    """One line of the plan: one agent on some tasks of one protocol, all with the same profile."""
 
     protocol: Protocol
     agent: str
@@ -46,6 +46,10 @@ class Workload:
             protocol=self.protocol.id, digest=digest(self.protocol), agent=self.agent, task="", seed=0, overrides=self.overrides
         )
         return spec.label
+
+    @property
+    def profile(self) -> str:
+        return self.protocol.profile_of(self.tasks[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +99,9 @@ def workloads(name: str, agents: Sequence[str] = (), tasks: Sequence[str] = (), 
             if task not in own:
                 raise UserError(f"task {task!r} is not in {name}; it has {len(own)} tasks, for example {own[0]!r}")
     return [
-        Workload(protocol=protocol, agent=agent, overrides=overrides, tasks=tuple(tasks) or own)
+        Workload(protocol=protocol, agent=agent, overrides=overrides, tasks=alike)
         for protocol, agent, overrides, own in found
+        for alike in protocol.by_profile(tuple(tasks) or own).values()
     ]
 
 
@@ -182,7 +187,7 @@ def makespan(seconds: Iterable[float], devices: int) -> float:
 
 def _nearest_agent(workload: Workload, measured: Measured, seeds: int, notes: list[str]) -> AgentCost:
     """The measurement of the agent whose S is nearest to the planned one; other S scale linearly."""
-    profile = workload.protocol.agent_profile
+    profile = workload.profile
     known = [cost for cost in measured.agents if cost.agent == workload.agent and cost.profile == profile]
     if not known:
         have = ", ".join(sorted({f"{cost.agent} ({cost.profile})" for cost in measured.agents})) or "nothing"

@@ -47,7 +47,8 @@ def faults(manifest: Mapping[str, Any]) -> Iterator[str]:
     An option may be missing in the record if it is newer than the record; the options of the schedule always existed. An agent
     of another package is identified by the hash of its files alone.
     """
-    agents, profile = known(), manifest["protocol_data"].get("agent_profile", "paper")
+    agents, protocol = known(), manifest["protocol_data"]
+    profile = protocol.get("task_profiles", {}).get(manifest["task"], protocol.get("agent_profile", "paper"))
     options, overrides = manifest["options"], manifest["overrides"]
     for name, value in overrides.items():
         if name not in options or canonical_json(options[name]) != canonical_json(value):

@@ -45,7 +45,7 @@ class CohortRequest:
         return f"{label} {self.task} seeds {', '.join(map(str, self.seeds))}"
 
     def options(self) -> Any:
-        chosen = agent_catalog.find(self.agent).options(self.protocol.agent_profile)
+        chosen = agent_catalog.find(self.agent).options(self.protocol.profile_of(self.task))
         return replace(chosen, **self.grid.overrides)
 
 

@@ -104,7 +104,7 @@ class RunCommand:
         """One grid for a protocol, or one for every row of a study (protocols/studies.py)."""
         from agents import catalog as agents
         from protocols import catalog, studies
-        from protocols.running.grid import grid
+        from protocols.running.grid import grid, task_of
 
         rows: list[tuple[Any, tuple[str, ...], dict[str, Any], tuple[str, ...]]]
         assignments = [assignment for group in self.set for assignment in group]
@@ -139,13 +139,11 @@ class RunCommand:
         if assignments:  # the same option can have another default in each agent's profile, so each agent gets its own grid
             from protocols.running.overrides import overriding
 
-            def differing(protocol: Any, name: str, own: dict[str, Any]) -> dict[str, Any]:
-                return overriding(assignments, agents.find(name).options(protocol.agent_profile), name, own)
-
             rows = [
-                (protocol, (name,), differing(protocol, name, own), tasks)
+                (protocol, (name,), overriding(assignments, agents.find(name).options(profile), name, own), alike)
                 for protocol, names, own, tasks in rows
                 for name in names
+                for profile, alike in protocol.by_profile([task_of(protocol, task) for task in tasks]).items()
             ]
         for protocol, names, overrides, tasks in rows:
             found.append(

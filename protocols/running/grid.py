@@ -111,7 +111,7 @@ def grid(
 
     Raises ValueError, in one line, for a task of another protocol, a duplicate seed, and an invalid limit.
     """
-    chosen_tasks = tuple(_task_of(protocol, task) for task in tasks) or protocol.tasks
+    chosen_tasks = tuple(task_of(protocol, task) for task in tasks) or protocol.tasks
     chosen_seeds = tuple(seeds) or protocol.seeds
     for kind, values in (("seed", chosen_seeds), ("task", chosen_tasks), ("agent", tuple(agents))):
         twice = next((value for value in values if values.count(value) > 1), None)  # type: ignore[arg-type]
@@ -153,7 +153,7 @@ def check_records(root: Path, protocol: Protocol) -> None:
             )
 
 
-def _task_of(protocol: Protocol, task: str) -> str:
+def task_of(protocol: Protocol, task: str) -> str:
     """A task of the protocol by its name or an alias of the suites."""
     if task in protocol.tasks:
         return task

@@ -109,7 +109,7 @@ def revive_together(folders: Sequence[Path], *, device: str = "cpu") -> Revived:
     if parts is None:
         raise UserError(f"{folder} has no checkpoint yet; wait for its first evaluation, or start `run` again")
     entry, task = agent_catalog.find(manifest["agent"]), manifest["task"]
-    chosen = entry.options(protocol.agent_profile)
+    chosen = entry.options(protocol.profile_of(task))
     recorded = {name: tuple(value) if isinstance(value, list) else value for name, value in manifest["options"].items()}
     unknown = sorted(set(recorded) - {field.name for field in fields(chosen)})
     if unknown:

@@ -63,8 +63,9 @@ def test_what_a_row_sets_is_an_option_of_its_agent(study):
 
     from agents import catalog as agents
 
-    for row in study.rows:
-        options = agents.find(row.agent).options(catalog.find(row.protocol).agent_profile)
+    every = [(row, profile) for row in study.rows for profile in catalog.find(row.protocol).by_profile(study.tasks)]
+    for row, profile in every:
+        options = agents.find(row.agent).options(profile)
         changed = replace(options, **row.overrides)
         assert all(isinstance(value, type(getattr(options, name))) for name, value in row.overrides.items())
         assert (changed == options) == (not row.overrides), "setting what is set already would file the same runs apart"

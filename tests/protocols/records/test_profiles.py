@@ -38,6 +38,25 @@ def test_the_file_of_profiles_is_that_of_the_recipes():
 )
 def test_options_are_the_profiles_or_overrides(change, overrides, fault):
     options = {**profiles.known()["dreamer"]["paper"], **change}
-    manifest = {"agent": "dreamer", "options": options, "overrides": overrides, "protocol_data": {"agent_profile": "paper"}}
+    manifest = {
+        "agent": "dreamer",
+        "task": "a",
+        "options": options,
+        "overrides": overrides,
+        "protocol_data": {"agent_profile": "paper"},
+    }
     found = list(profiles.faults(manifest))
     assert (found == []) if fault is None else (len(found) == 1 and fault in found[0])
+
+
+def test_options_are_those_of_the_tasks_own_profile():
+    known = profiles.known()["dreamer"]
+    protocol = {"agent_profile": "paper", "task_profiles": {"a": "quick"}}
+
+    def faults(task, profile):
+        manifest = {"agent": "dreamer", "task": task, "options": known[profile], "overrides": {}, "protocol_data": protocol}
+        return list(profiles.faults(manifest))
+
+    assert faults("a", "quick") == faults("b", "paper") == []
+    assert faults("a", "paper")
+    assert faults("b", "quick")

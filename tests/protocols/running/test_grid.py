@@ -100,3 +100,31 @@ def test_records_of_another_version_under_the_same_name_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"was recorded under another probe@1 \(digest .*give another folder with --runs"):
         check_records(tmp_path, FIVE)
     check_records(tmp_path, replace(FIVE, id="probe@2"))
+
+
+def test_a_task_with_its_own_profile_trains_with_its_options_and_the_others_with_the_protocols(tmp_path, monkeypatch):
+    from agents import catalog as agents
+    from protocols import catalog
+    from protocols.costs.plan import workloads
+    from protocols.running.cohort import CohortRequest
+    from protocols.running.commands import RunCommand
+
+    mixed = replace(catalog.find("small@1"), id="mixed@1", task_profiles={"gym:CartPole-v1": "quick"})
+    monkeypatch.setattr(catalog, "BUILT_IN", (*catalog.PUBLISHED, mixed))
+    command = RunCommand(
+        protocol="mixed@1", agents=("dreamer",), runs=tmp_path, set=(("model_learning_rate=0.002", "horizon=7"),)
+    )
+    known = agents.find("dreamer").options
+    for grids, changes in ((command._grids(), {"horizon": 7}), (replace(command, set=())._grids(), {})):
+        found = {
+            task: CohortRequest(grid=each, agent="dreamer", task=task, seeds=(0,)).options()
+            for each in grids
+            for task in each.tasks
+        }
+        assert found == {task: replace(known("small"), **changes) for task in mixed.tasks} | {
+            "gym:CartPole-v1": replace(known("quick"), **changes)
+        }
+    assert [(line.profile, line.tasks) for line in workloads("mixed@1", ["dreamer"])] == [
+        ("small", ("gym:Pendulum-v1", "gym:Acrobot-v1")),
+        ("quick", ("gym:CartPole-v1",)),
+    ]
