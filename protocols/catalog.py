@@ -33,7 +33,12 @@ BUILT_IN = PUBLISHED
 """What `find` knows besides protocols of other packages; tests may add to it."""
 
 _ARMS = ("dreamer", "no_value", "planet", "sac", "random")
-_ROWS = {"planet-6@1": ("planet-icml", *_ARMS), "planet-all@1": ("planet-icml", *_ARMS), "atari-200m@2": ("dreamer_v2", *_ARMS)}
+_ROWS = {
+    "planet-6@1": ("planet-icml", *_ARMS),
+    "planet-all@1": ("planet-icml", *_ARMS),
+    "atari-200m@2": ("dreamer_v2", *_ARMS),
+    "dmc-small@1": (*_ARMS[:-1], "dreamer_v2", "world_models", "random"),
+}
 """Agents of a protocol's table, if they are not the arms of the shared backbone and random actions."""
 
 

@@ -68,10 +68,9 @@ def _section(protocol: Protocol) -> str:
         "source": protocol.source,
         "tasks": _tasks(protocol),
         **({"joined": _joined(protocol)} if protocol.joined else {}),
-        "look and options": _options(protocol.suite_options) or "the suite's own",
+        "look and options": _suite_options(protocol),
         "action repeat": _repeats(protocol),
-        "budget": f"{protocol.env_steps:,} env_steps a run in {environments}; "
-        f"an episode is cut after {protocol.time_limit_env_steps:,}",
+        "budget": f"{protocol.env_steps:,} env_steps a run in {environments}; an episode is cut after {_time_limits(protocol)}",
         "seeds": ", ".join(map(str, protocol.seeds)),
         "cadence": f"every {protocol.evaluate_every_env_steps:,} env_steps, {_episodes(protocol.evaluate_episodes)}"
         + (f"; {_episodes(protocol.final_episodes)} at the end" if protocol.final_episodes else "")
@@ -140,6 +139,22 @@ def _repeats(protocol: Protocol) -> str:
     if len(set(repeats.values())) == 1:
         return str(next(iter(repeats.values())))
     return ", ".join(f"`{task}` {repeat}" for task, repeat in repeats.items())
+
+
+def _suite_options(protocol: Protocol) -> str:
+    """The shared options, and those of single tasks; action repeats have a row of their own."""
+    lines = [_options(protocol.suite_options) or "the suite's own"]
+    for task, options in protocol.task_options.items():
+        own = {key: value for key, value in options.items() if key not in ("action_repeat", "time_limit_env_steps")}
+        lines += [f"on `{task}` {_options(own)}"] if own else []
+    return "; ".join(lines)
+
+
+def _time_limits(protocol: Protocol) -> str:
+    limits = {task: protocol.options_of(task)["time_limit_env_steps"] for task in protocol.tasks}
+    usual = protocol.time_limit_env_steps
+    others = [f"`{task}` {limit:,}" for task, limit in limits.items() if limit not in (usual, None)]
+    return f"{usual:,}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _profiles(protocol: Protocol) -> str:
