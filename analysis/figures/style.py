@@ -202,7 +202,13 @@ def _shade(color: str, amount: float) -> str:
 
 
 def task_label(task: str) -> str:
-    """The title of a task's panel: "Walker Walk" for "dmc_walker_walk", "Pendulum-v1" for "gym:Pendulum-v1"."""
+    """The title of a task's panel: "Walker Walk" for "dmc_walker_walk", "Pendulum-v1" for "gym:Pendulum-v1".
+
+    Joined tasks: "Cup Catch (repeat 4) + Walker Walk" for "joined:dmc_cup_catch*4+dmc_walker_walk".
+    """
+    if task.startswith("joined:"):
+        parts = (part.partition("*") for part in task.removeprefix("joined:").split("+"))
+        return " + ".join(f"{task_label(name)} (repeat {repeat})" if repeat else task_label(name) for name, _, repeat in parts)
     if task.startswith("gym:"):
         return task.removeprefix("gym:")
     for prefix in ("dmc_", "atari_", "dmlab_", "probe_"):

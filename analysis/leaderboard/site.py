@@ -20,6 +20,7 @@ from typing import TypedDict
 
 import jinja2
 
+from analysis import pages
 from analysis.figures.style import short_count
 from analysis.leaderboard import submissions
 from analysis.leaderboard.board import board_of
@@ -163,6 +164,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    shared = (resources.files("analysis") / "page.css").read_text(encoding="utf-8")
-    environment.globals.update(css=shared + load("leaderboard.css"), script=load("leaderboard.js"))
+    environment.filters["code"] = pages.with_code
+    environment.globals.update(css=pages.style_sheet() + load("leaderboard.css"), script=load("leaderboard.js"))
     return environment

@@ -134,7 +134,7 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     section.draw(curves(shown), "Learning curves")
     drawing = intervals.aggregates(subject, single_seed="omit")
     note = small_samples.small_sample_note(common)
-    notes = [note[0].upper() + note[1:].replace("`", "").rstrip(".") + "."] if note else []
+    notes = [note[0].upper() + note[1:].rstrip(".") + "."] if note else []
     section.draw(drawing, "Aggregate scores", *notes, table=aggregate_table(subject, drawing.data, means))
     if differences is not None:
         section.draw(differences, f"Difference to {BASELINE}", table=difference_table(subject, differences.data))

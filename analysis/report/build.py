@@ -19,7 +19,9 @@ from typing import Any, Literal, TypedDict
 
 import jinja2
 
+from analysis import pages
 from analysis.figures import comparison
+from analysis.report import facts
 from analysis.report.page import Section
 from analysis.report.section import file_section, repeat_section, run_section
 from analysis.scores import from_runs, groups
@@ -68,7 +70,11 @@ def build(
         raise UserError(f"{', '.join(map(str, paths))} holds no run of {protocol}; it holds {there}")
     if not runs and from_files is None:
         raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
+    found = sorted(
+        found, key=lambda group: -len(group.counted)
+    )  # the fullest table opens the page; groups of one size keep their order
     runs = [member.run for group in found for member in group.members]
+    folders_read = facts.runs_folders(runs)
     named = {group.protocol for group in found}
     extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
     several = len(found) + sum(name not in named for name, _ in extra) > 1
@@ -78,14 +84,19 @@ def build(
         beside = next((part for name, part in extra if name == group.protocol), None)
         table = from_runs.read_runs([member.run for member in group.members if not member.limited])
         refuse_clashes(table)
-        sections.append(run_section(group, table, beside, several=several, same=same, reps=reps).render())
+        section = run_section(group, table, beside, folders_read, several=several, same=same, reps=reps)
+        sections.append(section.render())
     for name, part in extra:
         if name not in named:
             sections.append(file_section(str(name), part, several=several, reps=reps, notes=notes).render())
     if len(family := groups.repeats(found)) > 1:
         sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps).render())
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
-    return _write(out, sections, created=f"records until {created} UTC" if created else "from score files", runs=len(runs))
+    places = len(set(folders_read.values()))
+    read = (
+        f"{len(runs)} runs in {places} folder{'s' if places != 1 else ''}, until {created} UTC" if runs else "from score files"
+    )
+    return _write(out, sections, created=read, runs=len(runs))
 
 
 def _check_out(out: Path) -> None:
@@ -99,17 +110,18 @@ def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -
     if len(sections) == 1:
         headline, lead = sections[0].headline, sections[0].lead
     else:
-        headline = f"{len(sections)} protocols and score sets, {runs} runs" if runs else f"{len(sections)} score sets"
-        lead = [f"{section.headline}. {section.lead[0] if section.lead else ''}" for section in sections]
+        headline = _contents(sections, runs)
+        lead = []
     templates = resources.files("analysis.report") / "templates"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
+    environment.filters["code"] = pages.with_code
     page = environment.from_string((templates / "report.html.j2").read_text(encoding="utf-8")).render(
         title=f"dreamer-bench: {', '.join(section.title.split(':')[0] for section in sections)}",
         headline=headline,
         lead=lead,
         created=created,
         sections=[asdict(section) for section in sections],
-        css=(resources.files("analysis") / "page.css").read_text(encoding="utf-8"),
+        css=pages.style_sheet(),
     )
     files = {name: content for section in sections for name, content in section.files.items()}
     summary = {
@@ -125,6 +137,16 @@ def _write(out: Path, sections: Sequence[Section], *, created: str, runs: int) -
     files[SUMMARY] = (json.dumps(clean, indent=1, allow_nan=False) + "\n").encode()
     exchange_folder(out, {**files, "index.html": page.encode()}, listed)
     return clean
+
+
+def _contents(sections: Sequence[Section], runs: int) -> str:
+    """What a page of several sections holds, in a line."""
+    recorded = sum("digest" in section.summary for section in sections)
+    counted = [
+        (recorded, "protocol", f", {runs} runs"),
+        (sum("files" in section.summary for section in sections), "score file set", ""),
+    ]
+    return " and ".join(f"{count} {name}{'s' if count != 1 else ''}{more}" for count, name, more in counted if count)
 
 
 def listed(folder: Path) -> list[str] | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from analysis.scores.groups import Group, tally
+from protocols.records.store import Run
 
 
 def hardware(manifest: Mapping[str, Any]) -> str:
@@ -17,6 +20,15 @@ def hardware(manifest: Mapping[str, Any]) -> str:
     if machine.get("gpu"):
         parts.append(str(machine["gpu"]))
     return ", ".join(parts)
+
+
+def runs_folders(runs: Sequence[Run]) -> dict[Path, str]:
+    """Folder of a run -> the name of its runs folder, from the last folder on that holds all runs."""
+    places = {run.folder: run.folder.absolute().parents[3] for run in runs}  # below it: protocol/label/task/seed
+    if not places:
+        return {}
+    base = Path(os.path.commonpath(places.values())).parent
+    return {folder: place.relative_to(base).as_posix() for folder, place in places.items()}
 
 
 def compress(runs: Sequence[tuple[str, str, int]]) -> list[str]:

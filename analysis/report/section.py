@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,21 @@ from protocols.spec import ScoreRule
 
 
 def run_section(
-    group: groups.Group, table: pd.DataFrame, beside: pd.DataFrame | None, *, several: bool, same: bool, reps: int
+    group: groups.Group,
+    table: pd.DataFrame,
+    beside: pd.DataFrame | None,
+    folders: Mapping[Path, str],
+    *,
+    several: bool,
+    same: bool,
+    reps: int,
 ) -> Section:
+    """The section of one protocol.
+
+    table    the evaluation points of its runs
+    beside   published scores to show with them
+    folders  folder of a run -> the name of the runs folder that holds it
+    """
     suffix = f" ({group.digest[:8]})" if same else ""
     anchor = re.sub(r"[^a-z0-9]+", "-", f"{group.protocol}{suffix}".lower()).strip("-")
     section = Section(
@@ -76,14 +89,16 @@ def run_section(
         section.add(
             "Pictures", "The last recorded evaluation and imagined sequences of the first seed that has them.", pictures=found
         )
+    what = [("Read from", groups.tally(folders[member.run.folder] for member in group.members)), *facts.facts(group)]
     states = {
         state: sum(member.state == state for member in group.members) for state in ("done", "running", "resumable", "diverged")
     }
     section.add(
         "What was run",
+        wide=True,
         facts=[
             ("Runs", ", ".join(f"{count} {state}" for state, count in states.items() if count) + f", {len(absent)} missing"),
-            *facts.facts(group),
+            *what,
         ],
     )
     if absent:
@@ -105,7 +120,7 @@ def run_section(
             for member in group.members
             if member.foreign
         ],
-        "facts": dict(facts.facts(group)),
+        "facts": dict(what),
     }
     return section
 
@@ -220,6 +235,15 @@ def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
         found.append(
             f"{len(absent)} run{'s' if len(absent) != 1 else ''} of the grid not finished (listed below); "
             "the means are over the finished runs."
+        )
+    listed = group.data["seeds"]
+    further = [member for member in group.counted if member.seed not in listed]
+    if further:
+        have = "runs have seeds" if len(further) != 1 else "run has a seed"
+        found.append(
+            f"{len(further)} counted {have} that the protocol does not list: "
+            + "; ".join(facts.compress([(run.method, run.task, run.seed) for run in further])[:6])
+            + ". The report counts every finished run in the folders that it was given."
         )
     foreign = [member for member in group.members if member.foreign]
     if foreign:

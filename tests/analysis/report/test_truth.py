@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from analysis import pages
 from analysis.commands import AggregateCommand
 from analysis.figures import catalog as figures
 from analysis.figures.gather import gather
@@ -17,6 +19,7 @@ from protocols import catalog
 from tests.make_records import make_run
 
 CASES = Path(__file__).parents[1] / "cases"
+RESULTS = Path(__file__).resolve().parents[3] / "results"
 DMC = catalog.find("dmc-1m@1")
 
 
@@ -93,7 +96,34 @@ def test_figures_and_report_put_no_raw_returns_of_several_suites_together(tmp_pa
 
 
 def test_finished_runs_of_joined_tasks_are_not_called_missing(tmp_path: Path) -> None:
-    build.build([Path(__file__).resolve().parents[3] / "results/studies/joined-small"], tmp_path / "out", reps=100)
+    build.build([RESULTS / "studies/joined-small"], tmp_path / "out", reps=100)
     page = (tmp_path / "out/index.html").read_text()
-    assert "joined-small@2: 10 finished runs of joined tasks, which `figure joined` compares. " in page
+    assert "10 finished runs of joined tasks, which <code>figure joined</code> compares" in page
     assert "no run of the protocol yet" not in page
+
+
+def test_a_page_of_several_protocols_opens_with_the_fullest_and_names_every_folder_it_counted(tmp_path: Path) -> None:
+    paths = [
+        RESULTS / "studies/joined-small",
+        RESULTS / "leaderboard/random-actions",
+        RESULTS / "references",
+        RESULTS / "leaderboard/sac-on-the-model-s-features",
+    ]
+    summary = build.build(paths, tmp_path / "out", reps=100)
+    page = (tmp_path / "out/index.html").read_text()
+    assert [section["protocol"] for section in summary["sections"]] == ["small@1", "apart-small@2", "joined-small@2"]
+    assert summary["headline"] == "3 protocols, 100 runs"
+    text = re.sub(r"<[^>]+>", " ", page[page.index("<body>") :])
+    assert "100 runs in 4 folders" in text
+    assert "results/references/dreamer-small/runs" in summary["sections"][0]["facts"]["Read from"]
+    assert "Cartpole Swingup (repeat 8)" in text
+    assert "`" not in text
+    warned = "\n".join(summary["sections"][0]["warnings"])
+    assert "30 counted runs have seeds that the protocol does not list: dreamer, seeds 30, 31, " in warned
+
+
+def test_words_between_backticks_are_code_and_nothing_of_a_text_is_markup() -> None:
+    assert (
+        pages.with_code("use `verify <a>` & `b`, not ` alone")
+        == "use <code>verify &lt;a&gt;</code> &amp; <code>b</code>, not ` alone"
+    )
