@@ -120,10 +120,10 @@ WINGS = {
     "statistics": ("scores",),
     "figures": ("scores", "statistics"),
     "verify": ("scores", "statistics"),
-    "report": ("scores", "statistics", "figures"),
-    "leaderboard": ("scores", "statistics", "figures"),
+    "report": ("scores", "statistics", "figures", "pages"),
+    "leaderboard": ("scores", "statistics", "figures", "pages"),
 }
-"""Which wings of `analysis` may know which, beside themselves."""
+"""Which wings of `analysis` may know which, beside themselves; `pages` is a file that knows none."""
 
 
 def test_the_wings_of_analysis_are_those_of_the_tree_and_no_arrow_points_back():
