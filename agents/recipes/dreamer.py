@@ -15,7 +15,7 @@ from agents.behaviors.actor_critic import ActorCritic
 from agents.learning import model_based
 from agents.recipes import backbone
 from agents.recipes.dreaming import Dreaming
-from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR, with_joined
+from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR, with_derived
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -34,7 +34,7 @@ class Options(Dreaming):
 PAPER = Options()
 QUICK_OPTIONS = Options(**QUICK, **QUICK_ACTOR, value_learning_rate=1e-3)
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": PAPER,
         "discrete": Options(**DISCRETE, horizon=10),

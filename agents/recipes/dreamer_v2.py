@@ -24,7 +24,7 @@ from agents.models.distributions import Policy
 from agents.models.truncated_normal import TruncatedNormal
 from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import QUICK, SMALL, SMALL_ACTOR, with_joined
+from agents.recipes.profiles import QUICK, SMALL, SMALL_ACTOR, with_derived
 from dreamer_bench_options import Above, AtLeast, Between
 
 
@@ -171,7 +171,7 @@ SMALL_OPTIONS = replace(
 )
 """Episodes of the small tasks may be shorter than a sequence, and a run is far shorter than the replay."""
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": DMC,
         "dmc": DMC,

@@ -15,7 +15,7 @@ from agents.behaviors.actor_only import ActorOnly
 from agents.learning import model_based
 from agents.recipes import backbone
 from agents.recipes.dreaming import Dreaming
-from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR, with_joined
+from agents.recipes.profiles import DISCRETE, QUICK, QUICK_ACTOR, SMALL, SMALL_ACTOR, with_derived
 from dreamer_bench_base import UserError
 from dreamer_bench_options import AtLeast
 
@@ -35,7 +35,7 @@ class Options(Dreaming):
             raise UserError(f"option horizon must be at least 2 where actor_entropy is above 0, got {self.horizon}")
 
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": Options(),
         "discrete": Options(**DISCRETE, horizon=10),

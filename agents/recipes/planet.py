@@ -17,7 +17,7 @@ from agents.behaviors.exploration import GaussianNoise
 from agents.learning import model_based
 from agents.recipes import backbone
 from agents.recipes.planning import QUICK_PLANNER, Planning
-from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_derived
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Options(Planning):
     """Weight imagined rewards by the predicted discounts; the published planner takes the plain sum (§3)."""
 
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": Options(),
         "discrete": Options(**DISCRETE, planner_discounted=True),

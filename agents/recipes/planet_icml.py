@@ -21,7 +21,7 @@ from agents.behaviors.exploration import GaussianNoise
 from agents.learning import model_based
 from agents.recipes import backbone, variants
 from agents.recipes.planning import QUICK_PLANNER, Planning
-from agents.recipes.profiles import QUICK, with_joined
+from agents.recipes.profiles import QUICK, with_derived
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
 
@@ -47,7 +47,7 @@ class Options(Planning):
     """Largest gradient norm (§1)."""
 
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": Options(),
         "discrete": Options(),  # so that a protocol with discrete actions gets the reason from `refuses`

@@ -69,11 +69,18 @@ JOINED: Mapping[str, Any] = {"prefill_env_steps": 9_375, "update_every_env_steps
 SMALL_JOINED: Mapping[str, Any] = {"prefill_env_steps": 1_200, "pretrain_updates": 150}
 """Three small tasks in one: as many random actions and first updates per task as `SMALL` has."""
 
+QUICK_PIXELS: Mapping[str, Any] = {"update_every_env_steps": 400}
+"""A quarter of the updates of `QUICK`: `quick@2` shows the way from pixels to a score and ranks on the task from state."""
+
 Options = TypeVar("Options")
 
 
-def with_joined(profiles: Mapping[str, Options]) -> dict[str, Options]:
-    """The profiles of a recipe, and those for joined tasks, "joined" and "small-joined"."""
-    added = {"joined": ("paper", JOINED), "small-joined": ("small", SMALL_JOINED)}
+def with_derived(profiles: Mapping[str, Options]) -> dict[str, Options]:
+    """The profiles of a recipe, and those that differ from one of them by the same options in every recipe."""
+    added = {
+        "joined": ("paper", JOINED),
+        "small-joined": ("small", SMALL_JOINED),
+        "quick-pixels": ("quick", QUICK_PIXELS),
+    }
     found = {name: replace(profiles[base], **changes) for name, (base, changes) in added.items() if base in profiles}  # type: ignore[type-var]
     return {**profiles, **found}

@@ -29,6 +29,7 @@ PROFILES: Mapping[str, Options] = {
     "discrete": Options(),
     "small": Options(),
     "joined": Options(),
+    "quick-pixels": Options(),
     "small-joined": Options(),
 }
 

@@ -17,7 +17,7 @@ from agents.behaviors.soft_actor_critic import ContinuousControl, Control, Discr
 from agents.learning import model_based
 from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_derived
 from dreamer_bench_base import UserError
 from dreamer_bench_options import Above, AtLeast, Between, OneOf
 
@@ -55,7 +55,7 @@ class Options(Backbone):
             )
 
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": Options(),
         "matched": Options(update_ratio="matched"),

@@ -19,7 +19,7 @@ from agents.learning import model_based
 from agents.learning.evolution import MIRRORED_BELOW, EvolutionSettings
 from agents.recipes import backbone
 from agents.recipes.backbone import Backbone
-from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_joined
+from agents.recipes.profiles import DISCRETE, QUICK, SMALL, with_derived
 from dreamer_bench_options import Above, AtLeast
 
 
@@ -47,7 +47,7 @@ class Options(Backbone):
     """Standard deviation of the noise added to continuous training actions (§4)."""
 
 
-PROFILES: Mapping[str, Options] = with_joined(
+PROFILES: Mapping[str, Options] = with_derived(
     {
         "paper": Options(),
         "discrete": Options(**DISCRETE, search_discounted=True),
