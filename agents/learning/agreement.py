@@ -64,7 +64,7 @@ def agree(way: str, program: str, plain: Mapping[str, Tensor], fast: Mapping[str
         if not difference <= allowed:  # also true for NaN
             raise UserError(
                 f"the {program} {_words(way)} differs from the plain one in {name} by {difference:.1e} of its size "
-                f"(rounding stays below {allowed:g}); nothing was recorded: run with {CURES[way]}, and report this"
+                f"(rounding stays below {allowed:g}); no result of it was recorded: run with {CURES[way]}, and report this"
             )
         if not name.startswith("step of "):
             largest = max(largest, difference)
@@ -81,8 +81,8 @@ def recorded(make: Callable[[], Recorded], program: str) -> Recorded:
     except RuntimeError as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"the {program} cannot be captured as a graph ({line}); nothing was recorded: run with {CURES['captured']}, or "
-            "free memory where it ran out"
+            f"the {program} cannot be captured as a graph ({line}); no result of it was recorded: run with "
+            f"{CURES['captured']}, or free memory where it ran out"
         ) from error
 
 

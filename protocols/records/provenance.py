@@ -69,9 +69,9 @@ def manifest(
     return found
 
 
-def session(device: str, gpu: str | None, command: str, code: Code) -> SessionLine:
-    """One line of sessions.jsonl: the process that works on a run, its code and its machine."""
-    return {
+def session(device: str, gpu: str | None, command: str, code: Code, device_check: DeviceCheck | None = None) -> SessionLine:
+    """One line of sessions.jsonl: the process that works on a run, its code, its machine, and what its check of a GPU found."""
+    found: SessionLine = {
         "created": now(),
         **code,
         "host": socket.gethostname(),
@@ -80,6 +80,9 @@ def session(device: str, gpu: str | None, command: str, code: Code) -> SessionLi
         "gpu": gpu,
         "command": command,
     }
+    if device_check is not None:
+        found["device_check"] = device_check
+    return found
 
 
 def now() -> str:

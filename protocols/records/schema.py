@@ -219,6 +219,8 @@ class SessionLine(TypedDict):
     pid: int
     device: str
     gpu: str | None
+    device_check: NotRequired[DeviceCheck]
+    """What this process found before it worked on the run; only on a GPU."""
     command: str
 
 

@@ -147,9 +147,10 @@ def _run_cohort(
             ),
         )
         watchers = [watch, *_watchers(request, runs, stack)]
+        session = provenance.session(request.device, gpu, request.command, code, device_check)
         for run in runs:
             if run.result() is None:
-                append_lines(run.folder / SESSIONS, [provenance.session(request.device, gpu, request.command, code)])
+                append_lines(run.folder / SESSIONS, [session])
         job = Job(
             protocol=protocol,
             cadence=cadence,

@@ -1,6 +1,6 @@
 """The check that a program asks of itself on a GPU, with ways that are sound and ways that were broken on purpose.
 
-CUDA graphs are stood in for by calling the function again on the inputs where the graph would read them.
+A stand-in (graph_stand_in.py) takes the place of CUDA graphs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from graph_stand_in import GraphStandIn
 from gymnasium import spaces
 
 from agents import catalog
@@ -17,7 +18,7 @@ from agents.api import AgentContext
 from agents.learning import self_check as checking
 from agents.learning.captured import Captured
 from agents.learning.lifting import Vmap
-from agents.learning.trees import leaves, mapped
+from agents.learning.trees import mapped
 from agents.recipes.backbone import Backbone
 from dreamer_bench_base import UserError
 
@@ -29,14 +30,13 @@ ARMS = {
 }
 
 
-@pytest.fixture
-def changing():
-    """What the update of the agent under test changes: recording a real graph computes nothing."""
-    return []
+@pytest.fixture(autouse=True)
+def graphs(monkeypatch):
+    return GraphStandIn(monkeypatch)
 
 
 @pytest.fixture
-def build(monkeypatch, changing):
+def build(monkeypatch, graphs):
     def make(arm="dreamer", seeds=(3, 4), capture=True):
         chosen = Backbone.execution
         monkeypatch.setattr(Backbone, "execution", lambda self: {**chosen(self), "lift": Vmap})
@@ -51,33 +51,10 @@ def build(monkeypatch, changing):
         entry = catalog.find(arm)
         agent = entry.build(replace(entry.options("quick"), **TINY, **ARMS[arm]), context)
         agent.learner.capture = capture
-        changing.extend(agent.learner.changing)
+        graphs.changing.extend(agent.learner.changing)
         return agent
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def graphs(monkeypatch, changing):
-    """A stand-in for CUDA graphs; what is put in its place spoils the results of a replay."""
-    spoiling = [lambda results: None]
-
-    def record(self, function):
-        kept = mapped(torch.clone, changing)
-        results = mapped(torch.clone, function(*self._inputs))
-        for tensor, value in zip(changing, kept):
-            tensor.copy_(value)
-
-        def replay():
-            for place, value in zip(leaves(results), leaves(function(*self._inputs))):
-                place.copy_(value)
-            spoiling[0](results)
-
-        return replay, results
-
-    monkeypatch.setattr(Captured, "_warm_up", lambda self, function: function(*self._inputs))
-    monkeypatch.setattr(Captured, "_record", record)
-    return spoiling
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -111,7 +88,7 @@ def test_a_graph_that_gives_another_action_is_refused(build, graphs):
         if isinstance(results, tuple):  # a decision
             results[0].add_(0.1)
 
-    graphs[0] = spoil
+    graphs.spoil = spoil
     with pytest.raises(UserError, match=r"the decision captured as a graph differs .* in action"):
         build().self_check()
 
@@ -162,7 +139,7 @@ def test_the_first_update_and_decision_of_a_process_are_compared_and_change_noth
 
 
 def test_a_first_decision_that_differs_ends_the_run_with_the_option(build, graphs):
-    graphs[0] = lambda results: results[0].add_(0.1) if isinstance(results, tuple) else None
+    graphs.spoil = lambda results: results[0].add_(0.1) if isinstance(results, tuple) else None
     with pytest.raises(UserError, match=r"the decision captured as a graph differs .* in action .*--set capture=false"):
         first_of_a_process(build())
 
@@ -175,7 +152,7 @@ def test_a_first_update_that_differs_ends_the_run_and_leaves_the_weights(build, 
         if isinstance(results, list):  # an update's metrics, a dictionary a round
             next(iter(results[0].values())).add_(1.0)
 
-    graphs[0] = spoil
+    graphs.spoil = spoil
     with pytest.raises(UserError, match=r"the update captured as a graph differs .*--set capture=false"):
         first_of_a_process(agent)
     changed = [not torch.equal(one, other) for one, other in zip(before, agent.learner.changing)]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import tally_agent
 from probe_runs import register, request
 
 from dreamer_bench_base import UserError
-from protocols.records.schema import Manifest, problems
+from protocols.records.schema import Manifest, SessionLine, problems
 from protocols.records.store import find_runs
 from protocols.running import launch
 from protocols.running.launch import run_cohort
+from protocols.running.stop import Stop
 
 FOUND = {"largest_difference": {"captured": {"update": 0.0, "decision": 1e-7}}, "seconds": 0.5}
+AGAIN = {**FOUND, "seconds": 0.7}
 
 
 @pytest.fixture
@@ -37,6 +37,18 @@ def test_the_result_is_in_the_manifest(on_a_gpu, tmp_path):
     assert not list(problems(Manifest, dict(manifests[0])))
 
 
+def test_every_process_that_resumes_the_run_checks_again_and_says_what_it_found(on_a_gpu, tmp_path):
+    found = iter([FOUND, AGAIN])
+    on_a_gpu(lambda self: next(found))
+    stop = Stop(signum=15)  # asked to stop before its first step
+    assert run_cohort(request(tmp_path, device="cuda"), stop=stop).status == "interrupted"
+    run_cohort(request(tmp_path, device="cuda"))
+    for run in find_runs(tmp_path):
+        assert run.manifest["device_check"] == FOUND
+        assert [session["device_check"] for session in run.sessions()] == [FOUND, AGAIN]
+        assert not [fault for session in run.sessions() for fault in problems(SessionLine, dict(session))]
+
+
 def test_a_difference_ends_the_run_before_anything_is_recorded(on_a_gpu, tmp_path):
     def differs(self):
         raise UserError("the update captured as a graph differs")
@@ -50,4 +62,5 @@ def test_a_difference_ends_the_run_before_anything_is_recorded(on_a_gpu, tmp_pat
 def test_on_a_cpu_nothing_is_asked_and_the_manifest_says_nothing(on_a_gpu, tmp_path):
     on_a_gpu(lambda self: pytest.fail("asked"))
     run_cohort(request(tmp_path))
-    assert all("device_check" not in json.loads((run.folder / "manifest.json").read_text()) for run in find_runs(tmp_path))
+    for run in find_runs(tmp_path):
+        assert all("device_check" not in record for record in (run.manifest, *run.sessions()))
