@@ -76,24 +76,23 @@ def _each_line(data: bytes, where: object) -> list[dict[str, Any]]:
 
 
 def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
-    """The same for lines that this project writes, ten times as fast: flat objects of plain ASCII.
+    """The same for lines that this project writes, many times as fast: flat objects of plain ASCII, parsed as one list.
 
-    None if the data has anything else; `_each_line` then reports it or accepts it.
+    None if the data has anything else; `_each_line` then reports it or accepts it. Each line has one brace of either kind, at
+    its ends. A line break stays between two lines, so no text can reach from one to the next: JSON allows no break in a text.
     """
-    if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data or len(data) > MOST_LINE_BYTES * lines:
+    if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data:
         return None
-    text = data.decode("ascii")
-    records, start = [], 0
+    text = data[: data.rfind(b"\n") + 1].decode("ascii")
+    if len(text) > MOST_LINE_BYTES and max(map(len, text.split("\n"))) > MOST_LINE_BYTES:
+        return None
+    if not lines or text[0] != "{" or text.count("\n{") != lines - 1 or text.count("}\n") != lines:
+        return None
     try:
-        for _ in range(lines):
-            record, end = _scan(text, start)
-            if type(record) is not dict or text[end] != "\n" or end - start > MOST_LINE_BYTES:
-                return None
-            records.append(record)
-            start = end + 1
-    except (StopIteration, ValueError):
+        records = _DECODER.decode(f"[{text[:-1]}]".replace("}\n{", "},\n{"))
+    except ValueError:
         return None
-    return records
+    return records if len(records) == lines else None
 
 
 def check_shape(value: Any, shape: Any, where: object) -> None:
@@ -191,8 +190,7 @@ def _no_number(constant: str) -> Any:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-_scan = json.JSONDecoder(parse_constant=_no_number).scan_once  # type: ignore[attr-defined]
-"""(text, start) -> one value and its end; the inner function of `json.loads`."""
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _depth(value: Any) -> int:

@@ -70,6 +70,23 @@ def test_json_as_deep_as_the_limit_is_read_and_a_level_more_is_not():
         parse_json(b"[" + deep + b"]", "x")
 
 
+@pytest.mark.parametrize("data", [
+    b'{"a": 1, "b": "x"}\n{"a": 2.5, "b": null}\n', b'{}\n{}\n', b'{"a": 1}\n{"b": true}\n{"a": -0.0}\ncut',
+    b'{"a": "},"}\n{"}": "{"}\n', b'{"a": 1} \n {"a": 2}\r\n', b'{"a": {"b": 1}}\n{"a": [1, 2]}\n', b"",
+])  # fmt: skip
+def test_lines_read_at_once_are_those_read_one_by_one(data):
+    assert parse_lines(data, "log") == [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+
+@pytest.mark.parametrize("data", [
+    b'{"a": "}\n{"b": 1}\n', b'{"a": 1}{"a": 2}\n', b'{"a": 1},\n{"a": 2}\n', b'{"a": 1}\n\n', b'{"a": 1\n"b": 2}\n',
+    b'{"a": "x}\n{y"}\n', b'}\n{\n', b'{"a": 1e999}\n{"a": NaN}\n',
+])  # fmt: skip
+def test_lines_that_are_objects_only_together_are_refused(data):
+    with pytest.raises(InvalidData, match=r"log line [12] is damaged"):
+        parse_lines(data, "log")
+
+
 def test_lines_are_objects_and_an_unfinished_last_one_is_left_out_or_refused():
     assert parse_lines(b'{"a": 1}\n{"b', "log") == [{"a": 1}]
     with pytest.raises(InvalidData, match="cut short"):

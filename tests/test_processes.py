@@ -78,9 +78,17 @@ def test_a_folder_reads_the_same_in_three_processes_as_in_one(tmp_path, monkeypa
     assert from_runs.read_runs(several).equals(from_runs.read_runs(one))
 
 
-@pytest.mark.parametrize("text", ["plain", 'holds "},{" as another line would begin', "},{"])
-def test_links_spelled_at_once_are_those_spelled_one_by_one(text):
-    lines = [{"b": 1.5, "a": text, "seconds": 2.0, "n": None}, {}, {"a": True, "score": -0.0, "in": {"x": 1}}]
+ODD = [{"b": 1.5, "a": "x", "seconds": 2.0, "n": None}, {}, {"a": True, "score": -0.0, "in": {"x": 1}}]
+ALIKE = [
+    {"z": number, "%s": 1e300 / 7**number, "text": 'é "%d" \u2028 },{' * number, "no": None, "yes": number < 2, "seconds": 1.0}
+    for number in range(4)
+]
+
+
+@pytest.mark.parametrize("lines", [ODD, ALIKE, [{**line, "z": line["z"] or 0.5} for line in ALIKE], [{}, {}]])
+def test_links_spelled_field_by_field_are_those_spelled_one_by_one(lines):
+    """Fields of one class in all lines, and lines that differ in their fields or classes."""
+    lines = [dict(line) for line in lines]
     _, broken = chain.end(dict.fromkeys(chain.DECIDING, 0), lines)
     assert broken == 1
     previous = chain.origin(dict.fromkeys(chain.DECIDING, 0))

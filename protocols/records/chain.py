@@ -9,7 +9,10 @@ A person who invents a whole record can compute its chain, too. The chain shows 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
+from types import NoneType
 from typing import Any
 
 from protocols.spec import canonical_json
@@ -44,11 +47,37 @@ def end(manifest: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> tupl
 
 
 def _links(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The `link` of each line. One JSON call for all lines takes two thirds of the time, if its result can be split."""
-    apart = canonical_json([_deciding(line) for line in lines])[2:-2].split("},{")
-    if len(apart) != len(lines):  # a string or an object in a line contains the separator
+    """The `link` of each line; in a third of the time if a field has values of one class in all lines."""
+    spelled = _spelled_alike(lines)
+    if spelled is None:
         return [link(line) for line in lines]
-    return [hashlib.sha256(f"{{{spelled}}}".encode()).hexdigest() for spelled in apart]
+    return [hashlib.sha256(line.encode("ascii")).hexdigest() for line in spelled]
+
+
+def _spelled_alike(lines: Sequence[Mapping[str, Any]]) -> list[str] | None:
+    """The canonical JSON of each line, spelled field by field; None if lines differ in their fields or classes."""
+    if not lines or any(line.keys() != lines[0].keys() for line in lines):
+        return None
+    names, columns = sorted(lines[0].keys() - TIMES), []
+    for name in names:
+        column = [line[name] for line in lines]
+        kinds = set(map(type, column))
+        spell = _SPELLING.get(kinds.pop()) if len(kinds) == 1 else None
+        if spell is None or (spell is float.__repr__ and not all(map(math.isfinite, column))):
+            return None
+        columns.append(map(spell, column))
+    form = ",".join(encode_basestring_ascii(name).replace("%", "%%") + ":%s" for name in names)
+    return [f"{{{form % values}}}" for values in zip(*columns)] if names else None
+
+
+_SPELLING: Mapping[type, Callable[[Any], str]] = {
+    int: int.__repr__,
+    float: float.__repr__,
+    bool: {True: "true", False: "false"}.__getitem__,
+    str: encode_basestring_ascii,
+    NoneType: lambda _: "null",
+}
+"""Class -> how the JSON encoder of `canonical_json` spells its values."""
 
 
 def _deciding(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ marked NotRequired are new in schema 2, or appear only where they have a meaning
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin
@@ -273,6 +273,23 @@ def problems(kind: type, value: Any) -> Iterator[str]:
     for name in value:
         if name not in fields and not (kind is MetricsLine and mismatch(value[name], float | None) is None):
             yield f"{str(name)!r:.40} is no field here"
+
+
+def line_problems(kind: type, lines: Iterable[Any]) -> set[str]:
+    """`problems` of many lines. Lines with the same names and classes in the same order have the same ones, as far as those
+    show in names and classes alone."""
+    found: set[str] = set()
+    sound: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
+    fields = _fields(kind)
+    for line in lines:
+        form = (tuple(line), tuple(map(type, line.values()))) if isinstance(line, dict) else ((), ())
+        if form in sound:
+            continue
+        faults = [*problems(kind, line)]
+        found.update(faults)
+        if not faults and all(name in fields and own in fields[name][2] for name, own in zip(*form)):
+            sound.add(form)
+    return found
 
 
 @cache

@@ -27,6 +27,7 @@ from protocols.records.schema import (
     MetricsLine,
     Result,
     SessionLine,
+    line_problems,
     problems,
 )
 from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, Run, find_runs
@@ -106,7 +107,7 @@ def _check_run(run: Run) -> Iterator[Broken]:
         (METRICS, MetricsLine, metrics),
         (SESSIONS, SessionLine, sessions),
     ):
-        found += sorted({f"{name}: {problem}" for record in records for problem in problems(kind, record)})
+        found += sorted(f"{name}: {problem}" for problem in line_problems(kind, records))
     found += [f"{RESULT}: {problem}" for problem in ([] if result is None else problems(Result, result))]
     if not sessions:
         found.append(f"{SESSIONS} names no process that trained the run")

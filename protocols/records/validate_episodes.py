@@ -104,15 +104,15 @@ def _check_cadence(
     expected = {(steps, False): protocol.evaluate_episodes for steps in evaluations}
     if protocol.final_episodes and final:
         expected[evaluations[-1], True] = protocol.final_episodes
-    holes = [_name(key) for key in sorted(expected) if key not in played]
+    holes = [_name(key) for key in sorted(expected.keys() - played.keys())]
     if holes:
         yield "cadence", f"{len(holes)} of {len(expected)} evaluations are missing: {', '.join(holes[:3])}"
-    strange = [_name(key) for key in sorted(played) if key not in expected]
+    strange = [_name(key) for key in sorted(played.keys() - expected.keys())]
     if strange:
         yield "cadence", f"{len(strange)} evaluations where {protocol.id} has none: {', '.join(strange[:3])}"
-    for key in sorted(set(expected) & set(played)):
-        if sorted(played[key]) != list(range(expected[key])):
-            yield "cadence", f"{_name(key)}: expected episodes 0 to {expected[key] - 1}, found {sorted(played[key])}"
+    every = {count: list(range(count)) for count in expected.values()}
+    for key in sorted(key for key in expected.keys() & played.keys() if sorted(played[key]) != every[expected[key]]):
+        yield "cadence", f"{_name(key)}: expected episodes 0 to {expected[key] - 1}, found {sorted(played[key])}"
 
 
 def _own_seed(protocol: Protocol, run_seed: int, line: Mapping[str, Any], tasks: int) -> int:
