@@ -80,7 +80,7 @@ def test_lines_read_at_once_are_those_read_one_by_one(data):
 
 @pytest.mark.parametrize("data", [
     b'{"a": "}\n{"b": 1}\n', b'{"a": 1}{"a": 2}\n', b'{"a": 1},\n{"a": 2}\n', b'{"a": 1}\n\n', b'{"a": 1\n"b": 2}\n',
-    b'{"a": "x}\n{y"}\n', b'}\n{\n', b'{"a": 1e999}\n{"a": NaN}\n',
+    b'{"a": "x}\n{y"}\n', b'}\n{\n', b'{"a": 1\n"b": 2},{"c": 3}\n', b'{"a": 1}, 5\n{}\n', b'{"a": 1e999}\n{"a": NaN}\n',
 ])  # fmt: skip
 def test_lines_that_are_objects_only_together_are_refused(data):
     with pytest.raises(InvalidData, match=r"log line [12] is damaged"):
