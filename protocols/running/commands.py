@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,7 +53,7 @@ class RunCommand:
     workers: int | None = None
     """Processes that step environments; 0 steps them in this one (default: chosen from the number of cores)."""
     seeds_per_program: int | None = None
-    """Seeds to train together as one program (default: all seeds of a task)."""
+    """Seeds to train together as one program (default: all seeds of a task, or as many as fit the GPU's memory)."""
     tensorboard: bool = False
     """Also write event files for TensorBoard (extra `tensorboard`)."""
     wandb: bool = False
@@ -160,7 +161,7 @@ class RunCommand:
         return found
 
     def _train(self, programs: Any, console: Any) -> int:
-        from agents.device import resolve_device
+        from agents.device import free_bytes, resolve_device
         from protocols.running import preflight
         from protocols.running.cohort import CohortRequest
         from protocols.running.display import Display
@@ -190,6 +191,12 @@ class RunCommand:
         with stop.listening():
             needs = preflight.check(requests, stop.requested)
             begun = not stop.requested()
+            if begun and device == "cuda" and self.seeds_per_program is None and self.executor == "inline":
+                fitting = preflight.divided(
+                    requests, needs, free_bytes(device), partial(console.print, markup=False, soft_wrap=True)
+                )
+                needs = needs if fitting == requests else preflight.check(fitting, stop.requested)
+                requests, begun = fitting, not stop.requested()
             if begun:
                 with Display(console, [request.name for request in requests]) as display:
                     EXECUTORS[self.executor](

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
 from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
 from protocols.records.machine import available_memory_bytes
-from protocols.records.store import REPLAY
+from protocols.records.store import MANIFEST, REPLAY
 from protocols.running.cohort import CohortRequest
 from suites import catalog as suite_catalog
 
@@ -102,6 +102,28 @@ def device_bytes(checkpoint: int, update: int, seeds: int) -> int:
     return DEVICE_BASE_BYTES + seeds * (checkpoint * 5 // 3 + WAYS_OF_AN_UPDATE * update)
 
 
+def divided(
+    requests: Sequence[CohortRequest], needs: Sequence[Needs], free: int | None, say: Callable[[str], None]
+) -> list[CohortRequest]:
+    """The requests, where one of seeds without a record that does not fit the GPU becomes several of as many seeds as fit.
+
+    free  bytes that are free on the GPU; None without one
+    """
+    found: list[CohortRequest] = []
+    for request, need in zip(requests, needs, strict=True):
+        seeds, each = request.seeds, (need.device_bytes - DEVICE_BASE_BYTES) // len(request.seeds)
+        most = len(seeds) if free is None or need.device_bytes <= free else (free - DEVICE_BASE_BYTES) // each
+        if 1 <= most < len(seeds) and not any((folder / MANIFEST).exists() for folder in _folders(request)):
+            say(
+                f"{request.name}: together they need about {_size(need.device_bytes)} of the GPU's memory, "
+                f"{_size(free or 0)} is free: at most {most} train{'s' if most == 1 else ''} as one program"
+            )
+            found += [replace(request, seeds=seeds[start : start + most]) for start in range(0, len(seeds), most)]
+        else:
+            found.append(request)
+    return found
+
+
 def check_device_room(needs: Sequence[Needs], *, at_once: int, free: int | None) -> None:
     """Raises UserError, in one line, if the GPU has too little memory for the largest programs, `at_once` at a time."""
     wanted = sum(sorted(need.device_bytes for need in needs)[-at_once:])
@@ -168,8 +190,13 @@ def replay_bytes(request: CohortRequest, observation_space: spaces.Dict, action_
 
 def _there_already(request: CohortRequest) -> int:
     """Bytes of an interrupted cohort's replays on the disk (blocks, not the apparent size of sparse files)."""
-    folders = [request.grid.folder(request.grid.spec(request.agent, request.task, seed)) / REPLAY for seed in request.seeds]
-    return sum(path.stat().st_blocks * 512 for folder in folders for path in folder.rglob("*") if path.is_file())
+    return sum(
+        path.stat().st_blocks * 512 for folder in _folders(request) for path in (folder / REPLAY).rglob("*") if path.is_file()
+    )
+
+
+def _folders(request: CohortRequest) -> list[Path]:
+    return [request.grid.folder(request.grid.spec(request.agent, request.task, seed)) for seed in request.seeds]
 
 
 def _size(count: int) -> str:

@@ -174,6 +174,30 @@ def test_what_an_update_keeps_is_what_its_derivatives_were_seen_to_keep():
     assert 0.4 < sum(kept.values()) / options.update_bytes(IMAGE) < 1.0
 
 
+def test_as_many_seeds_train_together_as_fit_the_gpu(tmp_path):
+    """A seed needs 3 GB, so 7.5 GB beside the base hold two. A run that has begun keeps its seeds."""
+    begun, fresh = request(tmp_path, seeds=(1, 2, 3)), request(tmp_path, seeds=(4, 5, 6, 7, 8))
+    needs = [
+        preflight.Needs(
+            kept_bytes=0,
+            running_bytes=0,
+            memory_bytes=0,
+            device_bytes=preflight.DEVICE_BASE_BYTES + 3 * 10**9 * len(asked.seeds),
+        )
+        for asked in (begun, fresh)
+    ]
+    run = begun.grid.folder(begun.grid.spec(begun.agent, begun.task, 2))
+    run.mkdir(parents=True)
+    (run / "manifest.json").touch()
+    said: list[str] = []
+    found = preflight.divided([begun, fresh], needs, preflight.DEVICE_BASE_BYTES + 7_500_000_000, said.append)
+    assert [asked.seeds for asked in found] == [(1, 2, 3), (4, 5), (6, 7), (8,)]
+    assert len(said) == 1
+    assert "seeds 4, 5, 6, 7, 8: together they need about 15.7 GB of the GPU's memory, 8.2 GB is free: at most 2" in said[0]
+    for free in (preflight.DEVICE_BASE_BYTES + 10**9, None, 10**12):  # none fits, no GPU, all fit
+        assert preflight.divided([begun, fresh], needs, free, said.append) == [begun, fresh]
+
+
 def test_a_program_that_does_not_fit_the_gpu_is_refused_in_a_line():
     needs = [preflight.Needs(kept_bytes=0, running_bytes=0, memory_bytes=0, device_bytes=size * 10**9) for size in (3, 9, 20)]
     preflight.check_device_room(needs, at_once=2, free=29 * 10**9)
