@@ -57,7 +57,7 @@ def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; give a folder for the site")
-    found, left_out = submissions.read_leaderboard(root)
+    found, left_out = submissions.read_leaderboard(root, entries_of)
     shown = _without_clashes(found, left_out)
     if not shown:
         raise InvalidData(f"{root} holds no submission to show: {'; '.join(left_out.values())}")
@@ -116,20 +116,20 @@ def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [members for _, members in sorted(found.items())]
 
 
-def _without_clashes(found: Sequence[Submission], left_out: dict[str, str]) -> list[Entry]:
+def _without_clashes(found: Sequence[Sequence[Entry]], left_out: dict[str, str]) -> list[Entry]:
     """The rows of the submissions. A submission with a row name that another one has is left out, with a line."""
     shown: list[Entry] = []
     taken: dict[tuple[str, str], str] = {}
-    for submission in found:
+    for entries in found:
+        slug = entries[0].submission.slug
         try:
-            entries = entries_of(submission)
             for entry in entries:
                 _refuse_double(entry, taken)
         except UserError as error:
-            left_out[submission.slug] = str(error)
+            left_out[slug] = str(error)
             continue
         shown += entries
-        taken |= {(entry.protocol.id, entry.method): submission.slug for entry in entries}
+        taken |= {(entry.protocol.id, entry.method): slug for entry in entries}
     return shown
 
 

@@ -11,8 +11,9 @@ evidence is copied, no checkpoints and no replay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -26,6 +27,7 @@ from analysis.scores import table as tables
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256
 from dreamer_bench_json import check_shape, parse_json
+from dreamer_bench_processes import in_order
 from dreamer_bench_untrusted import read_regular
 from protocols import catalog
 from protocols.records import validate
@@ -33,6 +35,8 @@ from protocols.records.store import find_runs
 from protocols.spec import Protocol
 
 SEAL = "submission.json"
+LEAST_APART = 8
+"""So many submissions are each read by one process: with fewer, the processes would have unequal shares."""
 
 
 class Seal(TypedDict):
@@ -180,8 +184,12 @@ def sealed(folder: Path) -> Seal:
     return cast(Seal, seal)
 
 
-def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
-    """All unchanged submissions of a leaderboard folder, checked again; and name -> reason for the others.
+def read_leaderboard(
+    root: Path, make: Callable[[Submission], Any] = lambda submission: submission
+) -> tuple[list[Any], dict[str, str]]:
+    """`make` of every unchanged submission of a leaderboard folder, checked again; and name -> reason for the others.
+
+    make  may run in another process, so its results can be pickled; a submission for which it raises UserError is left out
 
     Raises UserError if the folder is not a leaderboard or is empty.
     """
@@ -193,12 +201,21 @@ def read_leaderboard(root: Path) -> tuple[list[Submission], dict[str, str]]:
             f"leaderboard folder {str(root)!r} holds no submission; add one with `leaderboard add SUBMISSION --to {root}`"
         )
     found, refused = [], {}
-    for folder in folders:
-        try:
-            found.append(_read_sealed(folder))
-        except UserError as error:
-            refused[folder.name] = str(error)
+    # Few submissions are read one after the other, and the runs of each by all processes.
+    for folder, (made, reason) in zip(folders, in_order(partial(_made, make), folders, least=LEAST_APART), strict=True):
+        if reason is None:
+            found.append(made)
+        else:
+            refused[folder.name] = reason
     return found, refused
+
+
+def _made(make: Callable[[Submission], Any], folder: Path) -> tuple[Any, str | None]:
+    """The result for a submission, or why it is left out."""
+    try:
+        return make(_read_sealed(folder)), None
+    except UserError as error:
+        return None, str(error)
 
 
 def names_of_others(root: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:

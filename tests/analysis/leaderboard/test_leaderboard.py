@@ -6,6 +6,7 @@ import csv
 import gzip
 import html
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -82,6 +83,19 @@ def rows_of(page: str) -> list[tuple[str, str]]:
 def test_methods_that_the_runs_cannot_order_share_a_range_of_ranks(site):
     assert rows_of((site / "index.html").read_text()) == [
         ("1", "Ahead"), ("2–3", "Close &lt;b&gt;two&lt;/b&gt;"), ("2–3", "Close one")]  # fmt: skip
+
+
+def test_a_board_read_by_several_processes_is_that_of_one_to_the_byte(board, tmp_path, monkeypatch):
+    kept = shutil.copytree(board, tmp_path / "kept")
+    changed = next((kept / "ahead").rglob(EPISODES))
+    changed.write_text(changed.read_text().replace("1", "2", 1))
+    alone = site_builder.build(kept, tmp_path / "alone", reps=REPS)
+    monkeypatch.setattr(submissions, "LEAST_APART", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    assert site_builder.build(kept, tmp_path / "several", reps=REPS) == alone
+    assert list(alone.left_out) == ["ahead"]
+    for name in alone.files:
+        assert (tmp_path / "several" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
 def test_raw_returns_of_different_scales_are_not_ranked(tmp_path, monkeypatch):
