@@ -1,7 +1,10 @@
 """Runs by the hundred and thousand, and what reading them costs: every line written by the functions that the loop writes with.
 
     python -m tests.benchmarks.scale make FOLDER --runs 1000           FOLDER/runs, FOLDER/board and how large they are
+    python -m tests.benchmarks.scale multiply FOLDER --runs 10000      more methods: those of FOLDER with other scores, in a
+                                                                       fraction of the time that `make` takes
     python -m tests.benchmarks.scale measure FOLDER --commands status  seconds, processor seconds and memory of each command
+    python -m tests.benchmarks.scale rliable FOLDER --runs 1000        the aggregates of the same table, ours and rliable's
 
 A method brings the whole grid of its protocol, so N runs are N / (tasks x seeds) methods. Scores are noise around a curve of
 each method and task; nothing of them is a result. `measure` starts each command as a user does, in a process of its own.
@@ -12,17 +15,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from analysis.leaderboard.card import card_text
+from dreamer_bench_files import sha256
 from protocols import catalog
 from protocols.cadence import cadence_of
+from protocols.records import chain
+from protocols.records.json_files import encode_lines
+from protocols.records.store import EPISODES, MANIFEST, RESULT, Run, find_runs, seal
 from protocols.spec import Protocol
 from tests.make_records import make_run
 
@@ -80,6 +89,43 @@ def make(folder: Path, runs: int, protocol: Protocol) -> None:
         print(f"{name}: {made} runs", flush=True)
 
 
+def multiply(folder: Path, runs: int, protocol: Protocol) -> None:
+    """Adds methods to `runs/` and `board/` until there are so many runs: each is one of those there, with scores 0.1 higher."""
+    names, made = methods(runs, protocol), sorted(path.name for path in (folder / "runs" / protocol.id).iterdir())
+    for number, name in enumerate(names):
+        if name in made:
+            continue
+        label, shift = made[number % len(made)], 0.1 * (number // len(made))
+        target = folder / "board" / name.replace("_", "-")
+        for old in find_runs(folder / "board" / label.replace("_", "-") / "runs"):
+            place = Path(protocol.id, name, *old.folder.parts[-2:])
+            _shifted(old, target / "runs" / place, name, shift)
+            shutil.copytree(target / "runs" / place, folder / "runs" / place, copy_function=os.link)
+        card = json.loads((folder / "board" / label.replace("_", "-") / "card.json").read_text())
+        (target / "card.json").write_bytes(card_text({**card, "name": name}))
+        hashes = {path.relative_to(target).as_posix(): sha256(path) for path in target.rglob("*") if path.is_file()}
+        (target / "submission.json").write_text(json.dumps({"schema": 2, "sha256": hashes}))
+        print(f"{name}: {label} with scores {shift:.1f} higher", flush=True)
+
+
+def _shifted(old: Run, folder: Path, name: str, shift: float) -> None:
+    """A run of the method `name`: another one with its scores shifted, and hashes that fit."""
+    shutil.copytree(old.folder, folder)
+    run, result = Run(folder), cast(Any, old.result())
+    manifest = {**old.manifest, "agent": name, "label": name}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    lines: list[dict[str, Any]] = []
+    previous = chain.origin(manifest)
+    for line in old.episodes():
+        lines.append({**line, "score": (line["score"] or 0.0) + shift, chain.PREVIOUS: previous})
+        previous = chain.link(lines[-1])
+    (folder / EPISODES).write_bytes(encode_lines(lines))
+    result |= {"score": result["score"] + shift, "chain": previous}
+    result["sha256"] = {part: sha256(folder / part) for part in result["sha256"]}
+    (folder / RESULT).write_text(json.dumps({**result, "seal": seal(result)}))
+    assert run.manifest["label"] == name
+
+
 def command_of(name: str, folder: Path, out: Path) -> list[str]:
     tail = {
         "status": ["status", folder / "runs"],
@@ -114,14 +160,60 @@ def measured(folder: Path, commands: Sequence[str], out: Path) -> Iterator[dict[
         yield measure(name, folder, out)
 
 
+def beside_rliable(runs: int, protocol: Protocol, resamples: int) -> dict[str, Any]:
+    """Processor seconds of the four aggregates of the final scores, ours at 50,000 resamples and rliable's at `resamples`.
+
+    rliable's time grows with the resamples, so it is also scaled to 50,000. The difference is that of its points to ours.
+    """
+    import pandas as pd
+
+    from analysis.statistics import aggregate, rliable_engine
+
+    cells = [(task, seed) for task in protocol.tasks for seed in protocol.seeds][:runs]
+    table = pd.DataFrame(
+        [
+            (name, task, str(seed), float(np.mean(scores(protocol, number, task, seed)[1])) / 1000.0)
+            for number, name in enumerate(methods(runs, protocol))
+            for task, seed in cells
+        ],
+        columns=["method", "task", "seed", "score"],
+    )
+    start = time.process_time()
+    ours = aggregate.estimates(table)
+    own_seconds = time.process_time() - start
+    asked = aggregate.estimates(table, reps=resamples)
+    start = time.process_time()
+    theirs = rliable_engine.estimates(table, asked)
+    rliable_seconds = time.process_time() - start
+    scaled = rliable_seconds * aggregate.REPS / resamples
+    return {
+        "runs": len(table),
+        "methods": table["method"].nunique(),
+        "ours": round(own_seconds, 2),
+        "resamples": aggregate.REPS,
+        "rliable": round(rliable_seconds, 2),
+        "rliable_resamples": resamples,
+        "rliable_scaled": round(scaled, 1),
+        "times_faster": round(scaled / own_seconds, 1),
+        "largest_difference_of_points": max(abs(one.point - other.point) for one, other in zip(theirs, ours, strict=True)),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("make", "measure"))
+    parser.add_argument("action", choices=("make", "multiply", "measure", "rliable"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--protocol", default=PROTOCOL)
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS)
+    parser.add_argument("--resamples", type=int, default=200)
     asked = parser.parse_args()
+    if asked.action == "rliable":
+        print(json.dumps(beside_rliable(asked.runs, catalog.find(asked.protocol), asked.resamples)), flush=True)
+        return
+    if asked.action == "multiply":
+        multiply(asked.folder, asked.runs, catalog.find(asked.protocol))
+        return
     if asked.action == "make":
         make(asked.folder, asked.runs, catalog.find(asked.protocol))
         return
