@@ -38,10 +38,11 @@ bench: setup egl
 
 # Base and head in one job on one machine: make compare BASE=main ARGS="-k statistics"
 compare: setup egl
-	git worktree add --force --detach .base $(BASE)
-	cd .base && ../$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=../.benchmarks --benchmark-save=base $(ARGS)
+	@git worktree remove --force .base 2>/dev/null || true
+	trap 'git worktree remove --force .base' EXIT; \
+	git worktree add --force --detach .base $(BASE) && \
+	(cd .base && ../$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=../.benchmarks --benchmark-save=base $(ARGS)) && \
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=.benchmarks --benchmark-save=head $(ARGS)
-	git worktree remove --force .base
 	$(BIN)/pytest-benchmark --storage=.benchmarks compare --group-by=fullname --columns=median,iqr,rounds
 
 lint: setup

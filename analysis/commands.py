@@ -13,6 +13,7 @@ import tyro
 
 from analysis.figures.commands import COMMANDS as FIGURE
 from analysis.report.commands import COMMANDS as REPORT
+from analysis.scores.import_options import Options
 
 Normalization = Literal[
     "auto", "none", "dmc", "atari-human", "atari-record", "atari-gamer", "atari-gamer-record", "atari-gamer-clipped",
@@ -22,7 +23,7 @@ Short = Literal["fail", "drop", "carry"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportCommand:
+class ImportCommand(Options):
     """Turn score files of other projects into one tidy CSV (method, task, seed, env_step, score, and other known columns).
 
     Resolves task names, converts steps, and reports repeated points, missing points and assumptions. Writes nothing if a file
@@ -40,34 +41,6 @@ class ImportCommand:
     """Score files, gzip or plain; with --pattern also folders."""
     out: Path
     """File to write, for example scores.csv.gz."""
-    method: str | None = None
-    """Method name to use instead of the file's own."""
-    task: str | None = None
-    """Task name to use instead of the file's own."""
-    seed: str | None = None
-    """Seed to use instead of the file's own."""
-    pattern: str | None = None
-    """Read method, task and seed from the paths, for example "{method}/{task}/seed-{seed}/*.csv"."""
-    protocol: str | None = None
-    """Protocol to file the scores under, if they really followed it: an id, or a file of your own."""
-    unit: Literal["env_steps", "frames", "agent_steps"] | None = None
-    """What the step column counts, whatever its name says. Frames are simulator steps."""
-    action_repeat: int | None = None
-    """Simulator steps per agent step, to convert agent steps."""
-    iteration_steps: int | None = None
-    """Steps per iteration, for files that count iterations (Dopamine)."""
-    at: int | None = None
-    """Simulator steps at which the scores were reached, for files without steps (Atari-100k, rliable)."""
-    score: str | None = None
-    """Column, key or tag of the returns, if it has no usual name."""
-    step: str | None = None
-    """Column or key of the steps, if it has no usual name."""
-    suite: str | None = None
-    """Prefix of the tasks of another package."""
-    own_tasks: tuple[str, ...] = ()
-    """Names or patterns ("minigrid_*") of your own tasks; other unknown names are refused."""
-    nulls: Literal["fail", "drop"] = "fail"
-    """Points without a score: fail at the first one, or drop them and say how many."""
 
     def run(self) -> int:
         from analysis.scores.exchange import import_files

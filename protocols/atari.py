@@ -40,7 +40,7 @@ ATARI_26 = _tasks(
 ATARI_200M_1 = Protocol(
     id="atari-200m@1",
     title="55 games, 200M frames, sticky actions (DreamerV2)",
-    purpose="The Atari benchmark at its full budget, to stand beside DreamerV2 and the model-free agents of Dopamine.",
+    purpose="The Atari benchmark at its full budget, to compare with DreamerV2 and the model-free agents of Dopamine.",
     source="Hafner et al. 2021 (Mastering Atari with Discrete World Models), section 3, after Machado et al. 2018: sticky "
     "actions, full action set, action repeat 4, no life information, 108,000 frames an episode, 64x64 grey, one environment; "
     "sticky probability 0.25, up to 30 no-ops at reset, the last two frames pooled, one episode per 1e6 frames: its code",
@@ -73,7 +73,7 @@ ATARI_200M_2 = replace(
     ATARI_200M_1,
     id="atari-200m@2",
     title="55 games, 200M frames, as DreamerV2's published files were evaluated",
-    purpose="DreamerV2's table of 55 games, and what stands beside it: version 2 has the evaluation and the resets of the "
+    purpose="DreamerV2's table of 55 games and comparisons with it. Version 2 has the evaluation and the resets of the "
     "published runs.",
     source="Hafner et al. 2021, section 3, and danijar/dreamerv2 0216d33: sticky actions 0.25, full action set, action repeat "
     "4, no life information, 108,000 frames an episode, 64x64 grey, one environment, 1 to 30 no-ops at reset, one evaluation "
@@ -104,7 +104,7 @@ ATARI_DREAMER_1 = replace(
     choices=(
         "the list of games (see purpose)",
         "20M frames: the budget of the figure could not be verified",
-        "losing a life ends no episode, not in training either: the text follows Machado et al. 2018, the original code "
+        "losing a life does not end an episode, not even in training: the text follows Machado et al. 2018, the original code "
         "differs in training",
         "up to 30 no-ops at reset (the original code: 1 to 29)",
         "five seeds; one evaluation episode per 1e5 frames; the score is the mean over the last 1e6 frames (ten episodes)",

@@ -15,7 +15,7 @@ DMLAB_COLLECT_1 = Protocol(
         "3,600 env_steps an episode, the level's own limit of 60 seconds at 60 frames a second, counted as a truncation",
         "five seeds; one evaluation episode per 1e5 env_steps; the score is the mean over the last "
         "1e6 env_steps (ten episodes)",
-        "the simulator's version is that of its last release, 2019-02-04; whoever builds another must say so",
+        "the simulator's version is that of its last release, 2019-02-04; if you build another, say so",
     ),
     tasks=("dmlab_rooms_collect_good_objects_train",),
     suite_options={},

@@ -23,14 +23,14 @@ UNIT = (
 PLANET_ALL_1 = Protocol(
     id="planet-all@1",
     title="One agent, all six tasks of PlaNet, 1,000 episodes of each",
-    purpose="Asks what a model costs that must tell six tasks apart by their images: beside `planet-6@1`, which gives each "
-    "task an agent of its own and as many episodes.",
+    purpose="What it costs if one model must tell six tasks apart by their images. Compare with `planet-6@1`, which gives each "
+    "task its own agent and as many episodes.",
     source="Hafner et al. 2019, appendix C and figures 6 and 7, which print no numbers; google-research/planet at c04226b, "
     "whose only change is to collect one episode of each task every 600 updates",
     choices=(
         UNIT,
-        "the tasks are those of the paper's figure, in the order of its table; the first release had cartpole_balance for "
-        "reacher_easy",
+        "the tasks are those of the paper's figure, in the order of its table; the first release had cartpole_balance in "
+        "place of reacher_easy",
         "1,000 episodes per task are 1,000 rounds of 1,875 decisions",
         "six evaluation episodes, one of each task, every 50 rounds, and ten of each at the end, whose mean is the score",
         "the profile `joined`: 600 updates a round and five random episodes per task, as in the code; other arms get the same",
@@ -65,7 +65,7 @@ JOINED_SMALL_1 = Protocol(
         UNIT,
         "three tasks with one or two numbers of action, each held for 8 simulator steps: 125 decisions an episode",
         "from state: the union of the tasks' vectors, so that their widths give a task away where images would not",
-        "the profile `small-joined` is `small` with three times the random actions: as many per task as there",
+        "the profile `small-joined` is `small` with three times the random actions: as many per task as `small` has",
         "the score is the mean of twelve final episodes, four of each task",
     ),
     tasks=(THREE,),
@@ -95,7 +95,7 @@ APART_SMALL_1 = replace(
     purpose="What `joined-small@1` is measured against: the same tasks, episodes, updates per episode and units, an agent for "
     "each.",
     choices=(
-        "every task is joined with itself alone, so that env_steps, updates and vectors are counted and shown as there",
+        "every task is joined with itself alone, so that env_steps, updates and vectors are counted and shown in the same way",
         "the score is the mean of four final episodes",
     ),
     tasks=APART,

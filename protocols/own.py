@@ -175,9 +175,10 @@ def _seeds(value: Any) -> tuple[int, ...]:
 
 def _scalars(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(
-        isinstance(entry, (str, int, float, bool, type(None))) for entry in value.values()
+        isinstance(entry, (str, int, type(None))) or (isinstance(entry, float) and math.isfinite(entry))
+        for entry in value.values()
     ):
-        raise ValueError("a table of plain values")
+        raise ValueError("a table of texts, finite numbers, true and false")
     return value
 
 
@@ -206,8 +207,12 @@ def _joined(value: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _range(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(end, (int, float)) for end in value):
-        raise ValueError("a list of the lowest and the highest return")
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not all(isinstance(end, (int, float)) and math.isfinite(end) for end in value)
+    ):
+        raise ValueError("a list of two finite numbers, the lowest and the highest return")
     if not value[0] < value[1]:
         raise ValueError("a list of the lowest and the highest return, in this order")
     return float(value[0]), float(value[1])

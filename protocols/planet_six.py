@@ -18,7 +18,7 @@ ACTION_REPEATS = {
 PLANET_6_1 = Protocol(
     id="planet-6@1",
     title="PlaNet's six tasks, 1,000 episodes",
-    purpose="Sets an agent beside the published PlaNet agent, whose tuned action repeats matter: the same agent at repeat 2 "
+    purpose="Compares an agent with the published PlaNet agent, whose tuned action repeats matter: at repeat 2 the same agent "
     "scores far less on four of the six tasks (Appendix G of the Dreamer paper).",
     source="Hafner et al. 2019 (Learning Latent Dynamics for Planning from Pixels, ICML), appendix A and Table 1: six tasks "
     "with their own action repeats, 1,000 episodes, 5 seeds x 10 trajectories at the end",

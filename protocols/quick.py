@@ -10,8 +10,8 @@ QUICK_1 = Protocol(
     title="One DeepMind Control task in minutes on a CPU",
     purpose="Shows in minutes, on two CPU cores, that the installation trains, records and reports. It is not the "
     "Dreamer paper's protocol: one easy task instead of twenty, a small fraction of its env_steps, a higher action repeat, "
-    "frames without shadows or multisampling, and small networks. Its scores rank nothing and compare with no published "
-    "number.",
+    "frames without shadows or multisampling, and small networks. Its scores neither rank agents nor compare with published "
+    "numbers.",
     source="none; the budget was chosen to fit two CPU cores",
     choices=(
         "the task, because its reward is dense and its body fills the picture, so that a small model learns it soonest",

@@ -48,8 +48,8 @@ class Options(CheckedOptions):
 class Probe(gymnasium.Env):
     """What all probes share: spaces, action repeat, time limit. A probe defines `begin`, `tick`, `view` and two returns.
 
-    optimal_return  the best expected return of an episode
-    random_return   the expected return of uniform random actions
+    optimal_return  the best expected return of an episode; here that of rewards of at most 1 per simulator step
+    random_return   the expected return of uniform random actions; here half of that
     """
 
     metadata = {"render_modes": [], "deterministic": True}  # noqa: RUF012  (gymnasium's own convention)
@@ -88,11 +88,11 @@ class Probe(gymnasium.Env):
 
     @property
     def optimal_return(self) -> float:
-        raise AssertionError("a probe knows its optimal return")
+        return float(self.limit)
 
     @property
     def random_return(self) -> float:
-        raise AssertionError("a probe knows its random return")
+        return self.optimal_return / 2
 
     # The interface of gymnasium.
 
@@ -132,14 +132,6 @@ class OneStep(Probe):
     def tick(self, action: float) -> tuple[float, bool]:
         return (1 + action) / 2, False
 
-    @property
-    def optimal_return(self) -> float:
-        return float(self.limit)
-
-    @property
-    def random_return(self) -> float:
-        return self.limit / 2
-
 
 class TwoStep(Probe):
     """The action of an even step pays one step later; odd actions have no effect. Stripes: parity of the step, last action."""
@@ -164,10 +156,6 @@ class TwoStep(Probe):
     def optimal_return(self) -> float:
         return float(self.limit // 2)
 
-    @property
-    def random_return(self) -> float:
-        return self.limit // 2 / 2
-
 
 class FollowSide(Probe):
     """Every observation shows a random side, -1 or +1, as its bright half; each step pays (1 + a * side) / 2."""
@@ -187,14 +175,6 @@ class FollowSide(Probe):
 
     def view(self) -> list[float]:
         return [-self.side, self.side]
-
-    @property
-    def optimal_return(self) -> float:
-        return float(self.limit)
-
-    @property
-    def random_return(self) -> float:
-        return self.limit / 2
 
 
 class Trap(Probe):
@@ -235,16 +215,16 @@ class Trap(Probe):
 
 
 class Beyond(Probe):
-    """The first action chooses between a wage on each of `delay` steps, 0.4 in all, and a prize of 1 on the step after them.
+    """The first action chooses: a small reward on each of `delay` steps, 0.4 in all, or a late reward of 1 on the step after.
 
-    Sums of rewards over `delay` steps or fewer are larger for the wage under any weights, because they contain nothing of the
-    prize. So an agent that sums rewards to the horizon picks a = -1 and earns 0.4. With a value function that bootstraps it
-    picks a = +1 and earns 1 (this needs 0.4 < discount ** delay, so delay < 92 at 0.99). The wage is paid on every step,
-    because it must outweigh the errors of a learned model, which also occur on every step (docs/arms.md).
+    Sums of rewards over `delay` steps or fewer are larger for the small rewards under any weights, because they do not contain
+    the late one. So an agent that sums rewards to the horizon picks a = -1 and earns 0.4. With a value function that bootstraps
+    it picks a = +1 and earns 1 (this needs 0.4 < discount ** delay, so delay < 92 at 0.99). The small reward comes on every
+    step, because it must outweigh the errors of a learned model, which also occur on every step (docs/arms.md).
     """
 
     view_size = 3
-    wages = 0.4
+    early = 0.4
 
     def __init__(self, options: Options) -> None:
         self.length = options.delay + 1
@@ -257,11 +237,11 @@ class Beyond(Probe):
         if self.env_steps == 0:
             self.choice = action
         if self.env_steps < self.options.delay:
-            return self.wages / self.options.delay * (1 - self.choice) / 2, False
+            return self.early / self.options.delay * (1 - self.choice) / 2, False
         return ((1 + self.choice) / 2 if self.env_steps == self.options.delay else 0.0), False
 
     def view(self) -> list[float]:
-        """Whether the choice was made, the choice, and the elapsed share of the episode, so that no two steps look alike."""
+        """Whether the choice was made, the choice, and the elapsed share of the episode, so that no two steps are equal."""
         return [1.0 if self.env_steps == 0 else -1.0, self.choice, min(self.env_steps / (self.options.delay + 1), 1.0)]
 
     @property
@@ -274,8 +254,8 @@ class Beyond(Probe):
 
     @property
     def _earned(self) -> tuple[float, float]:
-        """Return of each choice, wage and prize; a time limit may cut off a part of the wage, and the prize."""
-        return self.wages * min(self.limit / self.options.delay, 1.0), float(self.limit > self.options.delay)
+        """Return of each choice, early and late; a time limit may cut off a part of the early rewards, and the late one."""
+        return self.early * min(self.limit / self.options.delay, 1.0), float(self.limit > self.options.delay)
 
 
 class Counted(NamedTuple):

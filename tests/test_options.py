@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
@@ -31,13 +33,10 @@ RECIPES = {
     entry.name: entry.options("paper") for entry in agents.BUILT_IN if entry.recipe.startswith("agents.")
 }  # tests add theirs
 SUITES = {suite.name: suite.load().Options() for suite in suites.BUILT_IN}
-FIELDS = [
-    (owner, name)
-    for kind in (RECIPES, SUITES)
-    for owner, options in kind.items()
-    for name in types_of(type(options))
-    if types_of(type(options))[name] is not bool
-]
+SUITES_TASKS = {"joined": "joined:probe_count*1"}
+PROTOCOL_FIELDS = ("action_repeat", "time_limit_env_steps")
+"""Options that a protocol has as fields of its own."""
+FIELDS = [(owner, name) for kind in (RECIPES, SUITES) for owner, options in kind.items() for name in types_of(type(options))]
 
 
 def options_of(owner: str) -> Any:
@@ -55,9 +54,11 @@ def outside(kind: Any) -> list[Any]:
     """Values that this type's range excludes, worked out from what the range says."""
     part = part_with_range(kind)
     if part is bool:
-        return [2]
+        return [2, -1, math.nan, math.inf]
     if get_origin(part) is Literal:
         return ["no such name", math.nan]
+    if get_origin(part) is tuple:
+        return [math.nan, (math.nan,)]
     base, *ranges = get_args(part)
     if base is str:
         return [0] if any(isinstance(each, FreeText) for each in ranges) else ["no such name", 0]
@@ -73,6 +74,16 @@ def outside(kind: Any) -> list[Any]:
             case Between(least, most):
                 values += [least - 1, most + 1]
     return values
+
+
+def test_every_recipe_and_every_suite_is_here():
+    folder = Path(__file__).parents[1] / "agents" / "recipes"
+    recipes = {path.stem for path in folder.glob("*.py") if re.search(r"^PROFILES\b", path.read_text(), re.MULTILINE)}
+    assert {entry.recipe.rpartition(".")[2] for entry in agents.BUILT_IN if entry.recipe.startswith("agents.")} == recipes
+    assert {"dreamer_v2", "world_models", "planet-icml"} <= set(RECIPES)
+    assert set(SUITES) == {"dmc", "atari", "dmlab", "gym", "probe", "joined"}
+    variants = {"representation", "dynamics", "cell", "image_activation", "latent_std", "activation"}
+    assert variants <= {name for owner, name in FIELDS if owner == "dreamer"}
 
 
 def test_every_field_says_its_range():
@@ -102,6 +113,22 @@ def test_run_refuses_it_before_anything_is_written(owner, name, tmp_path):
         with pytest.raises(UserError, match=rf"option '?{name}'?"):
             RunCommand(protocol="quick@1", agents=(owner,), set=((f"{name}={value}",),), runs=runs).run()
     assert not runs.exists()
+
+
+TASKS = {suite: SUITES_TASKS.get(suite) or suites.names(suite)[0] for suite in SUITES}
+
+
+@pytest.mark.parametrize(("suite", "name"), [field for field in FIELDS if field[0] in SUITES])
+def test_run_refuses_a_suites_option_before_anything_is_written(suite, name, tmp_path, monkeypatch):
+    """The options of a suite come from a protocol; a user's own protocol names them in its file."""
+    monkeypatch.chdir(tmp_path)
+    for value in outside(types_of(type(SUITES[suite]))[name]):
+        shown = f'"{value}"' if isinstance(value, str) else list(value) if isinstance(value, tuple) else value
+        field, shown = (name, shown) if name in PROTOCOL_FIELDS else ("suite_options", f"{{{name} = {shown}}}")
+        Path("mine.toml").write_text(f'base = "small@1"\ntasks = ["{TASKS[suite]}"]\n{field} = {shown}\n')
+        with pytest.raises(UserError, match=rf"{name}"):
+            RunCommand(protocol="mine.toml", agents=("random",), runs=tmp_path / "runs").run()
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
 
 
 ONCE_ACCEPTED = (

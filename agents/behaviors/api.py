@@ -8,7 +8,7 @@ respect to its own group.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -144,6 +144,24 @@ class Behavior(Protocol):
                         "is_terminal", all float32, and the observation's own keys
         gradient_steps  scalar float tensor: model updates so far (for weights that change over time)
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutLosses:
+    """The members of a behaviour that no gradient trains: it only plans, or a search finds its weights."""
+
+    repeats: int = 1
+    decides_together: bool = True
+    optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
+    targets: Mapping[str, SlowCopy] = field(default_factory=dict)
+
+    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
+        return {}
+
+    def losses(
+        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
+    ) -> tuple[Losses, Metrics]:
+        return {}, {}
 
 
 class Searched(Behavior, Protocol):

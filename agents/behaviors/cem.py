@@ -6,18 +6,18 @@ Source: Hafner et al. 2019 (PlaNet), algorithm 2, and google-research/planet; po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
+from agents.behaviors.api import Noise, NoiseSpec, Parts, Sizes, WithoutLosses
 from agents.behaviors.exploration import Exploration
 from agents.models.categorical import argmax_onehot, draw_onehot
 from agents.models.rssm import State
-from agents.models.world_model import Observed, WorldModel
+from agents.models.world_model import WorldModel
 
 VARIANCE_FLOOR = 1e-6
 """Added to the variance of the kept candidates. Source: google-research/planet."""
@@ -140,7 +140,7 @@ class CategoricalSearch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CEMPlanner:
+class CEMPlanner(WithoutLosses):
     """PlaNet: a new search at every decision. It has no networks besides the world model and learns nothing.
 
     The candidates of all environments and of all seeds (`decides_together`) are one batch in every model step.
@@ -149,10 +149,6 @@ class CEMPlanner:
     settings: PlannerSettings
     search: Search
     exploration: Exploration
-    repeats: int = 1
-    decides_together: bool = True
-    optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
-    targets: Mapping[str, SlowCopy] = field(default_factory=dict)
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         return {}
@@ -171,11 +167,3 @@ class CEMPlanner:
 
         action = self.search.first_action(score, noise["candidates"], self.settings.elites)
         return self.exploration.explore(action, noise, gradient_steps) if explore else action
-
-    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        return {}
-
-    def losses(
-        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
-    ) -> tuple[Losses, Metrics]:
-        return {}, {}

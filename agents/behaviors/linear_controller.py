@@ -7,17 +7,17 @@ to try. Source: Ha & Schmidhuber 2018; docs/algorithms/world_models.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from agents.behaviors.api import Losses, Metrics, Noise, NoiseSpec, OptimizerSettings, Parts, Sizes, SlowCopy
+from agents.behaviors.api import Noise, NoiseSpec, Parts, Sizes, WithoutLosses
 from agents.behaviors.exploration import Exploration
 from agents.models.categorical import argmax_onehot
 from agents.models.rssm import State
-from agents.models.world_model import Observed, WorldModel
+from agents.models.world_model import WorldModel
 
 CONTROLLER = "controller"
 
@@ -95,17 +95,16 @@ def imagined_returns(
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearController:
-    """action = control(W · features + b), where W and b are the mean of the search's distribution."""
+class LinearController(WithoutLosses):
+    """action = control(W · features + b), where W and b are the mean of the search's distribution.
+
+    The candidates of all seeds (`decides_together`) are one batch in every model step.
+    """
 
     settings: FitnessSettings
     control: Control
     exploration: Exploration
-    repeats: int = 1
-    decides_together: bool = True  # the candidates of all seeds are one batch in every model step
     searched: str = CONTROLLER
-    optimizers: Mapping[str, OptimizerSettings] = field(default_factory=dict)
-    targets: Mapping[str, SlowCopy] = field(default_factory=dict)
 
     def networks(self, sizes: Sizes) -> dict[str, nn.Module]:
         return {CONTROLLER: nn.Linear(sizes.features, sizes.action)}
@@ -116,14 +115,6 @@ class LinearController:
     def act(self, parts: Parts, state: State, noise: Noise, gradient_steps: Tensor, *, explore: bool) -> Tensor:
         action = self.control.action(parts.controller(parts.world_model.features(state)))
         return self.exploration.explore(action, noise, gradient_steps) if explore else action
-
-    def loss_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
-        return {}
-
-    def losses(
-        self, parts: Parts, observed: Observed, batch: Mapping[str, Tensor], noise: Noise, gradient_steps: Tensor
-    ) -> tuple[Losses, Metrics]:
-        return {}, {}
 
     def fitness_noise(self, sizes: Sizes, length: int, sequences: int) -> dict[str, NoiseSpec]:
         starts = self.settings.starts

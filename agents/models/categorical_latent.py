@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.models.categorical import categorical_kl, straight_through
 from agents.models.latents import Latent, NoiseSpec
-from agents.models.objectives import Metrics
+from agents.models.objectives import Metrics, mean_above
 from agents.models.rssm import Dynamics, State
 
 
@@ -69,11 +69,11 @@ class BalancedKL:
     ) -> tuple[Tensor, Metrics]:
         towards_posterior = dynamics.divergence(_stopped(posterior), prior)
         towards_prior = dynamics.divergence(posterior, _stopped(prior))
-        loss = self.balance * self._clipped(towards_posterior) + (1.0 - self.balance) * self._clipped(towards_prior)
-        return self.scale * loss, {"kl": towards_prior.mean().detach()}
-
-    def _clipped(self, divergence: Tensor) -> Tensor:
-        return divergence.clamp_min(self.free_nats).mean() if self.per_position else divergence.mean().clamp_min(self.free_nats)
+        moved, kept = (
+            mean_above(divergence, self.free_nats, per_position=self.per_position)
+            for divergence in (towards_posterior, towards_prior)
+        )
+        return self.scale * (self.balance * moved + (1.0 - self.balance) * kept), {"kl": towards_prior.mean().detach()}
 
 
 def _stopped(state: State) -> State:

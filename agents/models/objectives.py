@@ -77,6 +77,11 @@ class Divergence(Protocol):
         """A scalar to minimise, with its weight; states are [T, B, ...]."""
 
 
+def mean_above(divergence: Tensor, free_nats: float, *, per_position: bool) -> Tensor:
+    """The mean of a KL [T, B], clipped from below: the mean itself, or every position before it."""
+    return divergence.clamp_min(free_nats).mean() if per_position else divergence.mean().clamp_min(free_nats)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FreeNats:
     """scale · max(mean KL, free_nats): no gradient while the mean over the batch is below the threshold.
@@ -96,6 +101,5 @@ class FreeNats:
         self, dynamics: Dynamics, posterior: State, prior: State, batch: Mapping[str, Tensor], noise: Mapping[str, Tensor]
     ) -> tuple[Tensor, Metrics]:
         divergence = dynamics.divergence(posterior, prior)
-        mean = divergence.mean()
-        clipped = divergence.clamp_min(self.free_nats).mean() if self.per_position else mean.clamp_min(self.free_nats)
-        return self.scale * clipped, {"kl": mean.detach()}
+        clipped = mean_above(divergence, self.free_nats, per_position=self.per_position)
+        return self.scale * clipped, {"kl": divergence.mean().detach()}

@@ -30,7 +30,11 @@ from dreamer_bench_options import Above, AtLeast, Between
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Backbone):
-    """The paper's agent for Atari."""
+    """The paper's agent for Atari.
+
+    The options of actor and value stand apart from `Dreaming`'s: each has another default and another source, and it adds no
+    noise of its own to actions, so `exploration` and `init_std` have no meaning here.
+    """
 
     horizon: Annotated[int, AtLeast(2)] = 15
     """Scored states of a dream, including its start (§6)."""

@@ -1,6 +1,6 @@
 """Sizes and settings of the backbone that every arm shares in a profile: fields of `agents.recipes.backbone.Backbone`.
 
-A behaviour's own settings stand in its recipe.
+Settings that only one behaviour has are in its recipe.
 """
 
 from __future__ import annotations

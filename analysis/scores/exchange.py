@@ -6,6 +6,7 @@ import gzip
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from analysis.scores.columns import as_cells, refuse_clashes
 from analysis.scores.formats import danijar, marl_eval
 from analysis.scores.formats.archives import with_comment
 from analysis.scores.formats.naming import expand
-from analysis.scores.formats.raw import Options
+from analysis.scores.import_options import Options
 from analysis.scores.tasks import declared
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import write_atomically
@@ -31,22 +32,9 @@ def import_files(command: Any) -> int:
 
     from protocols import catalog
 
-    options = Options(
-        method=command.method,
-        task=command.task,
-        protocol=None if command.protocol is None else catalog.find(command.protocol).id,
-        seed=command.seed,
-        pattern=command.pattern,
-        unit=command.unit,
-        action_repeat=command.action_repeat,
-        iteration_steps=command.iteration_steps,
-        at=command.at,
-        score=command.score,
-        step=command.step,
-        suite=command.suite,
-        own_tasks=command.own_tasks,
-        nulls=command.nulls,
-    )
+    options: Options = command
+    if command.protocol is not None:
+        options = replace(command, protocol=catalog.find(command.protocol).id)
     for name in ("action_repeat", "iteration_steps", "at"):
         value = getattr(options, name)
         if value is not None and value < 1:

@@ -49,7 +49,7 @@ def read(
     import pandas as pd
 
     from analysis.scores import formats
-    from analysis.scores.formats.raw import Options
+    from analysis.scores.import_options import Options
     from protocols import catalog
 
     if not paths:

@@ -4,9 +4,9 @@
     python docs/figures/figure4_miniature.py 4 8      only those horizons
     python docs/figures/figure4_miniature.py draw     draw from the CSV
 
-The probe's first action chooses a wage with each of 13 steps or a prize with the 14th: a horizon of imagination or planning
-that ends before it holds wages only. Every arm begins with the same world models, learned from random actions; the rows
-"no_value_fresh" begin with untrained ones. docs/arms.md says why. Sizes: tests/agents/probe_training.py.
+The probe's first action chooses a small reward at each of 13 steps or a late one at the 14th. A horizon of imagination or
+planning that ends earlier contains only small rewards. Every arm begins with the same world models, learned from random
+actions; the rows "no_value_fresh" begin with untrained ones. docs/arms.md says why. Sizes: tests/agents/probe_training.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "agents"))
 
 CSV = HERE / "figure4-miniature.csv"
-DELAY, WAGES, DECISIONS, DECISIONS_FRESH = 13, 0.4, 200, 300
+DELAY, SMALL, DECISIONS, DECISIONS_FRESH = 13, 0.4, 200, 300
 HORIZONS = (4, 8, 12, 16)
 SEEDS = (0, 1, 2)
 ARMS = {"dreamer": ("Dreamer", "#0072b2", "o"), "no_value": ("no value", "#d55e00", "s"), "planet": ("PlaNet", "#009e73", "^")}
@@ -71,9 +71,9 @@ def draw() -> None:
             axes.plot(mean.index, mean, color=colour, label=label, linestyle=DASHES.get(arm, "-"))
             axes.plot(cells["horizon"] + offset, cells["return"], marker, color=colour, alpha=0.5, markersize=4)
         axes.axvline(DELAY + 1, color="0.6", linewidth=1.0, linestyle=":")
-        axes.text(DELAY + 0.8, 0.13, "the prize comes into sight", ha="right", va="center", color="0.35", fontsize=8)
-        axes.axhline(WAGES, color="0.6", linewidth=1.0, linestyle=":")
-        axes.text(HORIZONS[0], WAGES - 0.055, "the wages", ha="left", va="top", color="0.35", fontsize=8)
+        axes.text(DELAY + 0.8, 0.13, "the horizon reaches the late reward", ha="right", va="center", color="0.35", fontsize=8)
+        axes.axhline(SMALL, color="0.6", linewidth=1.0, linestyle=":")
+        axes.text(HORIZONS[0], SMALL - 0.055, "the small rewards", ha="left", va="top", color="0.35", fontsize=8)
         axes.set(xlabel="horizon of imagination or planning (steps)", ylabel="return", ylim=(0.0, 1.05), xticks=HORIZONS)
         axes.legend(loc="center left", frameon=False)
     seeds = table["seed"].nunique()
@@ -83,7 +83,8 @@ def draw() -> None:
             title="A reward beyond the horizon",
             figure=figure,
             data=table,
-            caption=f"probe_beyond, prize at step {DELAY + 1}: {seeds} seeds (points), their mean (lines), 20 episodes each.",
+            caption=f"probe_beyond, late reward at step {DELAY + 1}: {seeds} seeds (points), their mean (lines), 20 episodes "
+            "each.",
         ),
         HERE,
     )

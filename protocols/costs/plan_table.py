@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocols.costs.plan import WorkloadCost
-from protocols.running.terminal import duration
+from protocols.running.terminal import bytes_in_words, duration
 
 
 def table(estimates: Sequence[WorkloadCost], *, devices: int) -> str:
@@ -31,9 +31,9 @@ def table(estimates: Sequence[WorkloadCost], *, devices: int) -> str:
             f"{one.gradient_steps_per_run:,}",
             duration(one.wall_seconds),
             f"{one.device_seconds / 3600:,.2f}",
-            _bytes(one.disk_bytes),
-            _bytes(one.kept_bytes),
-            _bytes(one.memory_bytes),
+            bytes_in_words(one.disk_bytes),
+            bytes_in_words(one.kept_bytes),
+            bytes_in_words(one.memory_bytes),
         )
         for one in estimates
     ]
@@ -47,9 +47,9 @@ def table(estimates: Sequence[WorkloadCost], *, devices: int) -> str:
             "",
             duration(sum(one.wall_seconds for one in estimates)),
             f"{sum(one.device_seconds for one in estimates) / 3600:,.2f}",
-            _bytes(kept + max(one.disk_bytes - one.kept_bytes for one in estimates)),
-            _bytes(kept),
-            _bytes(max(one.memory_bytes for one in estimates)),
+            bytes_in_words(kept + max(one.disk_bytes - one.kept_bytes for one in estimates)),
+            bytes_in_words(kept),
+            bytes_in_words(max(one.memory_bytes for one in estimates)),
         )
     )
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
@@ -60,10 +60,3 @@ def table(estimates: Sequence[WorkloadCost], *, devices: int) -> str:
         f"on {where}, one agent after the other; environments are stepped one by one, evaluation episodes at full length"
     )
     return "\n".join([*lines, *(f"note: {note}" for note in notes)])
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("GB", 10**9), ("MB", 10**6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1000:.0f} kB"

@@ -20,6 +20,7 @@ from protocols.costs.plan import EXTRA_CHECKPOINTS, RECORD_BYTES_PER_EPISODE
 from protocols.records.machine import available_memory_bytes
 from protocols.records.store import MANIFEST, REPLAY
 from protocols.running.cohort import CohortRequest
+from protocols.running.terminal import bytes_in_words
 from suites import catalog as suite_catalog
 
 BASE_MEMORY_BYTES = 800_000_000
@@ -129,8 +130,8 @@ def check_device_room(needs: Sequence[Needs], *, at_once: int, free: int | None)
     wanted = sum(sorted(need.device_bytes for need in needs)[-at_once:])
     if free is not None and wanted > free:
         raise UserError(
-            f"{at_once} program{'s' if at_once > 1 else ''} at a time need about {_size(wanted)} of the GPU's memory, "
-            f"{_size(free)} is free; give a smaller --seeds-per-program or batch, or --device cpu"
+            f"{_at_a_time(at_once)} about {bytes_in_words(wanted)} of the GPU's memory, "
+            f"{bytes_in_words(free)} is free; give a smaller --seeds-per-program or batch, or --device cpu"
         )
 
 
@@ -145,8 +146,8 @@ def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_
     kept, running = sum(need.kept_bytes for need in needs), sum(sorted(need.running_bytes for need in needs)[-at_once:])
     if kept + running > free:
         raise UserError(
-            f"{len(requests)} programs, {at_once} at a time, need {_size(kept + running)} of disk (of it "
-            f"{_size(running)} while they train, mostly replay), {existing} has {_size(free)} free; make room, "
+            f"the run needs {bytes_in_words(kept + running)} of disk ({bytes_in_words(running)} of it while programs train, "
+            f"{at_once} of {len(requests)} at a time; mostly replay); {existing} has {bytes_in_words(free)} free; make room, "
             "give another folder with --runs, or fewer --tasks, --seeds or --seeds-per-program"
         )
     if memory and any(need.device_bytes for need in needs):
@@ -154,7 +155,7 @@ def check_room(requests: Sequence[CohortRequest], needs: Sequence[Needs], *, at_
     wanted, there = sum(sorted(need.memory_bytes for need in needs)[-at_once:]), available_memory_bytes()
     if memory and there is not None and there < wanted:
         raise UserError(
-            f"{at_once} programs at a time need {_size(wanted)} of memory, {_size(there)} is free; "
+            f"{_at_a_time(at_once)} {bytes_in_words(wanted)} of memory, {bytes_in_words(there)} is free; "
             "close other programs, or give fewer seeds or a smaller batch"
         )
 
@@ -199,5 +200,5 @@ def _folders(request: CohortRequest) -> list[Path]:
     return [request.grid.folder(request.grid.spec(request.agent, request.task, seed)) for seed in request.seeds]
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 5e7 else f"{count / 1e6:.3g} MB"
+def _at_a_time(programs: int) -> str:
+    return f"{programs} programs at a time need" if programs > 1 else "1 program needs"

@@ -1,4 +1,4 @@
-"""Printing tables and times for people."""
+"""Printing tables, times and sizes for people."""
 
 from __future__ import annotations
 
@@ -43,3 +43,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def bytes_in_words(count: int) -> str:
+    """1.5 GB, 20.0 MB or 10 kB, in powers of 1,000."""
+    for unit, least in (("GB", 10**9), ("MB", 10**6)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"

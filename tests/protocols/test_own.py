@@ -57,6 +57,8 @@ def test_the_digest_follows_the_content_not_the_prose(tmp_path):
         ("margin = nan", "margin must be a number above 0"),
         ("margin = inf", "margin must be a number above 0"),
         ('normalization = "z"', "normalization must be one of dmc, atari-human"),
+        ("score_range = [-inf, 5]", "score_range must be a list of two finite numbers, the lowest and the highest return"),
+        ("suite_options = {action_repeat = nan}", "suite_options must be a table of texts, finite numbers, true and false"),
         ("score_range = [5, 1]", "score_range must be a list of the lowest and the highest return, in this order"),
         ('score_rule = {kind = "window"}', "score_rule must be a table with kind"),
         ('score_rule = {kind = "best"}', "score_rule must be a table with kind"),

@@ -40,7 +40,8 @@ def test_every_probe_keeps_the_contract(task, options):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_plus_one_throughout_earns_the_optimal_return(task, options):
     environment = catalog.make(task, **options)
-    expected = -1 if task == "probe_beyond" and environment.limit <= environment.options.delay else 1  # only wages are left
+    only_small = task == "probe_beyond" and environment.limit <= environment.options.delay
+    expected = -1 if only_small else 1
     assert play(environment, lambda *_: signed(environment, expected), 1) == pytest.approx(environment.optimal_return)
 
 
@@ -95,7 +96,7 @@ def test_the_trap_terminates_and_a_time_limit_truncates():
     assert environment.step(np.array([1.0], np.float32))[1:4] == (1.0, False, True)
 
 
-def test_beyond_pays_the_prize_only_after_every_wage():
+def test_beyond_pays_the_late_reward_only_after_every_small_one():
     environment = catalog.make("probe_beyond", delay=8)
 
     def rewards(first: float) -> list[float]:
@@ -106,8 +107,8 @@ def test_beyond_pays_the_prize_only_after_every_wage():
     assert rewards(1.0) == pytest.approx([0.0] * 8 + [1.0])
 
 
-def test_no_two_steps_of_beyond_look_alike():
-    """Were two alike, a model could expect the prize a step early, within reach of a horizon that ends before it."""
+def test_no_two_steps_of_beyond_are_equal():
+    """If two were, a model could expect the late reward a step early, within reach of a horizon that ends before it."""
     environment = catalog.make("probe_beyond", delay=8)
     seen = [environment.reset(seed=0)[0]["vector"]]
     for _ in range(9):

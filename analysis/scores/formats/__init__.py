@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores.formats import archives, columns, danijar, dopamine, events, final_scores, marl_eval, run_logs
-from analysis.scores.formats.raw import Options, Raw, finish
+from analysis.scores.formats.raw import Raw, finish
 from analysis.scores.formats.source import Source, problem, read
+from analysis.scores.import_options import Options
 from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import MOST_BYTES, Source, problem
+from analysis.scores.import_options import Options
 from dreamer_bench_base import InvalidData
 
 

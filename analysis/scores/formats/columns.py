@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from analysis.scores.formats import log_names
 from analysis.scores.formats.log_names import STEPS
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, problem
+from analysis.scores.import_options import Options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, is_number, problem
+from analysis.scores.import_options import Options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from analysis.scores import tasks
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, is_number, problem
+from analysis.scores.import_options import Options
 from dreamer_bench_base import InvalidData
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.scores.formats import log_names
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, problem
+from analysis.scores.import_options import Options
 from dreamer_bench_base import UserError
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, is_number, problem
+from analysis.scores.import_options import Options
 
 
 def parse(source: Source, options: Options) -> Raw:

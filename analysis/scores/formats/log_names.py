@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from analysis.scores.formats.raw import Unit
+from analysis.scores.import_options import Unit
 
 STEPS: Mapping[str, Unit | None] = {
     "env_step": "env_steps",

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores import tasks
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, is_number, problem
+from analysis.scores.import_options import Options
 from dreamer_bench_base import InvalidData
 
 if TYPE_CHECKING:

@@ -13,12 +13,11 @@ from analysis.scores import tasks
 from analysis.scores.columns import COLUMNS, DEFAULTS
 from analysis.scores.formats.naming import from_path
 from analysis.scores.formats.source import MOST_ROWS, address, problem
+from analysis.scores.import_options import Options, Unit
 from dreamer_bench_base import InvalidData, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Unit = Literal["env_steps", "frames", "agent_steps"]
 
 NAMES = ("method", "task", "seed")
 
@@ -28,39 +27,6 @@ MOST_STEPS = 10**15
 ITERATIONS = {"atari": 1_000_000, "mujoco": 1_000}
 """Simulator steps per iteration of Dopamine's baselines: 250,000 agent steps of 4 frames on Atari, 1,000 steps on MuJoCo
 (dopamine's baselines/README and the gin files of its agents)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user says about a file.
-
-    method, task, seed   names to use instead of the file's own
-    pattern         reads them from the path: "{method}/{task}/seed-{seed}/*.csv"
-    protocol        protocol id for the points
-    unit            unit of the step column; None: from its name, else simulator steps, with a note
-    action_repeat   simulator steps per agent step, needed for agent steps
-    iteration_steps steps per iteration, for files that count iterations
-    at              env_steps at which scores without steps were reached
-    score, step     column or key of the returns and of the steps, instead of the usual ones
-    suite           prefix of the tasks of another package
-    own_tasks       patterns of task names that are the user's own
-    nulls           points without a score: "fail" at the first one, or "drop" them and say how many
-    """
-
-    method: str | None = None
-    task: str | None = None
-    seed: str | None = None
-    pattern: str | None = None
-    protocol: str | None = None
-    unit: Unit | None = None
-    action_repeat: int | None = None
-    iteration_steps: int | None = None
-    at: int | None = None
-    score: str | None = None
-    step: str | None = None
-    suite: str | None = None
-    own_tasks: tuple[str, ...] = ()
-    nulls: Literal["fail", "drop"] = "fail"
 
 
 @dataclass(frozen=True, kw_only=True)

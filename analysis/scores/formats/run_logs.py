@@ -8,8 +8,9 @@ import re
 import numpy as np
 
 from analysis.scores.formats import archives, columns, log_names
-from analysis.scores.formats.raw import Options, Raw
+from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, is_number, load_json, problem
+from analysis.scores.import_options import Options
 
 
 def parse_json_lines(source: Source, options: Options) -> Raw:

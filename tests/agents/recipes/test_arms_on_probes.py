@@ -60,10 +60,10 @@ def test_every_arm_plays_discrete_actions(arm):
 
 @pytest.fixture(scope="module")
 def beyond():
-    """beyond(arm, horizon): return on a probe that pays wages for 13 steps or a prize with the 14th.
+    """beyond(arm, horizon): return on a probe that pays a small reward at each of 13 steps or a late one at the 14th.
 
     Every arm begins with the same world model, learned from random actions. Beside an untrained model that cannot tell the
-    steps apart yet, an actor settles on the prize, and a saturated tanh does not come back (docs/arms.md).
+    steps apart yet, an actor settles on the late reward, and a saturated tanh does not come back (docs/arms.md).
     """
 
     def make():
@@ -78,18 +78,18 @@ def beyond():
 
 
 def test_a_value_sees_beyond_the_horizon(beyond):
-    """The prize of 1 is 14 steps away, the imagination ends after 5: Dreamer's value carries it back to the choice."""
+    """The reward of 1 is 14 steps away, the imagination ends after 5: Dreamer's value carries it back to the choice."""
     assert beyond("dreamer", HORIZON) >= 0.9
 
 
 @pytest.mark.parametrize("arm", ["no_value", "planet"])
 def test_without_a_value_what_lies_beyond_the_horizon_does_not_exist(beyond, arm):
-    """Both sum 5 imagined rewards, wages of 0.4 / 13 each or nothing: the prize is in no sum, so they cannot prefer it."""
+    """Both sum 5 imagined rewards, 0.4 / 13 each or nothing: the late reward is in no sum, so they cannot prefer it."""
     assert 0.35 <= beyond(arm, HORIZON) <= 0.5
 
 
-def test_without_a_value_the_prize_is_taken_once_it_is_in_sight(beyond):
-    """The same arm, model and training as above, and a horizon of 15: what it lacked was the sight, not the training."""
+def test_without_a_value_the_late_reward_is_taken_once_the_horizon_reaches_it(beyond):
+    """The same arm, model and training as above, and a horizon of 15: the horizon was the reason, not the training."""
     assert beyond("no_value", DELAY + 2) >= 0.9
 
 

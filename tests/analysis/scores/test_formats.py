@@ -12,7 +12,7 @@ import pytest
 
 from analysis.commands import ExportCommand, ImportCommand
 from analysis.scores import exchange, formats, tasks
-from analysis.scores.formats.raw import Options
+from analysis.scores.import_options import Options
 from analysis.scores.per_run import select
 from analysis.scores.table import read
 from dreamer_bench_base import InvalidData

@@ -17,7 +17,7 @@ from analysis.commands import AggregateCommand, ExportCommand, ImportCommand
 from analysis.scores import exchange, formats, per_run, tasks
 from analysis.scores.formats import source
 from analysis.scores.formats.naming import from_path
-from analysis.scores.formats.raw import Options
+from analysis.scores.import_options import Options
 from analysis.statistics.aggregate_table import aggregate_scores
 from dreamer_bench_base import InvalidData, UserError
 from suites import catalog as suites

@@ -88,7 +88,8 @@ def test_a_comparison_runs_its_rows_under_their_own_names(call, tmp_path, monkey
     code, out, error = call("run", "figure-0", "--seeds", 0, "--device", "cpu", "--workers", 0)
     assert (code, error) == (0, "")
     assert sorted(run.manifest["label"] for run in find_runs(tmp_path / "runs")) == sorted(row.label for row in rows)
-    assert len(out.splitlines()) == 13  # five evaluations each, and the table
+    told = [line for line in out.splitlines() if not line.endswith("starting")]  # a slow machine says that, too
+    assert len(told) == 13  # five evaluations each, and the table
     assert call("run", "figure-0", "--seeds", 0)[1].startswith("all 2 runs are complete")
     assert "figure-0 has no row of agent 'random'; it has tally" in call("run", "figure-0", "--agents", "random")[2]
 
@@ -183,8 +184,8 @@ def test_a_disk_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000))
     code, _, error = call(*run_probe())
     assert code == 2
-    assert "1 programs, 1 at a time, need" in error
-    assert "has 0.01 MB free; make room" in error
+    assert "1 of 1 at a time" in error
+    assert "has 10 kB free; make room" in error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,7 +193,7 @@ def test_memory_that_will_not_do_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "available_memory_bytes", lambda: 700_000_000)
     code, _, error = call(*run_probe())
     assert code == 2
-    assert "1 programs at a time need 0.8 GB of memory, 0.7 GB is free" in error
+    assert "1 program needs 800.0 MB of memory, 700.0 MB is free" in error
     assert list(tmp_path.iterdir()) == []
 
 

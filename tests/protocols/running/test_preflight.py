@@ -81,7 +81,7 @@ def test_what_all_keep_and_the_largest_at_a_time_must_fit_on_the_disk(tmp_path, 
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=wanted))
     preflight.check_room(asked, needs, at_once=places)
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=wanted - 1))
-    with pytest.raises(ValueError, match=rf"3 programs, {places} at a time, need .* of disk") as caught:
+    with pytest.raises(ValueError, match=rf"the run needs .* of disk .*, {places} of 3 at a time") as caught:
         preflight.check_room(asked, needs, at_once=places)
     assert "\n" not in str(caught.value)
 
