@@ -116,8 +116,8 @@ def divided(
         most = len(seeds) if free is None or need.device_bytes <= free else (free - DEVICE_BASE_BYTES) // each
         if 1 <= most < len(seeds) and not any((folder / MANIFEST).exists() for folder in _folders(request)):
             say(
-                f"{request.name}: together they need about {_size(need.device_bytes)} of the GPU's memory, "
-                f"{_size(free or 0)} is free: at most {most} train{'s' if most == 1 else ''} as one program"
+                f"{request.name}: together they need about {bytes_in_words(need.device_bytes)} of the GPU's memory, "
+                f"{bytes_in_words(free or 0)} is free: at most {most} train{'s' if most == 1 else ''} as one program"
             )
             found += [replace(request, seeds=seeds[start : start + most]) for start in range(0, len(seeds), most)]
         else:
