@@ -24,6 +24,7 @@ from analysis.leaderboard.card import read_card, slug_of
 from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
 from analysis.scores import from_runs, per_run
 from analysis.scores import table as tables
+from analysis.scores.copies import copies
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256
 from dreamer_bench_json import check_shape, parse_json
@@ -114,7 +115,13 @@ def checked(submission: Submission) -> tuple[Submission, list[str]]:
         return submission, [f"{folder} holds no run"]
     runs: list[from_runs.ScoredRun] = []
     shared: dict[str, Any] = {}
-    found = validate.check(folder, known, sound=from_runs.scored, take=lambda run: runs.append(from_runs.sharing(run, shared)))
+    found = validate.check(
+        folder,
+        known,
+        submission=True,
+        sound=from_runs.scored,
+        take=lambda run: runs.append(from_runs.sharing(run, shared)),
+    )
     return replace(submission, runs=tuple(runs)), [f"{each.run}: {each.rule}: {each.what}" for each in found]
 
 
@@ -139,7 +146,10 @@ def imported_table(submission: Submission) -> pd.DataFrame:
 
 
 def _imported_violations(submission: Submission) -> list[str]:
-    """Violations of imported scores. Cadence and seeds of published curves cannot be checked; this checks the rest."""
+    """Violations of imported scores. Cadence and seeds of published curves cannot be checked; this checks the rest.
+
+    Two equal seeds on one task are no violation by themselves, because games have a lowest and a highest score.
+    """
     protocol = imported_protocol(submission)
     table = imported_table(submission)
     found = []
@@ -152,6 +162,9 @@ def _imported_violations(submission: Submission) -> list[str]:
     scores = imported_selection(table, protocol).scores
     if scores.empty:
         return [*found, f"no run reaches the {protocol.env_steps:,} env steps of {protocol.id}"]
+    found += copies(table)
+    if (scores.groupby("task")["score"].nunique() == 1).all():
+        found.append("on every task all seeds have the same score; give each run once, under its own seed")
     seeds = scores.groupby("task")["seed"].nunique()
     for task in sorted(set(table["task"])):
         if seeds.get(task, 0) < 2:

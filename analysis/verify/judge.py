@@ -39,7 +39,7 @@ def judge(
 ) -> Verdict:
     """The verdict on scores (method, task, seed, score; unnormalised) of one method.
 
-    causes          reasons why the comparison is already invalid (`validity.causes`), listed with those that are found here
+    causes          reasons why the comparison is already invalid (from `validity`), listed with those that are found here
     hours_per_run   device hours of one run, for the planning line
     """
     found = [*causes, *_score_causes(scores, reference, budget_env_steps)]

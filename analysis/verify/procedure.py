@@ -44,7 +44,7 @@ def verify_scores(command: Any) -> int:
         raise UserError(f"--at must be a number of env_steps above 0, not {command.at}")
     if command.margin is not None and not (command.margin > 0 and math.isfinite(command.margin)):
         raise UserError(f"--margin must be a number above 0, not {command.margin}")
-    if command.junit is not None and command.junit.absolute() == command.json.absolute():
+    if command.junit is not None and command.junit.resolve() == command.json.resolve():
         raise UserError(f"--json and --junit both name {command.json}; give two files")
     for path in filter(None, (command.json, command.junit)):
         check_target(path)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.scores import from_runs
-from protocols.records.score import alike, counts
+from analysis.scores.copies import copies as copies
+from analysis.scores.copies import listed
+from protocols.records.score import counts
 from protocols.spec import Protocol, digest
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-MOST = 5
-"""Most causes of one kind that are listed; further ones are only counted."""
 
 
 def record_causes(
@@ -67,24 +62,4 @@ def record_causes(
         notes.append(f"the runs come from {len(commits)} commits")
     if dirty:
         notes.append(f"{dirty} run{'s' if dirty > 1 else ''} started from a tree with uncommitted changes")
-    return [*_first(unfinished), *_first(foreign), *_first(repeats)], notes
-
-
-def copies(table: pd.DataFrame) -> list[str]:
-    """Causes for runs of one task whose records are equal although the scores vary: the same run under two seed labels."""
-    found = []
-    for (method, task), runs in table.groupby(["method", "task"], sort=True):
-        seen: list[tuple[str, list[int], list[float]]] = []
-        for seed, run in runs.groupby("seed", sort=True):
-            played = run.sort_values(["env_steps", "episode", "final"])
-            steps, scores = played["env_steps"].tolist(), played["score"].tolist()
-            for other, other_steps, other_scores in seen:
-                if steps == other_steps and alike(scores, other_scores):
-                    found.append(f"{method}, {task}: the seeds {other} and {seed} hold identical records; keep one")
-                    break
-            seen.append((str(seed), steps, scores))
-    return _first(found)
-
-
-def _first(causes: list[str]) -> list[str]:
-    return causes if len(causes) <= MOST else [*causes[:MOST], f"and {len(causes) - MOST} more like the last"]
+    return [*listed(unfinished), *listed(foreign), *listed(repeats)], notes

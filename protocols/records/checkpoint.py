@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,10 +23,11 @@ from typing import TypedDict
 
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256, sync
+from dreamer_bench_untrusted import printable
 from dreamer_bench_weights import unpacked_bytes
-from protocols.records.json_files import write_json
+from protocols.records.json_files import read_json, write_json
 from protocols.records.schema import Checkpoint
-from protocols.records.store import REPLAY, Run
+from protocols.records.store import HASHED, REPLAY, Run
 
 CONTENTS = "contents.json"
 KEPT_GENERATIONS = 2
@@ -43,6 +43,25 @@ class Recorded(TypedDict):
 
     bytes: int
     sha256: str
+
+
+class _Noted(TypedDict):
+    bytes: int
+    sha256: str | None
+    """None for the files that schema 1 did not hash."""
+
+
+class _Contents(TypedDict):
+    """contents.json, perhaps a stranger's."""
+
+    files: dict[str, Recorded]
+    records: dict[str, _Noted]
+
+
+class _Progress(TypedDict):
+    """What `status` needs of loop.json."""
+
+    iteration: int
 
 
 def recorded(path: Path) -> Recorded:
@@ -136,10 +155,10 @@ def env_steps(run: Run) -> int | None:
     if not numbers:
         return None
     try:
-        iteration = json.loads((run.folder / f"checkpoint-{max(numbers)}" / "loop.json").read_bytes())["iteration"]
-    except (OSError, ValueError, KeyError, TypeError):
+        progress = read_json(run.folder / f"checkpoint-{max(numbers)}" / "loop.json", _Progress)
+    except (OSError, UserError):
         return None
-    return int(iteration) * int(run.manifest["protocol_data"]["num_envs"]) * int(run.manifest["action_repeat"])
+    return int(progress["iteration"]) * run.manifest["protocol_data"]["num_envs"] * run.manifest["action_repeat"]
 
 
 def newest_seal(run: Path) -> Checkpoint | None:
@@ -175,11 +194,12 @@ def _seal(part: Path, records: Mapping[str, Recorded]) -> None:
 def fault(run: Path, part: Path) -> str | None:
     """What is wrong with one generation of one seed; None if nothing is."""
     try:
-        contents = json.loads((part / CONTENTS).read_bytes())
-        files, records = dict(contents["files"]), dict(contents["records"])
-        _ = [(known["bytes"], known["sha256"]) for known in (*files.values(), *records.values())]
-    except (OSError, ValueError, KeyError, TypeError):
+        contents = read_json(part / CONTENTS, _Contents)
+    except (OSError, UserError):
         return f"{part / CONTENTS} is missing or damaged"
+    files, records = contents["files"], contents["records"]
+    for name in (*(name for name in files if not _inside(part, name)), *(name for name in records if name not in HASHED)):
+        return f"{part / CONTENTS} names {printable(name[:40])!r}, which is no file of a checkpoint"
     for name, expected in files.items():
         path = part / name
         if not path.is_file():
@@ -200,6 +220,11 @@ def fault(run: Path, part: Path) -> str | None:
     return None
 
 
+def _inside(part: Path, name: str) -> bool:
+    """Whether a file, also behind links, is in the folder of the checkpoint."""
+    return "\0" not in name and len(name) < 256 and (part / name).resolve().is_relative_to(part.resolve())
+
+
 def _swells(path: Path) -> str | None:
     """Whether a NumPy archive, perhaps a stranger's, unpacks to what nobody can hold."""
     try:
@@ -214,5 +239,5 @@ def _sha256_of_start(path: Path, size: int) -> str:
     """Hash of the first `size` bytes of a file; of the whole file if it is shorter, and of nothing if it is missing."""
     data = b""
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        data = file.read(size)
+        data = file.read(min(size, os.fstat(file.fileno()).st_size))
     return hashlib.sha256(data).hexdigest()

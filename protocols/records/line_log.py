@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dreamer_bench_base import UserError
+from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_json import parse_lines
 from protocols.records.chain import PREVIOUS, TIMES, link
 from protocols.records.json_files import append_lines, finite
 
@@ -27,12 +29,12 @@ class LineLog:
         vouched = b""
         if path.exists():
             with path.open("rb") as file:
-                vouched = file.read(vouched_bytes)
+                vouched = file.read(min(vouched_bytes, os.fstat(file.fileno()).st_size))
         self.bytes = len(vouched)
         self._hash = hashlib.sha256(vouched)
         self._next = origin
         if origin is not None and vouched:
-            self._next = link(json.loads(vouched.splitlines()[-1]))
+            self._next = link(_last(vouched, path))
 
     @property
     def sha256(self) -> str:
@@ -75,6 +77,13 @@ class LineLog:
             file.seek(self.bytes)
             lines = [file.readline() for _ in range(count)]
         return b"".join(lines) if all(line.endswith(b"\n") for line in lines) else None
+
+
+def _last(lines: bytes, path: Path) -> Mapping[str, Any]:
+    try:
+        return parse_lines(lines[lines.rfind(b"\n", 0, -1) + 1 :], path, whole=True)[-1]
+    except InvalidData:
+        raise InvalidData(f"{path} does not end with a line where its checkpoint says; restore the run folder") from None
 
 
 def _same(lines: bytes, records: Sequence[Mapping[str, Any]]) -> bool:

@@ -10,7 +10,8 @@ RULES = {
     "a user's own protocol is the one in the manifest",
     "place": "the folder of a run agrees with its manifest",
     "budget": "the run had the whole budget",
-    "complete": "the run has ended, and there is a run for every seed of every task of the protocol",
+    "complete": "the run has ended, and there is a run for every seed of every task of the protocol; "
+    "of an agent with options set by hand, outside a leaderboard, for those that were asked for",
     "cadence": "evaluations are where the protocol puts them, with its number of episodes and without gaps",
     "counts": "env_steps are agent_steps times the action repeat, and counts never decrease",
     "episode_seed": "every evaluation episode was played with its own seed",

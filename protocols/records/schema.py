@@ -129,10 +129,20 @@ class ReadProtocol(TypedDict):
     """The fields of `protocol_data` on which every reader of a manifest relies."""
 
     env_steps: int
+    num_envs: int
     tasks: list[str]
     seeds: list[int]
     score_rule: NotRequired[dict[str, Any]]
     simulators: NotRequired[dict[str, str]]
+
+
+class ReadHardware(TypedDict):
+    """The fields of `hardware` on which every reader of a manifest relies."""
+
+    cpu: str
+    gpu: str | None
+    cores: NotRequired[int]
+    memory_bytes: NotRequired[int]
 
 
 class ReadManifest(TypedDict):
@@ -145,13 +155,20 @@ class ReadManifest(TypedDict):
     task: str
     seed: int
     limit_env_steps: int | None
+    agent: str
+    overrides: dict[str, Any]
+    options: dict[str, Any]
+    packages: dict[str, str]
+    hardware: ReadHardware
+    cohort: list[int]
+    action_repeat: int
+    created: str
+    commit: str | None
+    device: str
     schema: NotRequired[int]
-    agent: NotRequired[str]
-    overrides: NotRequired[dict[str, Any]]
-    options: NotRequired[dict[str, Any]]
-    packages: NotRequired[dict[str, str]]
-    hardware: NotRequired[dict[str, Any]]
-    created: NotRequired[str]
+    asked: NotRequired[Asked]
+    origins: NotRequired[Origins]
+    source: NotRequired[Source]
 
 
 class ReadResult(TypedDict):

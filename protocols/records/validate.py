@@ -42,11 +42,13 @@ def check(
     root: Path,
     runs: Sequence[Run] | None = None,
     *,
+    submission: bool = False,
     sound: Callable[[ReadOnce], Any] = lambda _: None,
     take: Callable[[Any], None] = lambda _: None,
 ) -> list[Violation]:
     """All violations in a runs folder, or in some of its runs, in the order of the runs.
 
+    submission  whether the runs are to enter a leaderboard, which needs every task and seed also of options set by hand
     sound  called for every run without a violation of its own, while its files are in memory
     take   gets the results of `sound`, in the order of the runs
 
@@ -61,7 +63,7 @@ def check(
         if looked.row is not None:
             manifest, scores = looked.row
             key = (manifest["protocol"], manifest["label"])
-            tables[key] = tables.get(key) or Table(_protocol_of(manifest))
+            tables[key] = tables.get(key) or Table(_protocol_of(manifest), submission=submission)
             tables[key].add(folder.name, manifest, scores)
         if not looked.found:
             take(looked.kept)

@@ -34,7 +34,8 @@ DAMAGED = (
 def memory(folder: Path, checkpoint_bytes: int, *, device: str) -> Iterator[None]:
     """Inside, the process may not use more memory than a checkpoint of this size needs; else InvalidData names the folder.
 
-    There is no limit on a GPU, whose driver reserves any number of addresses, nor if the kernel does not count them.
+    There is no limit on a GPU, whose driver reserves any number of addresses, nor if the kernel does not count them. What does
+    not fit a GPU is a UserError.
     """
     most = MORE_BYTES + TIMES_THE_CHECKPOINT * min(checkpoint_bytes, MOST_WEIGHT_BYTES)
     before = resource.getrlimit(resource.RLIMIT_AS)
@@ -51,6 +52,10 @@ def memory(folder: Path, checkpoint_bytes: int, *, device: str) -> Iterator[None
             raise InvalidData(
                 f"{folder} takes more than {most / 2**30:.0f} GiB of memory, which its checkpoint of "
                 f"{checkpoint_bytes / 2**20:.1f} MiB does not explain; check the options in its manifest"
+            ) from None
+        if not bounded and "out of memory" in str(error):  # torch.OutOfMemoryError of a GPU
+            raise UserError(
+                f"{folder} does not fit the memory of the GPU; give --device cpu, or check the options in its manifest"
             ) from None
         raise
     finally:

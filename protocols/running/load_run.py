@@ -121,23 +121,31 @@ def revive_together(folders: Sequence[Path], *, device: str = "cpu") -> Revived:
     size = sum(path.stat().st_size for part in parts for path in part.rglob("*") if path.is_file())
     lanes = Lanes(make, 1)
     try:
-        with bounded.memory(folder, size, device=device):
+        observation_space, action_space = lanes.observation_space, lanes.action_space
+    finally:
+        lanes.close()
+
+    def loaded(where: str) -> Agent:
+        with bounded.memory(folder, size, device=where):
             agent = entry.build(
                 type(chosen)(**recorded),
                 AgentContext(
-                    observation_space=lanes.observation_space,
-                    action_space=lanes.action_space,
+                    observation_space=observation_space,
+                    action_space=action_space,
                     seeds=tuple(int(each.manifest["seed"]) for each in runs),
                     num_envs=protocol.num_envs,
                     budget_env_steps=run.budget_env_steps,
                     action_repeat=cadence_of(protocol, task, run.budget_env_steps).action_repeat,
-                    device=device,
+                    device=where,
                 ),
             )
-    finally:
-        lanes.close()
-    with bounded.memory(folder, size, device=device), bounded.loading(folder, entry.name):
-        agent.load([part / AGENT for part in parts])
+        with bounded.memory(folder, size, device=where), bounded.loading(folder, entry.name):
+            agent.load([part / AGENT for part in parts])
+        return agent
+
+    if device != "cpu":
+        loaded("cpu")  # within the bound on memory, which a GPU cannot have
+    agent = loaded(device)
     number = int(parts[0].name.removeprefix("checkpoint-"))
     return Revived(
         runs=runs, protocol=protocol, agent=agent, make=make, checkpoint=number, checkpoint_bytes=size, device=device

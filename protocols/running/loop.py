@@ -24,7 +24,7 @@ from agents.environments import Environments
 from agents.interaction import begin, interact
 from protocols.cadence import Purpose, episode_seed
 from protocols.records import checkpoint
-from protocols.running import loop_state
+from protocols.running import bounded, loop_state
 from protocols.running.cohort_records import CohortRecords
 from protocols.running.evaluate import FINAL_STREAM, Episode, lanes_per_seed, play
 from protocols.running.job import Job, Moment
@@ -242,7 +242,8 @@ class Training:
         if parts is None:
             state, vouched_bytes = loop_state.beginning(num_seeds, num_envs), None
         else:
-            state, vouched_bytes = loop_state.read(parts, job.seeds, num_envs)
+            state, vouched_bytes = loop_state.read(parts, job.seeds, num_envs, self.environments.action_space)
+            loop_state.check_place(parts[0], state.counts, job.cadence)
         self.counts, self.scores, self.actions = state.counts, state.scores, state.actions
         self.records = CohortRecords(job.runs, vouched_bytes, self.tasks if self.names_tasks else ())
         task = job.runs[0].manifest["task"]
@@ -253,7 +254,8 @@ class Training:
             nothing = np.zeros((num_seeds, num_envs, *space.shape), space.dtype)  # type: ignore[misc]
             begin(job.agent, nothing, self.step)
         else:
-            self.carry = job.agent.load([part / AGENT for part in parts])
+            with bounded.loading(job.runs[0].folder, job.runs[0].manifest["agent"]):
+                self.carry = job.agent.load([part / AGENT for part in parts])
             self.saved_at = (self.counts.iteration, self.counts.evaluations)
         self.started = time.monotonic() - self.counts.seconds
 

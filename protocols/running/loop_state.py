@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, cast
 
 import numpy as np
 from gymnasium import spaces
 
 from agents.api import TimeStep
 from agents.environments import Environments
-from dreamer_bench_base import UserError
-from protocols.records.json_files import write_json
+from dreamer_bench_base import InvalidData, UserError
+from protocols.cadence import Cadence
+from protocols.records.json_files import read_json, write_json
+from protocols.records.store import EPISODES, METRICS
+from protocols.running import bounded
 
 LOOP, OPEN_EPISODES = "loop.json", "open_episodes.npz"
 COUNTERS = ("iteration", "gradient_steps", "evaluations", "seconds", "marked_seconds", "marked_env_steps")
+
+
+class _Held(TypedDict):
+    """loop.json of one seed."""
+
+    seeds: list[int]
+    iteration: int
+    gradient_steps: int
+    evaluations: int
+    seconds: float
+    marked_seconds: float
+    marked_env_steps: int
+    finished: list[int]
+    recent: list[float]
+    score: float | None
+    bytes: dict[str, int]
 
 
 @dataclass(kw_only=True)
@@ -86,28 +107,67 @@ def write(
     )
 
 
-def read(parts: Sequence[Path], seeds: tuple[int, ...], num_envs: int) -> tuple[LoopState, list[dict[str, int]]]:
+def read(
+    parts: Sequence[Path], seeds: tuple[int, ...], num_envs: int, space: spaces.Space
+) -> tuple[LoopState, list[dict[str, int]]]:
     """The state, and the bytes of each seed's record files that the checkpoint confirms.
 
-    Raises UserError if the parts belong to a cohort of other seeds.
+    Raises UserError if the parts belong to a cohort of other seeds, and if they are not what `write` wrote: a checkpoint can be
+    a stranger's.
     """
-    held = [json.loads((part / LOOP).read_bytes()) for part in parts]
+    held = [_held(part / LOOP, num_envs) for part in parts]
     if any(tuple(one["seeds"]) != seeds for one in held):
         raise UserError(
             f"checkpoint {parts[0]} belongs to a cohort of the seeds {held[0]['seeds']}, "
             f"not {list(seeds)}; give another folder with --runs"
         )
-    actions = []
-    for part in parts:
-        with np.load(part / OPEN_EPISODES) as stored:
-            actions.append([list(stored[f"lane_{e}"]) for e in range(num_envs)])
+    actions = [_open_episodes(part / OPEN_EPISODES, num_envs, space) for part in parts]
     counts = Counts(
         finished=[one["finished"] for one in held],
         recent=[one["recent"] for one in held],
-        **{name: held[0][name] for name in COUNTERS},
+        **{name: held[0][name] for name in COUNTERS},  # type: ignore[literal-required]
     )
     state = LoopState(counts=counts, scores=[one["score"] for one in held], actions=actions)
     return state, [one["bytes"] for one in held]
+
+
+def check_place(part: Path, counts: Counts, cadence: Cadence) -> None:
+    """Raises InvalidData for counts that no run under this cadence reaches; the loop would train without an end."""
+    before = sum(at < counts.iteration for at in cadence.evaluations)
+    if counts.iteration > cadence.iterations or not before <= counts.evaluations <= before + (
+        counts.iteration in cadence.evaluations
+    ):
+        raise damaged(part / LOOP, f"{counts.evaluations} evaluations at iteration {counts.iteration} of {cadence.iterations}")
+
+
+def _held(path: Path, num_envs: int) -> _Held:
+    held = cast(_Held, read_json(path, _Held))
+    if len(held["finished"]) != num_envs or len(held["recent"]) != 2 or not {EPISODES, METRICS} <= set(held["bytes"]):
+        raise damaged(path, f"it is not of {num_envs} environments, or lacks a count")
+    numbers = (*(held[name] for name in COUNTERS), *held["finished"], held["recent"][1], *held["bytes"].values())  # type: ignore[literal-required]
+    if min(numbers) < 0:
+        raise damaged(path, "a count is negative")
+    return held
+
+
+def _open_episodes(path: Path, num_envs: int, space: spaces.Space) -> list[list[np.ndarray]]:
+    """Actions of the open episode of every environment."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            actions = [stored[f"lane_{e}"] for e in range(num_envs)]
+    except (*bounded.DAMAGED, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged(path, f"not the actions of {num_envs} environments ({' '.join(str(error).split())[:80]})") from None
+    for each in actions:
+        if each.ndim < 1 or each.shape[1:] != space.shape or each.dtype != space.dtype:
+            raise damaged(path, f"expected actions {space.shape} of {space.dtype}, found {each.shape} of {each.dtype}")
+        if isinstance(space, spaces.Discrete) and not all(map(space.contains, each)):
+            raise damaged(path, f"an action is not one of {space}")
+    return [list(each) for each in actions]
+
+
+def damaged(path: Path, what: str) -> InvalidData:
+    """The error for a file of a checkpoint with something else than the loop wrote."""
+    return InvalidData(f"{path} is damaged: {what}; restore the run folder from a copy, or move it away to start again")
 
 
 def play_again(

@@ -14,6 +14,7 @@ import pytest
 from analysis.commands import COMMANDS, AggregateCommand
 from analysis.scores import normalize, per_run, table
 from analysis.statistics import aggregate
+from dreamer_bench_base import UserError
 from tests.analysis.scores.test_table import END, TASK, curve, record, write_csv
 
 
@@ -49,6 +50,25 @@ def test_everything_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     printed = capsys.readouterr().out
     assert "P(a > b)" in printed
     assert "efficiency" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": ("a",), "improvement": True}, "--improvement compares methods in pairs, and there is only 'a'"),
+        ({"reps": 99_999_999_999}, "99,999,999,999 resamples take too long; give at most 1,000,000"),
+        ({"reps": 99}, "99 resamples give no 95% interval"),
+        ({"at": 0}, "--at"),
+        ({"protocol": "nope@1"}, "'nope@1' is not known"),
+    ],
+)
+def test_an_option_that_would_do_nothing_or_run_for_ever_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], message: str
+) -> None:
+    path = write_csv(tmp_path / "scores.csv", [*curve("a", seeds=3), *curve("b", seeds=3)])
+    with pytest.raises(UserError, match=message):
+        AggregateCommand(scores=(path,), **{"reps": 200, **options}).run()
+    assert capsys.readouterr().out == ""
 
 
 def test_runs_left_out_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

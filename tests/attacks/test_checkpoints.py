@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 import torch
 
+from agents.recipes import dreamer
 from dreamer_bench import ImagineCommand
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256
 from dreamer_bench_weights import check_weights
 from protocols import catalog
 from protocols.records.checkpoint import CONTENTS
+from protocols.running import bounded
 from protocols.running.launch import run_cohort
 from protocols.running.load_run import revive
 from protocols.running.playback_commands import EvaluateCommand, VideoCommand
@@ -234,8 +236,13 @@ def test_a_checkpoint_of_something_else_is_a_line(name: str, kept: Any, run: Pat
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("option", "value"), [("hidden", 60_000), ("deter", 40_000), ("hidden", 10**9)])
-def test_options_of_a_manifest_take_no_memory_that_the_checkpoint_does_not_explain(option: str, value: int, run: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "device"),
+    [("hidden", 60_000, "cpu"), ("deter", 40_000, "cpu"), ("hidden", 10**9, "cpu"), ("hidden", 10**9, "cuda")],
+)
+def test_options_of_a_manifest_take_no_memory_that_the_checkpoint_does_not_explain(
+    option: str, value: int, device: str, run: Path
+) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["options"][option] = value
     (run / "manifest.json").write_text(json.dumps(manifest))
@@ -247,7 +254,25 @@ def test_options_of_a_manifest_take_no_memory_that_the_checkpoint_does_not_expla
     with pytest.raises(
         InvalidData, match=r"takes more than 4 GiB of memory, which its checkpoint of 0\.\d MiB does not explain"
     ):
-        revive(run)
+        revive(run, device=device)  # for a GPU it is built on the CPU first, so this needs none
+
+
+def test_weights_are_read_into_the_memory_of_the_cpu_also_for_a_gpu(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice for another device (here "meta", which stores nothing): first within the bound on memory, then for use."""
+    asked: list[dict[str, Any]] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **more: asked.append(more) or load(*args, **more))
+    built: list[str] = []
+    build = dreamer.build
+    monkeypatch.setattr(dreamer, "build", lambda options, context: built.append(context.device) or build(options, context))
+    assert revive(run, device="meta").device == "meta"
+    assert built == ["cpu", "meta"]
+    assert asked == [{"map_location": "cpu", "weights_only": True}] * 2
+
+
+def test_what_does_not_fit_a_gpu_is_a_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not fit the memory of the GPU"), bounded.memory(tmp_path, 1, device="cuda"):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
 
 def test_the_honest_checkpoint_still_plays(run: Path) -> None:

@@ -24,7 +24,7 @@ from protocols.records.checkpoint import CONTENTS
 from protocols.records.store import EPISODES, MANIFEST, RESULT, Run, find_runs, seal
 from protocols.running.launch import run_cohort
 from protocols.running.replay_check import Replays
-from tests.attacks.submissions import QUICK, honest, write_card
+from tests.attacks.submissions import QUICK, TASK, curves, honest, published, write_card
 from tests.make_records import rechain, reseal
 from tests.probe_runs import PROBE, register, request
 
@@ -297,3 +297,25 @@ def test_the_draw_is_the_maintainers_own_and_another_each_time(entry, tmp_path):
         adding.add(entry, tmp_path / f"kept-{turn}", replay=asked(1, seed=None, said=said))
         seen.add(said[0].split(":")[0])
     assert len(seen) == 4
+
+
+HEADER = "method,task,seed,env_step,score\n"
+FIRST_SEED = [line for line in curves().splitlines() if line.split(",")[2] == "0"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (
+            [line.replace(",0,", f",{seed},", 1) for seed in range(10) for line in FIRST_SEED],
+            "hold identical records; keep one",
+        ),
+        ([f"m,{TASK},{seed},{QUICK.env_steps},1000" for seed in (0, 1)], "all seeds have the same score"),
+    ],
+    ids=["one seed ten times", "two points of 1000"],
+)
+def test_imported_scores_of_one_run_under_several_seeds_are_refused(rows: list[str], says: str, tmp_path: Path) -> None:
+    entry = published(tmp_path / "entry", HEADER + "\n".join(rows) + "\n")
+    with pytest.raises(InvalidData, match=says):
+        adding.add(entry, tmp_path / "board")
+    assert not (tmp_path / "board").exists()

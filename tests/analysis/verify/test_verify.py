@@ -322,6 +322,7 @@ def test_junit_has_a_case_per_task_that_never_fails_and_one_that_decides(
         ({"reference_method": "x"}, "holds no method 'x'"),
         ({"at": -1}, "--at must be"),
         ({"json": Path("nowhere/verdict.json")}, "does not exist"),
+        ({"json": Path("v.json"), "junit": Path("x/../v.json")}, "both name"),
         ({"protocol": "dmc-9m@1"}, "is not known"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -167,7 +168,9 @@ def test_a_result_with_another_value_is_refused(tmp_path, fields, rules):
     ],
 )
 def test_a_manifest_with_another_value_is_refused(tmp_path, spoil, rule):
-    write_all(tmp_path, **spoil)
+    run = write_all(tmp_path)
+    (run.folder / MANIFEST).write_text(json.dumps({**run.manifest, **spoil}))
+    refresh_hashes(run)
     assert rule in broken(tmp_path)
 
 
@@ -258,6 +261,18 @@ def test_a_missing_seed_and_a_seed_of_ones_own_are_seen(tmp_path):
         ("protocol", f"quick@1/dreamer/{TASK}/seed-77"),
         ("complete", "quick@1/dreamer"),
     ]
+
+
+def test_a_study_of_options_is_complete_with_the_runs_that_it_asked_for_and_a_submission_is_not(tmp_path):
+    for seed in PROTOCOL.seeds[:2]:
+        write(tmp_path, seed, overrides={"horizon": 5}, asked={"tasks": [TASK], "seeds": list(PROTOCOL.seeds[:2])})
+    assert check(tmp_path) == []
+    [violation] = check(tmp_path, submission=True)
+    assert violation.rule == "complete"
+    assert violation.what.startswith(f"{len(PROTOCOL.seeds) - 2} of {len(PROTOCOL.seeds)} runs are missing")
+    shutil.rmtree(find_runs(tmp_path)[0].folder)
+    [violation] = check(tmp_path)
+    assert violation.what == f"1 of 2 runs are missing: {TASK} seed {PROTOCOL.seeds[0]}"
 
 
 def test_a_moved_folder_is_seen(tmp_path):
