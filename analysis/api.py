@@ -51,7 +51,8 @@ def scores(
     short: Literal["drop", "carry", "fail"] = "fail",
     normalization: str | None = None,
 ) -> pd.DataFrame:
-    """One row per (method, task, seed) with its `score`.
+    """One row per (method, task, seed) with its `score`, in units of the normalization: 0 to 1 on DeepMind Control, raw returns
+    with "none".
 
     at             budget in env_steps; by default the protocol's, with its score rule
     window         mean of the points in the last `window` env_steps before `at`; 0: the last evaluation
@@ -81,7 +82,11 @@ def aggregates(
 
 
 def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = aggregate.REPS) -> pd.Series:
-    """P(a run of `first` scores above a run of `second`), averaged over tasks, with its 95% interval."""
+    """P(a run of `first` scores above a run of `second`), averaged over tasks, in [0, 1]: `point` with its 95% interval, `low` to
+    `high`.
+
+    Raises UserError for a method that the scores do not hold, and InvalidData if the two have different tasks or a single seed.
+    """
     return pd.Series(asdict(aggregate.improvement(scores, first, second, reps=reps)))
 
 
@@ -106,9 +111,13 @@ def figure(name: str, *paths: PathLike, out: PathLike | None = None, references:
 
 
 def verdict(*paths: PathLike, reference: PathLike, **options: Any) -> Verdict:
-    """The verdict of `dreamer-bench verify` on a reproduction, with options of the same names; writes nothing.
+    """The verdict of `dreamer-bench verify` on a reproduction; writes nothing.
 
-    `status` is "reproduced", "below", "above", "inconclusive" or "invalid"; `exit_code` is that of the command.
+    reference  a runs folder, a score file, or a name that ships
+    options    options of the command by the same names: protocol, method, margin (in normalised units), at (env_steps), ...
+
+    `status` is "reproduced", "below", "above", "profile-differs", "inconclusive" or "invalid"; `exit_code` is the command's.
+    Raises UserError for an unknown name, option value or path; unusable scores are the status "invalid".
     """
     from analysis.commands import VerifyCommand
     from analysis.verify.files import History

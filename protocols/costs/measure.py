@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from statistics import median
@@ -243,9 +244,7 @@ def measure_in_proportion(
 
 def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool = False) -> AgentCost:
     protocol, task = workload.protocol, workload.tasks[0]
-    environment = suites.make(task, **protocol.options_of(task))
-    observation_space, action_space = environment.observation_space, environment.action_space
-    environment.close()
+    observation_space, action_space = _spaces(task, tuple(protocol.options_of(task).items()))
     way: Callable[..., AgentCost] = measure_in_proportion if in_proportion else measure_agent
     with ProcessPoolExecutor(1, mp_context=_processes()) as pool:
         return pool.submit(
@@ -262,11 +261,20 @@ def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool =
         ).result()
 
 
+@cache
+def _spaces(task: str, options: tuple[tuple[str, Scalar], ...]) -> tuple[Any, spaces.Space]:
+    """What an agent observes and does in a task. Opening a task of DeepMind Control takes 0.1 s, so each is opened once."""
+    environment = suites.make(task, **dict(options))
+    environment.close()
+    return environment.observation_space, environment.action_space
+
+
 def _processes() -> BaseContext:
     """Processes forked from one that has imported what all agents of ours need and has computed nothing: importing takes
-    longer than most measurements. (sympy: torch imports it at the first update.)"""
+    longer than most measurements. (torch imports symbolic_shapes, with sympy, at the first update.)"""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "sympy", *(entry.recipe for entry in agents.BUILT_IN)])
+    late = ["torch.fx.experimental.symbolic_shapes", "torch.utils.serialization"]
+    context.set_forkserver_preload(["torch", *late, *(entry.recipe for entry in agents.BUILT_IN)])
     return context
 
 

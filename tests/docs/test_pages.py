@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import pkgutil
 import re
 import sys
 from pathlib import Path
 
 import pytest
+
+import analysis.api
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "hooks"))
@@ -88,3 +92,19 @@ def test_a_field_keeps_the_docstring_below_it():
 )
 def test_types_read_as_words(hint, words):
     assert reference.type_in_words(hint) == words
+
+
+def test_every_name_of_the_python_reference_has_a_docstring_and_functions_of_records_say_what_they_raise():
+    page = (ROOT / "docs/reference/python.md").read_text()
+    named = re.findall(r"^::: (\S+)(?:\n    options: \{[^}]*members: \[(.*?)\])?", page, flags=re.M)
+    assert len(named) >= 10
+    for name, members in named:
+        for member in members.split(", ") if members else [""]:
+            target = pkgutil.resolve_name(f"{name}.{member}".rstrip("."))
+            assert inspect.getdoc(target), f"{name}.{member}"
+    described = (ROOT / "docs/python.md").read_text()
+    for name, function in vars(analysis.api).items():
+        if inspect.isfunction(function) and function.__module__ == "analysis.api":
+            assert "Raises" in function.__doc__, name
+            assert f"api.{name}(" in described, name
+    assert set(re.findall(r"api\.(\w+)\(", described)) <= set(vars(analysis.api))
