@@ -82,8 +82,8 @@ def aggregates(
 
 
 def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = aggregate.REPS) -> pd.Series:
-    """P(a run of `first` scores above a run of `second`), averaged over tasks, in [0, 1]: `point` with its 95% interval, `low` to
-    `high`.
+    """P(a run of `first` scores above a run of `second`), averaged over tasks, in [0, 1]: `point` with its 95% interval, `low`
+    to `high`.
 
     Raises UserError for a method that the scores do not hold, and InvalidData if the two have different tasks or a single seed.
     """
