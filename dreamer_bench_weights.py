@@ -171,7 +171,7 @@ def _since_mark(stack: list[Any]) -> list[Any]:
 
 def _of(kind: type, value: Any) -> Any:
     if type(value) is not kind:
-        raise TypeError(f"a {type(value).__name__} stands where a {kind.__name__} is expected")
+        raise TypeError(f"found a {type(value).__name__} where a {kind.__name__} is expected")
     return value
 
 

@@ -55,7 +55,7 @@ class ExportCommand:
 
     format: tyro.conf.Positional[Literal["rliable", "tidy", "danijar", "marl-eval"]]
     """Format to write."""
-    scores: tyro.conf.Positional[tuple[Path, ...]]
+    scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files."""
     out: Path
     """File to write."""
@@ -82,7 +82,7 @@ class ExportCommand:
 class AggregateCommand:
     """Print IQM, median, mean and optimality gap per method, with stratified bootstrap intervals."""
 
-    scores: tyro.conf.Positional[tuple[Path, ...]]
+    scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files to compare."""
     metrics: tuple[Literal["iqm", "median", "mean", "optimality-gap"], ...] = ("iqm", "median", "mean", "optimality-gap")
     """Aggregates to print."""
@@ -131,7 +131,7 @@ class VerifyCommand:
     and 4 it writes verdict.json; with 2 and 5 there is no verdict, and the file stays unchanged.
     """
 
-    scores: tyro.conf.Positional[tuple[Path, ...]]
+    scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files of the method to test."""
     reference: str
     """Reference: a built-in name (dreamer-2020-appendix-g), a score file, or a runs folder."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Short = Literal["drop", "carry", "fail"]
 
 
+class NoPoint(InvalidData):
+    """No run has a point that the score rule can take."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """One score per run, and the runs that were left out.
@@ -62,7 +66,7 @@ def select(
     rule, at = _rule_and_budget(table, rule, at, window)
     points = table[(table["env_steps"] <= at) & (table["final"] == (rule.kind == "final"))]
     if points.empty:
-        raise InvalidData(
+        raise NoPoint(
             f"no point lies at or before {at:,} env_steps under the rule {rule.kind!r}"
             + (
                 "; these records have no final evaluation, so compare with --window"

@@ -112,6 +112,8 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
             notes=notes,
             hours_per_run=_hours(points),
         )
+    except per_run.NoPoint as error:  # of runs under way it says nothing that the line of each run does not
+        verdict = _invalid(question, causes if validity.name_unfinished(causes) else [*causes, str(error)])
     except InvalidData as error:
         verdict = _invalid(question, [*causes, str(error)])
     return verdict, key
@@ -125,7 +127,8 @@ def _score(
         return per_run.select(points, rule=rule, at=at, window=window, short=short)
     except InvalidData as error:
         what, _, cure = str(error).partition("; ")
-        raise InvalidData(f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}") from None
+        told = f"{what}; {'finish the runs, or compare earlier with --at' if '--short' in cure else cure}"
+        raise type(error)(told) from None
 
 
 def _in_units(command: Any, question: Question, protocol: Protocol | None, points: pd.DataFrame) -> Question:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from analysis.scores import from_runs
@@ -10,6 +10,13 @@ from analysis.scores.copies import copies as copies
 from analysis.scores.copies import listed
 from protocols.records.score import counts
 from protocols.spec import Protocol, digest
+
+_UNFINISHED = ", not complete; resume it with `run`, or leave the task out"
+
+
+def name_unfinished(causes: Iterable[str]) -> bool:
+    """Whether a cause names a run that is not complete."""
+    return any(cause.endswith(_UNFINISHED) for cause in causes)
 
 
 def record_causes(
@@ -36,7 +43,7 @@ def record_causes(
                     f"{run.folder} diverged and has no score; leaving it out would bias the verdict, so there is none"
                 )
             elif state not in ("done", "diverged"):
-                unfinished.append(f"{run.folder} is {state}, not complete; resume it with `run`, or leave the task out")
+                unfinished.append(f"{run.folder} is {state}{_UNFINISHED}")
             if expected is not None and manifest["digest"] != expected:
                 foreign.append(
                     f"{run.folder} was made under another definition of {manifest['protocol']} (digest "

@@ -1,6 +1,6 @@
 """Which folders hold runs: one rule for every command that reads records.
 
-A runs folder has folders named protocol@version. A folder without such a folder stands for all folders named `runs` up to three
+A runs folder has folders named protocol@version. A folder without such a folder means all folders named `runs` up to three
 levels below it, as in a leaderboard, a submission, a study or `results/`. Other files (a README, a card, score files, pictures)
 are ignored. A folder with neither is refused.
 """
@@ -31,7 +31,7 @@ def check_runs_folder(root: Path) -> None:
 
 
 def runs_folders(root: Path) -> list[Path]:
-    """The runs folders that `root` is or stands for; an empty folder is one without runs. Raises UserError if there is none."""
+    """The runs folders that `root` is or contains; an empty folder is one without runs. Raises UserError if there is none."""
     if not root.exists():
         raise UserError(f"runs folder {str(root)!r} does not exist; give the folder that `run --runs` wrote")
     if not root.is_dir():

@@ -112,7 +112,7 @@ class Run:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """All runs of a runs folder, or of the runs folders that `root` stands for (`protocols.records.places`), in the order of
+    """All runs of a runs folder, or of the runs folders that `root` contains (`protocols.records.places`), in the order of
     protocol, label, task and seed. Raises UserError if it is not a runs folder, and if two of them have the same run.
     """
     found: dict[tuple[tuple[str, ...], int], Path] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pandas as pd
 import pytest
 
 from analysis.commands import COMMANDS, AggregateCommand
+from analysis.figures.commands import FigureCommand
+from analysis.report.commands import ReportCommand
 from analysis.scores import normalize, per_run, table
 from analysis.statistics import aggregate
 from dreamer_bench_base import UserError
@@ -113,3 +116,10 @@ def test_every_command_says_what_it_does_and_what_each_option_means() -> None:
         assert COMMANDS[name].__doc__
     code = "import sys, analysis.commands; print([m for m in ('numpy', 'pandas', 'scipy', 'matplotlib') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_every_command_that_reads_records_reads_the_folder_runs_unless_told_otherwise():
+    kinds = [*COMMANDS.values(), FigureCommand, ReportCommand]
+    defaults = {kind.__name__: field.default for kind in kinds for field in fields(kind) if field.name == "scores"}
+    assert len(defaults) == 5
+    assert set(defaults.values()) == {(Path("runs"),)}, defaults

@@ -23,7 +23,7 @@ def from_path(path: str, pattern: str) -> dict[str, str]:
 
 
 def expand(paths: Iterable[Path], pattern: str | None) -> list[Path]:
-    """The files of paths. A folder stands for the files below it that match the pattern."""
+    """The files of paths. A folder means the files below it that match the pattern."""
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():

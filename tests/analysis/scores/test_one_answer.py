@@ -256,6 +256,21 @@ def test_a_run_under_way_counts_for_none_and_keeps_verify_and_board_from_an_answ
     assert found == pytest.approx(dict.fromkeys(found, (300 + 500) / 2))
 
 
+def test_runs_under_way_alone_are_a_cause_each_and_nothing_is_said_twice(tmp_path: Path) -> None:
+    from analysis import api
+
+    three_seeds(tmp_path / "old", SIX)
+    for seed in range(2):
+        make_run(
+            tmp_path / "new", SIX, agent="dreamer", task=SIX.tasks[0], seed=seed, scores={0: [1.0], 1_000: [2.0]}, status=None
+        )
+    verdict = api.verdict(tmp_path / "new", reference=tmp_path / "old")
+    assert verdict.status == "invalid"
+    assert [cause.partition(", ")[2] for cause in verdict.causes] == [
+        "not complete; resume it with `run`, or leave the task out"
+    ] * 2
+
+
 def test_verify_says_which_runs_of_the_reference_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     three_seeds(tmp_path / "new", SIX)
     three_seeds(tmp_path / "old", SIX, "diverged")
