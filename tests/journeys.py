@@ -105,11 +105,9 @@ def main(folder: str, *names: str) -> None:
         shell.wait()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(
-            f"{name}: {len(typed)} commands, {time.monotonic() - began:.0f} s ({processor:.0f} s of processor time); {words} words to read, "
-            f"{60 * words / WORDS_PER_MINUTE:.0f} s; {failed} failed",
-            flush=True,
-        )
+        print(f"{name}: {len(typed)} commands, {failed} failed")
+        print(f"  {time.monotonic() - began:.0f} s, {processor:.0f} s of processor time")
+        print(f"  {words} words to read, {60 * words / WORDS_PER_MINUTE:.0f} s", flush=True)
 
 
 def _environment(folder: str) -> dict[str, str]:
