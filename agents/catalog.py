@@ -43,30 +43,30 @@ class AgentEntry:
     recipe: str
     origin: str = BUILT_IN_ORIGIN
 
-    def _module(self) -> Any:
+    def module(self) -> Any:
         return imported(self.recipe, self.origin)
 
     def described(self) -> str:
         """The line of `list agents`. For an agent of another package it imports the recipe and takes its SUMMARY, if any."""
-        return self.summary if self.origin == BUILT_IN_ORIGIN else str(getattr(self._module(), "SUMMARY", self.summary))
+        return self.summary if self.origin == BUILT_IN_ORIGIN else str(getattr(self.module(), "SUMMARY", self.summary))
 
     def options(self, profile: str = "paper") -> Any:
         """The frozen options of a profile. Raises UserError if the recipe does not have it."""
-        profiles = self._module().PROFILES
+        profiles = self.module().PROFILES
         if profile not in profiles:
             raise UserError(f"agent {self.name!r} has no profile {profile!r}; it has {', '.join(sorted(profiles))}")
         return profiles[profile]
 
     def refuses(self, options: Any, observation_space: spaces.Dict, action_space: spaces.Space) -> str | None:
-        return self._module().refuses(options, observation_space, action_space)
+        return self.module().refuses(options, observation_space, action_space)
 
     def keeps_replay(self) -> bool:
         """Whether the agent stores every observation (a recipe that does not sets KEEPS_REPLAY = False)."""
-        return bool(getattr(self._module(), "KEEPS_REPLAY", True))
+        return bool(getattr(self.module(), "KEEPS_REPLAY", True))
 
     def per_call(self) -> str | None:
         """The option that counts work per training call of `updates` updates (a recipe names it as PER_CALL), or None."""
-        return getattr(self._module(), "PER_CALL", None)
+        return getattr(self.module(), "PER_CALL", None)
 
     def update_bytes(self, options: Any, observation_space: spaces.Dict) -> int:
         """Memory of one update on a CPU, in bytes; 0 if the options have no method `update_bytes`."""
@@ -85,7 +85,7 @@ class AgentEntry:
         reason = self.refuses(options, context.observation_space, context.action_space)
         if reason is not None:
             raise UserError(f"agent {self.name!r} cannot play this task: {reason}")
-        return self._module().build(options, context)
+        return self.module().build(options, context)
 
 
 BUILT_IN = (

@@ -164,7 +164,7 @@ def unavailable(task: str) -> str | None:
         return missing
     _choose_renderer()
     library = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}.get(os.environ.get("MUJOCO_GL", "").lower())
-    if library is not None and sys.platform == "linux" and not _loads(library):
+    if library is not None and sys.platform == "linux" and not loads_library(library):
         return f"MUJOCO_GL={os.environ['MUJOCO_GL']} needs {library}, which is not installed: {INSTALL_EGL}"
     return None
 
@@ -201,7 +201,7 @@ def _choose_renderer() -> None:
         os.environ.setdefault("MUJOCO_GL", "egl")
 
 
-def _loads(library: str) -> bool:
+def loads_library(library: str) -> bool:
     try:
         ctypes.CDLL(library)
     except OSError:

@@ -25,17 +25,17 @@ class GraphStandIn:
     def __init__(self, monkeypatch: Any) -> None:
         self.changing: list[Tensor] = []
         self.spoil: Callable[[Any], Any] = lambda results: None
-        monkeypatch.setattr(Captured, "_warm_up", lambda captured, function: function(*captured._inputs))
-        monkeypatch.setattr(Captured, "_record", lambda captured, function: self._record(captured, function))
+        monkeypatch.setattr(Captured, "warm_up", lambda captured, function: function(*captured.inputs))
+        monkeypatch.setattr(Captured, "record", lambda captured, function: self.record(captured, function))
 
-    def _record(self, captured: Captured, function: Callable[..., Any]) -> tuple[Callable[[], None], Any]:
+    def record(self, captured: Captured, function: Callable[..., Any]) -> tuple[Callable[[], None], Any]:
         kept = mapped(Tensor.clone, self.changing)
-        results = mapped(Tensor.clone, function(*captured._inputs))
+        results = mapped(Tensor.clone, function(*captured.inputs))
         for tensor, value in zip(self.changing, kept):
             tensor.copy_(value)
 
         def replay() -> None:
-            for place, value in zip(leaves(results), leaves(function(*captured._inputs))):
+            for place, value in zip(leaves(results), leaves(function(*captured.inputs))):
                 place.copy_(value)
             self.spoil(results)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
+import dreamer_bench
 from dreamer_bench_base import Exits, InvalidData, UserError
 
 
@@ -59,3 +61,35 @@ def test_an_exit_code_of_its_own_passes_through():
     with pytest.raises(SystemExit) as stop, Exits():
         raise SystemExit(1)
     assert stop.value.code == 1
+
+
+FIXTURES = Path(__file__).parents[1] / "examples" / "ci" / "fixtures"
+
+
+def code_of(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["dreamer-bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        dreamer_bench.main()
+    return int(stop.value.code or 0)
+
+
+def test_commands_exit_with_0_for_yes_1_for_no_and_2_for_wrong_use(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    reference = ("--reference", FIXTURES / "reference.csv", "--protocol", "dmc-1m@1")
+    (reproduced,), (below,) = FIXTURES.glob("0-reproduced.csv"), FIXTURES.glob("1-*below*.csv")
+    assert code_of(monkeypatch, "verify", reproduced, *reference) == 0
+    assert code_of(monkeypatch, "verify", below, *reference) == 1
+    capsys.readouterr()
+    assert code_of(monkeypatch, "verify", below, "--reference", "nowhere.csv") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_command_with_a_bug_exits_with_5_and_shows_where(monkeypatch, tmp_path, capsys):
+    def broken(*arguments: object, **options: object) -> None:
+        raise ValueError("operands could not be broadcast together")  # what numpy raises for a bug
+
+    monkeypatch.setattr("protocols.running.status.standings", broken)
+    assert code_of(monkeypatch, "status", tmp_path) == 5
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert "in broken" in told

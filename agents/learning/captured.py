@@ -28,29 +28,29 @@ class Captured:
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Any], *, changes: Sequence[Tensor] = ()):
-        self._inputs = [mapped(torch.clone, tree) for tree in inputs]
+        self.inputs = [mapped(torch.clone, tree) for tree in inputs]
         kept = [tensor.clone() for tensor in changes]
-        self._warm_up(function)
+        self.warm_up(function)
         for tensor, value in zip(changes, kept):
             tensor.copy_(value)
-        self._replay, self._results = self._record(function)
+        self._replay, self._results = self.record(function)
 
     def __call__(self, *inputs: Any) -> Any:
-        torch._foreach_copy_(leaves(self._inputs), leaves(inputs), non_blocking=True)
+        torch._foreach_copy_(leaves(self.inputs), leaves(inputs), non_blocking=True)
         self._replay()
         return self._results
 
-    def _warm_up(self, function: Callable[..., Any]) -> None:
+    def warm_up(self, function: Callable[..., Any]) -> None:
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP_CALLS):
-                function(*self._inputs)
+                function(*self.inputs)
         torch.cuda.current_stream().wait_stream(side)
 
-    def _record(self, function: Callable[..., Any]) -> tuple[Callable[[], None], Any]:
+    def record(self, function: Callable[..., Any]) -> tuple[Callable[[], None], Any]:
         """Records the function without computing it: (replay, tensors for the results)."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            results = function(*self._inputs)
+            results = function(*self.inputs)
         return graph.replay, results

@@ -161,12 +161,12 @@ class Learner:
             observed.append(seen)
             found.append((losses, metrics))
         self.gradient_steps += 1.0
-        rounds = [self._descend(*self.lift.join(found))]
+        rounds = [self.descend(*self.lift.join(found))]
         for noise in later:
             found = [
                 self._behavior_gradients(each, seen, each.take(batch), each.take(noise)) for each, seen in zip(passes, observed)
             ]
-            rounds.append(self._descend(*self.lift.join(found)))
+            rounds.append(self.descend(*self.lift.join(found)))
         return rounds
 
     def _model_gradients(self, each: Pass, batch: Any, noise: Any) -> tuple[Observed, Losses, Metrics]:
@@ -199,7 +199,7 @@ class Learner:
         for view, value in zip(group.views(each.take(group.gradient)).values(), found):
             view.copy_(value)
 
-    def _descend(self, losses: Losses, metrics: Metrics) -> dict[str, Tensor]:
+    def descend(self, losses: Losses, metrics: Metrics) -> dict[str, Tensor]:
         """One optimiser step for every group with a loss. Returns the metrics, including gradient norms.
 
         A seed whose loss or gradient is not finite in any group has diverged and stops learning.

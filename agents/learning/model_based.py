@@ -244,7 +244,7 @@ class ModelBasedAgent:
         """The inputs of the next update: a batch from replay, and noise for the model and each round of the behaviour."""
         clock, steps = self.learner.clock, self.gradient_steps
         with clock("replay sampling"):
-            batch = self._sample()
+            batch = self.sample()
         with clock("noise"):
             model_noise = self.noise.draw(self.model_noise, LEARN, steps, 0)
             behavior_noise = [
@@ -252,7 +252,7 @@ class ModelBasedAgent:
             ]
         return batch, model_noise, behavior_noise
 
-    def _sample(self) -> dict[str, Tensor]:
+    def sample(self) -> dict[str, Tensor]:
         if self._batches is None:  # made late, so that only an agent that learns takes the memory
             context, schedule = self.context, self.schedule
             self._batches = batches(

@@ -135,7 +135,7 @@ def bench(request: Request, inspect: Inspect, machine: Mapping[str, Any], *, say
         for seeds in sorted(request.seeds_per_program):
             if slow is None:
                 say(f"{name}, S = {seeds}")
-                programs.append(_apart(request, inspect, name, seeds))
+                programs.append(apart(request, inspect, name, seeds))
                 slow = _too_slow(request, programs[-1])
             else:
                 programs.append(Program(agent=name, seeds=seeds, skipped=slow))
@@ -217,7 +217,7 @@ def program(
     )
 
 
-def _apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program:
+def apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program:
     """`program` in its own process; a killed process (too little memory) is reported as skipped."""
     environment = suites.make(request.tasks[0], **request.protocol.options_of(request.tasks[0]))
     observation_space, action_space = environment.observation_space, environment.action_space

@@ -14,9 +14,9 @@ def tables(record: Mapping[str, Any]) -> str:
     programs = bench["programs"]
     parts = [
         _machine(machine, bench),
-        _updates(programs),
+        updates_table(programs),
         _decisions(programs, record["agents"]),
-        _stages(programs),
+        stages_table(programs),
         _roofline(programs),
         _environments(bench["frames"], record["environments"]),
     ]
@@ -35,7 +35,7 @@ def _machine(machine: Mapping[str, Any], bench: Mapping[str, Any]) -> str:
     )
 
 
-def _updates(programs: Sequence[Mapping[str, Any]]) -> str:
+def updates_table(programs: Sequence[Mapping[str, Any]]) -> str:
     """Updates per second of the whole program, and of all its seeds together."""
     ways = list(dict.fromkeys(way for program in programs for way in _asked(program)))
     rows = []
@@ -97,7 +97,7 @@ def _decisions(programs: Sequence[Mapping[str, Any]], costs: Sequence[Mapping[st
     )
 
 
-def _stages(programs: Sequence[Mapping[str, Any]]) -> str:
+def stages_table(programs: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for program in programs for name in program["speed"].get("stages", {})))
     rows = []
     for program in programs:

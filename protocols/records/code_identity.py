@@ -49,8 +49,8 @@ def code() -> Code:
     """
     source: Source = {"package": PROJECT, "version": version_of(PROJECT), "sha256": files_hash(SOURCE, own_files(SOURCE))}
     if (SOURCE / ".git").exists():
-        head = _git(SOURCE, "rev-parse", "HEAD")
-        status = _git(SOURCE, "status", "--porcelain", "--untracked-files=all", "--", *IMPORTABLE)
+        head = git(SOURCE, "rev-parse", "HEAD")
+        status = git(SOURCE, "status", "--porcelain", "--untracked-files=all", "--", *IMPORTABLE)
         return {"commit": head, "dirty": head is None or status is None or bool(status), "source": source}
     return {"commit": _built_from(SOURCE / BUILT_FROM), "dirty": _differs_from_wheel(), "source": source}
 
@@ -74,7 +74,7 @@ def files_hash_of_commit(commit: str) -> str | None:
     """
     if not (SOURCE / ".git").exists():
         return None
-    listed = _git(SOURCE, "ls-tree", "-r", "-z", "--full-tree", f"{commit}^{{commit}}")
+    listed = git(SOURCE, "ls-tree", "-r", "-z", "--full-tree", f"{commit}^{{commit}}")
     if listed is None:
         return None
     blobs = {}
@@ -156,11 +156,11 @@ def _distribution(top: str, root: Path, files: Sequence[Path]) -> tuple[str | No
     commit = json.loads(noted).get("vcs_info", {}).get("commit_id") if noted else None
     if commit is not None:
         return package, version, commit, False
-    head = _git(root, "rev-parse", "HEAD")
-    if head is None or not _git(root, "ls-files", "--", str(files[0])):
+    head = git(root, "rev-parse", "HEAD")
+    if head is None or not git(root, "ls-files", "--", str(files[0])):
         return package, version, None, False
     places = map(str, {path.parent for path in files})
-    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *places, *LEFTOVERS)
+    status = git(root, "status", "--porcelain", "--untracked-files=all", "--", *places, *LEFTOVERS)
     return package, version, head, status is None or bool(status)
 
 
@@ -183,7 +183,7 @@ def _matches(path: Path, expected: str) -> bool:
     return base64.urlsafe_b64encode(bytes.fromhex(sha256(path))).rstrip(b"=").decode() == expected
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ("git", "--no-optional-locks", "-C", str(folder), *arguments),

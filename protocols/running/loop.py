@@ -72,7 +72,7 @@ class Training:
                     self.save()
                 if counts.iteration == cadence.iterations:
                     break
-                self._check()
+                self.check()
                 self._iterate()
                 if time.monotonic() - self.watched_at > WATCH_EVERY_SECONDS:
                     self._tell()
@@ -150,7 +150,7 @@ class Training:
             stream=stream,
             active=self.active,
             film=job.film and purpose == "evaluate",
-            check=self._check,
+            check=self.check,
         )
 
     def _record(self, played: list[list[Episode]], index: int, *, final: bool) -> None:
@@ -261,7 +261,7 @@ class Training:
 
     # ------------------------------------------------------------ time and watching
 
-    def _check(self) -> None:
+    def check(self) -> None:
         if self.job.stop_requested():
             raise Interrupted
 

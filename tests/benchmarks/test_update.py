@@ -72,4 +72,4 @@ def test_act(benchmark, profile, seeds, explore):
 @pytest.mark.parametrize("profile", ["quick", "paper"])
 def test_replay_sample(benchmark, profile):
     agent, _ = filled(profile, 1)
-    benchmark(agent._sample)
+    benchmark(agent.sample)

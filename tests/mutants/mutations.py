@@ -88,15 +88,15 @@ MUTATIONS: Sequence[Mutation] = (
         edits=[
             Edit(
                 DIVERGENCE,
-                "divergence = dynamics.divergence(posterior, prior)\n        mean = divergence.mean()",
-                "divergence = dynamics.divergence(prior, posterior)\n        mean = divergence.mean()",
+                "divergence = dynamics.divergence(posterior, prior)\n        clipped = mean_above(",
+                "divergence = dynamics.divergence(prior, posterior)\n        clipped = mean_above(",
             )
         ],
     ),
     Mutation(
         name="free_nats_sign",
         says="free nats with the wrong sign: max(KL, -free nats)",
-        edits=[Edit(DIVERGENCE, "else mean.clamp_min(self.free_nats)", "else mean.clamp_min(-self.free_nats)")],
+        edits=[Edit(DIVERGENCE, "divergence.mean().clamp_min(free_nats)", "divergence.mean().clamp_min(-free_nats)")],
     ),
     Mutation(
         name="action_not_fed",

@@ -95,7 +95,7 @@ def test_an_interrupted_run_on_joined_tasks_writes_the_same_lines(tmp_path, monk
     run_cohort(request(tmp_path / "straight", protocol=JOINED))
     count = iter(range(10_000))
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Training, "_check", lambda self: None if next(count) < 60 else _stop(loop))
+        patch.setattr(loop.Training, "check", lambda self: None if next(count) < 60 else _stop(loop))
         assert run_cohort(request(tmp_path / "again", protocol=JOINED)).status == "interrupted"
     run_cohort(request(tmp_path / "again", protocol=JOINED))
     assert _plain(tmp_path / "again") == _plain(tmp_path / "straight")

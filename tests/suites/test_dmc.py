@@ -205,7 +205,7 @@ def test_without_egl_one_line_says_what_to_install():
 
 @pytest.mark.parametrize("backend", ["egl", "osmesa"])
 def test_closing_is_quiet(backend):
-    if backend == "osmesa" and not dmc._loads("libOSMesa.so.8"):
+    if backend == "osmesa" and not dmc.loads_library("libOSMesa.so.8"):
         pytest.skip("libOSMesa.so.8 is not on this system")
     code = (
         "from suites import catalog\n"

@@ -73,7 +73,7 @@ def test_another_observation_is_refused_in_one_line():
 
 
 def test_state_needs_no_library_of_a_renderer(monkeypatch):
-    monkeypatch.setattr(dmc, "_loads", lambda library: False)
+    monkeypatch.setattr(dmc, "loads_library", lambda library: False)
     monkeypatch.setenv("MUJOCO_GL", "egl")
     catalog.make("dmc_cartpole_balance", observation="state").reset(seed=0)
     with pytest.raises(ValueError, match="libEGL"):

@@ -77,7 +77,7 @@ def test_equal_candidates_have_equal_returns_because_starts_and_noise_are_common
     one = {"weight": drawn(1, 2, 12), "bias": drawn(1, 2)}
     candidates = {name: torch.cat([part, -part, part])[None] for name, part in one.items()}
     noise = agent.noise.draw(agent.evolution.specs, SEARCH, 0, 1)
-    first, other, again = agent.learner.apply(agent.behavior.fitness, agent._sample(), candidates, noise)[0]
+    first, other, again = agent.learner.apply(agent.behavior.fitness, agent.sample(), candidates, noise)[0]
     torch.testing.assert_close(first, again, rtol=1e-6, atol=1e-6)  # rows of one product round by their place
     assert first != other
 
@@ -140,12 +140,12 @@ def test_a_dream_that_is_not_finite_ends_that_seeds_learning_and_leaves_its_neig
     agent, alone = build(seeds=(3, 4), updates=1), build(seeds=(4,), updates=1)
     bad = agent.learner.groups["world_model"]
     next(value for name, value in bad.views(bad.values).items() if name.startswith("reward_head"))[0] = torch.nan
-    agent.evolution.generation(agent._sample())
-    alone.evolution.generation(alone._sample())
+    agent.evolution.generation(agent.sample())
+    alone.evolution.generation(alone.sample())
     assert agent.diverged.tolist() == [True, False]
     np.testing.assert_array_equal(agent.evolution.strategies[0].mean, 0.0)
     np.testing.assert_allclose(agent.evolution.strategies[1].mean, alone.evolution.strategies[0].mean, atol=1e-6)
-    agent.evolution.generation(agent._sample())
+    agent.evolution.generation(agent.sample())
     assert np.isfinite(agent.act(agent.initial(1), Drawn(agent.context).step(), explore=False)[0]).all()
 
 
@@ -184,7 +184,7 @@ def test_one_batch_holds_candidates_starts_and_seeds(monkeypatch):
         return step_model(self, state, action, noise, temperature)
 
     monkeypatch.setattr(type(agent.learner.skeleton.world_model), "step", counted)
-    agent.evolution.generation(agent._sample())
+    agent.evolution.generation(agent.sample())
     assert calls == [(6 * 5, 2)] * 3
 
 

@@ -225,12 +225,12 @@ def test_a_loss_that_is_not_finite_stops_its_seed_even_where_every_gradient_is_f
     subject = agent((0, 1), lift=lift)
     huge = torch.tensor([0.0, float("inf")])
 
-    descend = subject.learner._descend
+    descend = subject.learner.descend
 
     def spoiled(losses, metrics):
         return descend({**losses, group: losses[group] + huge}, metrics)
 
-    monkeypatch.setattr(subject.learner, "_descend", spoiled)
+    monkeypatch.setattr(subject.learner, "descend", spoiled)
     before = values(subject, 1).clone()
     update(subject, batch((0, 1)))
     np.testing.assert_array_equal(subject.diverged, [False, True])

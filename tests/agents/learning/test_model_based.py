@@ -141,7 +141,7 @@ def test_rewards_pass_through_tanh_where_the_options_say_so():
         driver = Driver(one_step, (0, 1))
         agent = dreamer.build(dataclasses.replace(TINY, clip_rewards=clip, prefill_env_steps=10**6), driver.context)
         driver.train(agent, agent.initial(1), 12)
-        batches[clip] = agent._sample()
+        batches[clip] = agent.sample()
     assert batches[False]["reward"].abs().max() > 0.4
     np.testing.assert_allclose(batches[True]["reward"], np.tanh(batches[False]["reward"].numpy()), atol=1e-6)
     assert all(torch.equal(batches[True][key], batches[False][key]) for key in batches[True].keys() - {"reward"})

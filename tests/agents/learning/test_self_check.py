@@ -97,7 +97,7 @@ def test_an_error_of_capture_is_a_line_with_the_option(build, monkeypatch):
     def refuse(self, function):
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore lines")
 
-    monkeypatch.setattr(Captured, "_record", refuse)
+    monkeypatch.setattr(Captured, "record", refuse)
     with pytest.raises(UserError, match=r"update cannot be captured.*not permitted.*--set capture=false") as told:
         build().self_check()
     assert "\n" not in str(told.value)

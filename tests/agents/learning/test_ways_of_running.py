@@ -73,12 +73,12 @@ def inputs_of(agent, number=0):
 
     batch = {
         key: torch.rand(value.shape, generator=generator).to(agent.device)
-        for key, value in agent._sample().items()
+        for key, value in agent.sample().items()
         if value.dtype != torch.uint8
     }
     batch |= {
         key: torch.randint(0, 256, value.shape, generator=generator, dtype=torch.uint8).to(agent.device)
-        for key, value in agent._sample().items()
+        for key, value in agent.sample().items()
         if value.dtype == torch.uint8
     }
     batch["is_first"] = (batch["is_first"] < 0.2).float()
@@ -235,14 +235,14 @@ def recorded(monkeypatch):
 
     def warm_up(self, function):
         for _ in range(3):
-            function(*self._inputs)
+            function(*self.inputs)
 
     def record(self, function):
-        results = mapped(torch.zeros_like, function(*mapped(torch.clone, self._inputs)))
+        results = mapped(torch.zeros_like, function(*mapped(torch.clone, self.inputs)))
         undo()
 
         def replay():
-            for place, value in zip(leaves(results), leaves(function(*self._inputs))):
+            for place, value in zip(leaves(results), leaves(function(*self.inputs))):
                 place.copy_(value)
 
         return replay, results
@@ -258,8 +258,8 @@ def recorded(monkeypatch):
         agent.learner.capture = True
         return agent
 
-    monkeypatch.setattr(Captured, "_warm_up", warm_up)
-    monkeypatch.setattr(Captured, "_record", record)
+    monkeypatch.setattr(Captured, "warm_up", warm_up)
+    monkeypatch.setattr(Captured, "record", record)
     return remember
 
 
@@ -329,5 +329,5 @@ def test_captured_decisions_are_the_eager_ones(arm):
 def test_batches_on_a_gpu_are_those_of_the_host():
     rows = {}
     for device in ("cpu", "cuda"):
-        rows[device] = mapped(lambda tensor: tensor.cpu(), build(observations=IMAGES, device=device)._sample())
+        rows[device] = mapped(lambda tensor: tensor.cpu(), build(observations=IMAGES, device=device).sample())
     assert all(torch.equal(rows["cuda"][key], rows["cpu"][key]) for key in rows["cpu"])

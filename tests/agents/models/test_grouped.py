@@ -19,13 +19,7 @@ SEEDS, ROWS, HORIZON, ACTION = 3, 7, 4, 2
 LATENTS = {"gaussian": Gaussian(3), "mean only": MeanOnly(3), "categorical": Categorical(2, 3)}
 
 
-@pytest.fixture(autouse=True)
-def float64_everywhere(monkeypatch):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64_everywhere")
 
 
 def weights(module, seed):

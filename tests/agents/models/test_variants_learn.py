@@ -1,17 +1,18 @@
 """Every variant of the backbone trains and acts through the learner, with each kind of arm that could trip over it."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
 import torch
 
 from agents import catalog
-from agents.api import AgentContext, TimeStep
+from agents.api import TimeStep
 from agents.learning.lifting import LoopOverSeeds, Vmap
 from agents.models.networks import initialize
 from agents.models.reduced_bits import reduced
-from tests.agents.recipes.test_arms_share_the_backbone import ACTIONS, OBSERVATION, TINY, feed
+from tests.agents.recipes.test_arms_share_the_backbone import OBSERVATION, TINY, built, feed
 
 VARIANTS = {
     "contrastive": {"representation": "contrastive"},
@@ -30,25 +31,20 @@ VARIANTS = {
 ARM_OF = {"categorical": "planet", "stochastic": "sac", "plain sums": "no_value"}
 
 
+@functools.cache
+def learned(arm):
+    """The weights of the arm's own settings after one update, by group."""
+    agent = built(arm, "continuous")
+    feed(agent, "continuous")
+    agent.update()
+    return {name: group.values.clone() for name, group in agent.learner.groups.items()}
+
+
 @pytest.mark.parametrize("lift", [LoopOverSeeds, Vmap])
 @pytest.mark.parametrize("name", VARIANTS)
-def test_variant_trains_and_acts(name, lift):
-    entry = catalog.find(ARM_OF.get(name, "dreamer"))
-    options = entry.options("paper")
-    known = {field.name for field in dataclasses.fields(options)}
-    small = {**TINY, "planner_candidates": 4, "planner_elites": 2, "planner_iterations": 1, "planner_horizon": 2, "horizon": 3}
-    options = dataclasses.replace(options, **{key: value for key, value in small.items() if key in known}, **VARIANTS[name])
-    agent = entry.build(
-        options,
-        AgentContext(
-            observation_space=OBSERVATION,
-            action_space=ACTIONS["continuous"],
-            seeds=(0,),
-            num_envs=1,
-            action_repeat=1,
-            budget_env_steps=100,
-        ),
-    )
+def test_variant_trains_and_acts_and_is_not_ignored(name, lift):
+    arm = ARM_OF.get(name, "dreamer")
+    agent = built(arm, "continuous", **VARIANTS[name])
     agent.learner.lift = lift(agent.learner.skeleton, agent.learner.groups)
     feed(agent, "continuous")
     before = agent.learner.groups["world_model"].values.clone()
@@ -56,7 +52,11 @@ def test_variant_trains_and_acts(name, lift):
     metrics = agent.metrics()
     assert np.isfinite(metrics["model_loss"]).all()
     assert not agent.diverged.any()
-    assert (agent.learner.groups["world_model"].values != before).any()
+    after = {group: held.values for group, held in agent.learner.groups.items()}
+    assert (after["world_model"] != before).any()
+    assert any(
+        values.shape != after[group].shape or not torch.allclose(values, after[group]) for group, values in learned(arm).items()
+    )
     observation = {"image": np.zeros((1, 1, 64, 64, 3), np.uint8), "vector": np.zeros((1, 1, 2), np.float32)}
     flags = [np.full((1, 1), flag) for flag in (True, False, False)]
     action, _ = agent.act(agent.initial(1), TimeStep(observation, np.zeros((1, 1), np.float32), *flags), explore=True)

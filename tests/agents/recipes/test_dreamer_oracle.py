@@ -52,13 +52,7 @@ STACKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def float64_everywhere(monkeypatch):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64_everywhere")
 
 
 def read(case):

@@ -20,14 +20,7 @@ TOLERANCE = 1e-9
 GROUPS = {"world_model": "model", "actor": "actor", "value": "critic"}
 
 
-@pytest.fixture(autouse=True)
-def float64_everywhere(monkeypatch):
-    """What the code keeps in float32 under any precision is float64 here, as it was in the original's runs."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    yield
-    torch.set_default_dtype(before)
+pytestmark = pytest.mark.usefixtures("float64_everywhere")
 
 
 def near(found, wanted, what):

@@ -81,7 +81,7 @@ def test_more_seeds_are_left_out_once_an_update_is_too_slow(monkeypatch):
         asked.append(seeds)
         return bench.Program(agent=name, seeds=seeds, speed={"updates": {"eager": 2.0 * seeds}})
 
-    monkeypatch.setattr(bench, "_apart", measured)
+    monkeypatch.setattr(bench, "apart", measured)
     record = bench.bench(request(seeds_per_program=(10, 1, 3, 5), most_seconds=5.0), None, {}, say=lambda line: None)
     assert asked == [1, 3]
     slow = "an update took 6.0 s at S = 3"
@@ -113,12 +113,12 @@ def test_tables_say_what_was_not_measured():
         bench.Program(agent="dreamer", seeds=5, speed=vars(speed), env_steps_per_second_and_seed=8.0),
         bench.Program(agent="dreamer", seeds=10, skipped="memory"),
     ]
-    text = bench_tables._updates([vars(program) for program in programs])
+    text = bench_tables.updates_table([vars(program) for program in programs])
     assert "| dreamer | 5 | 2 | 8 | not measured | 40 |" in text  # 5 seeds x 8 updates a second
     assert "| dreamer | 10 | not measured | not measured | not measured | not measured |" in text
     assert "- compiled: no compiler" in text
     assert "- dreamer, S = 5, eager: one call after the first" in text
-    assert "| dreamer | 5 | 1e+03 | 25.0 % | 75.0 % |" in bench_tables._stages([vars(programs[0])])
+    assert "| dreamer | 5 | 1e+03 | 25.0 % | 75.0 % |" in bench_tables.stages_table([vars(programs[0])])
 
 
 def test_files_that_cannot_be_written_are_refused_before_measuring(tmp_path):

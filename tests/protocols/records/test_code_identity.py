@@ -63,10 +63,10 @@ def test_only_what_can_be_imported_makes_a_checkout_differ_from_its_commit(check
 
 
 def test_a_checkout_whose_state_git_cannot_tell_is_not_clean(checkout, monkeypatch):
-    git_of = code_identity._git
-    monkeypatch.setattr(code_identity, "_git", lambda folder, *more: None if more[0] == "status" else git_of(folder, *more))
+    git_of = code_identity.git
+    monkeypatch.setattr(code_identity, "git", lambda folder, *more: None if more[0] == "status" else git_of(folder, *more))
     assert code_identity.code()["dirty"] is True
-    monkeypatch.setattr(code_identity, "_git", lambda folder, *more: None)
+    monkeypatch.setattr(code_identity, "git", lambda folder, *more: None)
     found = code_identity.code()
     assert (found["commit"], found["dirty"]) == (None, True)
 

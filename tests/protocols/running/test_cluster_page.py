@@ -47,7 +47,3 @@ def test_the_file_of_measurements_is_one_that_plan_reads(tmp_path):
     (tmp_path / "measured.json").write_text(block("json"))
     measured = read_measured(tmp_path / "measured.json")
     assert (SCHEMA, measured.agents[0].agent, measured.environments[0].task) == (1, "dreamer", "dmc_walker_walk")
-
-
-def test_the_page_says_that_its_recipes_were_not_run():
-    assert "have not been run on such a cluster" in PAGE
