@@ -1,4 +1,4 @@
-"""The score of a run: the points that its score rule selects at a budget, and what happens to runs that stop before it.
+"""The score of a run: the points that its score rule selects at a budget.
 
 `select` turns the long table (`analysis.scores.table.read`) into scores, one row per run.
 """
@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from analysis.scores.columns import RUN, rule_of
+from analysis.scores.short_runs import Short, reached_by_run, stops_short
 from dreamer_bench_base import InvalidData, UserError
 from protocols.records.score import eligible, in_words
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Short = Literal["drop", "carry", "fail"]
 
 
 class NoPoint(InvalidData):
@@ -54,10 +53,7 @@ def select(
             is no window; otherwise "window" if window > 0, else "last"
     at      budget in env steps; None: the protocol's budget, or without one the largest env_steps that every method reaches
     window  mean of the points with at - window < env_steps <= at; 0: the last evaluation at or before `at`
-    short   runs that stop before the budget: "drop" leaves them out (listed in left_out), "carry" uses their last points
-            (marked), "fail" raises InvalidData with their names. The scores of other runs do not depend on this. A run is
-            short if its last point is more than one of its own evaluation intervals before the budget, or if it is scored at
-            its protocol's own budget and has no result yet.
+    short   what happens to runs that stop before the budget (analysis/scores/short_runs.py)
 
     Only the rule "final" uses the separate final evaluation.
     """
@@ -74,10 +70,10 @@ def select(
                 else "; give a larger --at"
             )
         )
-    reached = _reached(table, rule, at)
+    reached = reached_by_run(table, rule, at)
     late = reached[reached["short"]]
     if len(late) and short == "fail":
-        raise _stops_short(late, rule, at)
+        raise stops_short(late, rule, at)
     if short == "drop":
         points = points.set_index(RUN)[~_lookup(reached["short"], points)].reset_index()
     end = _lookup(reached["last"].clip(upper=at).where(reached["short"], at), points)
@@ -139,39 +135,6 @@ def _own_rule(table: pd.DataFrame, *, needed: bool) -> tuple[ScoreRule, int] | N
         return None
     text, budget = rules.pop()
     return rule_of(text), int(budget)
-
-
-def _reached(table: pd.DataFrame, rule: ScoreRule, at: int) -> pd.DataFrame:
-    """Run -> its last point, and whether it stops before the budget (see `select`)."""
-    by_run = table.groupby(RUN)
-    reached = by_run["env_steps"].agg(last="max", tolerance=_interval)
-    reached["short"] = reached["last"] < at - reached["tolerance"].clip(lower=at // 100)
-    own_budget = by_run["budget_env_steps"].max()
-    reached["short"] |= ~by_run["finished"].all() & (own_budget > 0) & (own_budget <= at)
-    if rule.kind == "final":  # a run that was stopped just before its final evaluation reached the budget but has no score
-        reached["short"] |= ~by_run["final"].any()
-    return reached
-
-
-def _stops_short(late: pd.DataFrame, rule: ScoreRule, at: int) -> InvalidData:
-    """The error of `select` for short runs."""
-    (method, task, seed), row = late.index[0], late.iloc[0]
-    more = f" and {len(late) - 1} more runs stop" if len(late) > 1 else " stops"
-    ended = "final evaluation" if rule.kind == "final" else "result"
-    where = "it ends" if row["last"] < at else f"it has no {ended}, and ends"
-    cure = "compare by the evaluations of training with --window" if ended[0] == "f" else "compare earlier with --at"
-    return InvalidData(
-        f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps ({where} at {int(row['last']):,}); "
-        f"{cure}, or give --short drop or --short carry"
-    )
-
-
-def _interval(env_steps: pd.Series) -> float:
-    """The widest gap between a run's last evaluations; its last one may be this far before the budget."""
-    import numpy as np
-
-    steps = np.unique(env_steps.to_numpy())[-10:]
-    return float(np.diff(steps).max()) if len(steps) > 1 else 0.0
 
 
 def _lookup(by_run: pd.Series, frame: pd.DataFrame) -> Any:
