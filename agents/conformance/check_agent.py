@@ -23,8 +23,12 @@ from agents.conformance.watched import Watched
 
 Make = Callable[..., gymnasium.Env]
 
-KINDS = ({"pixels": False, "discrete": False}, {"pixels": True, "discrete": False}, {"pixels": False, "discrete": True},
-         {"pixels": True, "discrete": True})  # fmt: skip
+KINDS = (
+    {"pixels": False, "discrete": False},
+    {"pixels": True, "discrete": False},
+    {"pixels": False, "discrete": True},
+    {"pixels": True, "discrete": True},
+)
 """Options of the probe for the checks: every kind of observation and action that a suite can have."""
 
 PROBE = "probe_action"

@@ -34,9 +34,14 @@ class Laboratory:
     def build(self, *, seeds: Sequence[int] = SEEDS, num_envs: int = 1, replays: Sequence[Path] | None = None) -> Agent:
         environment = self.make()
         context = AgentContext(
-            observation_space=environment.observation_space, action_space=environment.action_space,  # type: ignore[arg-type]
-            seeds=tuple(seeds), num_envs=num_envs, action_repeat=1, budget_env_steps=10_000,
-            replay_folders=None if replays is None else tuple(replays))  # fmt: skip
+            observation_space=environment.observation_space,  # type: ignore[arg-type]
+            action_space=environment.action_space,
+            seeds=tuple(seeds),
+            num_envs=num_envs,
+            action_repeat=1,
+            budget_env_steps=10_000,
+            replay_folders=None if replays is None else tuple(replays),
+        )
         environment.close()
         return self.entry.build(self.options, context)
 

@@ -54,8 +54,12 @@ class Stream:
         return self.step
 
     def progress(self) -> Progress:
-        return Progress(env_steps=self.agent_steps, agent_steps=self.agent_steps, episodes=int(self.episodes.sum(1).min()),
-                        budget_env_steps=10_000)  # fmt: skip
+        return Progress(
+            env_steps=self.agent_steps,
+            agent_steps=self.agent_steps,
+            episodes=int(self.episodes.sum(1).min()),
+            budget_env_steps=10_000,
+        )
 
     def _begin(self, chosen: np.ndarray) -> TimeStep:
         seeds = [
@@ -107,8 +111,14 @@ class SideBySide:
             raise Differs(f"at decision {number} the gradient steps differ: {updates}")
 
 
-def together(stream: Stream, followers: Sequence[Follower], decisions: int, *, tolerance: float = 0.0,
-              seen: list[np.ndarray] | None = None) -> str:  # fmt: skip
+def together(
+    stream: Stream,
+    followers: Sequence[Follower],
+    decisions: int,
+    *,
+    tolerance: float = 0.0,
+    seen: list[np.ndarray] | None = None,
+) -> str:
     """Runs agents on one stream with the first agent's actions, as the training loop does.
 
     Returns what another agent did differently, or "". `seen` gets the actions of the first agent.

@@ -179,8 +179,16 @@ def prior_rollout(
     size, units = stoch.shape[-1], deter.shape[-1]
     features = actions.new_empty(groups, horizon, rows, size + units)
     for piece in blocks(groups, rows, 2 * units):
-        _roll(latent, activation, deter[:, piece], stoch[:, piece], actions[:, :, piece], noise[:, :, piece], parameters,
-              features[:, :, piece])  # fmt: skip
+        _roll(
+            latent,
+            activation,
+            deter[:, piece],
+            stoch[:, piece],
+            actions[:, :, piece],
+            noise[:, :, piece],
+            parameters,
+            features[:, :, piece],
+        )
     return features
 
 

@@ -84,10 +84,22 @@ def atari55(comparison: Comparison) -> Drawing:
             )
             for position, (name, value) in enumerate(rows["value"][::-1].items()):
                 hollow = name in PUBLISHED
-                axes.barh(position, value, color="white" if hollow else style[name].color, edgecolor=style[name].color,
-                          hatch="////" if hollow else None)  # fmt: skip
-                axes.annotate(f"{value:.3f}", (max(value, 0.0), position), xytext=(3, 0), textcoords="offset points",
-                              va="center", fontsize=7, color=INK)  # fmt: skip
+                axes.barh(
+                    position,
+                    value,
+                    color="white" if hollow else style[name].color,
+                    edgecolor=style[name].color,
+                    hatch="////" if hollow else None,
+                )
+                axes.annotate(
+                    f"{value:.3f}",
+                    (max(value, 0.0), position),
+                    xytext=(3, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=7,
+                    color=INK,
+                )
             axes.set_yticks(range(len(rows)), list(rows.index[::-1]), fontsize=7)
             axes.set_title(panel, loc="left", fontsize=8)
             axes.margins(x=0.2)

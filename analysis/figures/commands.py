@@ -59,10 +59,18 @@ class FigureCommand:
         if self.name in catalog.FROM_RUNS:
             return self._from_runs()
         subject = gather(
-            self.scores, several_protocols=self.name == "fig12", protocol=self.protocol, methods=self.methods, tasks=self.tasks,
-            at=self.at, window=self.window, short=self.short, normalization=self.normalize, reps=self.reps,
+            self.scores,
+            several_protocols=self.name == "fig12",
+            protocol=self.protocol,
+            methods=self.methods,
+            tasks=self.tasks,
+            at=self.at,
+            window=self.window,
+            short=self.short,
+            normalization=self.normalize,
+            reps=self.reps,
             own_tasks=self.own_tasks,
-        )  # fmt: skip
+        )
         drawn = catalog.draw(self.name, subject, reference_names=self.references)
         for path in drawing.save(drawn, self.out):
             print(path)

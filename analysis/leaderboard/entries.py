@@ -115,7 +115,7 @@ def _run_facts(runs: Sequence[ScoredRun]) -> list[tuple[str, str]]:
         ("Agent", manifests[0]["agent"] + (f" with {options}" if options else "")),
         ("Code", tally(_code(manifest) for manifest in manifests)),
         ("Simulators", tally(_simulators(manifest) for manifest in manifests)),
-    ]  # fmt: skip
+    ]
     old = sum(run.schema < SCHEMA for run in runs)
     if old:
         facts.append(

@@ -44,16 +44,26 @@ def _print_summary(summary: dict[str, Any]) -> None:
     console = Console()
     for section in summary["sections"]:
         table = Table(title=Text(section["title"]), title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for name, justify in (("method", "left"), ("mean score", "right"), ("95% interval", "right"), ("to random", "right"),
-                              ("95% interval", "right"), ("runs", "right")):  # fmt: skip
+        for name, justify in (
+            ("method", "left"),
+            ("mean score", "right"),
+            ("95% interval", "right"),
+            ("to random", "right"),
+            ("95% interval", "right"),
+            ("runs", "right"),
+        ):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
         gaps = {row["of"]: row for row in section.get("differences", [])}
         for row in sorted(section.get("means", []), key=lambda row: -row["point"]):
             gap = gaps.get(row["method"])
             table.add_row(
-                Text(section["labels"][row["method"]]), number(row["point"]), _ends(row), number(gap["point"]) if gap else "",
-                _ends(gap) if gap else "", str(row["runs"]),
-            )  # fmt: skip
+                Text(section["labels"][row["method"]]),
+                number(row["point"]),
+                _ends(row),
+                number(gap["point"]) if gap else "",
+                _ends(gap) if gap else "",
+                str(row["runs"]),
+            )
         if table.row_count:
             console.print(table)
         for warning in section["warnings"]:

@@ -181,9 +181,17 @@ def program(
     protocol, task = request.protocol, request.tasks[0]
     repeat = protocol.action_repeat_of(task)
     cost = measure.measure_agent(
-        name, protocol.profile_of(task), {}, observation_space, action_space, seeds, protocol.num_envs, repeat, request.device,
+        name,
+        protocol.profile_of(task),
+        {},
+        observation_space,
+        action_space,
+        seeds,
+        protocol.num_envs,
+        repeat,
+        request.device,
         calls=PLAN_UPDATES,
-    )  # fmt: skip
+    )
     entry = agents.find(name)
     options = entry.options(protocol.profile_of(task))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -193,10 +201,15 @@ def program(
             for each in replays:
                 each.mkdir(parents=True)
             return AgentContext(
-                observation_space=observation_space, action_space=action_space, seeds=tuple(range(seeds)),
-                num_envs=protocol.num_envs, action_repeat=repeat, budget_env_steps=protocol.env_steps, device=request.device,
+                observation_space=observation_space,
+                action_space=action_space,
+                seeds=tuple(range(seeds)),
+                num_envs=protocol.num_envs,
+                action_repeat=repeat,
+                budget_env_steps=protocol.env_steps,
+                device=request.device,
                 replay_folders=tuple(replays),
-            )  # fmt: skip
+            )
 
         found = inspect(name, options, context("parts"), seconds=request.seconds, ways=request.ways)
         playing = context("loop")

@@ -17,6 +17,9 @@ from agents.learning.model_based import ModelBasedAgent
 
 MakeEnvironment = Callable[[], gymnasium.Env]
 
+TINY_WIDTHS = {"stoch": 3, "deter": 6, "model_hidden": 6, "hidden": 6}
+"""A model in which a loop over single numbers is quick."""
+
 
 class Restarting:
     """S x E environments that restart by themselves."""

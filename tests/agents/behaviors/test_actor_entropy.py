@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from probe_training import built
+from probe_training import TINY_WIDTHS, built
 from torch import distributions as td
 
 from agents.behaviors.categorical_policy import CategoricalPolicy
@@ -14,10 +14,7 @@ from suites import catalog
 
 LENGTH, SEQUENCES, HORIZON = 4, 3, 5
 TINY = {
-    "stoch": 3,
-    "deter": 6,
-    "model_hidden": 6,
-    "hidden": 6,
+    **TINY_WIDTHS,
     "batch_sequences": SEQUENCES,
     "batch_length": LENGTH,
     "horizon": HORIZON,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from probe_training import built
+from probe_training import TINY_WIDTHS, built
 
 from agents.behaviors.actor_only import ActorOnly
 from agents.behaviors.categorical_policy import CategoricalPolicy
@@ -11,10 +11,7 @@ from suites import catalog
 
 LENGTH, SEQUENCES, HORIZON = 4, 3, 3
 TINY = {
-    "stoch": 3,
-    "deter": 6,
-    "model_hidden": 6,
-    "hidden": 6,
+    **TINY_WIDTHS,
     "batch_sequences": SEQUENCES,
     "batch_length": LENGTH,
     "horizon": HORIZON,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from probe_training import built, train
+from probe_training import TINY_WIDTHS, built, train
 from torch.distributions import Normal
 from torch.nn.functional import one_hot
 
@@ -14,10 +14,7 @@ from suites import catalog
 
 LENGTH, SEQUENCES, BURN_IN, GAMMA = 5, 3, 1, 0.9
 TINY = {
-    "stoch": 3,
-    "deter": 6,
-    "model_hidden": 6,
-    "hidden": 6,
+    **TINY_WIDTHS,
     "batch_sequences": SEQUENCES,
     "batch_length": LENGTH,
     "burn_in": BURN_IN,
