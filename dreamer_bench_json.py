@@ -79,7 +79,7 @@ def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
     """The same for lines that this project writes, many times as fast: flat objects of plain ASCII, parsed as one list.
 
     None if the data has anything else; `_each_line` then reports it or accepts it. Every line begins with its only opening
-    brace, so no object holds another or goes on in the next line, and no text does: JSON allows no line break in a text.
+    brace, so no object holds another or continues in the next line, and no text does: JSON allows no line break in a text.
     """
     if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data:
         return None

@@ -106,6 +106,7 @@ BUILT_IN = (
     ),
     AgentEntry(name="random", summary="uniform random actions", recipe="agents.recipes.random"),
 )
+"""A name is the folder of an agent's records, so `planet-icml` keeps its hyphen."""
 
 
 def entries() -> dict[str, AgentEntry]:
