@@ -4,6 +4,7 @@
     python -m tests.benchmarks.scale multiply FOLDER --runs 10000      more methods: those of FOLDER with other scores, in a
                                                                        fraction of the time that `make` takes
     python -m tests.benchmarks.scale measure FOLDER --commands status  seconds, processor seconds and memory of each command
+    python -m tests.benchmarks.scale curves FOLDER                     `figure curves` of 57 games x 3 methods x 5 seeds
     python -m tests.benchmarks.scale rliable FOLDER --runs 1000        the aggregates of the same table, ours and rliable's
 
 A method brings the whole grid of its protocol, so N runs are N / (tasks x seeds) methods. Scores are noise around a curve of
@@ -13,6 +14,7 @@ each method and task; nothing of them is a result. `measure` starts each command
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -132,6 +134,7 @@ def command_of(name: str, folder: Path, out: Path) -> list[str]:
         "validate": ["validate", folder / "runs"],
         "report": ["report", folder / "runs", "--out", out / "report"],
         "aggregate": ["aggregate", folder / "runs"],
+        "curves": ["figure", "curves", folder / "curves.csv", "--out", out / "curves"],
         "board": ["leaderboard", "build", folder / "board", "--out", out / "site"],
     }[name]
     return [sys.executable, "-m", "dreamer_bench", *map(str, tail)]
@@ -158,6 +161,20 @@ def measure(name: str, folder: Path, out: Path) -> dict[str, Any]:
 def measured(folder: Path, commands: Sequence[str], out: Path) -> Iterator[dict[str, Any]]:
     for name in commands:
         yield measure(name, folder, out)
+
+
+def make_curves(folder: Path) -> Path:
+    """A score file of 57 Atari games, 3 methods, 5 seeds and 200 points."""
+    from suites.atari import GAMES
+
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    lines = ["method,task,seed,env_steps,score"]
+    for game, method, seed in itertools.product(GAMES, range(3), range(5)):
+        level = (1 + method) * np.linspace(0.0, 100.0, 200) + generator.normal(0, 5, 200)
+        lines += [f"method_{method},atari_{game},{seed},{1_000_000 * (k + 1)},{value:.3f}" for k, value in enumerate(level)]
+    (folder / "curves.csv").write_text("\n".join(lines) + "\n")
+    return folder / "curves.csv"
 
 
 def beside_rliable(runs: int, protocol: Protocol, resamples: int) -> dict[str, Any]:
@@ -201,7 +218,7 @@ def beside_rliable(runs: int, protocol: Protocol, resamples: int) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("make", "multiply", "measure", "rliable"))
+    parser.add_argument("action", choices=("make", "multiply", "measure", "curves", "rliable"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--protocol", default=PROTOCOL)
@@ -213,6 +230,10 @@ def main() -> None:
         return
     if asked.action == "multiply":
         multiply(asked.folder, asked.runs, catalog.find(asked.protocol))
+        return
+    if asked.action == "curves":
+        make_curves(asked.folder)
+        print(json.dumps(measure("curves", asked.folder, asked.folder / "out")), flush=True)
         return
     if asked.action == "make":
         make(asked.folder, asked.runs, catalog.find(asked.protocol))
