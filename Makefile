@@ -36,11 +36,12 @@ fuzz: setup
 bench: setup egl
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-columns=median,iqr,rounds --benchmark-sort=name
 
-# Base and head in one job on one machine: make compare BASE=main ARGS="-k statistics"
+# Base and head in one job on one machine, in turn: whole small programs, then the timing suite. make compare BASE=main ARGS="-k statistics"
 compare: setup egl
 	@git worktree remove --force .base 2>/dev/null || true
 	trap 'git worktree remove --force .base' EXIT; \
 	git worktree add --force --detach .base $(BASE) && \
+	$(BIN)/python -m tests.benchmarks.beside_base .base && \
 	(cd .base && ../$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=../.benchmarks --benchmark-save=base $(ARGS)) && \
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark_suite --benchmark-storage=.benchmarks --benchmark-save=head $(ARGS)
 	$(BIN)/pytest-benchmark --storage=.benchmarks compare --group-by=fullname --columns=median,iqr,rounds
