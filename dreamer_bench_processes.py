@@ -6,6 +6,7 @@ Reading a record is pure Python, so threads would wait for each other. Imports o
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -74,6 +75,7 @@ def _work(function: Callable[[Any], Any], things: Sequence[Any], reader: Connect
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     reader.close()  # so that the pipe breaks when the other end is closed
+    gc.freeze()  # what was there before is not searched for garbage again and again, a fifth of the time of reading records
     for thing in things:
         try:
             answer = (False, function(thing))
