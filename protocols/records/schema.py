@@ -304,7 +304,7 @@ def line_problems(kind: type, lines: Iterable[Any]) -> set[str]:
             continue
         faults = [*problems(kind, line)]
         found.update(faults)
-        if not faults and all(name in fields and own in fields[name][2] for name, own in zip(*form)):
+        if not faults and all(name in fields and own in fields[name][2] for name, own in zip(form[0], form[1])):
             sound.add(form)
     return found
 
