@@ -203,7 +203,8 @@ def test_validate_demands_code_that_others_can_have(tmp_path, monkeypatch, spoil
     here = code_identity.code() | {"source": {"package": "dreamer-bench", "version": "0", "sha256": "installed here"}}
     monkeypatch.setattr(code_identity, "code", lambda: here)
     monkeypatch.setattr(code_identity, "files_hash_of_commit", {"a" * 40: "of the commit"}.get)
-    make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]}, **spoil)
+    run = make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={0: [1.0], 800: [2.0]})
+    (run.folder / "manifest.json").write_text(json.dumps(run.manifest | spoil))  # its own writer reads no record without source
     assert {violation.rule for violation in check(tmp_path)} & {"commit", "origin", "record"} == rules
 
 
