@@ -1,4 +1,4 @@
-"""Kills a run with SIGKILL at random moments, calls it again, and again, until it is done; several runs, until enough kills.
+"""Kills a run, mostly with SIGKILL, at random moments, calls it again until it is done; several runs, until enough kills.
 
 Enough are KILLS kills and a quarter as many attempts that went on from beyond the beginning: how many random moments come
 after the second checkpoint depends on the machine.
@@ -74,6 +74,9 @@ CASES = {
 """Cohorts by name, as arguments of `probe_runs.request`."""
 
 
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT)
+"""SIGHUP (a closed terminal) and SIGQUIT end a process at once, too."""
+
 CHANGES = (
     "openat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,rmdir,ftruncate,truncate,fallocate"
 )
@@ -134,7 +137,7 @@ def at_moments(root: Path, case: str, draw: random.Random) -> Callable[[Path, fl
             time.sleep(draw.uniform(0, patience) * training_seconds)
             status = ended(pid, now=True)
         if status is None:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, draw.choice(SIGNALS))
             status = ended(pid)
         assert status is not None
         return status

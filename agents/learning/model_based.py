@@ -315,7 +315,7 @@ class ModelBasedAgent:
             carries.append(kept["carry"])
             self._load_replay(s, Path(folder), kept)
         self._batches = None
-        return agent_file.joined(carries, self.device)
+        return agent_file.joined(carries, self.initial(1), self.device)
 
     def _load_replay(self, s: int, folder: Path, kept: Mapping[str, Any]) -> None:
         replay = self.replays[s]

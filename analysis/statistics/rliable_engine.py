@@ -6,7 +6,8 @@ Its intervals differ from ours by the noise of resampling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,26 @@ def estimates(scores: pd.DataFrame, ours: Sequence[Estimate]) -> list[Estimate]:
     for each in ours:
         function = functions[each.metric]
         array = arrays[each.method]
-        bootstrap = library.StratifiedBootstrap(array, seed=np.random.default_rng(SEED))
-        low, high = bootstrap.conf_int(
-            lambda drawn, function=function: np.array([function(drawn)]),
-            reps=each.reps,
-            size=each.confidence,
-            method="percentile",
-        )[:, 0]
+        with _seeded():
+            low, high = library.StratifiedBootstrap(array).conf_int(
+                lambda drawn, function=function: np.array([function(drawn)]),
+                reps=each.reps,
+                size=each.confidence,
+                method="percentile",
+            )[:, 0]
         found.append(replace(each, point=float(function(array)), low=float(low), high=float(high)))
     return found
+
+
+@contextlib.contextmanager
+def _seeded() -> Iterator[None]:
+    """Seeds NumPy's global generator, from which rliable 1.2.0 draws whatever `random_state` it is given, and gives it back."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(SEED)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
 
 
 def differences(theirs: Sequence[Estimate], ours: Sequence[Estimate]) -> str:

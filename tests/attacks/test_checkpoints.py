@@ -225,15 +225,67 @@ def test_no_command_loads_a_checkpoint_that_asks_for_terabytes(
     assert not (run / "video.gif").exists()
 
 
+OTHER: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a counter of text": lambda kept: kept.update(gradient_steps="x"),
+    "the next update of text": lambda kept: kept.update(next_update_env_steps="x"),
+    "rows of text": lambda kept: kept["replay"].update(rows=["x"]),
+    "no episodes": lambda kept: kept["replay"].pop("episodes"),
+    "a position of text": lambda kept: kept["carry"].update(position="x"),
+    "no recurrent state": lambda kept: kept["carry"].update(state={}),
+    "a wider recurrent state": lambda kept: kept["carry"]["state"].update(deter=torch.zeros(1, 99)),
+    "an action of whole numbers": lambda kept: kept["carry"].update(action=torch.zeros(1, 1, dtype=torch.int64)),
+    "a scalar for an action": lambda kept: kept["carry"].update(action=torch.zeros(())),
+    "a learner's counter of text": lambda kept: kept["learner"].update(gradient_steps="x"),
+    "weights of another shape": lambda kept: kept["learner"]["groups"]["world_model"]["values"].popitem(),
+}
+
+
+@pytest.mark.parametrize("what", OTHER)
+def test_a_checkpoint_with_one_value_of_another_kind_is_a_line(what: str, run: Path) -> None:
+    (path,) = run.glob("checkpoint-*/agent/agent.pt")
+    kept = torch.load(path, weights_only=True)
+    OTHER[what](kept)
+    data = io.BytesIO()
+    torch.save(kept, data)
+    swap(run, data.getvalue())
+    with pytest.raises(UserError) as raised:
+        revive(run)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("name", ["evaluate", "video", "imagine"])
 @pytest.mark.parametrize("kept", [{}, {"learner": 5}, {"learner": {"world_model": torch.ones(3)}}, [1, 2]])
 def test_a_checkpoint_of_something_else_is_a_line(name: str, kept: Any, run: Path) -> None:
     data = io.BytesIO()
     torch.save(kept, data)
     swap(run, data.getvalue())
-    with pytest.raises(InvalidData, match="agent 'dreamer' cannot load the checkpoint") as raised:
+    with pytest.raises(UserError, match=r"agent\.pt is not what an agent with a world model saves: ") as raised:
         commands(run)[name]()
     assert "\n" not in str(raised.value)
+
+
+def with_option(run: Path, option: str, value: Any) -> None:
+    """Another option in the manifest, with the hash that belongs to it."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["options"][option] = value
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    (part,) = run.glob("checkpoint-*")
+    contents = json.loads((part / CONTENTS).read_text())
+    data = (run / "manifest.json").read_bytes()
+    contents["records"]["manifest.json"] = {"bytes": len(data), "sha256": sha256(data)}
+    (part / CONTENTS).write_text(json.dumps(contents))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("forgotten", 1), ("hidden", "x"), ("hidden", None), ("hidden", [1]), ("hidden", 1.5), ("clip_norm", "x"),
+     ("clip_norm", 0), ("precision", 5), ("precision", "nope")],
+)  # fmt: skip
+def test_an_option_that_is_none_here_is_a_line(option: str, value: Any, run: Path) -> None:
+    with_option(run, option, value)
+    with pytest.raises(UserError) as raised:
+        revive(run)
+    assert option in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -243,14 +295,7 @@ def test_a_checkpoint_of_something_else_is_a_line(name: str, kept: Any, run: Pat
 def test_options_of_a_manifest_take_no_memory_that_the_checkpoint_does_not_explain(
     option: str, value: int, device: str, run: Path
 ) -> None:
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["options"][option] = value
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    (part,) = run.glob("checkpoint-*")
-    contents = json.loads((part / CONTENTS).read_text())
-    data = (run / "manifest.json").read_bytes()
-    contents["records"]["manifest.json"] = {"bytes": len(data), "sha256": sha256(data)}
-    (part / CONTENTS).write_text(json.dumps(contents))
+    with_option(run, option, value)
     with pytest.raises(
         InvalidData, match=r"takes more than 4 GiB of memory, which its checkpoint of 0\.\d MiB does not explain"
     ):
