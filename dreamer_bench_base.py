@@ -52,8 +52,8 @@ class InvalidData(UserError):
 class Exits:
     """`with Exits():` around a command turns an exception into its exit code.
 
-    UserError: its line and its `exit_code`. OSError of the disk, or a missing package of an extra: one line and 2. Ctrl-C: 130.
-    Pipe closed by the reader: 0. Everything else is a bug: its traceback and 5.
+    UserError: its line and its `exit_code`. OSError of the disk, too little memory, or a missing package of an extra: one line
+    and 2. Ctrl-C: 130. Pipe closed by the reader: 0. Everything else is a bug: its traceback and 5.
     """
 
     def __enter__(self) -> Exits:
@@ -73,6 +73,9 @@ class Exits:
             self._leave(f"error: this needs {error.name}; install it: pip install 'dreamer-bench[{extra}]'", EXIT_BAD_INPUT)
         if isinstance(error, OSError):
             self._leave(f"error: {os_error_line(error)}", EXIT_BAD_INPUT)
+        if isinstance(error, MemoryError):
+            what = f" ({' '.join(str(error).split())})" if str(error) else ""
+            self._leave(f"error: the memory is not enough{what}; close other programs, or raise the limit", EXIT_BAD_INPUT)
         traceback.print_exception(kind, error, trace)
         raise SystemExit(EXIT_BUG)
 

@@ -27,6 +27,7 @@ from dreamer_bench_base import Exits, InvalidData, UserError
             2,
             "error: this needs torch.nn; install it: pip install 'dreamer-bench[",
         ),
+        (MemoryError("Unable to allocate 8 GiB"), 2, "error: the memory is not enough (Unable to allocate 8 GiB); close"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
