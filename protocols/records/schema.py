@@ -1,7 +1,8 @@
 """The files of a run, field by field: the types with which the code reads and writes them.
 
 `docs` generates the schema reference from this file. Records of `schema` 1 do not name the packages that made them. Fields
-marked NotRequired are new in schema 2, or appear only where they have a meaning. Readers accept both schemas.
+marked NotRequired are new in schema 2, or appear only where they have a meaning. Readers accept both schemas. The file has more
+than 300 lines, because all files of a run are on one page.
 """
 
 from __future__ import annotations
