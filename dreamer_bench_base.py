@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -108,6 +109,8 @@ def open_closed_streams() -> None:
 def os_error_line(error: OSError) -> str:
     """An error of the disk in one line: the file, and the system's message."""
     reason = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.ENOMEM:
+        return f"the memory is not enough ({reason}); close other programs, or raise the limit"
     if error.filename is None:
         return f"the system refused a read or a write ({reason}); free some space or write elsewhere"
     return f"{error.filename} cannot be used ({reason}); check the path, or name another"

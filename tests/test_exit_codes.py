@@ -28,6 +28,11 @@ from dreamer_bench_base import Exits, InvalidData, UserError
             "error: this needs torch.nn; install it: pip install 'dreamer-bench[",
         ),
         (MemoryError("Unable to allocate 8 GiB"), 2, "error: the memory is not enough (Unable to allocate 8 GiB); close"),
+        (
+            OSError(errno.ENOMEM, "Cannot allocate memory", "/tmp/x"),
+            2,
+            "error: the memory is not enough (Cannot allocate",
+        ),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
