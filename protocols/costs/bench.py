@@ -12,7 +12,6 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from agents import catalog as agents
 from agents.api import AgentContext
 from dreamer_bench_base import UserError
 from protocols.costs import measure
+from protocols.costs.apart import in_a_process
 from protocols.costs.measurements import AgentCost, Measured, as_data
 from protocols.costs.rates import frames_per_second, loop_rate
 from protocols.costs.short_schedule import same_share
@@ -235,16 +235,8 @@ def apart(request: Request, inspect: Inspect, name: str, seeds: int) -> Program:
     environment = suites.make(request.tasks[0], **request.protocol.options_of(request.tasks[0]))
     observation_space, action_space = environment.observation_space, environment.action_space
     environment.close()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(
-                program,
-                request,
-                inspect,
-                name,
-                seeds,
-                observation_space,  # type: ignore[arg-type]
-                action_space,
-            ).result()
-        except BrokenProcessPool:
-            return Program(agent=name, seeds=seeds, skipped="the process was ended from outside; was memory short?")
+    context = multiprocessing.get_context("spawn")
+    try:
+        return in_a_process(context, program, request, inspect, name, seeds, observation_space, action_space)
+    except BrokenProcessPool:
+        return Program(agent=name, seeds=seeds, skipped="the process was ended from outside; was memory short?")

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from multiprocessing.context import BaseContext
@@ -28,6 +27,7 @@ from gymnasium import spaces
 from agents import catalog as agents
 from agents.api import AgentContext, has_schedule
 from agents.device import resolve_device
+from protocols.costs.apart import in_a_process
 from protocols.costs.measurements import AgentCost, EnvironmentCost, Measured
 from protocols.costs.plan import Workload, suite_of
 from protocols.costs.player import EPISODE_DECISIONS, Player
@@ -246,19 +246,19 @@ def _apart(workload: Workload, seeds: int, device: str, *, in_proportion: bool =
     protocol, task = workload.protocol, workload.tasks[0]
     observation_space, action_space = _spaces(task, tuple(protocol.options_of(task).items()))
     way: Callable[..., AgentCost] = measure_in_proportion if in_proportion else measure_agent
-    with ProcessPoolExecutor(1, mp_context=_processes()) as pool:
-        return pool.submit(
-            way,
-            workload.agent,
-            workload.profile,
-            dict(workload.overrides),
-            observation_space,
-            action_space,
-            seeds,
-            protocol.num_envs,
-            protocol.action_repeat_of(task),
-            device,
-        ).result()
+    return in_a_process(
+        _processes(),
+        way,
+        workload.agent,
+        workload.profile,
+        dict(workload.overrides),
+        observation_space,
+        action_space,
+        seeds,
+        protocol.num_envs,
+        protocol.action_repeat_of(task),
+        device,
+    )
 
 
 @cache
