@@ -70,7 +70,7 @@ def loading(folder: Path, agent: str) -> Iterator[None]:
     except UserError:
         raise
     except DAMAGED as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise InvalidData(
             f"{folder}: agent {agent!r} cannot load the checkpoint ({why}); give the runs folder as `run` left it"
         ) from error
