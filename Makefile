@@ -11,7 +11,7 @@ ARGS ?=
 .DEFAULT_GOAL := quick
 
 quick: setup egl
-	$(BIN)/dreamer-bench run quick@1 --executor ray --runs $(RUNS)
+	$(BIN)/dreamer-bench run quick@2 --executor ray --runs $(RUNS)
 	$(BIN)/dreamer-bench report $(RUNS) --out $(REPORT)
 
 # The gate for changes of agents/: Dreamer on small@1 with new seeds against the records in results/. About 10 minutes on one core.
