@@ -125,13 +125,19 @@ def repeats(found: Sequence[Group]) -> list[Group]:
 
 
 def missing(group: Group) -> list[tuple[str, str, int]]:
-    """(method, task, seed) of the protocol's seeds without a finished run, on tasks where the method was started.
+    """(method, task, seed) of the seeds that were asked for and have no finished run, on tasks where the method was started.
 
-    A task on which a method was never started was not wanted, so it is not missing.
+    A task on which a method was never started was not wanted, so it is not missing. Records that are older than the field
+    `asked` want the protocol's seeds.
     """
     have = {(member.method, member.task, member.seed) for member in group.members if member.state in ("done", "diverged")}
-    begun = sorted({(member.method, member.task) for member in group.members if not member.limited})
-    return [(method, task, seed) for method, task in begun for seed in group.data["seeds"] if (method, task, seed) not in have]
+    begun: dict[tuple[str, str], set[int]] = {}
+    for member in group.members:
+        if not member.limited:
+            asked = member.run.manifest.get("asked", group.data)
+            begun.setdefault((member.method, member.task), set()).update(asked["seeds"])
+    wanted = [(*cell, seed) for cell, seeds in sorted(begun.items()) for seed in sorted(seeds)]
+    return [each for each in wanted if each not in have]
 
 
 def overrides(members: Iterable[Member]) -> dict[str, dict[str, Any]]:

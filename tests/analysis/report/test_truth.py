@@ -14,6 +14,7 @@ from analysis.figures import catalog as figures
 from analysis.figures.gather import gather
 from analysis.figures.style import bar_number
 from analysis.report import build, section
+from analysis.scores import groups
 from analysis.statistics.aggregate_table import aggregate_scores
 from dreamer_bench_base import InvalidData, UserError
 from protocols import catalog
@@ -51,6 +52,18 @@ def test_missing_is_what_lacks_on_tasks_that_were_begun(tmp_path: Path) -> None:
     lead = lead_of(tmp_path, [("dmc_walker_walk", 0), ("dmc_walker_walk", 1)])
     assert "2 of 5 runs finished" in lead
     assert "3 runs of the grid" in lead
+
+
+def test_seeds_that_nobody_asked_for_are_not_missing(tmp_path: Path) -> None:
+    task, asked = "dmc_walker_walk", {"tasks": ["dmc_walker_walk"], "seeds": [7, 8, 9]}
+    runs = [
+        make_run(
+            tmp_path, DMC, agent="hill", task=task, seed=seed, scores={0: [1.0], 1_000_000: [2.0]}, final=[1.0], asked=asked
+        )
+        for seed in (7, 8)
+    ]
+    (group,) = groups.groups(runs)
+    assert groups.missing(group) == [("hill", task, 9)]
 
 
 def test_cut_runs_alone_are_called_cut(tmp_path: Path) -> None:
