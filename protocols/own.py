@@ -82,6 +82,9 @@ def load(path: Path, find: Callable[[str], Protocol]) -> Protocol:
             "source": f"a user's own file, based on {published.id}",
         },
     )
+    for name in ("task_options", "task_profiles"):
+        if foreign := sorted(set(changes.get(name, {})) - set(own.tasks)):
+            raise UserError(f"{path}: {name} has {foreign[0]!r}, which is not among the tasks; they are {', '.join(own.tasks)}")
     _refuse_endless(str(path), vars(own))
     _refuse_unscored(str(path), own)
     if digest(replace(own, id=published.id)) == digest(published):
