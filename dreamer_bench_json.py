@@ -30,8 +30,6 @@ MOST_NUMBER = 1e300
 
 # Bytes of JSON that can encode an unprintable character: every escape but \" \\ \/ \n \t, and everything that is not ASCII.
 _SUSPICIOUS = re.compile(rb'\\[^"\\/nt]|[^\x20-\x7e\n\r\t]')
-_PLAIN = bytes({*range(0x20, 0x7F), *b"\n\r\t"} - {*b"\\"})
-"""Bytes that are never part of such a character."""
 
 
 def parse_json(data: bytes, where: object, *, most_bytes: int = MOST_JSON_BYTES) -> Any:
@@ -81,8 +79,8 @@ def _plain_lines(data: bytes, lines: int) -> list[dict[str, Any]] | None:
     None if the data has anything else; `_each_line` then reports it or accepts it. Every line begins with its only opening
     brace, so no object holds another or continues in the next line, and no text does: JSON allows no line break in a text.
     """
-    if data.translate(None, _PLAIN) or data.count(b"{") != lines or b"[" in data:
-        return None
+    if not data.isascii() or b"\\" in data or b"\x7f" in data or b"[" in data or data.count(b"{") != lines:
+        return None  # JSON itself refuses every other invisible character
     text = data[: data.rfind(b"\n") + 1].decode("ascii")
     if len(text) > MOST_LINE_BYTES and max(map(len, text.split("\n"))) > MOST_LINE_BYTES:
         return None

@@ -96,9 +96,12 @@ def _read(path: Path, folder: int | None, most_bytes: int) -> bytes:
         raise InvalidData(f"{path} is {_kind(entry.st_mode)}; expected a regular file")
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidData(f"{path} is {_kind(os.fstat(descriptor).st_mode)}; expected a regular file")
-        data = file.read(most_bytes + 1)
+        opened = os.fstat(descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            raise InvalidData(f"{path} is {_kind(opened.st_mode)}; expected a regular file")
+        data = file.read(min(opened.st_size, most_bytes) + 1)  # not most_bytes + 1: a gibibyte would be set aside
+        if opened.st_size < len(data) <= most_bytes:  # the file has grown
+            data += file.read(most_bytes + 1 - len(data))
     if len(data) > most_bytes:
         raise InvalidData(f"{path} has more than {most_bytes:,} bytes; expected a smaller file")
     return data

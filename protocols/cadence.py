@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -57,10 +57,11 @@ class Cadence:
     def agent_steps(self, iteration: int) -> int:
         return iteration * self.num_envs
 
-    @property
+    @cached_property
     def evaluation_env_steps(self) -> tuple[int, ...]:
         """The env_steps of all evaluations of a complete run."""
-        return tuple(self.env_steps(iteration) for iteration in self.evaluations)
+        each = self.env_steps_per_iteration
+        return tuple(iteration * each for iteration in self.evaluations)
 
 
 def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
@@ -74,8 +75,13 @@ def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
             f"a budget of {budget_env_steps} env_steps is below one step of {task} under {protocol.id}; "
             f"give at least {per_iteration}"
         )
-    every = protocol.evaluate_every_env_steps
+    return _cadence(protocol.num_envs, action_repeat, budget_env_steps, protocol.evaluate_every_env_steps)
+
+
+@lru_cache(maxsize=16)
+def _cadence(num_envs: int, action_repeat: int, budget_env_steps: int, every: int) -> Cadence:
+    """The same for numbers; a reader of thousands of runs asks for the same ones again and again."""
+    per_iteration = num_envs * action_repeat
+    last = budget_env_steps // per_iteration
     due = {min(-(-multiple // per_iteration), last) for multiple in range(0, budget_env_steps + 1, every)}
-    return Cadence(
-        num_envs=protocol.num_envs, action_repeat=action_repeat, iterations=last, evaluations=tuple(sorted({*due, last}))
-    )
+    return Cadence(num_envs=num_envs, action_repeat=action_repeat, iterations=last, evaluations=tuple(sorted({*due, last})))

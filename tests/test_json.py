@@ -87,6 +87,19 @@ def test_lines_that_are_objects_only_together_are_refused(data):
         parse_lines(data, "log")
 
 
+@pytest.mark.parametrize("place", [b'{"a": "x%sy"}\n', b'{"a":%s 1}\n', b'{"a": 1}\n%s{"a": 2}\n'])
+def test_every_byte_is_taken_or_refused_among_lines_as_in_a_line_alone(place):
+    for number in range(256):
+        data = place.replace(b"%s", bytes([number]))
+        try:
+            expected = [parse_json(line, "x") for line in data.split(b"\n")[:-1]]
+        except InvalidData:
+            with pytest.raises(InvalidData):
+                parse_lines(data, "x")
+        else:
+            assert parse_lines(data, "x") == expected
+
+
 def test_lines_are_objects_and_an_unfinished_last_one_is_left_out_or_refused():
     assert parse_lines(b'{"a": 1}\n{"b', "log") == [{"a": 1}]
     with pytest.raises(InvalidData, match="cut short"):

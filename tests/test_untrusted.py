@@ -46,3 +46,11 @@ def test_links_devices_pipes_and_folders_are_not_read(tmp_path: Path):
             read_regular(path)
     with pytest.raises(InvalidData, match="more than 3 bytes"):
         read_regular(root / "plain", most_bytes=3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux has files that say they are empty and are not")
+def test_a_file_is_read_to_its_end_whatever_size_it_says_it_has():
+    assert Path("/proc/self/status").stat().st_size == 0
+    assert b"VmSize:" in read_regular(Path("/proc/self/status"))
+    with pytest.raises(InvalidData, match="more than 100 bytes"):
+        read_regular(Path("/proc/self/status"), most_bytes=100)

@@ -60,15 +60,15 @@ def find(root: Path) -> list[ScoredRun]:
 def _found(known: store.Run) -> ScoredRun:
     run = ReadOnce(known.folder)
     _check_identity(run)
-    _lines(run)  # its error names the place; the check of hashes after it can only say that something is wrong
+    lines = _lines(run)  # its error names the place; the check of hashes after it can only say that something is wrong
     with _damage_is_invalid():
         integrity.check(run)
-    return scored(run)
+    return scored(run, lines)
 
 
-def scored(run: ReadOnce) -> ScoredRun:
-    """What is kept of a checked run."""
-    kept = ScoredRun(run.folder, run.result(), _points(run))
+def scored(run: ReadOnce, lines: list[EpisodeLine] | None = None) -> ScoredRun:
+    """What is kept of a checked run. `lines`: the result of `_lines`, if it is known."""
+    kept = ScoredRun(run.folder, run.result(), _points(run, lines))
     kept.__dict__["manifest"] = run.manifest
     return kept
 
@@ -127,10 +127,10 @@ def _lines(run: store.Run) -> list[EpisodeLine]:
     return lines
 
 
-def _points(run: store.Run) -> Points:
+def _points(run: store.Run, lines: list[EpisodeLine] | None = None) -> Points:
     import numpy as np
 
-    lines = episodes(run)
+    lines = score.points(run, _lines(run) if lines is None else lines)
     env_steps = np.array([line["env_steps"] for line in lines], dtype="int64")
     joined = any("task" in line for line in lines)
     return Points(

@@ -37,13 +37,11 @@ def link(line: Mapping[str, Any]) -> str:
 
 def end(manifest: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> tuple[str, int | None]:
     """The hash for the next line, and the number (from 1) of the first line whose hash is wrong, or None."""
-    expected, broken = origin(manifest), None
     every = list(lines)
-    for number, (line, follows) in enumerate(zip(every, _links(every), strict=True), start=1):
-        if line.get(PREVIOUS) != expected and broken is None:
-            broken = number
-        expected = follows
-    return expected, broken
+    links = [origin(manifest), *_links(every)]
+    found = [line.get(PREVIOUS) for line in every]
+    broken = None if found == links[:-1] else next(n for n, own in enumerate(found, start=1) if own != links[n - 1])
+    return links[-1], broken
 
 
 def _links(lines: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -51,33 +49,49 @@ def _links(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     spelled = _spelled_alike(lines)
     if spelled is None:
         return [link(line) for line in lines]
-    return [hashlib.sha256(line.encode("ascii")).hexdigest() for line in spelled]
+    sha256 = hashlib.sha256
+    return [sha256(line.encode("ascii")).hexdigest() for line in spelled]
 
 
 def _spelled_alike(lines: Sequence[Mapping[str, Any]]) -> list[str] | None:
     """The canonical JSON of each line, spelled field by field; None if lines differ in their fields or classes."""
-    if not lines or any(line.keys() != lines[0].keys() for line in lines):
+    if not lines or any(map(tuple(lines[0]).__ne__, map(tuple, lines))):
         return None
-    names, columns = sorted(lines[0].keys() - TIMES), []
-    for name in names:
+    forms, columns = [], []
+    for name in sorted(lines[0].keys() - TIMES):
         column = [line[name] for line in lines]
         kinds = set(map(type, column))
-        spell = _SPELLING.get(kinds.pop()) if len(kinds) == 1 else None
-        if spell is None or (spell is float.__repr__ and not all(map(math.isfinite, column))):
+        spelled = _SPELLED[kinds.pop()](column) if len(kinds) == 1 and kinds <= _SPELLED.keys() else None
+        if spelled is None:
             return None
-        columns.append(map(spell, column))
-    form = ",".join(encode_basestring_ascii(name).replace("%", "%%") + ":%s" for name in names)
-    return [f"{{{form % values}}}" for values in zip(*columns)] if names else None
+        forms.append(encode_basestring_ascii(name).replace("%", "%%") + ":" + spelled[0])
+        columns.append(spelled[1])
+    form = "{" + ",".join(forms) + "}"
+    return [form % values for values in zip(*columns)] if forms else None
 
 
-_SPELLING: Mapping[type, Callable[[Any], str]] = {
-    int: int.__repr__,
-    float: float.__repr__,
-    bool: {True: "true", False: "false"}.__getitem__,
-    str: encode_basestring_ascii,
-    NoneType: lambda _: "null",
+Spelled = tuple[str, Iterable[Any]]
+"""How `%` spells the values of a column, and what it is given for each."""
+
+
+def _floats(column: list[float]) -> Spelled | None:
+    return ("%r", column) if all(map(math.isfinite, column)) else None
+
+
+def _texts(column: list[str]) -> Spelled:
+    """Texts are not spelled one by one if the encoder changes no character of any of them."""
+    every = "".join(column)
+    return ('"%s"', column) if encode_basestring_ascii(every) == f'"{every}"' else ("%s", map(encode_basestring_ascii, column))
+
+
+_SPELLED: Mapping[type, Callable[[list[Any]], Spelled | None]] = {
+    int: lambda column: ("%d", column),
+    float: _floats,
+    bool: lambda column: ("%s", map({True: "true", False: "false"}.__getitem__, column)),
+    str: _texts,
+    NoneType: lambda column: ("null%.0s", column),
 }
-"""Class -> how the JSON encoder of `canonical_json` spells its values."""
+"""Class -> how the JSON encoder of `canonical_json` spells a column of its values."""
 
 
 def _deciding(line: Mapping[str, Any]) -> dict[str, Any]:

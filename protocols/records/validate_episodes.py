@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from protocols.cadence import cadence_of, episode_seed
@@ -28,14 +27,25 @@ def check_lines(protocol: Protocol, manifest: Mapping[str, Any], lines: Sequence
     if off_count:
         yield "counts", f"{len(off_count)} episodes whose env_steps are not agent_steps x {repeat}, first {_at(off_count[0])}"
     for name in ("env_steps", "gradient_steps", "checkpoint"):
-        if any(after[name] < before[name] for before, after in pairwise(lines)):
+        column = [line[name] for line in lines]
+        if column != sorted(column):
             yield "counts", f"{name} goes back between two episodes"
     tasks = protocol.played(manifest["task"])
     if manifest["task"] in protocol.joined:
         strange = [line for line in lines if line.get("task") != tasks[line["episode"] % len(tasks)]]
         if strange:
             yield "episode_seed", f"{len(strange)} episodes of the wrong task, first {_at(strange[0])}"
-    off_seed = [line for line in lines if line["env_seed"] != _own_seed(protocol, manifest["seed"], line, len(tasks))]
+    seed, each, count = manifest["seed"], protocol.evaluate_episodes, len(tasks)
+    off_seed = [
+        line
+        for line in lines
+        if line["env_seed"]
+        != (
+            episode_seed(seed, "final", line["episode"], count)
+            if line["final"]
+            else episode_seed(seed, "evaluate", line["checkpoint"] * each + line["episode"], count)
+        )
+    ]
     if off_seed:
         yield "episode_seed", f"{len(off_seed)} episodes with the wrong seed, first {_at(off_seed[0])}"
     for problem, bad in (
@@ -98,12 +108,15 @@ def check_diverged(protocol: Protocol, run: Run, result: Result) -> Iterator[Bro
 def _check_cadence(
     protocol: Protocol, evaluations: Sequence[int], lines: Iterable[EpisodeLine], *, final: bool
 ) -> Iterator[Broken]:
-    played: dict[tuple[int, bool], list[int]] = defaultdict(list)
-    for line in lines:
-        played[line["env_steps"], bool(line["final"])].append(line["episode"])
     expected = {(steps, False): protocol.evaluate_episodes for steps in evaluations}
     if protocol.final_episodes and final:
         expected[evaluations[-1], True] = protocol.final_episodes
+    found = [(line["env_steps"], bool(line["final"]), line["episode"]) for line in lines]
+    if found == [(*key, episode) for key, count in expected.items() for episode in range(count)]:
+        return  # every episode once, in the order of play
+    played: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for steps, is_final, episode in found:
+        played[steps, is_final].append(episode)
     holes = [_name(key) for key in sorted(expected.keys() - played.keys())]
     if holes:
         yield "cadence", f"{len(holes)} of {len(expected)} evaluations are missing: {', '.join(holes[:3])}"
@@ -113,12 +126,6 @@ def _check_cadence(
     every = {count: list(range(count)) for count in expected.values()}
     for key in sorted(key for key in expected.keys() & played.keys() if sorted(played[key]) != every[expected[key]]):
         yield "cadence", f"{_name(key)}: expected episodes 0 to {expected[key] - 1}, found {sorted(played[key])}"
-
-
-def _own_seed(protocol: Protocol, run_seed: int, line: Mapping[str, Any], tasks: int) -> int:
-    if line["final"]:
-        return episode_seed(run_seed, "final", line["episode"], tasks)
-    return episode_seed(run_seed, "evaluate", line["checkpoint"] * protocol.evaluate_episodes + line["episode"], tasks)
 
 
 def _is_number(score: Any) -> bool:

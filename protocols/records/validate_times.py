@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 from protocols.records.rules import Broken
 from protocols.records.store import EPISODES, METRICS, Run
@@ -29,10 +28,10 @@ def check_times(run: Run) -> Iterator[Broken]:
         (EPISODES, [line["seconds"] for line in run.episodes()]),
         (METRICS, [line[name] for line in run.metrics() for name in ("seconds", "env_steps_per_second")]),  # type: ignore[literal-required]
     ):
-        if any(value < 0 for value in seconds):
+        if min(seconds, default=0) < 0:
             yield "times", f"{name} holds a negative time"
     marks = [line["seconds"] for line in run.metrics()]
-    if any(after < before for before, after in pairwise(marks)):
+    if marks != sorted(marks):
         yield "times", f"the seconds of {METRICS} go back"
     if result is not None:
         wall, device = result["wall_seconds"], result["device_seconds"]
