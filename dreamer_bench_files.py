@@ -1,6 +1,6 @@
 """Writes whole files and folders, so that a reader finds the old content or the new, also after a kill.
 
-Imports `dreamer_bench_base` and the standard library.
+Imports `dreamer_bench_base`, `dreamer_bench_processes` and the standard library.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from dreamer_bench_base import UserError
@@ -69,6 +70,8 @@ def sha256(data: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+TOGETHER = 250
+"""So many files are written by one process before it takes others."""
 SYNCED_EACH = 200
 """Up to this many files are flushed to the disk one by one; more are flushed all at once, as thousands would take minutes."""
 
@@ -98,10 +101,7 @@ def exchange_folder(
         if mine is None:
             raise UserError(f"--out {str(out)!r} holds files that this command did not write; give a new or an empty folder")
         try:
-            for name, content in files.items():
-                path = begun / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content() if callable(content) else content)
+            _write_below(begun, files)
             _sync_below(begun, files)
         except (OSError, UserError):
             shutil.rmtree(begun, ignore_errors=True)
@@ -114,6 +114,26 @@ def exchange_folder(
         else:
             os.rename(ready, out)
         sync(out.parent)
+
+
+def _write_below(folder: Path, files: Mapping[str, bytes | Callable[[], bytes]]) -> None:
+    """Writes files into a folder; many are written by a process for each core."""
+    from dreamer_bench_processes import in_order  # brings multiprocessing, which few commands need
+
+    names = list(files)
+    parts = [{name: files[name] for name in names[start : start + TOGETHER]} for start in range(0, len(names), TOGETHER)]
+    for _ in in_order(partial(_write_part, folder), parts, least=4):
+        pass
+
+
+def _write_part(folder: Path, files: Mapping[str, bytes | Callable[[], bytes]]) -> None:
+    made: set[Path] = set()
+    for name, content in files.items():
+        path = folder / name
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
+        path.write_bytes(content() if callable(content) else content)
 
 
 def _sync_below(folder: Path, names: Collection[str]) -> None:

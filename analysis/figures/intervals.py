@@ -38,11 +38,9 @@ def estimate_table(estimates: Sequence[aggregate.Estimate]) -> pd.DataFrame:
 
 def task_estimates(scores: pd.DataFrame, reps: int) -> pd.DataFrame:
     """Mean over seeds for every method and task with its interval: rows of `aggregate.Estimate` with their task."""
-    parts = [
-        estimate_table(aggregate.estimates(part, metrics=["mean"], reps=reps, single_seed="omit")).assign(task=task)
-        for task, part in scores.groupby("task")
-    ]
-    return pd.concat(parts, ignore_index=True)
+    tasks, parts = zip(*scores.groupby("task"))
+    found = aggregate.estimates_of_each(parts, metrics=["mean"], reps=reps, single_seed="omit")
+    return pd.concat([estimate_table(rows).assign(task=task) for task, rows in zip(tasks, found)], ignore_index=True)
 
 
 def means(comparison: Comparison) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.figures import comparison
@@ -213,8 +214,10 @@ def _not_begun(group: groups.Group, absent: Sequence[Any]) -> int:
 
 def _rows_of(table: pd.DataFrame, members: Sequence[groups.Member]) -> pd.DataFrame:
     wanted = {(member.method, member.task, str(member.seed)) for member in members}
-    mask = [key in wanted for key in zip(table["method"], table["task"], table["seed"].astype(str), strict=True)]
-    return table[mask]
+    number = table.groupby(["method", "task", "seed"], sort=False).ngroup().to_numpy()
+    firsts = table.iloc[np.unique(number, return_index=True)[1]]
+    kept = [key in wanted for key in zip(firsts["method"], firsts["task"], firsts["seed"].astype(str), strict=True)]
+    return table[np.array(kept, dtype=bool)[number]]
 
 
 def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:

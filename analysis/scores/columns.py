@@ -100,15 +100,16 @@ def refuse_clashes(table: pd.DataFrame) -> None:
         for name in table[column].unique():
             if not is_printable(name) or len(name) > MOST_CHARACTERS:
                 check_name(name, f"{where(table[table[column] == name].iloc[0])}the {column}", most=MOST_CHARACTERS)
-    for method, rows in table.groupby("method", sort=True):
-        protocols = rows.drop_duplicates("protocol")
-        if len(protocols) > 1:
-            first, second = protocols.iloc[0], protocols.iloc[1]
-            raise InvalidData(
-                f"{where(second)}method {method!r} is filed under {second['protocol'] or 'no protocol'}, but under "
-                f"{first['protocol'] or 'no protocol'} at {first['place']}; choose one with --protocol, or import one file "
-                "under another --method"
-            )
+    named = table[["method", "protocol"]].drop_duplicates()
+    mixed = sorted(named.loc[named["method"].duplicated(), "method"])
+    if mixed:
+        protocols = table[table["method"] == mixed[0]].drop_duplicates("protocol")
+        first, second = protocols.iloc[0], protocols.iloc[1]
+        raise InvalidData(
+            f"{where(second)}method {mixed[0]!r} is filed under {second['protocol'] or 'no protocol'}, but under "
+            f"{first['protocol'] or 'no protocol'} at {first['place']}; choose one with --protocol, or import one file "
+            "under another --method"
+        )
     repeated = table[table.duplicated([*RUN, "env_steps", "episode", "final"])]
     if len(repeated):
         row = repeated.iloc[0]

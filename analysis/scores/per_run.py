@@ -60,8 +60,9 @@ def select(
     import pandas as pd
 
     rule, at = _rule_and_budget(table, rule, at, window)
-    points = table[(table["env_steps"] <= at) & (table["final"] == (rule.kind == "final"))]
-    if points.empty:
+    env_steps, final = table["env_steps"].to_numpy(), table["final"].to_numpy(bool)
+    used = (env_steps <= at) & (final == (rule.kind == "final"))
+    if not used.any():
         raise NoPoint(
             f"no point lies at or before {at:,} env_steps under the rule {rule.kind!r}"
             + (
@@ -74,13 +75,14 @@ def select(
     late = reached[reached["short"]]
     if len(late) and short == "fail":
         raise stops_short(late, rule, at)
+    number = table.groupby(RUN).ngroup().to_numpy()  # of each row's run, which is its row in `reached`
     if short == "drop":
-        points = points.set_index(RUN)[~_lookup(reached["short"], points)].reset_index()
-    end = _lookup(reached["last"].clip(upper=at).where(reached["short"], at), points)
-    used = points[eligible(rule, points["env_steps"].to_numpy(), points["final"].to_numpy(bool), end)]
+        used &= ~reached["short"].to_numpy(bool)[number]
+    end = reached["last"].clip(upper=at).where(reached["short"], at).to_numpy()[number]
+    points = table[used & eligible(rule, env_steps, final, end)]
     if rule.kind != "window":
-        used = used[used["env_steps"] == used.groupby(RUN)["env_steps"].transform("max")]
-    grouped = used.groupby(RUN)
+        points = points[points["env_steps"] == points.groupby(RUN)["env_steps"].transform("max")]
+    grouped = points.groupby(RUN)
     scores = grouped.agg(
         score=("score", "mean"), env_steps=("env_steps", "max"), points=("score", "size"), place=("place", "first")
     ).reset_index()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from analysis.scores.columns import refuse_single_seeds
 from analysis.statistics import bootstrap
 from analysis.statistics.resampling import MethodScores, generator_of, point_of, roles_of, samples_of
 from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_processes import in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 METRICS = ("iqm", "median", "mean", "optimality-gap")
 REPS = 50_000
 MOST_REPS = 1_000_000
+MANY_DRAWS = 20_000_000
+"""Runs times resamples that take about half a second, and are worth processes of their own."""
 MOST_PAIRS = 200
 """Pairs whose resamples are in memory together: 80 MB."""
 
@@ -84,25 +87,53 @@ def estimates(
     optimality-gap  mean of max(0, 1 - score) over all runs pooled
     single_seed     "refuse" raises InvalidData if a task has one seed; "omit" gives the point without an interval
     """
+    return estimates_of_each([scores], metrics=metrics, reps=reps, confidence=confidence, single_seed=single_seed)[0]
+
+
+def estimates_of_each(
+    tables: Sequence[pd.DataFrame],
+    *,
+    metrics: Sequence[str] = METRICS,
+    reps: int = REPS,
+    confidence: float = 0.95,
+    single_seed: SingleSeed = "refuse",
+) -> list[list[Estimate]]:
+    """`estimates` of each table. The resamples of many methods are drawn by a process for each core."""
     _check(metrics, reps, confidence)
-    result = []
-    for one in _every_method(scores, single_seed):
-        points = {metric: point_of(one, metric) for metric in metrics}
-        ends = _known_ends(one.key(), reps, confidence)
-        unknown = [metric for metric in metrics if metric not in ends]
+    every = [[(one, one.key()) for one in _every_method(table, single_seed)] for table in tables]
+    known = {key: _known_ends(key, reps, confidence) for members in every for _, key in members}
+    todo: dict[bytes, tuple[MethodScores, list[str]]] = {}
+    for one, key in (member for members in every for member in members):
+        unknown = [metric for metric in metrics if metric not in known[key]]
         if unknown and min(one.sizes) == 1:
-            ends |= dict.fromkeys(unknown, (np.nan, np.nan))
+            known[key] |= dict.fromkeys(unknown, (np.nan, np.nan))
         elif unknown:
-            samples = samples_of(one, unknown, reps)
-            ends |= {metric: _ends(samples[metric], confidence) for metric in unknown}
-        result += [_estimate(one.method, metric, points[metric], ends[metric], [one], reps, confidence) for metric in metrics]
-    return result
+            todo[key] = one, unknown
+    work = list(todo.values())
+    least = 1 if reps * sum(len(one.pooled) for one, _ in work) >= MANY_DRAWS else len(work) + 1
+    drawn = in_order(partial(_ends_of, reps, confidence), work, least=least)
+    for key, ends in zip(todo, drawn, strict=True):
+        known[key] |= ends
+    return [
+        [
+            _estimate(one.method, metric, point_of(one, metric), known[key][metric], [one], reps, confidence)
+            for one, key in members
+            for metric in metrics
+        ]
+        for members in every
+    ]
 
 
 @lru_cache(maxsize=4_000)
 def _known_ends(key: bytes, reps: int, confidence: float) -> dict[str, tuple[float, float]]:
     """metric -> ends of the interval of scores with that key, as far as anybody asked: a report and a board ask three times."""
     return {}
+
+
+def _ends_of(reps: int, confidence: float, asked: tuple[MethodScores, list[str]]) -> dict[str, tuple[float, float]]:
+    """metric -> ends of its interval, for the scores of a method and some metrics."""
+    samples = samples_of(*asked, reps)
+    return {metric: _ends(samples[metric], confidence) for metric in asked[1]}
 
 
 def difference(

@@ -27,18 +27,21 @@ class MethodScores:
             raise UserError(
                 f"method {method!r} is not among the scores; they hold {', '.join(sorted(scores['method'].unique()))}"
             )
-        bad = rows[~np.isfinite(rows["score"].to_numpy(float))]
+        scored = rows["score"].to_numpy(float)
+        bad = np.flatnonzero(~np.isfinite(scored))
         if len(bad):
-            row = bad.iloc[0]
+            row = rows.iloc[bad[0]]
             raise InvalidData(f"{method}, {row['task']}, seed {row['seed']} has no finite score; fix or remove that run")
-        repeated = rows[rows.duplicated(["task", "seed"])]
-        if len(repeated):
-            row = repeated.iloc[0]
+        tasks = rows["task"].tolist()
+        if len({*zip(tasks, rows["seed"].tolist())}) < len(rows):
+            row = rows[rows.duplicated(["task", "seed"])].iloc[0]
             raise InvalidData(f"{method}, {row['task']}, seed {row['seed']} has more than one score; select one per run first")
-        groups = {str(task): np.sort(group.to_numpy(float)) for task, group in rows.groupby("task")["score"]}
+        groups: dict[str, list[float]] = {}
+        for task, score in zip(tasks, scored.tolist()):
+            groups.setdefault(str(task), []).append(score)
         self.method = method
         self.tasks = tuple(sorted(groups))
-        self.values = [groups[task] for task in self.tasks]
+        self.values = [np.sort(np.array(groups[task])) for task in self.tasks]
         self.sizes = [len(value) for value in self.values]
         self.pooled = np.concatenate(self.values)
 
