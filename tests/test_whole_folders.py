@@ -133,3 +133,25 @@ def test_a_whole_file_replaces_files_only_and_a_link_stays_a_link(tmp_path):
     write_atomically(tmp_path / "link", b"x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"x"
+
+
+def test_many_files_are_written_by_several_processes_and_one_that_fails_keeps_the_old_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "TOGETHER", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    out = tmp_path / "site"
+    many = {f"records/{number % 5}/{number}.txt": f"{number}".encode() for number in range(20)}
+    by = {f"by/{number}": lambda: str(os.getpid()).encode() for number in range(6)}
+    exchange_folder(out, {**site(b"new"), **many, **by}, listed)
+    assert {name: data for name, data in content(out).items() if name.startswith("records/")} == many
+    writers = {data for name, data in content(out).items() if name.startswith("by/")}
+    assert len(writers) > 1
+    assert str(os.getpid()).encode() not in writers
+
+    def changed() -> bytes:
+        raise UserError("a record was changed while it was read")
+
+    before = content(out)
+    with pytest.raises(UserError, match="while it was read"):
+        exchange_folder(out, {**many, "last.txt": changed}, listed)
+    assert content(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
