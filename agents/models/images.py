@@ -30,7 +30,9 @@ FEATURE_MAPS = sum(
 def image_blocks(image: Tensor) -> Tensor:
     """uint8 [..., 64, 64, C] -> float32 [..., 32, 32, 4 C] in [-0.5, 0.5]; within a block: row, column, channel."""
     half = IMAGE_SIZE // 2
-    grid = image.unflatten(-2, (half, 2)).unflatten(-4, (half, 2)).transpose(-4, -3).flatten(-3)
+    rows = image.flatten(-2).unflatten(-1, (half, -1)).unflatten(-3, (half, 2))  # [..., 32, 2, 32, 2 C]
+    # Two rows side by side, because copying a transposed grid takes twice as long on a CPU.
+    grid = torch.cat([rows[..., 0, :, :], rows[..., 1, :, :]], -1)
     return (grid * (1.0 / 255.0)).sub_(0.5)
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from agents.models.grouped import Activation, Stack, activate_, activation_slope, dense, layers
+from agents.models.grouped import Activation, Stack, activate_, activation_slope, dense, layers, transposed
 
 
 class Cell(NamedTuple):
@@ -116,11 +116,6 @@ class Loop:
         mean, deviation = product(self._statistics_bias, inner, self._statistics, out=raw).chunk(2, -1)
         torch.add(softplus(deviation.contiguous()), self.min_std, out=std)
         torch.addcmul(mean, std, noise, out=new_stoch)
-
-
-def transposed(weight: Tensor) -> Tensor:
-    """[G, out, in] -> [G, in, out], contiguous."""
-    return weight.transpose(1, 2).contiguous()
 
 
 class Recurrence(torch.autograd.Function):
