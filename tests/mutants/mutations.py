@@ -107,7 +107,7 @@ MUTATIONS: Sequence[Mutation] = (
             Edit(RECURRENCE, "dense((action * keep).flatten", "dense((action * 0.0).flatten"),
             Edit(RECURRENCE, "dense(action, from_action, entry_bias)", "dense(action * 0.0, from_action, entry_bias)"),
             Edit(RECURRENCE, "dense(actions.flatten(1, 2), from", "dense(actions.flatten(1, 2) * 0.0, from"),
-            Edit("agents/models/grouped.py", "dense(action_t, from_action", "dense(action_t * 0.0, from_action"),
+            Edit("agents/models/grouped.py", "entry_bias, action_t, weights", "entry_bias, action_t * 0.0, weights"),
         ],
     ),
     Mutation(
