@@ -60,8 +60,7 @@ class Cadence:
     @cached_property
     def evaluation_env_steps(self) -> tuple[int, ...]:
         """The env_steps of all evaluations of a complete run."""
-        each = self.env_steps_per_iteration
-        return tuple(iteration * each for iteration in self.evaluations)
+        return tuple(self.env_steps(iteration) for iteration in self.evaluations)
 
 
 def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
