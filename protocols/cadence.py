@@ -68,19 +68,17 @@ def cadence_of(protocol: Protocol, task: str, budget_env_steps: int) -> Cadence:
     cadence, and one at the end. Raises ValueError if the budget is below one iteration."""
     action_repeat = protocol.action_repeat_of(task)
     per_iteration = protocol.num_envs * action_repeat
-    last = budget_env_steps // per_iteration
-    if last < 1:
+    if budget_env_steps < per_iteration:
         raise UserError(
             f"a budget of {budget_env_steps} env_steps is below one step of {task} under {protocol.id}; "
             f"give at least {per_iteration}"
         )
-    return _cadence(protocol.num_envs, action_repeat, budget_env_steps, protocol.evaluate_every_env_steps)
+    return _cadence(protocol.num_envs, action_repeat, per_iteration, budget_env_steps, protocol.evaluate_every_env_steps)
 
 
 @lru_cache(maxsize=16)
-def _cadence(num_envs: int, action_repeat: int, budget_env_steps: int, every: int) -> Cadence:
+def _cadence(num_envs: int, action_repeat: int, per_iteration: int, budget_env_steps: int, every: int) -> Cadence:
     """The same for numbers; a reader of thousands of runs asks for the same ones again and again."""
-    per_iteration = num_envs * action_repeat
     last = budget_env_steps // per_iteration
     due = {min(-(-multiple // per_iteration), last) for multiple in range(0, budget_env_steps + 1, every)}
     return Cadence(num_envs=num_envs, action_repeat=action_repeat, iterations=last, evaluations=tuple(sorted({*due, last})))
