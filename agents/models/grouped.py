@@ -110,7 +110,7 @@ def stack_of_layers(activation: Activation, x: Tensor, *parameters: Tensor) -> T
     def room(turn: int, height: int, width: int) -> Tensor:
         return space.setdefault((turn, height, width), x.new_empty(0)).resize_(groups, height, width)
 
-    if len(pieces) > 1:  # a copy pays off only if several products read it
+    if len(pieces) > 1:  # contiguous for `dense`, which transposes; the copy pays off only if several products read it
         layers = [(transposed(weight).transpose(1, 2), bias) for weight, bias in layers]
     for piece in pieces:
         h = x[:, piece]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.statistics.aggregate import Estimate, difference, estimates
+from dreamer_bench_base import UserError
 from protocols.records.store import find_runs
 
 SHIPPED = Path(__file__).resolve().parents[2] / "results" / "studies" / "dmc-small" / "runs"
@@ -34,6 +35,8 @@ def collected(folders: list[Path]) -> pd.DataFrame:
                 minutes = result["device_seconds"] / 60
                 rows.append((manifest["agent"], manifest["task"], manifest["seed"], result["score"], minutes))
     found = pd.DataFrame(rows, columns=["method", "task", "seed", "score", "minutes"])
+    if found.empty:
+        raise UserError(f"no finished run lies in {', '.join(map(str, folders))}; give the folder that `run --runs` wrote")
     complete = found.groupby(["method", "task"])["seed"].transform("nunique") == SEEDS
     return found[complete].sort_values(["task", "method", "seed"], ignore_index=True)
 
@@ -79,4 +82,8 @@ def tables(scores: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    print(tables(collected([Path(name) for name in sys.argv[1:]] or [SHIPPED])))
+    try:
+        print(tables(collected([Path(name) for name in sys.argv[1:]] or [SHIPPED])))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

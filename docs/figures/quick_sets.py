@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.statistics.aggregate import difference
+from dreamer_bench_base import UserError
 from protocols.records.store import find_runs
 
 SHIPPED = Path(__file__).resolve().parents[2] / "results" / "studies" / "quick-2" / "runs"
@@ -31,6 +32,8 @@ def collected(folders: list[Path]) -> pd.DataFrame:
                 continue
             rows.append((manifest["agent"], manifest["task"], manifest["seed"], result["score"]))
     found = pd.DataFrame(rows, columns=["method", "task", "seed", "score"])
+    if found.empty:
+        raise UserError(f"no finished run lies in {', '.join(map(str, folders))}; give the folder that `run --runs` wrote")
     return found.sort_values(["task", "method", "seed"], ignore_index=True)
 
 
@@ -55,4 +58,8 @@ def table(found: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    print(table(sets(collected([Path(name) for name in sys.argv[1:]] or [SHIPPED]))))
+    try:
+        print(table(sets(collected([Path(name) for name in sys.argv[1:]] or [SHIPPED]))))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
