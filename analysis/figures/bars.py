@@ -105,10 +105,11 @@ def _panel(
                 hatch=None if recorded else "////",
                 linewidth=1.0,
             )
+            own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
             if recorded and not math.isnan(row.low):
                 outline = [withStroke(linewidth=3.2, foreground="white")]  # legible on a dark bar, too
-                axes.vlines(position, row.low, row.high, color=INK, linewidth=1.5, path_effects=outline)
-            own = seeds[seeds["method"] == row.method]["score"] if recorded else pd.Series(dtype=float)
+                above = 4 if len(own) > 10 else 2  # so many dots would hide it
+                axes.vlines(position, row.low, row.high, color=INK, linewidth=1.5, path_effects=outline, zorder=above)
             spread = [position + 0.26 * (index - (len(own) - 1) / 2) / max(len(own) - 1, 1) for index in range(len(own))]
             dots += zip(spread, own)
             if roomy:
@@ -153,7 +154,14 @@ def fig6(comparison: Comparison) -> Drawing:
     common = int(data[data["panel"] == COMMON]["tasks"].max()) if COMMON in names else 0
     titles = {COMMON: f"Mean, common {common}", OWN: "Mean, own tasks"}
     with drawing_style("fig6"):
-        figure, every = panels(len(names), columns=6, size=(1.85, 1.6), legend_rows=0 if roomy else 2, single=(7.5, 3.9))
+        figure, every = panels(
+            len(names),
+            columns=6,
+            few=(4.8, 3.4) if roomy else (3.4, 2.6),
+            size=(1.85, 1.6),
+            legend_rows=0 if roomy else 2,
+            single=(7.5, 3.9),
+        )
         for axes, name in zip(every, names):
             _panel(
                 axes,
@@ -181,15 +189,13 @@ def fig6(comparison: Comparison) -> Drawing:
             columns = legend_columns(len(handles))
             figure.legend(handles=row_major(handles, columns), loc="outside lower center", ncols=columns)
         elif published and methods:
-            every[0].legend(
+            figure.legend(
                 handles=[
                     Patch(facecolor=MUTED, label=f"recorded: {comparison.title}, {comparison.budget}"),
                     Patch(facecolor="white", edgecolor=MUTED, hatch="////", label="published: Appendix G"),
                 ],
-                loc="lower left",
-                bbox_to_anchor=(0, 1.08),
+                loc="outside upper left",
                 ncols=2,
-                borderaxespad=0,
             )
     return Drawing(
         name="fig6", title="Scores beside the published ones", figure=figure, data=data, caption=_caption(comparison, common)

@@ -23,16 +23,17 @@ def panels(
     *,
     single: tuple[float, float] = (7.0, 3.6),
     columns: int = 4,
+    few: tuple[float, float] = (3.4, 2.6),
     size: tuple[float, float] = (2.5, 1.9),
     legend_rows: int = 1,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels, and room for a legend below."""
+    """A figure with `count` panels, and room for a legend below. Inches of a panel: `few` of two or three, `size` of more."""
     if count == 1:
         figure = new_figure(single[0], single[1] + 0.22 * legend_rows)
         return figure, [figure.subplots()]
     columns = min(columns if count <= MOST_LARGE else 7, count)
     rows = math.ceil(count / columns)
-    width, height = (3.4, 2.6) if count <= 3 else size if count <= MOST_LARGE else (1.75, 1.5)
+    width, height = few if count <= 3 else size if count <= MOST_LARGE else (1.75, 1.5)
     figure = new_figure(max(width * columns, 6.0), height * rows + 0.3 + 0.22 * legend_rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     every = list(grid.flat)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from analysis.figures.drawing import Drawing, csv_text, png_bytes, rendered, svg_text
 
-MOST_COLUMNS, MOST_ROWS, MOST_INCHES = 7, 20, 10.0
-"""Largest table (columns, rows) and figure (inches) in one column; a larger block takes both columns of a wide page."""
+MOST_CHARACTERS, MOST_ROWS, MOST_INCHES = 85, 20, 10.0
+"""Largest table (characters of a row, rows) and figure (inches) in one column; a larger block takes both of a wide page."""
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Section:
     def add(self, heading: str, *paragraphs: str, **content: Any) -> None:
         anchor = re.sub(r"[^a-z0-9]+", "-", f"{self.anchor}-{heading}".lower()).strip("-")
         table = content.get("table") or {"columns": (), "rows": ()}
-        wide = content.pop("wide", False) or len(table["columns"]) > MOST_COLUMNS or len(table["rows"]) > MOST_ROWS
+        wide = content.pop("wide", False) or _characters(table) > MOST_CHARACTERS or len(table["rows"]) > MOST_ROWS
         self.blocks.append({"heading": heading, "anchor": anchor, "paragraphs": paragraphs, "wide": wide, **content})
 
     def draw(self, drawing: Drawing, heading: str, *paragraphs: str, **content: Any) -> None:
@@ -42,7 +43,8 @@ class Section:
         path = f"{self.folder}{drawing.name}"
         self.files[f"{path}.csv"] = csv_text(drawing.data).encode()
         wide = drawing.figure.get_figwidth() > MOST_INCHES
-        self.add(heading, *paragraphs, caption=drawing.caption, csv=f"{path}.csv", png=f"{path}.png", wide=wide, **content)
+        beside = {"csv": f"{path}.csv", "png": f"{path}.png"}
+        self.add(heading, *paragraphs, caption=drawing.caption, wide=wide, stretch=wide, **beside, **content)
         self.drawings.append((drawing, self.blocks[-1]))
 
     def render(self) -> Section:
@@ -54,6 +56,13 @@ class Section:
             self.files[f"{self.folder}{drawing.name}.png"] = png
         self.drawings.clear()
         return self
+
+
+def _characters(table: Mapping[str, Any]) -> int:
+    """Characters of a row in which every column is as wide as its longest text, with three between columns."""
+    lines = [table["columns"], *table["rows"]]
+    widths = [max(len(cell.get(key, "")) for cell in column for key in ("text", "interval")) for column in zip(*lines)]
+    return sum(widths) + 3 * len(widths)
 
 
 def _pictures(prefix: str, drawing: Drawing) -> tuple[str, bytes]:

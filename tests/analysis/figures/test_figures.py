@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_every_seed_of_figure_6_is_a_dot_at_its_own_score_apart_from_the_others(
                 if type(part).__name__ == "PathCollection"]  # fmt: skip
         assert sorted(y for _, y in dots) == pytest.approx([shift + end + seed for end in (300, 600) for seed in range(3)])
         assert len({x for x, _ in dots}) == 6
+
+
+def test_the_numbers_on_the_bars_of_two_tasks_do_not_touch(tmp_path):
+    ours = {"dreamer": 500, "no_value": 501, "planet": 502, "random": 499, "sac": 498}
+    figure = catalog.draw(
+        "fig6", gather([score_file(tmp_path / "s.csv", ours, ("walker_walk", "cheetah_run"))], reps=REPS)
+    ).figure
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts if text.get_text()[0].isdigit()]
+        assert len(boxes) == 9
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_figures_have_the_theme_of_seaborn_and_leave_matplotlibs_settings_alone():

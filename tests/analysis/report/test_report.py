@@ -361,3 +361,17 @@ def test_the_page_opens_in_a_browser_without_complaint_and_fits_the_screen(width
         assert len(seen) == 7
         assert min(seen) > 200
         assert page.complaints() == []
+
+
+def test_no_table_of_five_agents_is_cut_on_a_wide_screen(tmp_path):
+    """The tables per task grow with the agents; on a telephone they scroll."""
+    root = tmp_path / "runs"
+    agents = ("dreamer", "no_value", "planet", "random", "sac")
+    make_grid(root, catalog.find("quick@2"), {name: 500.0 + 10 * number for number, name in enumerate(agents)})
+    build.build([root], tmp_path / "out", reps=REPS)
+    with browser(tmp_path) as page:
+        page.resize(1400, 900)
+        page.open(tmp_path / "out" / "index.html")
+        tables = "[...document.querySelectorAll('div.scroll')]"
+        assert page.script(f"return {tables}.length") >= 3
+        assert page.script(f"return {tables}.filter(t => t.scrollWidth > t.clientWidth).map(t => t.ariaLabel)") == []
