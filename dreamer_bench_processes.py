@@ -12,8 +12,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar, cast
 
 from dreamer_bench_base import UserError
 
@@ -29,7 +29,8 @@ def in_order(
 ) -> Iterator[Result]:
     """The same as `map(function, things)`, with a process for every core if there are at least `least` things (LEAST).
 
-    The processes are forks of this one, so only results have to be sent (pickled). A UserError or OSError of `function` is
+    The processes are forks of this one, so only results have to be sent (pickled), and each takes the next thing when it has
+    finished one. A UserError or OSError of `function` is
     raised here in the order of the things, as in one process; another exception ends its process with a traceback.
 
     processes  number of processes; by default the number of cores that this process may use
@@ -44,44 +45,57 @@ def in_order(
         yield from map(function, things)
         return
     context = multiprocessing.get_context("fork")
-    workers: list[Any] = []
-    answers: list[Connection] = []
+    turn = context.Value("Q", count)  # the next thing that nobody has: each process begins with a thing of its own
+    workers: dict[Connection, Any] = {}
+    answers: dict[int, tuple[bool, Any]] = {}
     try:
         for first in range(count):
             reader, writer = context.Pipe(duplex=False)
-            worker = context.Process(target=_work, args=(function, things[first::count], reader, writer), daemon=True)
+            worker = context.Process(target=_work, args=(function, things, first, turn, reader, writer), daemon=True)
             worker.start()
             writer.close()
-            workers.append(worker)
-            answers.append(reader)
+            workers[reader] = worker
+        at_work = set(workers)
         for number in range(len(things)):
-            try:
-                failed, answer = answers[number % count].recv()
-            except EOFError:
-                workers[number % count].join()
-                code = workers[number % count].exitcode
-                raise RuntimeError(f"a process that helped ended early, with code {code}; was the memory short?") from None
+            while number not in answers:
+                for ready in cast(list[Connection], wait(at_work)):
+                    try:
+                        which, failed, answer = ready.recv()
+                        answers[which] = failed, answer
+                    except EOFError:
+                        at_work.remove(ready)
+                        workers[ready].join()
+                        if (code := workers[ready].exitcode) != 0:
+                            raise RuntimeError(
+                                f"a process that helped ended early, with code {code}; was the memory short?"
+                            ) from None
+            failed, answer = answers.pop(number)
             if failed:
                 raise answer
             yield answer
     finally:
-        for worker, reader in zip(workers, answers, strict=True):
+        for reader, worker in workers.items():
             worker.terminate()
             worker.join()
             reader.close()
 
 
-def _work(function: Callable[[Any], Any], things: Sequence[Any], reader: Connection, writer: Connection) -> None:
+def _work(
+    function: Callable[[Any], Any], things: Sequence[Any], number: int, turn: Any, reader: Connection, writer: Connection
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     reader.close()  # so that the pipe breaks when the other end is closed
     gc.freeze()  # what was there before is not searched for garbage again and again, a fifth of the time of reading records
-    for thing in things:
+    while number < len(things):
         try:
-            answer = (False, function(thing))
+            failed, answer = False, function(things[number])
         except (UserError, OSError) as error:
-            answer = (True, error)
+            failed, answer = True, error
         try:
-            writer.send(answer)
+            writer.send((number, failed, answer))
         except BrokenPipeError:
             return
+        with turn.get_lock():
+            number = turn.value
+            turn.value += 1

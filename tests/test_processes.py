@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 
 import pytest
 from make_records import make_run
@@ -23,6 +24,15 @@ def test_results_come_in_order_from_as_many_processes_as_asked_for():
     found = list(in_order(lambda number: (number**2, os.getpid()), range(10), least=1, processes=3))
     assert [square for square, _ in found] == [number**2 for number in range(10)]
     assert len({process for _, process in found} - {os.getpid()}) == 3
+
+
+def test_a_slow_thing_does_not_keep_the_others_waiting():
+    def work(number: int) -> int:
+        time.sleep(1.0 if number == 0 else 0.01)
+        return os.getpid()
+
+    slow, *others = in_order(work, range(12), least=1, processes=2)
+    assert slow not in others
 
 
 def test_few_things_stay_in_this_process():

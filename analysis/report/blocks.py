@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -32,7 +32,6 @@ from analysis.report.tables import (
 )
 from analysis.scores.tasks import suite_of
 from analysis.statistics import aggregate, small_samples
-from dreamer_bench_base import InvalidData
 
 MOST_RUNS_LISTED = 60
 
@@ -46,7 +45,7 @@ def fill(section: Section, subject: Comparison, shown: Comparison) -> None:
     _left_out(section, subject)
     if subject.scores.empty:
         section.headline = f"{subject.title}: no run has reached {subject.budget} yet"
-        section.draw(curves(shown), "Learning curves")
+        section.draw(partial(curves, shown), "Learning curves")
         return
     if not subject.one_scale:
         _task_by_task(section, subject, shown)
@@ -72,11 +71,11 @@ def _task_by_task(section: Section, subject: Comparison, shown: Comparison) -> N
         f"The returns {of} are raw and have no common scale: nothing is averaged or ranked over the {len(subject.tasks)} tasks."
     )
     section.headline = f"{subject.title}: {count(len(subject.methods), 'method')}, task by task"
-    section.draw(curves(shown), "Learning curves")
-    section.draw(bars.fig6(subject), "Scores per task", table=task_table(subject))
+    section.draw(partial(curves, shown), "Learning curves")
+    section.draw(partial(bars.fig6, subject), "Scores per task", table=task_table(subject))
     if len(subject.methods) > 1 and not aggregate.common_tasks(subject.scores).empty:
-        with contextlib.suppress(InvalidData):  # a method with one seed has no interval
-            section.draw(intervals.improvement(subject), "Probability of improvement")
+        # a method with one seed has no interval
+        section.draw(partial(intervals.improvement, subject), "Probability of improvement", optional=True)
     _runs(section, subject)
     _describe(section, subject)
 
@@ -108,7 +107,7 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
     if common.empty:
         section.warnings.append("The methods share no task, so nothing can be averaged over them.")
         section.headline = f"{subject.title}: methods without a common task"
-        section.draw(curves(shown), "Learning curves")
+        section.draw(partial(curves, shown), "Learning curves")
         return False
     cut = subject.scores["task"].nunique() - common["task"].nunique()
     if cut:
@@ -131,16 +130,18 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
             f"Curves, scores per task, sample efficiency, profiles and pairs are drawn for the {len(best)} methods with the "
             f"highest means, of {len(subject.methods)}; the tables have all."
         )
-    section.draw(curves(shown), "Learning curves")
+    section.draw(partial(curves, shown), "Learning curves")
     drawing = intervals.aggregates(subject, single_seed="omit")
     note = small_samples.small_sample_note(common)
     notes = [note[0].upper() + note[1:].rstrip(".") + "."] if note else []
-    section.draw(drawing, "Aggregate scores", *notes, table=aggregate_table(subject, drawing.data, means))
+    section.draw(lambda: drawing, "Aggregate scores", *notes, table=aggregate_table(subject, drawing.data, means))
     if differences is not None:
-        section.draw(differences, f"Difference to {BASELINE}", table=difference_table(subject, differences.data))
+        section.draw(lambda: differences, f"Difference to {BASELINE}", table=difference_table(subject, differences.data))
     beside = len(subject.published) > 0
     section.draw(
-        bars.fig6(drawn), "Scores per task" + (", beside the published ones" if beside else ""), table=task_table(subject)
+        partial(bars.fig6, drawn),
+        "Scores per task" + (", beside the published ones" if beside else ""),
+        table=task_table(subject),
     )
     _further(section, drawn)
     section.summary |= {
@@ -159,11 +160,11 @@ def _further(section: Section, subject: Comparison) -> None:
     if not enough:
         return
     cut = subject.only(enough)
-    with contextlib.suppress(InvalidData):  # runs without a common evaluation time have no curve
-        section.draw(efficiency(cut), "Sample efficiency")
+    # runs without a common evaluation time have no curve
+    section.draw(partial(efficiency, cut), "Sample efficiency", first=True, optional=True)
     if len(enough) > 1:
-        section.draw(intervals.profiles(cut), "Performance profiles")
-        section.draw(intervals.improvement(cut), "Probability of improvement")
+        section.draw(partial(intervals.profiles, cut), "Performance profiles")
+        section.draw(partial(intervals.improvement, cut), "Probability of improvement")
 
 
 def _variants(section: Section, subject: Comparison, shown: Comparison, changed: list[str]) -> None:
@@ -172,20 +173,22 @@ def _variants(section: Section, subject: Comparison, shown: Comparison, changed:
     methods = [method for method in subject.methods if method in changed or method in agents]
     picked = subject.only(methods)
     section.draw(
-        curves(shown.only(methods), name="curves-variants", title="Learning curves, options set by hand"),
+        partial(curves, shown.only(methods), name="curves-variants", title="Learning curves, options set by hand"),
         "Options set by hand",
         "These runs set options of an agent with --set. They have their own labels and are not part of the protocol's table.",
     )
     if any(horizon_of(subject, method) for method in changed):
-        section.draw(fig4(subject), "Score against the horizon")
+        section.draw(partial(fig4, subject), "Score against the horizon")
     if any(set(subject.overrides[method]) == {"representation"} for method in changed):
-        section.draw(draw_figure("fig11", subject), "Representation objectives")
+        section.draw(partial(draw_figure, "fig11", subject), "Representation objectives")
     common = aggregate.common_tasks(picked.normalized)
     if common.empty:
         return
     drawing = replace(intervals.aggregates(picked, single_seed="omit"), name="aggregates-variants")
     section.draw(
-        drawing, "Aggregate scores, options set by hand", table=aggregate_table(picked, drawing.data, intervals.means(picked))
+        lambda: drawing,
+        "Aggregate scores, options set by hand",
+        table=aggregate_table(picked, drawing.data, intervals.means(picked)),
     )
     section.summary |= {"variants": drawing.data.to_dict("records")}
 

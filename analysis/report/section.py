@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,8 @@ def repeat_section(folders: Sequence[Path], protocols: Sequence[str], *, reps: i
         "and never averaged.",
         headline="learning curves under several action repeats",
     )
-    section.draw(draw_figure("fig12", gather(folders, several_protocols=True, reps=reps)), "Learning curves by action repeat")
+    compared = gather(folders, several_protocols=True, reps=reps)
+    section.draw(partial(draw_figure, "fig12", compared), "Learning curves by action repeat")
     section.summary["protocols"] = list(protocols)
     return section
 

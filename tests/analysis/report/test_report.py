@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import drawing, efficiency
+from analysis.figures import efficiency
 from analysis.figures.style import short_count, task_label
 from analysis.report import blocks, build
 from dreamer_bench_base import InvalidData
@@ -147,13 +147,13 @@ def test_the_same_records_give_the_same_bytes(quick_runs, built, tmp_path):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_pictures_drawn_in_two_processes_are_those_drawn_in_one(quick_runs, built, tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "MANY_PANELS", 1)
+@pytest.mark.parametrize("cores", [1, 3])
+def test_pictures_drawn_in_several_processes_are_those_drawn_in_one(cores, quick_runs, built, tmp_path, monkeypatch):
     monkeypatch.setattr(efficiency, "MANY_ROWS", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    build.build([quick_runs], tmp_path / "two", reps=REPS)
-    for name in sorted(path.name for path in (tmp_path / "two").iterdir()):
-        assert (tmp_path / "two" / name).read_bytes() == (built[0] / name).read_bytes(), name
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    build.build([quick_runs], tmp_path / "again", reps=REPS)
+    for name in sorted(path.name for path in (tmp_path / "again").iterdir()):
+        assert (tmp_path / "again" / name).read_bytes() == (built[0] / name).read_bytes(), name
 
 
 def test_of_more_methods_than_can_be_told_apart_the_best_are_drawn_and_all_are_in_the_tables(
