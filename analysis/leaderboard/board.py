@@ -156,7 +156,7 @@ def _common(subject: Comparison, entry: Entry) -> dict[str, Any]:
         "method": entry.method,
         "slug": entry.submission.slug,
         "color": subject.styles_of([entry.method])[entry.method].color,
-        "input": entry.submission.input,
+        "input": entry.submission.input_of(entry.protocol.id),
         "budget_env_steps": entry.protocol.env_steps,
         "diverged": entry.diverged,
         "schema": f"schema {entry.schema}" if entry.schema < SCHEMA else "",
@@ -218,7 +218,7 @@ def _card(entry: Entry) -> dict[str, Any]:
         "paper": submission.paper,
         "code": submission.code,
         "note": submission.note,
-        "input": submission.input,
+        "input": submission.input_of(entry.protocol.id),
         "facts": entry.facts,
         "runs": len(entry.scores),
     }

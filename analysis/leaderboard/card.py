@@ -12,18 +12,18 @@ from dreamer_bench_base import InvalidData
 from dreamer_bench_json import check_shape, parse_json
 from dreamer_bench_untrusted import is_printable, printable
 
-INPUTS = ("pixels", "state")
+INPUTS = ("pixels", "state", "both")
 CARD_FIELDS: Mapping[str, str] = {
     "name": "the method's name in the table",
     "authors": "a list of names",
-    "input": "what the agent observes: pixels or state",
+    "input": "what the agent observes: pixels, state or both; or an object that says it for each protocol",
     "paper": "https address, or null",
     "code": "https address, or null",
     "note": "a sentence for the reader; optional",
     "imported": "for scores published elsewhere: an object with protocol, source, licence and method; absent otherwise",
 }
 IMPORTED_FIELDS = ("protocol", "source", "licence", "method")
-MOST_CHARACTERS = {"name": 80, "author": 100, "paper": 300, "code": 300, "note": 1_000, "imported": 300}
+MOST_CHARACTERS = {"name": 80, "author": 100, "input": 80, "paper": 300, "code": 300, "note": 1_000, "imported": 300}
 MOST_AUTHORS = 100
 
 
@@ -55,8 +55,11 @@ def read_card(data: bytes, path: object) -> dict[str, Any]:
         raise InvalidData(f"{path}: authors must be a list of one to {MOST_AUTHORS} names, not {_short(authors)}")
     for author in authors:
         _check_text(author, "author", path)
-    if card["input"] not in INPUTS:
-        raise InvalidData(f"{path}: input must be one of {', '.join(INPUTS)}, not {_short(card['input'])}")
+    inputs = card["input"] if isinstance(card["input"], dict) else {"every protocol": card["input"]}
+    for protocol, word in inputs.items():
+        _check_text(protocol, "input", path)
+        if word not in INPUTS:
+            raise InvalidData(f"{path}: input must be one of {', '.join(INPUTS)}, not {_short(word)}")
     for name in ("paper", "code"):
         if card[name] is not None:
             _check_text(card[name], name, path)

@@ -76,7 +76,7 @@ def build(root: Path, out: Path, *, reps: int = 20_000) -> Built:
         .render(
             boards=boards,
             budgets=sorted({board["budget_env_steps"] for board in boards}),
-            inputs=sorted({entry.submission.input for entry in shown}),
+            inputs=sorted({entry.submission.input_of(entry.protocol.id) for entry in shown}),
             short_count=short_count,
             left_out=sorted(left_out),
         )

@@ -25,6 +25,7 @@ from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
 from analysis.scores import from_runs, per_run
 from analysis.scores import table as tables
 from analysis.scores.copies import copies
+from analysis.scores.tasks import suite_of
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256
 from dreamer_bench_json import check_shape, parse_json
@@ -54,6 +55,7 @@ class Submission:
     """A submission folder after reading.
 
     slug      folder name on the leaderboard, made from the card's name
+    input     what the agent observes, or protocol -> what it observes there
     imported  None for records of this project, else protocol, source, licence and method of the published scores
     hashes    name of every file of evidence below the folder -> SHA-256
     runs      the runs of a checked submission; empty for imported scores
@@ -65,7 +67,7 @@ class Submission:
     slug: str
     name: str
     authors: tuple[str, ...]
-    input: str
+    input: str | Mapping[str, str]
     paper: str | None
     code: str | None
     note: str
@@ -74,6 +76,10 @@ class Submission:
     runs: Sequence[from_runs.ScoredRun] = ()
     replayed: Sequence[str] = ()
     replay_tolerance: float = 0.0
+
+    def input_of(self, protocol: str) -> str:
+        """What the agent observes under a protocol, as the card says; "" if the card does not say it."""
+        return self.input if isinstance(self.input, str) else self.input.get(protocol, "")
 
     def content(self, name: str) -> bytes:
         """A file as it was read before. Raises InvalidData if it has changed since."""
@@ -122,7 +128,33 @@ def checked(submission: Submission) -> tuple[Submission, list[str]]:
         sound=from_runs.scored,
         take=lambda run: runs.append(from_runs.sharing(run, shared)),
     )
-    return replace(submission, runs=tuple(runs)), [f"{each.run}: {each.rule}: {each.what}" for each in found]
+    lines = [f"{each.run}: {each.rule}: {each.what}" for each in found]
+    protocols = {run.manifest["protocol"]: observed(run.manifest["protocol_data"]) for run in runs}
+    return replace(submission, runs=tuple(runs)), lines + _input_violations(submission, protocols)
+
+
+def _input_violations(submission: Submission, shown: Mapping[str, str | None]) -> list[str]:
+    """Protocols for which the card names no input, or another one than their tasks show."""
+    found = []
+    for protocol, what in shown.items():
+        claimed = submission.input_of(protocol)
+        if not claimed:
+            found.append(f"{CARD}: input: says nothing of {protocol}; add it")
+        elif what not in (None, claimed):
+            found.append(f"{CARD}: input: {claimed!r} under {protocol}, whose tasks show {what}")
+    return found
+
+
+def observed(data: Mapping[str, Any]) -> str | None:
+    """What the tasks of a protocol show: "pixels", "state" or "both". None if its options do not say it for every task."""
+    shown = set()
+    for task in data["tasks"]:
+        whole, own = data.get("suite_options", {}), data.get("task_options", {})
+        own = own.get(task, {}) if isinstance(own, dict) else None
+        if suite_of(task) != "dmc" or not isinstance(whole, dict) or not isinstance(own, dict):
+            return None
+        shown.add(str(own.get("observation", whole.get("observation", "pixels"))))
+    return shown.pop() if len(shown) == 1 else "both"
 
 
 def imported_protocol(submission: Submission) -> Protocol:
@@ -152,7 +184,7 @@ def _imported_violations(submission: Submission) -> list[str]:
     """
     protocol = imported_protocol(submission)
     table = imported_table(submission)
-    found = []
+    found = _input_violations(submission, {protocol.id: None})  # how others made their agents see is not ours to know
     if table.empty:
         return [f"no score is of a task of {protocol.id}"]
     if protocol.score_range is not None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import html
+import itertools
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,13 @@ import pytest
 from analysis.leaderboard import adding, evidence, submissions
 from analysis.leaderboard import site as site_builder
 from analysis.leaderboard.board import board_of
-from analysis.leaderboard.card import slug_of
 from analysis.leaderboard.entries import entries_of
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.records.json_files import append_lines
 from protocols.records.store import EPISODES, METRICS, write_result
+from protocols.spec import Protocol
 from tests.analysis.browser import ACCESSIBLE, Browser, browser
 from tests.make_records import make_run
 from tests.probe_runs import PROBE
@@ -56,14 +58,29 @@ def make_submission(folder: Path, end: float, *, spread: float = 10.0, agent: st
     return folder
 
 
+def make_imported(folder: Path, end: float, *, spread: float, protocol: Protocol = QUICK, **card: Any) -> Path:
+    """Imported scores for a protocol: straight curves of its seeds that end around `end`."""
+    source = {"protocol": protocol.id, "source": "made up here", "licence": "MIT", "method": "theirs"}
+    write_card(folder, imported=source, **card)
+    lines = ["method,task,seed,env_step,score"]
+    for task, seed in itertools.product(protocol.tasks, protocol.seeds):
+        score = end + spread * (seed - 1)
+        lines += [f"theirs,{task},{seed},{time},{score + time / protocol.env_steps}" for time in (0, protocol.env_steps)]
+    (folder / "scores").mkdir()
+    (folder / "scores" / "scores.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three entries: one ahead, two that three seeds cannot tell apart. One of them sees states instead of pixels."""
+    """Three entries: one ahead, two that three seeds cannot tell apart. One of them is published and sees states."""
     base = tmp_path_factory.mktemp("board")
-    for name, end, spread, card in (("Ahead", 800, 10, {}), ("Close one", 500, 90, {"input": "state"}),
-                                    ("Close <b>two</b>", 510, 90, {"note": "<script>alert(1)</script>"})):  # fmt: skip
-        folder = base / "in" / slug_of(name)
-        adding.add(make_submission(folder, end, spread=spread, name=name, **card), base / "kept")
+    added = base / "in"
+    make_submission(added / "ahead", 800, name="Ahead")
+    make_submission(added / "two", 510, spread=90, name="Close <b>two</b>", note="<script>alert(1)</script>")
+    make_imported(added / "one", 500, spread=90, name="Close one", input="state")
+    for folder in sorted(added.iterdir()):
+        adding.add(folder, base / "kept")
     return base / "kept"
 
 
@@ -123,6 +140,50 @@ def test_pairs_say_who_beats_whom_and_both_ways_agree(site):
     assert cells[2] == ("worse", "0.00")  # and the second is beaten by it
     values = [float(value) for _, value in cells]
     assert values[3] + values[5] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("state", "'state' under quick@1, whose tasks show pixels"),
+        ("both", "'both' under quick@1, whose tasks show pixels"),
+        ({"quick@1": "state"}, "'state' under quick@1, whose tasks show pixels"),
+        ({"dmc-5m@1": "pixels"}, "says nothing of quick@1; add it"),
+        ({"quick@1": "sounds"}, "must be one of pixels, state, both, not 'sounds'"),
+        ({"quick@1": ["pixels"]}, r"not \['pixels'\]"),
+        (["pixels"], r"not \['pixels'\]"),
+        (None, "not None"),
+        ({"quick@1": "pixels", "\u202e": "state"}, "invisible character"),
+    ],
+)
+def test_a_card_that_claims_another_input_than_its_runs_had_is_refused(given, says, tmp_path):
+    with pytest.raises(InvalidData, match=says):
+        adding.add(make_submission(tmp_path / "in", 500, input=given), tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_imported_scores_need_an_input_under_their_protocol(tmp_path):
+    with pytest.raises(InvalidData, match="says nothing of quick@1; add it"):
+        adding.add(make_imported(tmp_path / "in", 500, spread=90, input={"dmc-5m@1": "pixels"}), tmp_path / "kept")
+
+
+def test_the_input_of_each_protocol_is_that_of_its_tasks():
+    shown = {
+        name: submissions.observed(asdict(catalog.find(name))) for name in ("dmc-5m@1", "quick@1", "dmc-small@1", "small@1")
+    }
+    assert shown == {"dmc-5m@1": "pixels", "quick@1": "pixels", "dmc-small@1": "both", "small@1": None}
+
+
+@pytest.mark.parametrize("damage", [{"suite_options": 3}, {"task_options": []}, {"task_options": {TASK: 1}}])
+def test_damaged_options_of_a_protocol_say_nothing_of_its_input(damage):
+    assert submissions.observed({**asdict(QUICK), **damage}) is None
+
+
+def test_an_entry_shows_the_input_of_each_protocol(tmp_path):
+    inputs = {"quick@1": "pixels", "dmc-small@1": "both"}
+    adding.add(make_submission(tmp_path / "in", 500, input=inputs), tmp_path / "kept")
+    site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    assert 'data-input="pixels"' in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_what_a_card_says_is_text_on_the_page_and_never_markup(site):
