@@ -430,6 +430,9 @@ def test_a_wide_screen_is_used_and_a_narrow_one_says_what_scrolls(page, site):
         page.open(site / name)
         assert page.script("return document.querySelector('main').getBoundingClientRect().width") > 1400
         assert page.script(hint) == "none"
+        page.resize(1400, 900)
+        cut = "[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => s.ariaLabel)"
+        assert page.script(f"return {cut}") == []
     page.resize(500, 900)
     assert "scroll sideways" in page.script(hint)
     assert page.script("const s = document.querySelector('.scroll.sideways'); return s.scrollWidth > s.clientWidth")
