@@ -425,8 +425,8 @@ def test_the_front_page_shows_each_ranking_as_a_picture_of_intervals_best_first(
 
 def test_a_wide_screen_is_used_and_a_narrow_one_says_what_scrolls(page, site):
     hint = "return getComputedStyle(document.querySelector('.scroll.sideways'), '::before').content"
-    page.resize(1600, 900)
     for name in ("index.html", "quick-1.html"):
+        page.resize(1600, 900)
         page.open(site / name)
         assert page.script("return document.querySelector('main').getBoundingClientRect().width") > 1400
         assert page.script(hint) == "none"
