@@ -1,0 +1,120 @@
+"""Prints the tables of a protocol in docs/results.md from the records: scores, differences to Dreamer, device minutes.
+
+    python docs/figures/comparison_tables.py dmc-small@1 [RUNS...]      # default: every shipped record of the protocol
+
+A number stands in the tables only if all seeds of the program are complete; otherwise a dash. Intervals of scores are 95%
+percentile intervals of the bootstrap over seeds. Those of differences are Welch's 95% t-intervals, because the bootstrap's are
+too narrow for a verdict with five seeds (docs/verifying.md).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.aggregate import estimates
+from analysis.statistics.equivalence import Pair, suite_test
+from dreamer_bench_base import UserError
+from protocols import catalog
+from protocols.records.store import find_runs
+from protocols.spec import Protocol
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+PLACES = "leaderboard/*/runs", "studies/dmc-small/runs"
+"""Where the shipped records of whole comparisons lie; other studies hold further seeds and options set by hand."""
+AGENTS = ("dreamer", "dreamer_v2", "sac", "planet", "no_value", "world_models", "random")
+MISSING = "–"
+Cell = Callable[[pd.DataFrame, str, Sequence[str]], str]
+
+
+def shipped(protocol: Protocol) -> list[Path]:
+    return [runs for pattern in PLACES for runs in sorted(RESULTS.glob(pattern)) if (runs / protocol.id).is_dir()]
+
+
+def collected(folders: Sequence[Path], protocol: Protocol) -> pd.DataFrame:
+    """One row per run of a complete program: method, task, seed, score and device minutes."""
+    rows = []
+    for folder in folders:
+        for run in find_runs(folder):
+            manifest, result = run.manifest, run.result()
+            if result is not None and manifest["protocol"] == protocol.id and manifest["seed"] in protocol.seeds:
+                minutes = result["device_seconds"] / 60
+                rows.append((manifest["agent"], manifest["task"], manifest["seed"], result["score"], minutes))
+    found = pd.DataFrame(rows, columns=["method", "task", "seed", "score", "minutes"])
+    if found.empty:
+        named = ", ".join(map(str, folders)) or str(RESULTS)
+        raise UserError(f"{named} holds no finished run of {protocol.id}; give the folder that `run --runs` wrote")
+    complete = found.groupby(["method", "task"])["seed"].transform("nunique") == len(protocol.seeds)
+    return found[complete].sort_values(["task", "method", "seed"], ignore_index=True)
+
+
+def of(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> pd.DataFrame:
+    """The rows of a method on these tasks; none if it has not run on all of them."""
+    rows = scores[(scores["method"] == method) & scores["task"].isin(tasks)]
+    return rows if rows["task"].nunique() == len(tasks) else rows.iloc[:0]
+
+
+def cell(point: float, low: float, high: float) -> str:
+    return f"{point:.0f} ({low:.0f} to {high:.0f})"
+
+
+def score_cell(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> str:
+    rows = of(scores, method, tasks)
+    if rows.empty:
+        return MISSING
+    mean = estimates(rows, metrics=["mean"])[0]
+    return cell(mean.point, mean.low, mean.high)
+
+
+def difference_cell(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> str:
+    ours, theirs = of(scores, "dreamer", tasks), of(scores, method, tasks)
+    if ours.empty or theirs.empty:
+        return MISSING
+
+    def by_task(rows: pd.DataFrame) -> list[np.ndarray]:
+        return [rows.loc[rows["task"] == task, "score"].to_numpy(float) for task in tasks]
+
+    seeds = len(theirs) // len(tasks)
+    pair = Pair(tasks=tuple(tasks), ours=by_task(ours), reference=by_task(theirs), kind="raw", reference_seeds=seeds)
+    test = suite_test(pair, 0.025)
+    return cell(test.difference, test.low, test.high)
+
+
+def minutes_cell(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> str:
+    rows = of(scores, method, tasks)
+    return f"{rows['minutes'].mean():.1f}" if len(rows) else MISSING
+
+
+def table(title: str, methods: Sequence[str], cells: Cell, scores: pd.DataFrame, columns: dict[str, Sequence[str]]) -> str:
+    lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
+    lines += [f"| {name} | " + " | ".join(cells(scores, name, tasks) for tasks in columns.values()) + " |" for name in methods]
+    return "\n".join(lines)
+
+
+def tables(scores: pd.DataFrame, protocol: Protocol) -> str:
+    known = [name for name in AGENTS if name in set(scores["method"])]
+    columns: dict[str, Sequence[str]] = {task.removeprefix("dmc_").removeprefix("gym:"): [task] for task in protocol.tasks}
+    if protocol.normalization == "dmc":  # one scale
+        columns["mean of all"] = protocol.tasks
+    return "\n\n".join(
+        [
+            table("score", known, score_cell, scores, columns),
+            table("Dreamer minus", [name for name in known if name != "dreamer"], difference_cell, scores, columns),
+            table("device minutes a seed", known, minutes_cell, scores, columns),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) < 2:
+            raise UserError("give a protocol, for example dmc-small@1")
+        asked = catalog.find(sys.argv[1])
+        print(tables(collected([Path(name) for name in sys.argv[2:]] or shipped(asked), asked), asked))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
