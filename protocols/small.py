@@ -52,8 +52,8 @@ DMC_SMALL_1 = Protocol(
         "the budget of 40 episodes, for the time of a CPU: the Dreamer paper's is 5,000; its author's own runs, from pixels, "
         "reach 139 on cartpole_swingup after 105,000 env_steps",
         "tasks, action repeat and budget were chosen in runs of Dreamer alone, on seeds 100 to 102, which no table reports; no "
-        "setting was changed for this protocol, but the profile `small` had been judged by Dreamer's scores, on cartpole_swingup "
-        "among others",
+        "setting was changed for this protocol, but the profile `small` had been judged by Dreamer's scores, among others on "
+        "cartpole_swingup",
         "the score: noise-free episodes after the last update, apart from the curve",
     ),
     tasks=("dmc_cartpole_balance", "dmc_cartpole_swingup", "dmc_cup_catch", "dmc_walker_walk", "dmc_walker_stand"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from protocols.records.store import find_runs
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results.md"
 RUNS = ROOT / "results" / "studies" / "quick-2" / "runs"
 TASK = "dmc_cartpole_swingup"
 AGENTS = ("dreamer", "no_value", "planet", "sac")
@@ -52,3 +55,18 @@ def test_the_readme_gives_the_range_of_the_means_of_these_sets():
     for agent in (*AGENTS, "random"):
         means = [np.mean([known[agent, seed] for seed in range(start, start + 3)]) for start in starts(known, agent)]
         assert f"| {agent} | {min(means):.0f} to {max(means):.0f} |" in readme, agent
+
+
+def test_the_counts_of_sets_by_welchs_interval_are_those_of_the_formula():
+    """By hand: two variances of means add up, with Satterthwaite's degrees of freedom."""
+    known = scores()
+    for agent in AGENTS:
+        above = 0
+        for start in starts(known, agent):
+            both = [[known[name, seed] for seed in range(start, start + 3)] for name in (agent, "random")]
+            parts = np.array([np.var(each, ddof=1) / 3 for each in both])
+            freedom = parts.sum() ** 2 / (parts**2 / 2).sum()
+            above += np.mean(both[0]) - np.mean(both[1]) > stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum())
+        row = re.search(rf"^\| {agent} \| (\d+) \| \d+ \| (\d+) \| \d+ to ", RESULTS.read_text(), flags=re.MULTILINE)
+        assert row is not None, agent
+        assert (int(row[1]), int(row[2])) == (len(starts(known, agent)), above), agent
