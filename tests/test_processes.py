@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
@@ -57,6 +61,57 @@ def test_a_process_that_dies_is_an_error_not_a_wait():
     with pytest.raises(RuntimeError, match="code 7"):
         list(results)
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("end", [os._exit, sys.exit])
+def test_a_process_that_ends_without_its_answer_is_an_error_even_with_code_0(end):
+    results = in_order(lambda number: end(0) if number == 3 else number, range(6), least=1, processes=2)
+    with pytest.raises(RuntimeError, match="code 0"):
+        list(results)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_killed_in_the_middle_of_an_answer_is_an_error_about_it():
+    def work(number: int) -> bytes:
+        if number == 1:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            return bytes(50_000_000)  # more than the pipe takes before the timer ends
+        return b""
+
+    results = in_order(work, range(2), least=1, processes=2)
+    next(results)
+    time.sleep(1.0)
+    with pytest.raises(RuntimeError, match="code -9; was the memory short"):
+        next(results)
+
+
+def test_a_death_is_told_after_the_errors_of_earlier_things():
+    def work(number: int) -> int:
+        if number == 1:
+            os._exit(7)
+        time.sleep(0.5)
+        raise InvalidData("0 is damaged")
+
+    with pytest.raises(InvalidData, match="0 is damaged"):
+        list(in_order(work, range(2), least=1, processes=2))
+
+
+def test_want_of_memory_in_a_process_is_raised_here():
+    def work(number: int) -> int:
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        list(in_order(work, range(4), least=1, processes=2))
+
+
+def test_processes_share_no_memory_and_no_lock():
+    """Both need a /dev/shm that can be written, which containers often lack."""
+    code = (
+        "import sys, dreamer_bench_processes as p; print(list(p.in_order(abs, range(3), least=1, processes=2)), *sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("[0, 1, 2]")
+    assert "multiprocessing.synchronize" not in said.split()
 
 
 def test_a_folder_reads_the_same_in_three_processes_as_in_one(tmp_path, monkeypatch):
