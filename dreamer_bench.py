@@ -26,6 +26,8 @@ from protocols.running.list_commands import ListCommand, OptionsCommand
 if TYPE_CHECKING:
     from analysis.leaderboard.checkpoints import Replaying
 
+Way = Literal["eager", "compiled", "captured", "compiled and captured"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckAgentCommand:
@@ -165,11 +167,11 @@ class BenchCommand:
     """Numbers of seeds to train together as one program; each one is measured."""
     profile: Literal["paper", "quick"] = "paper"
     """Measure the sizes and tasks of dmc-5m@1 (paper) or of quick@1 (quick)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Tasks to time (default: dmc_walker_walk, or quick@1's); agents are measured on the first."""
     workers: tuple[int, ...] = (1, 4, 16)
     """Numbers of worker processes to time, one environment each; 0 is one environment in this process."""
-    ways: tuple[Literal["eager", "compiled", "captured", "compiled and captured"], ...] = ()
+    ways: Annotated[tuple[Way, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Ways to run an update (default: eager on a CPU, where compiling takes minutes; all of them on a GPU)."""
     seconds: float = 5.0
     """Length of a measurement; at least two calls are made."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from analysis.figures.commands import COMMANDS as FIGURE
+from analysis.figures.commands import Words
 from analysis.report.commands import COMMANDS as REPORT
 from analysis.scores.import_options import Options
 
@@ -69,7 +70,7 @@ class ExportCommand:
     """rliable: runs that end before the budget: fail, drop them, or carry their last score forward."""
     normalize: Normalization = "none"
     """rliable: normalise the scores."""
-    own_tasks: tuple[str, ...] = ()
+    own_tasks: Words = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
@@ -88,9 +89,9 @@ class AggregateCommand:
     """Aggregates to print."""
     protocol: str | None = None
     """Read only records of this protocol: an id, or a file of your own."""
-    methods: tuple[str, ...] = ()
+    methods: Words = ()
     """Methods to compare (default: all)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Words = ()
     """Tasks to compare on (default: all)."""
     common: bool = False
     """Compare on the tasks that every method has (default: refuse if one is missing)."""
@@ -114,7 +115,7 @@ class AggregateCommand:
     """Code that computes the aggregates: ours, or rliable itself (then also print the largest difference to ours)."""
     json: bool = False
     """Print JSON with all digits instead of a table."""
-    own_tasks: tuple[str, ...] = ()
+    own_tasks: Words = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:
@@ -141,7 +142,7 @@ class VerifyCommand:
     """Method of the reference, if it has several."""
     protocol: str | None = None
     """Protocol that sets budget, score rule, units and margin: an id, or a file of your own (default: that of the runs)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Words = ()
     """Tasks to compare on (default: all)."""
     at: int | None = None
     """Budget in env_steps to compare at (default: the protocol's)."""
@@ -171,7 +172,7 @@ class VerifyCommand:
     """Also print the table per task; it does not decide."""
     interim: Annotated[int | None, tyro.conf.arg(aliases=["--look"])] = None
     """Number of this interim analysis (1 is the first), if verdict.json is not kept between them."""
-    own_tasks: tuple[str, ...] = ()
+    own_tasks: Words = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:

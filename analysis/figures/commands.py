@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,6 +15,8 @@ FigureName = Literal[
     "fig4", "fig6", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12",
     "atari55", "aggregates", "profiles", "improvement", "difference", "efficiency", "curves", "joined",
 ]  # fmt: skip
+Words = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]
+"""Words whose default, none, the help text says itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +27,16 @@ class FigureCommand:
     """Figure, by its number in the Dreamer paper or by what it shows."""
     scores: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Runs folders and score files to compare."""
-    references: tuple[str, ...] = ()
+    references: Words = ()
     """Final scores to draw as lines (curves, fig7, fig9, fig10): dreamer-2020-appendix-g, a score file, or
     FILE:method,method for some of its methods."""
     out: Path = Path("figures")
     """Folder to write to."""
     protocol: str | None = None
     """Protocol whose runs to draw, if the folders hold several: an id, or a file of your own."""
-    methods: tuple[str, ...] = ()
+    methods: Words = ()
     """Methods to draw (default: all)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Words = ()
     """Tasks to draw (default: all)."""
     at: int | None = None
     """Budget in env_steps to compare at (default: the protocol's)."""
@@ -49,7 +51,7 @@ class FigureCommand:
     """Units of the aggregates (default: those of the tasks' suite)."""
     reps: int = 50_000
     """Bootstrap resamples."""
-    own_tasks: tuple[str, ...] = ()
+    own_tasks: Words = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 
 import tyro
 
+from analysis.figures.commands import Words
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCommand:
@@ -21,7 +23,7 @@ class ReportCommand:
     """Report the records of this protocol only: an id, or a file of your own."""
     reps: int = 50_000
     """Bootstrap resamples."""
-    own_tasks: tuple[str, ...] = ()
+    own_tasks: Words = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 
     def run(self) -> int:

@@ -13,6 +13,9 @@ import tyro
 from dreamer_bench_base import UserError
 from dreamer_bench_files import write_atomically
 
+Words = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]
+"""Words whose default, none, the help text says itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateCommand:
@@ -76,9 +79,9 @@ class PlanCommand:
     """Protocol (see `list protocols`), study (see `list studies`), or a file of your own."""
     under: Annotated[str | None, tyro.conf.arg(name="protocol")] = None
     """Plan a study under this protocol or protocol file, on its tasks."""
-    agents: tuple[str, ...] = ()
+    agents: Words = ()
     """Agents to plan for (default: those that `run` would train)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Words = ()
     """Tasks to plan for (default: all tasks of the protocol)."""
     measured: Path | None = None
     """Read the costs of single steps from this file instead of measuring them (schema: docs/cluster.md)."""

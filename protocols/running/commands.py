@@ -14,6 +14,10 @@ import tyro
 from dreamer_bench_base import UserError
 from protocols.costs.commands import COMMANDS as RULES
 
+UNSAID = tyro.conf.arg(help_behavior_hint="")
+"""The help text itself says the default."""
+Words = Annotated[tuple[str, ...], UNSAID]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunCommand:
@@ -27,17 +31,17 @@ class RunCommand:
     for example mine.toml (docs/own-protocols.md)."""
     under: Annotated[str | None, tyro.conf.arg(name="protocol")] = None
     """Run a study under this protocol or protocol file, on its tasks."""
-    agents: tuple[str, ...] = ()
+    agents: Words = ()
     """Agents to train (default: all agents of the protocol)."""
-    tasks: tuple[str, ...] = ()
+    tasks: Words = ()
     """Tasks to train on (default: all tasks of the protocol)."""
-    seeds: tuple[int, ...] = ()
+    seeds: Annotated[tuple[int, ...], UNSAID] = ()
     """Seeds to train (default: the protocol's)."""
     runs: Path = Path("runs")
     """Folder to keep the records in."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device to compute on; auto takes a GPU if there is one."""
-    set: tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    set: Annotated[tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], UNSAID] = ()
     """Set options of the agent: name=value ... Can be repeated. `dreamer-bench options AGENT` lists every option
     with its range and meaning; a value outside its range is refused."""
     limit: int | None = None
