@@ -42,6 +42,8 @@ class ImportCommand(Options):
     """Score files, gzip or plain; with --pattern also folders."""
     out: Path
     """File to write, for example scores.csv.gz."""
+    own_tasks: Words = ()
+    """Names or patterns ("minigrid_*") of your own tasks; other unknown names are refused."""
 
     def run(self) -> int:
         from analysis.scores.exchange import import_files
