@@ -38,7 +38,7 @@ class ImportCommand(Options):
         ]
     ]  # fmt: skip
     """Format of the files; auto recognises each by its content."""
-    files: tyro.conf.Positional[tuple[Path, ...]]
+    files: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(help_behavior_hint="(required)")]
     """Score files, gzip or plain; with --pattern also folders."""
     out: Path
     """File to write, for example scores.csv.gz."""
