@@ -94,7 +94,7 @@ class AggregateCommand:
     methods: Words = ()
     """Methods to compare (default: all)."""
     tasks: Words = ()
-    """Tasks to compare on (default: all)."""
+    """Tasks to compare on, or patterns such as "dmc_walker_*" (default: all)."""
     common: bool = False
     """Compare on the tasks that every method has (default: refuse if one is missing)."""
     at: int | None = None
@@ -145,7 +145,7 @@ class VerifyCommand:
     protocol: str | None = None
     """Protocol that sets budget, score rule, units and margin: an id, or a file of your own (default: that of the runs)."""
     tasks: Words = ()
-    """Tasks to compare on (default: all)."""
+    """Tasks to compare on, or patterns such as "dmc_walker_*" (default: all)."""
     at: int | None = None
     """Budget in env_steps to compare at (default: the protocol's)."""
     window: int = 0

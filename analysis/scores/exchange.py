@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,12 +118,15 @@ def rliable_npz(selection: per_run.Selection, normalization: str = "none") -> by
     if normalization == "auto":
         normalization = normalize.for_tasks(selection.scores["task"].unique())
     arrays = rectangles(normalize.normalize(selection.scores, normalization))
-    for name in arrays:  # refuses the name of the task array, NumPy's name for the archive, and a path out of the archive
-        if name in ("tasks", "file") or "\\" in name or name.startswith("/") or ".." in name.split("/"):
+    for name in arrays:  # refuses the name of the task array, a name that NumPy would shorten, and a path out of the archive
+        if name == "tasks" or name.endswith(".npy") or "\\" in name or name.startswith("/") or ".." in name.split("/"):
             raise InvalidData(f"an rliable archive cannot hold a method named {name!r}; import it under another --method")
     tasks = sorted(selection.scores["task"].unique())
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, tasks=np.array(tasks), **arrays)  # type: ignore[arg-type]
+    with zipfile.ZipFile(buffer, "w") as archive:  # np.savez has parameters whose names a method may have
+        for name, array in {"tasks": np.array(tasks), **arrays}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     about = {
         "budget_env_steps": selection.budget_env_steps,
         "score_rule": selection.rule,

@@ -24,7 +24,7 @@ class Normalization:
     ceiling    largest score; scores above it are set to it
     logarithmic  tasks differ by orders of magnitude, so `verify` compares log(1 + score), and its margin is a share of the IQM
     scale      score that becomes 1 without a table
-    suite      prefix of the tasks for which it is defined; "" for any
+    suite      suite of the tasks for which it is defined; "" for any
     """
 
     name: str
@@ -142,7 +142,7 @@ def normalize(table: pd.DataFrame, name: str) -> pd.DataFrame:
     result = table.copy()
     tasks = sorted(table["task"].unique())
     for task in tasks:
-        if not task.startswith(entry.suite):
+        if entry.suite not in ("", suite_of(task)):
             raise InvalidData(
                 f"{entry.id} is not defined for {task}; choose another --normalize, or leave the task out with --tasks"
             )

@@ -10,7 +10,7 @@ Knows no simulator and no agent, and reads a runs folder only through `protocols
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from protocols.spec import Protocol
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "RUN", "InvalidData", "chosen", "protocols_of", "read", "scores_by_task"]
+__all__ = ["COLUMNS", "RUN", "InvalidData", "chosen", "find", "protocols_of", "read", "scores_by_task"]
 
 
 def read(
@@ -34,6 +34,7 @@ def read(
     protocol: str | None = None,
     own_tasks: Sequence[str] = (),
     notes: list[str] | None = None,
+    runs: Mapping[Path, Sequence[from_runs.ScoredRun]] | None = None,
 ) -> pd.DataFrame:
     """One long table (COLUMNS) of runs folders and score files, sorted by protocol, method, task, seed, env_steps, episode.
 
@@ -42,6 +43,7 @@ def read(
     protocol   keep only records of this protocol (an id, or a user's own file), and score files that name no protocol
     own_tasks  patterns of task names in score files that are the user's own
     notes      gets lines about what was assumed and what was left out
+    runs       the result of `find` for these paths, if it is known; the folders are then not read again
 
     Raises UserError for a path that is neither, InvalidData for holes (NaN, a repeated point) and for one method name under
     two protocols.
@@ -60,7 +62,7 @@ def read(
     there: set[str] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            found = groups.groups(from_runs.find(path))
+            found = groups.groups(from_runs.find(path) if runs is None else runs[path])
             there |= {group.protocol for group in found}
             frame, more = _counted(groups.chosen(found, protocol), remarks)
             left_out += more
@@ -137,13 +139,16 @@ def _defined(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def protocols_of(paths: Sequence[str | Path]) -> dict[str, Protocol]:
-    """The protocols of these runs folders by id, from the manifests of the runs. Score files are not opened."""
+def find(paths: Iterable[str | Path]) -> dict[Path, list[from_runs.ScoredRun]]:
+    """The runs of each runs folder among these paths. Score files are not opened."""
+    return {path: from_runs.find(path) for path in map(Path, paths) if path.is_dir()}
+
+
+def protocols_of(runs: Iterable[from_runs.ScoredRun]) -> dict[str, Protocol]:
+    """The protocols of these runs by id, from their manifests."""
     found: dict[str, Protocol] = {}
-    for path in map(Path, paths):
-        if path.is_dir():
-            for group in groups.groups(from_runs.find(path)):
-                found.setdefault(group.protocol, own.from_data(group.data))
+    for group in groups.groups(runs):
+        found.setdefault(group.protocol, own.from_data(group.data))
     return found
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 from xml.etree import ElementTree
@@ -90,6 +91,21 @@ def read_history(path: Path) -> History:
     return History(entries=tuple(record["history"]))
 
 
+def without_folders(verdict: Verdict, paths: Iterable[Path]) -> Verdict:
+    """The verdict as its files store it: its sentences name these files and folders without the folders of this machine."""
+    long = {str(path): path.name for path in paths if path.name not in ("", str(path))}
+    if not long:
+        return verdict
+    either = "|".join(re.escape(path) for path in sorted(long, key=len, reverse=True))
+    found = re.compile(rf"(?<![\w./-])(?:{either})(?![\w-])")
+
+    def shortened(lines: Iterable[str]) -> tuple[str, ...]:
+        return tuple(found.sub(lambda match: long[match[0]], line) for line in lines)
+
+    (headline,) = shortened([verdict.headline])
+    return replace(verdict, headline=headline, causes=shortened(verdict.causes), notes=shortened(verdict.notes))
+
+
 def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: dict[str, Any]) -> str:
     """The verdict as JSON, with all its numbers; non-finite ones become null."""
     after = history.with_analysis(key, verdict)
@@ -106,7 +122,7 @@ def as_json(verdict: Verdict, key: dict[str, Any], history: History, command: di
 
 
 def as_junit(verdict: Verdict) -> str:
-    """The verdict as JUnit XML: a test case for the suite, which fails with the verdict, and one per task, which never does."""
+    """The verdict as JUnit XML: a case that fails unless the exit code is 0, and one per task that never fails."""
     failed = verdict.exit_code != 0
     cases = ElementTree.Element(
         "testsuite", name="dreamer-bench verify", tests=str(1 + len(verdict.tasks)), failures=str(int(failed)), errors="0"
@@ -114,9 +130,11 @@ def as_junit(verdict: Verdict) -> str:
     suite = ElementTree.SubElement(
         cases, "testcase", classname="verify", name=f"{verdict.question.method} against {verdict.reference.get('name', '')}"
     )
+    lines = "\n".join([*verdict.causes, *verdict.notes, *verdict.plan_lines])
     if failed:
-        failure = ElementTree.SubElement(suite, "failure", message=verdict.headline, type=verdict.status)
-        failure.text = "\n".join([*verdict.causes, *verdict.notes, *verdict.plan_lines])
+        ElementTree.SubElement(suite, "failure", message=verdict.headline, type=verdict.status).text = lines
+    else:
+        ElementTree.SubElement(suite, "system-out").text = f"{verdict.headline}\n{lines}".rstrip()
     for row in verdict.tasks:
         case = ElementTree.SubElement(cases, "testcase", classname="verify.task", name=row.task)
         ElementTree.SubElement(case, "system-out").text = (

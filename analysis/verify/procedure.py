@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores import normalize, per_run, references, table
 from analysis.scores.exchange import check_target
+from analysis.scores.from_runs import ScoredRun
 from analysis.scores.tasks import named
 from analysis.verify import files, judge, validity
 from analysis.verify.files import History
@@ -32,41 +34,28 @@ MOST_INTERIM = 1_000
 
 def verify_scores(command: Any) -> int:
     """Prints and writes the verdict of a `VerifyCommand`, and returns its exit code."""
-    if command.non_inferior and command.improves:
-        raise UserError("--non-inferior and --improves are two different tests; choose one")
-    if command.improves and command.reference in references.NAMES:
-        raise UserError(
-            f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
-        )
-    if command.interim is not None and not 1 <= command.interim <= MOST_INTERIM:
-        raise UserError(f"--interim must be 1 to {MOST_INTERIM}, not {command.interim}")
-    if command.at is not None and command.at < 1:
-        raise UserError(f"--at must be a number of env_steps above 0, not {command.at}")
-    if command.margin is not None and not (command.margin > 0 and math.isfinite(command.margin)):
-        raise UserError(f"--margin must be a number above 0, not {command.margin}")
     if command.junit is not None and command.junit.resolve() == command.json.resolve():
         raise UserError(f"--json and --junit both name {command.json}; give two files")
     for path in filter(None, (command.json, command.junit)):
         check_target(path)
     history = files.read_history(command.json)
-    asked = _as_asked(command)
     verdict, key = examine(command, history)
-    texts = {command.json: files.as_json(verdict, key, history, asked)}
+    stored = files.without_folders(verdict, (*command.scores, Path(command.reference)))
+    texts = {command.json: files.as_json(stored, key, history, _as_asked(command))}
     if command.junit is not None:
-        texts[command.junit] = files.as_junit(verdict)
+        texts[command.junit] = files.as_junit(stored)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     write_together({path: text.encode() for path, text in texts.items()})
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(files.as_markdown(verdict))
+            file.write(files.as_markdown(stored))
     _show(verdict, command.per_task)
-    return 0 if verdict.status == "inconclusive" and command.inconclusive == "pass" else verdict.exit_code
+    return verdict.exit_code
 
 
 def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
-    """The verdict, and the key of its question. Raises ValueError for a question that makes no sense."""
-    folders = [path for path in command.scores if path.is_dir()]
-    tasks = tuple(command.tasks) if command.own_tasks else named(command.tasks)
+    """The verdict, and the key of its question. Raises UserError for a question that makes no sense."""
+    _refuse_nonsense(command)
     mode: Mode = "non-inferior" if command.non_inferior else "improves" if command.improves else "equivalent"
     question = Question(
         method=command.method or "",
@@ -78,15 +67,17 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         allow_better=command.allow_better,
         profile=command.profile,
     )
-    key = files.question_key(question, {"name": command.reference, "sha256": ""}, [])
+    key = files.question_key(question, {"name": Path(command.reference).name, "sha256": ""}, [])
     causes: list[str] = []
     try:
-        protocol = _protocol(command, folders)
+        found = table.find(command.scores)
+        runs = [run for members in found.values() for run in members]
+        protocol = _protocol(command, runs)
         question = replace(question, protocol=protocol.id if protocol else "")
         notes: list[str] = []
-        points = _ours(command, protocol, tasks, notes)
+        points, tasks = _ours(command, protocol, found, notes)
         question = _in_units(command, question, protocol, points)
-        causes, more = validity.record_causes(folders, question.method, protocol, tasks)
+        causes, more = validity.record_causes(runs, question.method, protocol, tasks)
         notes += more
         causes += validity.copies(points)
         rule, at = _rule(command, protocol)
@@ -116,7 +107,28 @@ def examine(command: Any, history: History) -> tuple[Verdict, dict[str, Any]]:
         verdict = _invalid(question, causes if validity.name_unfinished(causes) else [*causes, str(error)])
     except InvalidData as error:
         verdict = _invalid(question, [*causes, str(error)])
+    if verdict.status == "inconclusive" and command.inconclusive == "pass":
+        verdict = replace(verdict, exit_code=0)
     return verdict, key
+
+
+def _refuse_nonsense(command: Any) -> None:
+    """Raises UserError for options that make no sense, before anything is read."""
+    if command.non_inferior and command.improves:
+        raise UserError("--non-inferior and --improves are two different tests; choose one")
+    if command.improves and command.reference in references.NAMES:
+        raise UserError(
+            f"--improves needs the runs of the reference, and {command.reference} has means only; use --non-inferior"
+        )
+    if command.interim is not None and not 1 <= command.interim <= MOST_INTERIM:
+        raise UserError(f"--interim must be 1 to {MOST_INTERIM}, not {command.interim}")
+    if command.at is not None and command.at < 1:
+        raise UserError(f"--at must be a number of env_steps above 0, not {command.at}")
+    if command.margin is not None and not (command.margin > 0 and math.isfinite(command.margin)):
+        raise UserError(
+            f"--margin must be a number above 0 in normalised units, not {command.margin}; 0.05 is the margin of the DMC "
+            "protocols"
+        )
 
 
 def _score(
@@ -142,25 +154,36 @@ def _in_units(command: Any, question: Question, protocol: Protocol | None, point
     )
 
 
-def _ours(command: Any, protocol: Protocol | None, tasks: tuple[str, ...], notes: list[str]) -> pd.DataFrame:
-    named = command.protocol or (protocol.id if protocol else None)
-    points = table.read(command.scores, protocol=named, own_tasks=command.own_tasks, notes=notes)
+def _ours(
+    command: Any, protocol: Protocol | None, found: Mapping[Path, Sequence[ScoredRun]], notes: list[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Our points, and the tasks of --tasks: patterns name those of our points and of our runs that have no point yet."""
+    wanted = command.protocol or (protocol.id if protocol else None)
+    points = table.read(command.scores, protocol=wanted, own_tasks=command.own_tasks, notes=notes, runs=found)
     points = table.chosen(points, (command.method,) if command.method else ())
+    methods = set(points["method"])
+    manifests = [run.manifest for members in found.values() for run in members]
+    begun = {
+        manifest["task"]
+        for manifest in manifests
+        if manifest["label"] in methods and protocol is not None and manifest["protocol"] == protocol.id
+    }
+    tasks = named(command.tasks, {*points["task"], *begun})
     if tasks:
         points = points[points["task"].isin(tasks)]
         if points.empty:
             raise InvalidData(f"none of the tasks {', '.join(command.tasks)} is among the scores; check --tasks")
-    methods = sorted(points["method"].unique())
-    if len(methods) > 1:
-        raise UserError(f"the scores hold the methods {', '.join(methods)}; choose one with --method")
-    return points.reset_index(drop=True)
+    there = sorted(points["method"].unique())
+    if len(there) > 1:
+        raise UserError(f"the scores hold the methods {', '.join(there)}; choose one with --method")
+    return points.reset_index(drop=True), tasks
 
 
-def _protocol(command: Any, folders: list[Path]) -> Protocol | None:
+def _protocol(command: Any, runs: Sequence[ScoredRun]) -> Protocol | None:
     """The protocol of the option, else that of the runs (installed, or from their manifests); None for bare score files."""
     from protocols import catalog
 
-    recorded = table.protocols_of(folders)
+    recorded = table.protocols_of(runs)
     if command.protocol is not None:
         asked = recorded.get(command.protocol)  # a user's own protocol is known only from its records
         return asked if asked is not None and own.is_own(asked.id) else catalog.find(command.protocol)
@@ -193,9 +216,10 @@ def _reference(
         own_tasks=command.own_tasks,
     )
     if tasks:
-        kept = reference.scores[reference.scores["task"].isin(tasks)].reset_index(drop=True)
+        asked = named(command.tasks, {*tasks, *reference.scores["task"]})  # a pattern also names tasks that only it has
+        kept = reference.scores[reference.scores["task"].isin(asked)].reset_index(drop=True)
         if kept.empty:
-            raise InvalidData(f"it has none of the tasks {', '.join(tasks)}; check --tasks")
+            raise InvalidData(f"the reference has none of the tasks {', '.join(tasks)}; check --tasks")
         reference = replace(reference, scores=kept)
     return reference
 
@@ -218,7 +242,7 @@ def _as_asked(command: Any) -> dict[str, Any]:
         name: value.name
         if isinstance(value, Path)
         else Path(value).name
-        if name == "protocol" and value is not None
+        if name in ("protocol", "reference") and value is not None
         else [v.name if isinstance(v, Path) else v for v in value]
         if isinstance(value, tuple)
         else value

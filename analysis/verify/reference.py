@@ -85,7 +85,7 @@ def load(
     return Reference(
         name=f"{path.name}:{method}",
         title=f"{method} in {path.name}",
-        source=str(path),
+        source=path.name,
         licence="not stated in the file",
         kind="raw",
         seeds=int(scores.groupby("task").size().min()),

@@ -251,6 +251,10 @@ def test_rliable_archive_holds_runs_by_tasks(tmp_path: Path) -> None:
     with np.load(tmp_path / "x.npz") as archive:
         assert archive["tasks"].tolist() == ["atari_pong", "atari_qbert"]
         assert archive["m"].tolist() == [[0, 100], [1, 101]]
+    any_name = write(tmp_path / "z.csv", text.replace("m,", "allow_pickle,") + text.split("\n", 1)[1].replace("m,", "file,"))
+    exchange.export_scores(ExportCommand(format="rliable", scores=(any_name,), out=tmp_path / "z.npz"))
+    with np.load(tmp_path / "z.npz") as archive:
+        assert archive["allow_pickle"].tolist() == archive["file"].tolist() == [[0, 100], [1, 101]]
     ragged = write(tmp_path / "y.csv", text + "m,pong,2,10,5\n")
     with pytest.raises(InvalidData, match="m has 2 runs on atari_qbert and 3 elsewhere"):
         exchange.export_scores(ExportCommand(format="rliable", scores=(ragged,), out=tmp_path / "y.npz"))

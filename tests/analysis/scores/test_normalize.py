@@ -53,6 +53,11 @@ def test_a_normalisation_is_named_with_its_version() -> None:
         normalize.find("dmc@2")
 
 
+def test_a_suite_whose_name_begins_like_another_has_not_its_units() -> None:
+    with pytest.raises(InvalidData, match="dmc@1 is not defined for dmcgb_walker"):
+        normalize.normalize(scores({"a": {"dmcgb_walker": [500.0]}}), "dmc")
+
+
 def test_tasks_without_constants_are_refused_by_name() -> None:
     with pytest.raises(InvalidData, match="atari-human@1 is not defined for dmc_walker_walk"):
         normalize.normalize(one("dmc_walker_walk", 1.0), "atari-human")

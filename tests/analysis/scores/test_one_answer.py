@@ -15,7 +15,7 @@ from analysis.figures.gather import gather
 from analysis.leaderboard import evidence, submissions
 from analysis.leaderboard.entries import entries_of
 from analysis.report import build
-from analysis.scores import exchange, per_run, table
+from analysis.scores import exchange, from_runs, per_run, table
 from analysis.statistics.aggregate_table import aggregate_scores
 from analysis.verify.procedure import verify_scores
 from dreamer_bench_base import InvalidData, UserError
@@ -83,7 +83,7 @@ def test_the_rule_of_a_protocol_that_is_not_installed_is_that_of_its_manifests(
         assert result["estimates"][0]["point"] == pytest.approx(by_hand / 1000)  # type: ignore[index]
         assert result["rule"] == "mean of the last 6,000 env steps before 10,000"
         assert gather([tmp_path / "runs"], at=at, reps=100).scores["score"].mean() == pytest.approx(by_hand)
-    assert table.protocols_of([tmp_path / "runs"]) == {"elsewhere@1": _as_recorded(protocol)}
+    assert table.protocols_of(from_runs.find(tmp_path / "runs")) == {"elsewhere@1": _as_recorded(protocol)}
     other = aggregate_json(capsys, scores=(tmp_path / "runs",), metrics=("mean",), at=8_000)
     assert other["rule"] == "last evaluation at or before 8,000 env steps"
 

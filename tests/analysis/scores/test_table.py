@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.scores import per_run, table
+from analysis.scores import from_runs, per_run, table
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.records.score import score_of
@@ -146,7 +146,7 @@ def test_one_name_under_two_protocols_is_refused(tmp_path: Path) -> None:
     says = r"episodes.jsonl:1: method 'dreamer' is filed under quick@1, but under dmc-1m@1 at .*episodes.jsonl:1; choose"
     with pytest.raises(InvalidData, match=says):
         table.read([tmp_path / "runs"])
-    assert table.protocols_of([tmp_path / "runs"]) == {"dmc-1m@1": other, "quick@1": QUICK}
+    assert table.protocols_of(from_runs.find(tmp_path / "runs")) == {"dmc-1m@1": other, "quick@1": QUICK}
     assert set(table.read([tmp_path / "runs"], protocol="quick@1")["protocol"]) == {"quick@1"}
 
 
