@@ -72,6 +72,10 @@ class ExportCommand:
     """rliable: runs that end before the budget: fail, drop them, or carry their last score forward."""
     normalize: Normalization = "none"
     """rliable: normalise the scores."""
+    methods: Words = ()
+    """Methods to write (default: all)."""
+    tasks: Words = ()
+    """Tasks to write, or patterns such as "dmc_walker_*" (default: all)."""
     own_tasks: Words = ()
     """Names or patterns of your own tasks in score files; other unknown names are refused."""
 

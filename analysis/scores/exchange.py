@@ -63,6 +63,7 @@ def export_scores(command: Any) -> int:
     check_target(command.out)
     notes: list[str] = []
     points = table.read(command.scores, protocol=command.protocol, own_tasks=command.own_tasks, notes=notes)
+    points = table.chosen(points, command.methods, command.tasks)
     held = describe(points)
     if command.format == "rliable":
         selection = per_run.select(points, at=command.at, window=command.window, short=command.short)
@@ -120,7 +121,7 @@ def rliable_npz(selection: per_run.Selection, normalization: str = "none") -> by
     arrays = rectangles(normalize.normalize(selection.scores, normalization))
     for name in arrays:  # refuses the name of the task array, a name that NumPy would shorten, and a path out of the archive
         if name == "tasks" or name.endswith(".npy") or "\\" in name or name.startswith("/") or ".." in name.split("/"):
-            raise InvalidData(f"an rliable archive cannot hold a method named {name!r}; import it under another --method")
+            raise InvalidData(f"an rliable archive cannot hold a method named {name!r}; import it with `import --method`")
     tasks = sorted(selection.scores["task"].unique())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:  # np.savez has parameters whose names a method may have

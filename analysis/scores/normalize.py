@@ -182,6 +182,8 @@ def refuse_mixed_scales(tasks: Iterable[str], name: str) -> None:
     names = sorted(set(tasks))
     if one_scale(names, name):
         return
+    if not names:
+        raise InvalidData("no task has scores of every method, so there is nothing to compare; give scores of the same tasks")
     suites = sorted({suite_of(task) for task in names})
     if len(suites) > 1:
         raise InvalidData(

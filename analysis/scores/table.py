@@ -60,6 +60,7 @@ def read(
     remarks: list[str] = []
     frames, left_out, said_so = [], 0, False
     there: set[str] = set()
+    of_files: set[str] = set()
     for path in map(Path, paths):
         if path.is_dir():
             found = groups.groups(from_runs.find(path) if runs is None else runs[path])
@@ -71,6 +72,7 @@ def read(
             remarks += said
         if protocol is not None:
             said_so |= id in set(frame["protocol"])
+            of_files |= set(frame["protocol"]) - {"", id}
             frame = frame[frame["protocol"].isin(["", id])]
         frames.append(frame)
     if protocol is not None and not said_so and id not in there:
@@ -85,6 +87,9 @@ def read(
         of = f"of {protocol} " if protocol else ""
         if left_out:
             raise InvalidData(f"{where}: no run {of}counts: {'; '.join(remarks)}")
+        if of_files:
+            held = ", ".join(sorted(of_files))
+            raise InvalidData(f"{where}: the scores are of {held}, none of {protocol}; choose another --protocol")
         raise InvalidData(f"{where}: no evaluation episode {of}is recorded yet; let a run reach its first evaluation")
     refuse_clashes(table)
     return _sorted(_defined(table))

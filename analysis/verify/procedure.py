@@ -205,16 +205,23 @@ def _reference(
     command: Any, selection: per_run.Selection, rule: ScoreRule | None, tasks: tuple[str, ...], protocol: Protocol | None
 ) -> Reference:
     window = rule.window_env_steps if rule is not None else command.window
-    reference = load_reference(
-        command.reference,
-        method=command.reference_method,
-        at=selection.budget_env_steps,
-        window=window,
-        rule=rule,
-        short=command.reference_short,
-        protocol=None if protocol is None else protocol.id,
-        own_tasks=command.own_tasks,
-    )
+    if selection.budget_env_steps < 1:
+        raise InvalidData("the scores end at 0 env_steps, before any training; give scores of later steps")
+    try:
+        reference = load_reference(
+            command.reference,
+            method=command.reference_method,
+            at=selection.budget_env_steps,
+            window=window,
+            rule=rule,
+            short=command.reference_short,
+            protocol=None if protocol is None else protocol.id,
+            own_tasks=command.own_tasks,
+        )
+    except InvalidData as error:
+        if "--short" not in str(error):
+            raise
+        raise type(error)(f"the reference: {str(error).replace('--short', '--reference-short')}") from None
     if tasks:
         asked = named(command.tasks, {*tasks, *reference.scores["task"]})  # a pattern also names tasks that only it has
         kept = reference.scores[reference.scores["task"].isin(asked)].reset_index(drop=True)

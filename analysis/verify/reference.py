@@ -11,7 +11,7 @@ from analysis.scores import references
 from analysis.scores.per_run import Short, select
 from analysis.scores.references import NAMES
 from analysis.scores.table import read
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import UserError
 from dreamer_bench_files import sha256
 from protocols.spec import ScoreRule
 
@@ -61,7 +61,7 @@ def load(
     method   method to take, if the file has several
     protocol  protocol to take, if a runs folder has several
     at, window, rule, short   how the curves of a file become one score per run, see `analysis.scores.per_run.select`
-    Raises UserError for an unknown name or path, InvalidData for a reference that cannot be compared.
+    Raises UserError for an unknown name, path or method, InvalidData for a reference that cannot be compared.
     """
     if str(name_or_path) == NAMES[0]:
         return _dreamer_2020(method or "Dreamer")
@@ -102,7 +102,7 @@ def _dreamer_2020(method: str) -> Reference:
     rows = references.appendix_g()
     rows = rows[rows["method"] == method]
     if rows.empty:
-        raise InvalidData(f"{NAMES[0]} has no method {method!r}; it has A3C, D4PG, Dreamer and PlaNet")
+        raise UserError(f"{NAMES[0]} has no method {method!r}; it has A3C, D4PG, Dreamer and PlaNet")
     return Reference(
         name=NAMES[0],
         title=f"{method} in Appendix G of Dream to Control",
@@ -120,7 +120,7 @@ def _dreamer_2020(method: str) -> Reference:
 
 def _dreamer_2021(method: str) -> Reference:
     if method not in references.K1_METHODS:
-        raise InvalidData(f"{NAMES[1]} has no method {method!r}; it has {', '.join(references.K1_METHODS)}")
+        raise UserError(f"{NAMES[1]} has no method {method!r}; it has {', '.join(references.K1_METHODS)}")
     rows = references.table_k1_scores()
     return Reference(
         name=NAMES[1],

@@ -68,7 +68,7 @@ def recognize(source: Source, options: Options | None = None) -> str:
             if start == "{"
             else _of_list(source.json)
             if start == "["
-            else _of_table(source.text, options or Options())
+            else _of_table(source, options or Options())
         )
     if found is None:
         raise problem(
@@ -101,10 +101,10 @@ def _of_list(value: Any) -> str | None:
     return "danijar" if {"xs", "ys", "task", "method"} & entry.keys() else None
 
 
-def _of_table(text: str, options: Options) -> str | None:
-    if text.lstrip().startswith("#{"):
+def _of_table(source: Source, options: Options) -> str | None:
+    if source.text.lstrip().startswith("#{"):
         return "monitor"
-    names = columns.header_of(text)
+    names = columns.header_of(source)
     header = set(names)
     if run_logs.wandb_runs(names):
         return "wandb"

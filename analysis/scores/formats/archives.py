@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from analysis.scores.formats.raw import Raw
-from analysis.scores.formats.source import MOST_BYTES, Source, problem
+from analysis.scores.formats.raw import MOST_STEPS, Raw
+from analysis.scores.formats.source import MOST_BYTES, Source, is_number, problem
 from analysis.scores.import_options import Options
 from dreamer_bench_base import InvalidData
+
+DAMAGE = (
+    *(ValueError, EOFError, OSError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What zipfile, the decompressors that it calls and NumPy raise for a file that is no sound archive of arrays."""
 
 
 def names_of(source: Source) -> set[str]:
@@ -32,7 +40,7 @@ def arrays_of(source: Source) -> dict[str, np.ndarray]:
         try:
             with archive.open(entry) as file:
                 found[entry.filename.removesuffix(".npy")] = _array(file.read(MOST_BYTES + 1))
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except DAMAGE as error:
             what = f"{entry.filename} is no array of numbers or text ({error})"
             raise problem(source.path, "", what, "save it without pickled objects") from None
     return found
@@ -58,12 +66,20 @@ def parse_rliable(source: Source, options: Options) -> Raw:
 
     arrays, about = arrays_of(source), _comment(source)
     at = options.at or about.get("budget_env_steps")
+    if "tasks" not in arrays:
+        raise problem(source.path, "", "holds no array 'tasks'", "expected `tasks`, and scores [runs, tasks] per method")
     if at is None:
-        raise problem(source.path, "", "does not say when its scores were reached", "give the budget with --at ENV_STEPS")
+        raise problem(
+            source.path, "", "does not say when its scores were reached", "give the budget with `import --at ENV_STEPS`"
+        )
+    if not is_number(at) or not 0 < at <= MOST_STEPS:
+        raise problem(
+            source.path, "", f"says that its budget is {str(at)[:40]}", "give it in env_steps with `import --at ENV_STEPS`"
+        )
     units = about.get("normalization", "none@1")
     if units != "none@1":
         raise problem(
-            source.path, "", f"holds scores in units of {units}, not returns", "export it again with --normalize none"
+            source.path, "", f"holds scores in units of {units}, not returns", "export it again with `export --normalize none`"
         )
     tasks = [str(task) for task in arrays.pop("tasks").ravel()]
     rows: list[tuple[Any, ...]] = []

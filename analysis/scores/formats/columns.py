@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 EMPTY = ("", "nan", "NaN", "null", "None", "NA")
 
 
-def header_of(text: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([text.lstrip().split("\n", 1)[0].strip()]), [])]
+def header_of(source: Source) -> list[str]:
+    """The names of the columns. Raises InvalidData if the first line is no line of a CSV."""
+    try:
+        return [name.strip() for name in next(csv.reader([source.text.lstrip().split("\n", 1)[0].strip()]), [])]
+    except csv.Error as error:
+        raise problem(
+            source.path, 1, f"is no readable CSV ({error})", "export it again, with a line feed after each row"
+        ) from None
 
 
 def parse_tidy(source: Source, options: Options) -> Raw:
@@ -33,13 +39,13 @@ def parse_tidy(source: Source, options: Options) -> Raw:
 
 def parse_tdmpc2(source: Source, options: Options) -> Raw:
     """step, reward (or return), seed; the task is the file's name ("walker-walk.csv"), the method "tdmpc2" unless given."""
-    score = options.score or ("return" if "return" in header_of(source.text) else "reward")
+    score = options.score or ("return" if "return" in header_of(source) else "reward")
     return _parse(source, {"seed": "seed", "score": score}, options, assumed={"method": "tdmpc2", "task": source.stem})
 
 
 def parse_drqv2(source: Source, options: Options) -> Raw:
     """agent, task (or env), seed, frame (or step), episode_reward; `hour`, if present, becomes device_seconds."""
-    header = header_of(source.text)
+    header = header_of(source)
     return _parse(source, {"seed": "seed", "score": options.score or "episode_reward", **_columns(header)}, options)
 
 
@@ -55,10 +61,10 @@ def parse_slac(source: Source, options: Options) -> Raw:
 
 def parse_log(source: Source, options: Options) -> Raw:
     """The log of one run (eval.csv, progress.csv): a step column and a return, under the names that training programs use."""
-    header = header_of(source.text)
+    header = header_of(source)
     score = options.score or log_names.first(log_names.SCORES, header)
     if score is None:
-        raise problem(source.path, 1, "has no column of returns known here", "name it with --score COLUMN")
+        raise problem(source.path, 1, "has no column of returns known here", "name it with `import --score COLUMN`")
     seed = {"seed": "seed"} if "seed" in header else {}
     return _parse(source, {"score": score, **seed, **_columns(header)}, options, is_log=True)
 
@@ -78,7 +84,7 @@ def table_of(source: Source) -> pd.DataFrame:
     """A CSV as text, with a column `place` for the line of each row and without blank lines."""
     import pandas as pd
 
-    header = header_of(source.text)
+    header = header_of(source)
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
         raise problem(source.path, 1, f"has two columns {repeated[0]!r}", "remove one")
@@ -112,7 +118,7 @@ def _parse(
     """Converts the columns of a CSV one by one, so that an error can name the line of a bad number."""
     import pandas as pd
 
-    path, header = source.path, header_of(source.text)
+    path, header = source.path, header_of(source)
     for wanted in names.values():
         if wanted not in header:
             raise problem(
@@ -185,7 +191,9 @@ def _step_column(header: list[str], path: Path, options: Options) -> str | None:
         if options.at is not None:
             return None
         known = ", ".join(name for name, unit in STEPS.items() if unit)
-        raise problem(path, 1, "has no column of steps", f"call it one of {known}, name it with --step, or give --at")
+        raise problem(
+            path, 1, "has no column of steps", f"call it one of {known}, name it with `import --step`, or give `import --at`"
+        )
     if len(counted) > 1:
         raise problem(path, 1, f"mixes units: the columns {' and '.join(found)} count different steps", "keep one of them")
     return found[0]

@@ -19,7 +19,7 @@ def parse(source: Source, options: Options) -> Raw:
     tag = options.score or log_names.first(log_names.SCORES, points)
     if tag not in points:
         there = ", ".join(sorted(points)[:8]) or "none"
-        raise problem(source.path, "", "holds no return known here", f"name its tag with --score; it has {there}")
+        raise problem(source.path, "", "holds no return known here", f"name its tag with `import --score`; it has {there}")
     frame = pd.DataFrame(points[tag], columns=["place", "step", "score"])
     notes = (f"scores are the tag {tag!r}",) if options.score is None else ()
     return Raw(frame=frame, unit=log_names.STEPS.get(options.step or ""), steps="the event's step", is_log=True, notes=notes)

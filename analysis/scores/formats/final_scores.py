@@ -18,8 +18,10 @@ def parse(source: Source, options: Options) -> Raw:
             source.path,
             "",
             "holds final scores without steps",
-            "say when they were reached with --at ENV_STEPS (Atari-100k: --at 400000)",
+            "say when they were reached with `import --at ENV_STEPS` (Atari-100k: --at 400000)",
         )
+    if not is_this(source.json):
+        raise problem(source.path, "", "is no object of lists", "expected {game: [a final score per seed]}")
     rows: list[tuple[Any, ...]] = []
     for game, scores in source.json.items():
         for seed, score in enumerate(scores):

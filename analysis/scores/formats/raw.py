@@ -24,6 +24,9 @@ NAMES = ("method", "task", "seed")
 MOST_STEPS = 10**15
 """Most steps in any unit; more is a mistake, and its products would not fit into an integer."""
 
+MOST_SCORE = 1e15
+"""Largest absolute score; more is a mistake, and its powers in a variance would not fit into a float."""
+
 ITERATIONS = {"atari": 1_000_000, "mujoco": 1_000}
 """Simulator steps per iteration of Dopamine's baselines: 250,000 agent steps of 4 frames on Atari, 1,000 steps on MuJoCo
 (dopamine's baselines/README and the gin files of its agents)."""
@@ -60,7 +63,10 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
     notes += _name(frame, raw, path, options)
     frame["task"] = _tasks(frame, path, options)
     _finite(frame, "step", path)
+    if "episode" in frame:
+        _finite(frame, "episode", path)
     frame["env_steps"] = _env_steps(frame, raw, path, options, notes)
+    _finite(frame, "env_steps", path)
     empty = ~np.isfinite(frame["score"].to_numpy(float))
     if empty.any():
         first = frame[empty].iloc[0]
@@ -74,7 +80,13 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
         notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_in_words(first)}")
         frame = frame[~empty]
         if frame.empty:
-            raise InvalidData(f"{path}: no point has a score; export the scores again, or name the column with --score")
+            raise InvalidData(
+                f"{path}: no point has a score; export the scores again, or name the column with `import --score`"
+            )
+    large = frame[frame["score"].abs() > MOST_SCORE]
+    if len(large):
+        row = large.iloc[0]
+        raise problem(path, row["place"], f"{_in_words(row)} has the score {row['score']:g}", "no return is so large; fix it")
     for name, default in {**DEFAULTS, "source": str(path)}.items():
         if name not in frame:
             frame[name] = default
@@ -118,7 +130,7 @@ def _name(frame: pd.DataFrame, raw: Raw, path: Path, options: Options) -> list[s
             )
         elif name not in frame and name in raw.assumed:
             frame[name] = raw.assumed[name]
-            notes.append(f"{path}: {name} {raw.assumed[name]!r} assumed; say otherwise with --{name}")
+            notes.append(f"{path}: {name} {raw.assumed[name]!r} assumed; say otherwise with `import --{name}`")
         elif name not in frame:
             missing.append(name)
     if missing:
@@ -126,14 +138,14 @@ def _name(frame: pd.DataFrame, raw: Raw, path: Path, options: Options) -> list[s
             path,
             "",
             f"does not say its {' or '.join(missing)}",
-            f"give {' and '.join(f'--{name}' for name in missing)}, or read them off the path, for example "
-            '--pattern "{method}/{task}/seed-{seed}/*.csv"',
+            f"give them with `import {' '.join(f'--{name} …' for name in missing)}`, or read them off the path, for example "
+            'with `import --pattern "{method}/{task}/seed-{seed}/*.csv"`',
         )
     for name in NAMES:
         frame[name] = frame[name].astype(str).str.strip()
         empty = frame[frame[name].isin(["", "nan", "None"])]
         if len(empty):
-            raise problem(path, empty.iloc[0]["place"], f"has no {name}", f"fill it in, or give --{name}")
+            raise problem(path, empty.iloc[0]["place"], f"has no {name}", f"fill it in, or give it with `import --{name}`")
     return notes
 
 
@@ -146,7 +158,9 @@ def _tasks(frame: pd.DataFrame, path: Path, options: Options) -> pd.Series:
             names[name] = tasks.canonical(name, suite=options.suite, own=(*options.own_tasks, *own))
         except InvalidData as error:
             what, _, cure = str(error).partition("; ")
-            raise problem(path, frame.loc[rows, "place"].iloc[0], what, f"{cure} (--task names it for a whole file)") from None
+            raise problem(
+                path, frame.loc[rows, "place"].iloc[0], what, f"{cure} (`import --task` names it for a whole file)"
+            ) from None
     return frame["task"].map(names)
 
 
@@ -174,7 +188,7 @@ def _env_steps(frame: pd.DataFrame, raw: Raw, path: Path, options: Options, note
     if options.unit is None and stated is None and options.action_repeat is None:
         notes.append(
             f"{path}: {raw.steps!r} is read as simulator steps, since the file does not say what it counts; if it counts "
-            "agent steps, say --unit agent_steps --action-repeat N"
+            "agent steps, say `import --unit agent_steps --action-repeat N`"
         )
     if _kind(options.unit or stated) == "agent_steps":
         if options.action_repeat is None:
@@ -205,12 +219,12 @@ def _iteration_steps(frame: pd.DataFrame, path: Path, options: Options, notes: l
                 path,
                 frame.loc[frame["task"] == task, "place"].iloc[0],
                 f"counts iterations, whose length on {task} is not known",
-                "say how many simulator steps one has with --iteration-steps N",
+                "say how many simulator steps one has with `import --iteration-steps N`",
             )
         found[task] = ITERATIONS[family]
         notes.append(
             f"{path}: an iteration on {task} is read as {ITERATIONS[family]:,} simulator steps, as in Dopamine's baselines; "
-            "say otherwise with --iteration-steps"
+            "say otherwise with `import --iteration-steps`"
         )
     return frame["task"].map(found)
 

@@ -32,9 +32,11 @@ def parse_json_lines(source: Source, options: Options) -> Raw:
     score = options.score or log_names.first(log_names.SCORES, keys)
     step = options.step or log_names.first(log_names.STEPS, keys)
     if score not in keys:
-        raise problem(source.path, "", "holds no return known here", f"name its key with --score, one of {_some(keys)}")
+        raise problem(
+            source.path, "", "holds no return known here", f"name its key with `import --score`, one of {_some(keys)}"
+        )
     if step not in keys:
-        raise problem(source.path, "", "holds no count of steps", f"name its key with --step, one of {_some(keys)}")
+        raise problem(source.path, "", "holds no count of steps", f"name its key with `import --step`, one of {_some(keys)}")
     rows = []
     for number, entry in lines:
         if entry.get(score) is None or entry.get(step) is None:
@@ -57,7 +59,7 @@ def parse_monitor(source: Source, options: Options) -> Raw:
     head, _, rest = source.text.lstrip().partition("\n")
     try:
         about = json.loads(head[1:])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise problem(source.path, 1, "is no JSON after the #", "take the file as stable-baselines3 wrote it") from None
     body = columns.table_of(Source(source.path, rest.encode()))
     for name in ("r", "l"):
@@ -79,6 +81,9 @@ def parse_evaluations(source: Source, options: Options) -> Raw:
     import pandas as pd
 
     arrays = archives.arrays_of(source)
+    for name in ("timesteps", "results"):
+        if name not in arrays:
+            raise problem(source.path, "", f"holds no array {name!r}", "take the file as stable-baselines3 wrote it")
     steps, results = arrays["timesteps"], arrays["results"]
     if results.ndim == 1:
         results = results[:, None]
@@ -111,14 +116,14 @@ def parse_wandb(source: Source, options: Options) -> Raw:
     import pandas as pd
 
     body = columns.table_of(source)
-    step = options.step or columns.header_of(source.text)[0]
+    step = options.step or columns.header_of(source)[0]
     if step not in body:
-        raise problem(source.path, 1, f"has no column {step!r}", "name the column of steps with --step")
+        raise problem(source.path, 1, f"has no column {step!r}", "name the column of steps with `import --step`")
     runs = wandb_runs(list(body.columns))
     metrics = sorted({metric for _, metric in runs.values()})
     chosen = options.score or (metrics[0] if len(metrics) == 1 else None)
     if chosen not in metrics:
-        raise problem(source.path, 1, f"holds the metrics {', '.join(metrics)}", "choose one with --score")
+        raise problem(source.path, 1, f"holds the metrics {', '.join(metrics)}", "choose one with `import --score`")
     steps = columns.number_of(body, step, source.path)
     parts = []
     for column, (run, metric) in runs.items():
@@ -126,7 +131,7 @@ def parse_wandb(source: Source, options: Options) -> Raw:
             score = columns.number_of(body, column, source.path)
             part = pd.DataFrame({"place": body["place"], "step": steps, "score": score, "label": run, "seed": run})
             parts.append(part[part["score"].notna()])
-    notes = (f"scores are {chosen!r}, the run's name is its seed unless --pattern says otherwise",)
+    notes = (f"scores are {chosen!r}, the run's name is its seed unless `import --pattern` says otherwise",)
     unit = log_names.STEPS.get(step) if step not in ("Step", "_step") else None
     return Raw(frame=pd.concat(parts, ignore_index=True), unit=unit, steps=step, is_log=True, notes=notes)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_untrusted import printable
 
 MOST_BYTES = 256 * 2**20
 """Largest size of a file after decompression. The largest published score file that we know has 28 MB."""
@@ -22,8 +23,8 @@ GZIP, ZIP, EVENTS = b"\x1f\x8b", b"PK\x03\x04", b"brain.Event:"
 
 
 def problem(path: Path, place: object, what: str, cure: str) -> InvalidData:
-    """An error of one line with file, place, problem and fix."""
-    return InvalidData(f"{address(path, place)}: {what}; {cure}")
+    """An error of one line with file, place, problem and fix. It quotes the file, so its invisible characters are shown."""
+    return InvalidData(printable(f"{address(path, place)}: {what}; {cure}"))
 
 
 def address(path: Path, place: object) -> str:
@@ -91,6 +92,8 @@ def load_json(text: str, path: Path) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise problem(path, error.lineno, f"is no JSON ({error.msg})", "export the file again") from None
+    except ValueError:  # of Python's limit on the digits of an integer
+        raise problem(path, "", "holds a number with thousands of digits", "export the file again") from None
     except RecursionError:
         raise problem(path, "", "is nested too deeply for a score file", "export the file again") from None
 

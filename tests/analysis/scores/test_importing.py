@@ -64,8 +64,8 @@ def test_gymnasium_registers_the_versions_in_the_table() -> None:
 def test_a_files_stem_becomes_a_task_only_with_a_word() -> None:
     frame, notes = read("pong_Impala.json")
     assert frame["task"].unique().tolist() == ["atari_pong"]
-    assert "task 'atari_pong' assumed; say otherwise with --task" in notes
-    with pytest.raises(InvalidData, match=r"task 'hopper' is not known.*--task names it"):
+    assert "task 'atari_pong' assumed; say otherwise with `import --task`" in notes
+    with pytest.raises(InvalidData, match=r"task 'hopper' is not known.*`import --task` names it"):
         read("hopper.json")
 
 
@@ -110,7 +110,7 @@ def test_atari_100k_papers_are_read_with_a_method_and_a_budget() -> None:
     assert frame[frame["task"] == "atari_ms_pacman"].sort_values("seed")["score"].tolist() == [77.8, 58.4, 39.7, 81.0, 37.3]
     with pytest.raises(InvalidData, match=r"--at 400000"):
         read("atari100k_final_scores.json", method="iris")
-    with pytest.raises(InvalidData, match=r"does not say its method; give --method"):
+    with pytest.raises(InvalidData, match=r"does not say its method; give them with `import --method …`"):
         read("atari100k_final_scores.json", at=400_000)
 
 
@@ -132,7 +132,9 @@ def test_logs_of_one_run_are_read(name: str, expected: list[tuple[int, float]]) 
 
 
 def test_what_a_log_does_not_say_is_asked_for_in_one_line() -> None:
-    with pytest.raises(InvalidData, match=r"sac_eval.csv: does not say its method or task or seed; give --method and --task"):
+    with pytest.raises(
+        InvalidData, match=r"sac_eval.csv: does not say its method or task or seed; .* `import --method … --task … --seed …`"
+    ):
         read("sac_eval.csv")
     frame, _ = read("0.monitor.csv", method="a2c", seed="0")
     assert set(frame["task"]) == {"atari_pong"}  # from env_id in the file
