@@ -2,9 +2,10 @@
 
     python docs/figures/comparison_tables.py dmc-small@1 [RUNS...]      # default: every shipped record of the protocol
 
-A number stands in the tables only if all seeds of the program are complete; otherwise a dash. Intervals of scores are 95%
-percentile intervals of the bootstrap over seeds. Those of differences are Welch's 95% t-intervals, because the bootstrap's are
-too narrow for a verdict with five seeds (docs/verifying.md).
+A number stands in the tables only if all seeds of the program are complete; otherwise a dash. Agents of your own and agents
+with options set by hand come last, under their labels. Intervals of scores are 95% percentile intervals of the bootstrap over
+seeds. Those of differences are Welch's 95% t-intervals, because the bootstrap's are too narrow for a verdict with five seeds
+(docs/verifying.md).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from finished_runs import finished, print_or_refuse
 
 from analysis.statistics.aggregate import estimates
 from analysis.statistics.equivalence import Pair, suite_test
 from dreamer_bench_base import UserError
 from protocols import catalog
-from protocols.records.store import find_runs
 from protocols.spec import Protocol
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -35,21 +36,19 @@ def shipped(protocol: Protocol) -> list[Path]:
     return [runs for pattern in PLACES for runs in sorted(RESULTS.glob(pattern)) if (runs / protocol.id).is_dir()]
 
 
-def collected(folders: Sequence[Path], protocol: Protocol) -> pd.DataFrame:
-    """One row per run of a complete program: method, task, seed, score and device minutes."""
-    rows = []
-    for folder in folders:
-        for run in find_runs(folder):
-            manifest, result = run.manifest, run.result()
-            if result is not None and manifest["protocol"] == protocol.id and manifest["seed"] in protocol.seeds:
-                minutes = result["device_seconds"] / 60
-                rows.append((manifest["agent"], manifest["task"], manifest["seed"], result["score"], minutes))
-    found = pd.DataFrame(rows, columns=["method", "task", "seed", "score", "minutes"])
+def complete(runs: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
+    """The runs of the programs that have all seeds of the protocol. Raises UserError if none has."""
+    runs = runs[runs["seed"].isin(protocol.seeds)]
+    seeds = runs.groupby(["method", "task"])["seed"].transform("nunique")
+    found = runs[seeds == len(protocol.seeds)]
     if found.empty:
-        named = ", ".join(map(str, folders)) or str(RESULTS)
-        raise UserError(f"{named} holds no finished run of {protocol.id}; give the folder that `run --runs` wrote")
-    complete = found.groupby(["method", "task"])["seed"].transform("nunique") == len(protocol.seeds)
-    return found[complete].sort_values(["task", "method", "seed"], ignore_index=True)
+        most = (
+            f"the most seeds are {seeds.max()}, of {runs['method'][seeds.idxmax()]}" if len(runs) else "there are only others"
+        )
+        raise UserError(
+            f"no agent has all {len(protocol.seeds)} seeds of {protocol.id} on a task ({most}); finish the runs, or add theirs"
+        )
+    return found.reset_index(drop=True)
 
 
 def of(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> pd.DataFrame:
@@ -96,7 +95,8 @@ def table(title: str, methods: Sequence[str], cells: Cell, scores: pd.DataFrame,
 
 
 def tables(scores: pd.DataFrame, protocol: Protocol) -> str:
-    known = [name for name in AGENTS if name in set(scores["method"])]
+    there = sorted(set(scores["method"]))
+    known = [*(name for name in AGENTS if name in there), *(name for name in there if name not in AGENTS)]
     columns: dict[str, Sequence[str]] = {task.removeprefix("dmc_").removeprefix("gym:"): [task] for task in protocol.tasks}
     if protocol.normalization == "dmc":  # one scale
         columns["mean of all"] = protocol.tasks
@@ -109,12 +109,12 @@ def tables(scores: pd.DataFrame, protocol: Protocol) -> str:
     )
 
 
+def page(arguments: Sequence[str]) -> str:
+    if not arguments:
+        raise UserError("give a protocol, for example dmc-small@1")
+    protocol = catalog.find(arguments[0])
+    return tables(complete(finished([Path(name) for name in arguments[1:]] or shipped(protocol), protocol), protocol), protocol)
+
+
 if __name__ == "__main__":
-    try:
-        if len(sys.argv) < 2:
-            raise UserError("give a protocol, for example dmc-small@1")
-        asked = catalog.find(sys.argv[1])
-        print(tables(collected([Path(name) for name in sys.argv[2:]] or shipped(asked), asked), asked))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(print_or_refuse(lambda: page(sys.argv[1:])))

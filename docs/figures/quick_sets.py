@@ -2,54 +2,51 @@
 
     python docs/figures/quick_sets.py [RUNS...]      # default: the shipped records of results/studies/quick-2
 
-Sets are consecutive seeds, so that no run counts twice. An agent beats random actions in a set if the 95% bootstrap interval of
-the difference of means lies above 0. With three seeds against three that interval is too narrow, and Welch's t-interval stands
-beside it.
+Sets are consecutive seeds, so that no run counts twice; a set that is not complete is left out. An agent beats random actions
+in a set if the 95% bootstrap interval of the difference of means lies above 0. With three seeds against three that interval is
+too narrow, and Welch's t-interval stands beside it.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from finished_runs import finished, print_or_refuse
 from scipy import stats
 
 from analysis.statistics.aggregate import difference
 from dreamer_bench_base import UserError
-from protocols.records.store import find_runs
+from protocols import catalog
 
 SHIPPED = Path(__file__).resolve().parents[2] / "results" / "studies" / "quick-2" / "runs"
+PROTOCOL = "quick@2"
 TASK = "dmc_cartpole_swingup"
 FIRST_SEED, SEEDS_A_SET = 200, 3
 
 
-def collected(folders: list[Path]) -> pd.DataFrame:
-    """One row per finished run: agent, task, seed and score."""
-    rows = []
-    for folder in folders:
-        for run in find_runs(folder):
-            manifest, result = run.manifest, run.result()
-            if result is None:
-                continue
-            rows.append((manifest["agent"], manifest["task"], manifest["seed"], result["score"]))
-    found = pd.DataFrame(rows, columns=["method", "task", "seed", "score"])
-    if found.empty:
-        raise UserError(f"no finished run lies in {', '.join(map(str, folders))}; give the folder that `run --runs` wrote")
-    return found.sort_values(["task", "method", "seed"], ignore_index=True)
-
-
 def sets(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per agent and set: the mean score, and the lower ends of both intervals of its difference to random actions."""
+    """One row per agent and complete set: the mean score, and the lower ends of both intervals of its difference to random
+    actions. Raises UserError if no set is complete.
+    """
+    begin = scores["seed"].map(lambda seed: FIRST_SEED if seed >= FIRST_SEED else 0)
+    scores = scores.assign(set=begin + (scores["seed"] - begin) // SEEDS_A_SET * SEEDS_A_SET)[scores["task"] == TASK]
+    seeds = scores.groupby(["set", "method"])["seed"].transform("nunique")
     found = []
-    scores = scores[scores["task"] == TASK].assign(set=lambda table: (table["seed"] - FIRST_SEED) // SEEDS_A_SET)
-    for number, of_set in scores.groupby("set"):
-        for method in sorted(set(of_set["method"]) - {"random"}):
+    for number, of_set in scores[seeds == SEEDS_A_SET].groupby("set"):
+        methods = set(of_set["method"])
+        for method in sorted(methods - {"random"}) if "random" in methods else ():
             estimate = difference(of_set, method, "random")
-            mean = of_set.loc[of_set["method"] == method, "score"].mean()
             ours, random = (of_set.loc[of_set["method"] == name, "score"] for name in (method, "random"))
             welch = stats.ttest_ind(ours, random, equal_var=False).confidence_interval(0.95).low
-            found.append((number, method, mean, estimate.low, welch))
+            found.append((number, method, ours.mean(), estimate.low, welch))
+    if not found:
+        raise UserError(
+            f"no agent and random actions both have a complete set of {SEEDS_A_SET} seeds on {TASK} (0 to 2, 3 to 5, …; "
+            f"{FIRST_SEED} to {FIRST_SEED + 2}, …); run them with the same seeds"
+        )
     return pd.DataFrame(found, columns=["set", "method", "mean", "low", "welch_low"])
 
 
@@ -65,9 +62,9 @@ def table(found: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def page(arguments: Sequence[str]) -> str:
+    return table(sets(finished([Path(name) for name in arguments] or [SHIPPED], catalog.find(PROTOCOL))))
+
+
 if __name__ == "__main__":
-    try:
-        print(table(sets(collected([Path(name) for name in sys.argv[1:]] or [SHIPPED]))))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(print_or_refuse(lambda: page(sys.argv[1:])))
