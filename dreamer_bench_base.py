@@ -122,6 +122,11 @@ def suggestion(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def count(number_of: int, noun: str) -> str:
+    """ "1 run", "0 runs", "1,200 runs": every count of things in a text or on a page."""
+    return f"{number_of:,} {noun}{'s' if number_of != 1 else ''}"
+
+
 def registered(
     kind: str, group: str, built_in: Mapping[str, Entry], read: Callable[[metadata.EntryPoint], tuple[str, Entry]]
 ) -> dict[str, Entry]:

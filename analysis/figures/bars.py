@@ -147,7 +147,8 @@ def fig6(comparison: Comparison) -> Drawing:
     tasks = [task for task in sorted(data["panel"].unique()) if task not in (COMMON, OWN)]
     names = [*tasks, *(panel for panel in (COMMON, OWN) if panel in set(data["panel"]))]
     methods = sorted(data[data["origin"] == "recorded"]["method"].unique())
-    published = [name for name in PUBLISHED_ORDER if name in set(data["method"])]
+    in_the_table = set(data[data["origin"] == "published"]["method"])  # a user's method may be named "Dreamer", too
+    published = [name for name in PUBLISHED_ORDER if name in in_the_table]
     colors = {name: chosen.color for name, chosen in comparison.styles_of([*methods, *published]).items()}
     labels = {method: comparison.label(method) for method in methods}
     roomy = len(names) <= 2

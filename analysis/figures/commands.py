@@ -77,7 +77,9 @@ class FigureCommand:
         for path in drawing.save(drawn, self.out):
             print(path)
         for row in subject.selection.left_out.itertuples():
-            print(f"left out: {row.method}, {row.task}, seed {row.seed} stops at {row.env_steps:,} env steps")
+            lacks = subject.selection.lacking(row.env_steps)
+            verb = f"has no {lacks}, and ends" if lacks else "stops"
+            print(f"left out: {row.method}, {row.task}, seed {row.seed} {verb} at {row.env_steps:,} env steps")
         for note in subject.notes:
             print(f"note: {note}", file=sys.stderr)
         print(drawn.caption)

@@ -5,6 +5,7 @@ Reads runs through `protocols.records.store` and scores through `analysis.scores
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ import pandas as pd
 
 from analysis.figures.style import Style, short_count, styles_of
 from analysis.scores import from_runs, normalize, per_run, references
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, count
 from protocols.records import store
 from protocols.spec import ScoreRule
 
@@ -76,13 +77,19 @@ class Comparison:
 
     @property
     def left_out(self) -> str:
-        """A sentence for captions about runs that stop before the budget; empty without such runs."""
-        count = len(self.selection.left_out)
-        return (
-            f" {count} run{'s' if count != 1 else ''} that stop{'s' if count == 1 else ''} before {self.budget} left out."
-            if count
-            else ""
-        )
+        """A sentence for captions about short runs; empty without them."""
+        return f" {self.short_runs} left out." if self.short_runs else ""
+
+    @property
+    def short_runs(self) -> str:
+        """The number of runs without a score, and why: "2 runs that stop before 10k env steps"; empty without such runs."""
+        found = Counter(map(self.selection.lacking, self.selection.left_out["env_steps"]))
+        parts = []
+        for lacks, number in sorted(found.items()):
+            one = number == 1
+            verb = f"{'has' if one else 'have'} no {lacks}" if lacks else f"{'stops' if one else 'stop'} before {self.budget}"
+            parts.append(f"{count(number, 'run')} that {verb}")
+        return " and ".join(parts)
 
     @property
     def complete(self) -> pd.DataFrame:
@@ -147,12 +154,11 @@ def seeds_in_words(scores: pd.DataFrame) -> str:
     if counts.empty:
         return "n = 0"
     low, high = int(counts.min()), int(counts.max())
-    return f"n = {low} seed{'s' if high != 1 else ''} per task" if low == high else f"n = {low} to {high} seeds per task"
+    return f"n = {count(low, 'seed')} per task" if low == high else f"n = {low} to {high} seeds per task"
 
 
 def tasks_in_words(scores: pd.DataFrame) -> str:
-    count = scores["task"].nunique()
-    return f"{count} task{'s' if count != 1 else ''}"
+    return count(scores["task"].nunique(), "task")
 
 
 def split_paths(paths: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:

@@ -154,8 +154,4 @@ def curves(
 
 
 def _short(comparison: Comparison) -> str:
-    count = len(comparison.selection.left_out)
-    if not count:
-        return ""
-    runs = "1 run that stops" if count == 1 else f"{count} runs that stop"
-    return f" {runs} before {comparison.budget} not in the mean."
+    return f" {comparison.short_runs} not in the mean." if comparison.short_runs else ""

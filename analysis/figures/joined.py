@@ -23,7 +23,7 @@ from analysis.figures.style import task_label
 from analysis.scores import from_runs
 from analysis.scores.tasks import named
 from analysis.statistics import bootstrap
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from protocols.records import store
 
 CONFIDENCE = 0.95
@@ -127,8 +127,8 @@ def caption_of(runs: Sequence[store.Run]) -> str:
     }
     numbers = {group: len({run.manifest["seed"] for run in runs if group_of(run) == group}) for group in LABELS}
     return (
-        f"One agent for all tasks (n = {numbers['one']} seeds) beside an agent for each (n = {numbers['each']}) at equal "
-        f"episodes per task: {said['label']} under {said['protocol']}, commit {said['commit']}. Lines: mean over runs; bands: "
+        f"One agent for all tasks (n = {count(numbers['one'], 'seed')}) beside an agent for each (n = {numbers['each']}) at "
+        f"equal episodes per task: {said['label']} under {said['protocol']}, commit {said['commit']}. Lines: mean over runs; bands: "
         "95% interval of the mean."
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis.leaderboard import checkpoints, evidence, site
 from analysis.leaderboard.checkpoints import Replaying
 from analysis.leaderboard.submissions import SEAL, Seal, Submission, checked, of_files, sealed
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_files import alone_in, write_atomically
 from protocols.records.schema import SCHEMA
 
@@ -69,7 +69,8 @@ def _refuse_old(submission: Submission, folder: Path) -> None:
     old = [run.folder for run in submission.runs if run.schema < SCHEMA]
     if old:
         raise InvalidData(
-            f"{folder}: {len(old)} of {len(submission.runs)} runs are of an older schema than {SCHEMA}, for example "
+            f"{folder}: {len(old)} of {count(len(submission.runs), 'run')} {'are' if len(old) != 1 else 'is'} of an older "
+            f"schema than {SCHEMA}, for example "
             f"{'/'.join(old[0].parts[-4:])}; train them with this version, which records what the rules need. Your "
             "own older records: add them with --old-records, and the board marks them"
         )
@@ -94,8 +95,7 @@ def _without_violations(submission: Submission, folder: Path) -> Submission:
     if found:
         more = f" (and {len(found) - MOST_PRINTED} more)" if len(found) > MOST_PRINTED else ""
         raise InvalidData(
-            f"{folder} has {len(found)} violation{'s' if len(found) != 1 else ''}, nothing was added: "
-            f"{'; '.join(found[:MOST_PRINTED])}{more}"
+            f"{folder} has {count(len(found), 'violation')}, nothing was added: {'; '.join(found[:MOST_PRINTED])}{more}"
         )
     return submission
 

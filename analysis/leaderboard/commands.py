@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_untrusted import printable
 
 if TYPE_CHECKING:
@@ -73,5 +73,5 @@ class LeaderboardBuild:
         built = site.build(self.folder, self.out, reps=self.reps)
         for name, line in built.left_out.items():
             print(f"left out: {name}: {printable(' '.join(line.split()))}", file=sys.stderr)
-        print(f"{len(built.files)} files; open {self.out / 'index.html'}")
+        print(f"{count(len(built.files), 'file')}; open {self.out / 'index.html'}")
         return InvalidData.exit_code if built.left_out else 0

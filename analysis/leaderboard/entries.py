@@ -14,6 +14,7 @@ from analysis.scores import per_run
 from analysis.scores import table as tables
 from analysis.scores.from_runs import ScoredRun
 from analysis.scores.groups import tally
+from dreamer_bench_base import count
 from protocols import catalog
 from protocols.records.schema import SCHEMA, Manifest
 from protocols.spec import Protocol
@@ -121,11 +122,12 @@ def _run_facts(runs: Sequence[ScoredRun]) -> list[tuple[str, str]]:
         facts.append(
             (
                 "Schema",
-                f"{old} of {len(runs)} runs of one before {SCHEMA}: packages, chain of evaluations and seal were not checked",
+                f"{old} of {count(len(runs), 'run')} of one before {SCHEMA}: packages, chain of evaluations and seal were "
+                "not checked",
             )
         )
     if diverged:
-        facts.append(("Diverged", f"{len(diverged)} of {len(runs)} runs"))
+        facts.append(("Diverged", f"{len(diverged)} of {count(len(runs), 'run')}"))
     return facts
 
 
@@ -134,11 +136,11 @@ def _replayed(submission: Submission, runs: Sequence[ScoredRun]) -> int:
 
 
 def _replay_fact(submission: Submission, runs: Sequence[ScoredRun]) -> tuple[str, str]:
-    count, near = _replayed(submission, runs), submission.replay_tolerance
-    if not count:
-        return "Replayed", f"0 of {len(runs)} runs; the scores are what the submitter says"
+    again, near = _replayed(submission, runs), submission.replay_tolerance
+    if not again:
+        return "Replayed", f"0 of {count(len(runs), 'run')}; the scores are what the submitter says"
     exact = f"every score within {near:g} of the recorded one" if near else "every score equal to the bit"
-    return "Replayed", f"{count} of {len(runs)} runs: last evaluation played again from the checkpoint, {exact}"
+    return "Replayed", f"{again} of {count(len(runs), 'run')}: last evaluation played again from the checkpoint, {exact}"
 
 
 def _code(manifest: Manifest) -> str:

@@ -26,7 +26,7 @@ from analysis.leaderboard import submissions
 from analysis.leaderboard.board import board_of
 from analysis.leaderboard.entries import Entry, entries_of
 from analysis.leaderboard.submissions import Submission
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_files import exchange_folder
 from dreamer_bench_json import check_shape, parse_json
 from dreamer_bench_untrusted import read_regular
@@ -165,5 +165,5 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["code"] = pages.with_code
-    environment.globals.update(css=pages.style_sheet() + load("leaderboard.css"), script=load("leaderboard.js"))
+    environment.globals.update(count=count, css=pages.style_sheet() + load("leaderboard.css"), script=load("leaderboard.js"))
     return environment

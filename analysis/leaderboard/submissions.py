@@ -200,7 +200,8 @@ def _imported_violations(submission: Submission) -> list[str]:
     seeds = scores.groupby("task")["seed"].nunique()
     for task in sorted(set(table["task"])):
         if seeds.get(task, 0) < 2:
-            found.append(f"{task}: {seeds.get(task, 0)} seed reaches {protocol.env_steps:,} env steps; an interval needs two")
+            reach = "seed reaches" if seeds.get(task, 0) == 1 else "seeds reach"
+            found.append(f"{task}: {seeds.get(task, 0)} {reach} {protocol.env_steps:,} env steps; an interval needs two")
     return found
 
 

@@ -21,7 +21,6 @@ from analysis.report.tables import (
     BASELINE,
     aggregate_table,
     color,
-    count,
     difference_table,
     ends,
     name_cell,
@@ -32,6 +31,7 @@ from analysis.report.tables import (
 )
 from analysis.scores.tasks import suite_of
 from analysis.statistics import aggregate, small_samples
+from dreamer_bench_base import count
 
 MOST_RUNS_LISTED = 60
 
@@ -68,7 +68,8 @@ def _task_by_task(section: Section, subject: Comparison, shown: Comparison) -> N
     suites = sorted({suite_of(task) for task in subject.tasks})
     of = f"of the suites {' and '.join(suites)}" if len(suites) > 1 else f"of {suites[0]}"
     section.warnings.append(
-        f"The returns {of} are raw and have no common scale: nothing is averaged or ranked over the {len(subject.tasks)} tasks."
+        f"The returns {of} are raw and have no common scale: nothing is averaged or ranked over the "
+        f"{count(len(subject.tasks), 'task')}."
     )
     section.headline = f"{subject.title}: {count(len(subject.methods), 'method')}, task by task"
     section.draw(partial(curves, shown), "Learning curves")
@@ -85,6 +86,7 @@ def _describe(section: Section, subject: Comparison) -> None:
         "score_rule": subject.selection.rule,
         "budget_env_steps": subject.selection.budget_env_steps,
         "normalization": subject.normalization,
+        "digits": subject.digits,
         "left_out": subject.selection.left_out.to_dict("records"),
         "labels": {method: subject.label(method) for method in subject.methods},
         "one_scale": subject.one_scale,
@@ -96,8 +98,8 @@ def _left_out(section: Section, subject: Comparison) -> None:
     if len(left_out):
         named = [f"{row.method}, {row.task}, seed {row.seed} at {row.env_steps:,}" for row in left_out.head(6).itertuples()]
         section.warnings.append(
-            f"{len(left_out)} run{'s' if len(left_out) != 1 else ''} stopped before {subject.budget}, left out of the scores: "
-            f" {'; '.join(named)}{' and more' if len(left_out) > len(named) else ''}."
+            f"{subject.short_runs} {'are' if len(left_out) != 1 else 'is'} left out of the scores: "
+            f"{'; '.join(named)}{' and more' if len(left_out) > len(named) else ''}."
         )
 
 
@@ -114,8 +116,8 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
         tasks = subject.scores.groupby("method")["task"].nunique()
         others = "1 other is" if cut == 1 else f"{cut} others are"
         section.warnings.append(
-            f"The means and aggregates are over the {common['task'].nunique()} tasks that every method has; {others} "
-            f"shown task by task ({', '.join(f'{subject.label(method)} has {count}' for method, count in tasks.items())})."
+            f"The means and aggregates are over the {count(common['task'].nunique(), 'task')} that every method has; "
+            f"{others} shown task by task ({', '.join(f'{subject.label(method)} has {own}' for method, own in tasks.items())})."
         )
     means = intervals.means(subject)
     differences = None
@@ -127,8 +129,8 @@ def _compare(section: Section, subject: Comparison, shown: Comparison) -> bool:
         best = list(means.sort_values(["point", "method"], ascending=[False, True])["method"][:MOST_DRAWN])
         drawn, shown = subject.only(best), shown.only(best)
         section.warnings.append(
-            f"Curves, scores per task, sample efficiency, profiles and pairs are drawn for the {len(best)} methods with the "
-            f"highest means, of {len(subject.methods)}; the tables have all."
+            f"Curves, scores per task, sample efficiency, profiles and pairs are drawn for the "
+            f"{count(len(best), 'method')} with the highest means, of {len(subject.methods)}; the tables have all."
         )
     section.draw(partial(curves, shown), "Learning curves")
     drawing = intervals.aggregates(subject, single_seed="omit")
@@ -199,7 +201,7 @@ def _runs(section: Section, subject: Comparison) -> None:
     section.files[path] = csv_text(runs).encode()
     section.summary["run_scores"] = runs.to_dict("records")
     if len(runs) > MOST_RUNS_LISTED:
-        section.add("Every run", f"{len(runs)} runs were counted.", link=path)
+        section.add("Every run", f"{count(len(runs), 'run')} were counted.", link=path)
         return
     rows = [
         [
@@ -222,7 +224,7 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
     digits = subject.digits
     for row in ranked.itertuples():
         lines = [f"95% {ends(row, digits)}" if not math.isnan(row.low) else "no interval (one seed)"]
-        lines.append(f"{row.runs} runs: {count(row.tasks, 'task')} × {seeds_in_words(row)}")
+        lines.append(f"{count(row.runs, 'run')}: {count(row.tasks, 'task')} × {seeds_in_words(row)}")
         if row.method in gaps:
             gap = gaps[row.method]
             sign = "+" if gap.point >= 0 else "−"
@@ -249,5 +251,5 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
         above = [subject.label(name) for name, gap in gaps.items() if gap.low > 0]
         section.lead.append(
             f"Methods above {BASELINE} (the 95% interval of the difference is above 0): {', '.join(above) or 'none'} "
-            f"({len(above)} of {len(gaps)} methods)."
+            f"({len(above)} of {count(len(gaps), 'method')})."
         )

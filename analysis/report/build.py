@@ -28,7 +28,7 @@ from analysis.scores import from_runs, groups
 from analysis.scores import table as tables
 from analysis.scores.columns import refuse_clashes
 from analysis.statistics import aggregate
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_files import exchange_folder
 from dreamer_bench_json import check_shape, parse_json
 from dreamer_bench_untrusted import MOST_FILE_BYTES, read_regular
@@ -93,9 +93,7 @@ def build(
         sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps).render())
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
     places = len(set(folders_read.values()))
-    read = (
-        f"{len(runs)} runs in {places} folder{'s' if places != 1 else ''}, until {created} UTC" if runs else "from score files"
-    )
+    read = f"{count(len(runs), 'run')} in {count(places, 'folder')}, until {created} UTC" if runs else "from score files"
     return _write(out, sections, created=read, runs=len(runs))
 
 
@@ -143,10 +141,10 @@ def _contents(sections: Sequence[Section], runs: int) -> str:
     """What a page of several sections holds, in a line."""
     recorded = sum("digest" in section.summary for section in sections)
     counted = [
-        (recorded, "protocol", f", {runs} runs"),
+        (recorded, "protocol", f", {count(runs, 'run')}"),
         (sum("files" in section.summary for section in sections), "score file set", ""),
     ]
-    return " and ".join(f"{count} {name}{'s' if count != 1 else ''}{more}" for count, name, more in counted if count)
+    return " and ".join(f"{count(number_of, name)}{more}" for number_of, name, more in counted if number_of)
 
 
 def listed(folder: Path) -> list[str] | None:

@@ -55,15 +55,16 @@ def _print_summary(summary: dict[str, Any]) -> None:
             ("runs", "right"),
         ):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        digits = section.get("digits", 1)  # those of the page
         gaps = {row["of"]: row for row in section.get("differences", [])}
         for row in sorted(section.get("means", []), key=lambda row: -row["point"]):
             gap = gaps.get(row["method"])
             table.add_row(
                 Text(section["labels"][row["method"]]),
-                number(row["point"]),
-                _ends(row),
-                number(gap["point"]) if gap else "",
-                _ends(gap) if gap else "",
+                number(row["point"], digits),
+                _ends(row, digits),
+                number(gap["point"], digits) if gap else "",
+                _ends(gap, digits) if gap else "",
                 str(row["runs"]),
             )
         if table.row_count:
@@ -72,10 +73,10 @@ def _print_summary(summary: dict[str, Any]) -> None:
             console.print(f"note: {warning}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _ends(row: dict[str, Any]) -> str:
+def _ends(row: dict[str, Any], digits: int) -> str:
     from analysis.figures.style import number
 
-    return "" if row["low"] is None else f"[{number(row['low'])}, {number(row['high'])}]"
+    return "" if row["low"] is None else f"[{number(row['low'], digits)}, {number(row['high'], digits)}]"
 
 
 COMMANDS = {"report": ReportCommand}

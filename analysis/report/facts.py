@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.scores.groups import Group, tally
+from dreamer_bench_base import count
 from protocols.records.store import Run
 
 
@@ -53,7 +54,7 @@ def facts(group: Group) -> list[tuple[str, str]]:
     rules = {
         "window": f"mean of the evaluation episodes in the last {rule.get('window_env_steps', 0):,} env steps",
         "last": "mean of the episodes of the last evaluation",
-        "final": f"mean of the {data.get('final_episodes', 0)} episodes of the separate final evaluation",
+        "final": f"mean of the {count(data.get('final_episodes', 0), 'episode')} of the separate final evaluation",
     }
     options = ", ".join(f"{key} {value}" for key, value in data.get("suite_options", {}).items()) or "none"
     packages = sorted({name for manifest in manifests for name in manifest["packages"]})
@@ -84,7 +85,7 @@ def facts(group: Group) -> list[tuple[str, str]]:
         ("Score of a run", rules[rule["kind"]]),
         (
             "Evaluation",
-            f"{data['evaluate_episodes']} episodes every {data['evaluate_every_env_steps']:,} env steps, "
+            f"{count(data['evaluate_episodes'], 'episode')} every {data['evaluate_every_env_steps']:,} env steps, "
             "in separate environments",
         ),
         ("Seeds", f"{', '.join(map(str, data['seeds']))} in a complete submission"),
@@ -112,5 +113,5 @@ def facts(group: Group) -> list[tuple[str, str]]:
         ),
     ]
     if hours:
-        found.append(("Device time", f"{sum(hours):.2f} hours in {len(hours)} finished runs"))
+        found.append(("Device time", f"{sum(hours):.2f} hours in {count(len(hours), 'finished run')}"))
     return found

@@ -21,7 +21,7 @@ from analysis.report import blocks, facts
 from analysis.report.page import Section
 from analysis.report.pictures import pictures
 from analysis.scores import groups
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, count
 from protocols.spec import ScoreRule
 
 
@@ -82,8 +82,7 @@ def run_section(
     machine = groups.tally(facts.hardware(member.run.manifest) for member in group.members)
     section.lead.append(f"Run on {machine}.")
     if group.counted and not len(counted):  # episodes of joined tasks have tasks of their own, which the protocol does not list
-        count = len(group.counted)
-        runs = f"{count} finished run{'s' if count != 1 else ''}"
+        runs = count(len(group.counted), "finished run")
         section.headline = f"{group.protocol}: {runs} of joined tasks, which `figure joined` compares"
     section.headline = section.headline or f"{group.protocol}: no run of the protocol yet"
     found = pictures([member.run for member in group.members])
@@ -99,7 +98,10 @@ def run_section(
         "What was run",
         wide=True,
         facts=[
-            ("Runs", ", ".join(f"{count} {state}" for state, count in states.items() if count) + f", {len(absent)} missing"),
+            (
+                "Runs",
+                ", ".join(f"{members} {state}" for state, members in states.items() if members) + f", {len(absent)} missing",
+            ),
             *what,
         ],
     )
@@ -149,8 +151,8 @@ def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int
     )
     section.lead.insert(
         0,
-        f"{len(subject.methods)} methods on {len(subject.tasks)} tasks, "
-        f"{len(subject.scores)} runs compared at {subject.budget}.",
+        f"{count(len(subject.methods), 'method')} on {count(len(subject.tasks), 'task')}, "
+        f"{count(len(subject.scores), 'run')} compared at {subject.budget}.",
     )
     section.summary |= {"protocol": protocol, "files": [Path(source).name for source in sources]}
     return section
@@ -178,7 +180,7 @@ def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
     cut = len(group.members) - len(whole)
     also = f" {cut} cut short with --limit." if cut else ""
     if not whole:
-        return f"No complete run yet; {cut} run{'s were' if cut != 1 else ' was'} cut short with --limit."
+        return f"No complete run yet; {count(cut, 'run')} {'were' if cut != 1 else 'was'} cut short with --limit."
     methods, tasks = ({getattr(member, name) for member in whole} for name in ("method", "task"))
     asked = group.data["tasks"]
     named = ": " + ", ".join(map(task_label, sorted(tasks))) if len(tasks) <= 4 else ""
@@ -192,7 +194,8 @@ def _what_was_run(group: groups.Group, absent: Sequence[Any]) -> str:
     return (
         f"{_who(methods)} on {len(tasks)}{of} "
         f"task{'s' if len(tasks) != 1 or of else ''}{named}; {each} seed{'s' if most != 1 else ''} each{wanted}, "
-        f"{group.data['env_steps']:,} env steps a run: {finished} of {len(whole) + _not_begun(group, absent)} runs finished."
+        f"{group.data['env_steps']:,} env steps a run: {finished} of {count(len(whole) + _not_begun(group, absent), 'run')} "
+        "finished."
         f"{also}"
     )
 
@@ -202,10 +205,10 @@ def _who(methods: Collection[str]) -> str:
     plain = sum("+" not in method for method in methods)
     agents = plain or len({method.split("+")[0] for method in methods})
     variants = len(methods) - plain
-    words = f"{agents} agent{'s' if agents != 1 else ''}"
+    words = count(agents, "agent")
     if not variants:
         return words
-    named = f"{variants} variant{'s' if variants != 1 else ''}"
+    named = count(variants, "variant")
     return f"{words} and {named} with options set by hand" if plain else f"{named} of {words}, with options set by hand,"
 
 
@@ -232,14 +235,13 @@ def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
         members = [member for member in group.members if member.why == reason]
         if members:
             found.append(
-                f"{len(members)} run{'s' if len(members) != 1 else ''} {name}, never counted in a score: "
+                f"{count(len(members), 'run')} {name}, never counted in a score: "
                 + "; ".join(facts.compress([(c.method, c.task, c.seed) for c in members])[:6])
                 + "."
             )
     if absent:
         found.append(
-            f"{len(absent)} run{'s' if len(absent) != 1 else ''} of the grid not finished (listed below); "
-            "the means are over the finished runs."
+            f"{count(len(absent), 'run')} of the grid not finished (listed below); the means are over the finished runs."
         )
     listed = group.data["seeds"]
     further = [member for member in group.counted if member.seed not in listed]
@@ -253,8 +255,9 @@ def _warnings(group: groups.Group, absent: Sequence[Any]) -> list[str]:
     foreign = [member for member in group.members if member.foreign]
     if foreign:
         versions = groups.tally(", ".join(member.foreign) for member in foreign)
+        made = f"{count(len(foreign), 'run')} {'were' if len(foreign) != 1 else 'was'} made"
         found.append(
-            f"{len(foreign)} runs were made under another simulator version than the protocol's: {versions}. "
+            f"{made} under another simulator version than the protocol's: {versions}. "
             "New simulator releases change scores; compare them with care."
         )
     if group.known_digest not in (None, group.digest):

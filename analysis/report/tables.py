@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.figures import intervals
 from analysis.figures.comparison import Comparison
 from analysis.figures.style import number, task_label
+from dreamer_bench_base import count
 
 BASELINE = "random"
 Table = dict[str, Any]
@@ -69,10 +70,6 @@ def table(caption: str, columns: list[str], rows: list[list[dict[str, Any]]]) ->
         "columns": [{"text": name, "is_text": word} for name, word in zip(columns, words)],
         "rows": rows,
     }
-
-
-def count(number_of: int, noun: str) -> str:
-    return f"{number_of} {noun}{'s' if number_of != 1 else ''}"
 
 
 def seeds_in_words(row: Any) -> str:

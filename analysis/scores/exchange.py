@@ -20,7 +20,7 @@ from analysis.scores.formats.archives import with_comment
 from analysis.scores.formats.naming import expand
 from analysis.scores.import_options import Options
 from analysis.scores.tasks import declared
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_files import write_atomically
 
 if TYPE_CHECKING:
@@ -84,13 +84,18 @@ def export_scores(command: Any) -> int:
 
 
 def left_out_lines(selection: per_run.Selection) -> list[str]:
-    """Lines about runs that stop before the budget and were left out or carried forward."""
+    """Lines about short runs that were left out or carried forward."""
     lines = [
-        f"{row.method}, {row.task}, seed {row.seed} left out: it stops at {row.env_steps:,}"
+        f"{row.method}, {row.task}, seed {row.seed} left out: {_why(selection, row.env_steps)}"
         for row in selection.left_out.itertuples()
     ]
     carried = int(selection.scores["carried"].sum())
-    return lines + ([f"{carried} run{'s' if carried > 1 else ''} carried forward from an earlier end"] if carried else [])
+    return lines + ([f"{count(carried, 'run')} carried forward from an earlier end"] if carried else [])
+
+
+def _why(selection: per_run.Selection, last: int) -> str:
+    lacks = selection.lacking(last)
+    return f"it has no {lacks}, and ends at {last:,}" if lacks else f"it stops at {last:,}"
 
 
 def tidy(points: pd.DataFrame) -> str:
@@ -146,8 +151,8 @@ def rectangles(scores: pd.DataFrame) -> dict[str, np.ndarray]:
         if len(set(sizes.values())) > 1:
             fewest = min(sizes, key=lambda task: sizes[task])
             raise InvalidData(
-                f"{method} has {sizes[fewest]} runs on {fewest} and {max(sizes.values())} elsewhere; rliable takes rectangles "
-                "only, so leave runs out, or use `dreamer-bench aggregate`, which does not need them"
+                f"{method} has {count(sizes[fewest], 'run')} on {fewest} and {max(sizes.values())} elsewhere; rliable takes "
+                "rectangles only, so leave runs out, or use `dreamer-bench aggregate`, which does not need them"
             )
         arrays[method] = np.array([by_task[task] for task in tasks]).T
     return arrays
@@ -174,5 +179,5 @@ def describe(points: pd.DataFrame) -> str:
     methods: Sequence[str] = sorted(points["method"].unique())
     runs = len(points[["method", "task", "seed"]].drop_duplicates())
     counts = ((len(points), "point"), (runs, "run"), (points["task"].nunique(), "task"))
-    counted = ", ".join(f"{number:,} {what}{'s' if number != 1 else ''}" for number, what in counts)
+    counted = ", ".join(count(number, what) for number, what in counts)
     return f"{counted}, method{'s' if len(methods) != 1 else ''} {', '.join(methods)}"

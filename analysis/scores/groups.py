@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dreamer_bench_base import count
 from protocols import catalog
 from protocols.records.drift import simulator_drift
 from protocols.records.score import REASONS, counts
@@ -155,4 +156,4 @@ def tally(values: Iterable[str]) -> str:
     found = Counter(values)
     if len(found) == 1:
         return next(iter(found))
-    return "; ".join(f"{value} ({number} runs)" for value, number in sorted(found.items()))
+    return "; ".join(f"{value} ({count(number, 'run')})" for value, number in sorted(found.items()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.scores.columns import RUN, rule_of
-from analysis.scores.short_runs import Short, reached_by_run, stops_short
+from analysis.scores.short_runs import Short, lacking, reached_by_run, stops_short
 from dreamer_bench_base import InvalidData, UserError
 from protocols.records.score import eligible, in_words
 from protocols.spec import ScoreRule
@@ -28,7 +28,9 @@ class Selection:
 
     scores    method, task, seed, score, env_steps (of the last point used), points (number of points averaged), carried (bool),
               place (of the first point used); sorted by method, task, seed
-    left_out  method, task, seed, env_steps (of the last point), for runs that stop before the budget
+    left_out  method, task, seed, env_steps (of the last point), for runs that stop before the budget or have no final
+              evaluation or result
+    kind      the kind of the score rule
     rule      the score rule in words, for captions: "mean of the last 100,000 env steps before 5,000,000"
     budget_env_steps  the budget of the comparison
     """
@@ -37,6 +39,11 @@ class Selection:
     left_out: pd.DataFrame
     rule: str
     budget_env_steps: int
+    kind: str = "last"
+
+    def lacking(self, last: int) -> str:
+        """What a run with that last point lacks, "final evaluation" or "result"; "" if it stops before the budget."""
+        return lacking(last, self.kind, self.budget_env_steps)
 
 
 def select(
@@ -97,6 +104,7 @@ def select(
         left_out=left_out[[*RUN, "env_steps"]].astype({"env_steps": "int64"}),
         rule=in_words(rule, at),
         budget_env_steps=at,
+        kind=rule.kind,
     )
 
 

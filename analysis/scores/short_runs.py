@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from analysis.scores.columns import RUN
-from dreamer_bench_base import InvalidData
+from dreamer_bench_base import InvalidData, count
 from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
@@ -34,13 +34,18 @@ def reached_by_run(table: pd.DataFrame, rule: ScoreRule, at: int) -> pd.DataFram
     return reached
 
 
+def lacking(last: int, kind: str, at: int) -> str:
+    """What a short run lacks although it reached the budget, "final evaluation" or "result"; "" if it stops before."""
+    return "" if last < at else "final evaluation" if kind == "final" else "result"
+
+
 def stops_short(late: pd.DataFrame, rule: ScoreRule, at: int) -> InvalidData:
     """The error for "fail"."""
     (method, task, seed), row = late.index[0], late.iloc[0]
-    more = f" and {len(late) - 1} more runs stop" if len(late) > 1 else " stops"
-    ended = "final evaluation" if rule.kind == "final" else "result"
-    where = "it ends" if row["last"] < at else f"it has no {ended}, and ends"
-    cure = "compare by the evaluations of training with --window" if ended[0] == "f" else "compare earlier with --at"
+    more = f" and {count(len(late) - 1, 'more run')} stop" if len(late) > 1 else " stops"
+    lacks = lacking(row["last"], rule.kind, at)
+    where = f"it has no {lacks}, and ends" if lacks else "it ends"
+    cure = "compare by the evaluations of training with --window" if rule.kind == "final" else "compare earlier with --at"
     return InvalidData(
         f"{method}, {task}, seed {seed}{more} short of {at:,} env_steps ({where} at {int(row['last']):,}); "
         f"{cure}, or give --short drop or --short carry"

@@ -24,7 +24,7 @@ import numpy as np
 from analysis.scores.columns import refuse_single_seeds
 from analysis.statistics import bootstrap
 from analysis.statistics.resampling import MethodScores, generator_of, point_of, roles_of, samples_of
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_processes import in_order
 
 if TYPE_CHECKING:
@@ -283,10 +283,10 @@ def _every_method(scores: pd.DataFrame, single_seed: SingleSeed) -> list[MethodS
     for one in every:
         missing = sorted(tasks - set(one.tasks))
         if missing:
+            more = f" and {count(len(missing) - 1, 'more task')}" if missing[1:] else ""
             raise InvalidData(
-                f"{one.method} has no score on {missing[0]}{f' and {len(missing) - 1} more tasks' if missing[1:] else ''} "
-                "that other "
-                "methods have; add the runs, or compare on the common tasks (--common)"
+                f"{one.method} has no score on {missing[0]}{more} "
+                "that other methods have; add the runs, or compare on the common tasks (--common)"
             )
     if single_seed == "refuse":
         refuse_single_seeds(scores)

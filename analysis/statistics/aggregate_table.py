@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.scores import exchange, normalize, per_run, table
 from analysis.statistics import aggregate, curves, rliable_engine, small_samples
-from dreamer_bench_base import UserError
+from dreamer_bench_base import UserError, count
 
 CURVE_POINTS = 20
 
@@ -69,8 +69,7 @@ def aggregate_scores(command: Any) -> int:
     if command.json:
         print(json.dumps(result, indent=1, allow_nan=False))
         return 0
-    count = len(result["tasks"])
-    tasks = f"{count} task{'s' if count != 1 else ''}"
+    tasks = count(len(result["tasks"]), "task")
     print(f"{selection.rule}; {normalize.find(name).id}; {tasks}; {command.reps:,} resamples{engine}")
     print(_text(found))
     for title in ("profiles", "efficiency"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dreamer_bench_base import count
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,7 +19,7 @@ def small_sample_note(scores: pd.DataFrame) -> str | None:
     for limit, coverage in _COVERAGE:
         if fewest <= limit:
             return (
-                f"with {fewest} seed{'s' if fewest > 1 else ''} per task the 95% intervals are too narrow: "
+                f"with {count(fewest, 'seed')} per task the 95% intervals are too narrow: "
                 f"simulated coverage {coverage}, 92-96% at 10; `verify` decides by a t-interval instead"
             )
     return None

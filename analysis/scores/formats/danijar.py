@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.scores.formats.raw import Raw
 from analysis.scores.formats.source import Source, is_number, problem
 from analysis.scores.import_options import Options
+from dreamer_bench_base import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,9 +54,9 @@ def parse(source: Source, options: Options) -> Raw:
             )
     notes = []
     if pseudo:
-        notes.append(f"{pseudo} aggregates under {PSEUDO_TASK}* left out: they are not runs")
+        notes.append(f"{count(pseudo, 'aggregate')} under {PSEUDO_TASK}* left out: they are not runs")
     if rewards:
-        notes.append(f"scores are 'reward' in {rewards} runs, which have no 'ys'")
+        notes.append(f"scores are 'reward' in {count(rewards, 'run')} without 'ys'")
     frame = pd.DataFrame(rows, columns=["place", "method", "task", "seed", "step", "score"])
     return Raw(frame=frame, unit="env_steps", steps="xs", notes=tuple(notes))
 

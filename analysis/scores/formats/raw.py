@@ -14,7 +14,7 @@ from analysis.scores.columns import COLUMNS, DEFAULTS
 from analysis.scores.formats.naming import from_path
 from analysis.scores.formats.source import MOST_ROWS, address, problem
 from analysis.scores.import_options import Options, Unit
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import InvalidData, UserError, count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def finish(raw: Raw, path: Path, options: Options) -> tuple[pd.DataFrame, list[s
                 f"{_in_words(first)} has no finite score",
                 "fix it, or leave such points out with `import --nulls drop`",
             )
-        notes.append(f"{path}: {int(empty.sum())} points without a score left out, the first of {_in_words(first)}")
+        notes.append(f"{path}: {count(int(empty.sum()), 'point')} without a score left out, the first of {_in_words(first)}")
         frame = frame[~empty]
         if frame.empty:
             raise InvalidData(

@@ -165,7 +165,7 @@ def test_of_more_methods_than_can_be_told_apart_the_best_are_drawn_and_all_are_i
     monkeypatch.setattr(blocks, "MOST_DRAWN", 1)
     summary = build.build([quick_runs], tmp_path / "few", reps=REPS)
     assert summary["sections"][0]["means"] == built[1]["sections"][0]["means"]
-    assert any("1 methods with the highest means" in warning for warning in summary["sections"][0]["warnings"])
+    assert any("1 method with the highest means" in warning for warning in summary["sections"][0]["warnings"])
     for name, shown in (("curves", best), ("aggregates", sorted(means))):
         assert sorted(set(pd.read_csv(tmp_path / "few" / f"{name}.csv")["method"])) == shown
 

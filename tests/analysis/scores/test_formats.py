@@ -143,7 +143,7 @@ def test_nulls_are_named_or_dropped_and_counted(tmp_path: Path) -> None:
         formats.read_file(path)
     frame, notes = formats.read_file(path, Options(nulls="drop"))
     assert points(frame) == [POINTS[2]]
-    assert "1 points without a score left out" in notes[0]
+    assert "1 point without a score left out" in notes[0]
 
 
 def test_aggregates_among_the_runs_are_left_out_and_said_so(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_methods_without_a_final_evaluation_do_not_vanish_under_that_rule(tmp_pa
     runs = record(tmp_path / "runs")
     file = write_csv(tmp_path / "scores.csv", curve(end=END, step=1_000))
     points = table.read([runs, file])
-    with pytest.raises(InvalidData, match=r"theirs, dmc_walker_walk, seed 0 and 1 more runs stop short .* no final evaluation"):
+    with pytest.raises(InvalidData, match=r"theirs, dmc_walker_walk, seed 0 and 1 more run stop short .* no final evaluation"):
         per_run.select(points)
     for short in ("drop", "carry"):
         left_out = per_run.select(points, short=short).left_out  # type: ignore[arg-type]
