@@ -38,14 +38,18 @@ def gather(
     """
     folders, files = comparison.split_paths(paths)
     found = groups.chosen(groups.groups(comparison.runs_of(folders)), protocol)
+    notes: list[str] = []
     if several_protocols:
-        found = groups.repeats(found)
+        every, found = found, groups.repeats(found)
+        for id in sorted({group.protocol for group in every} - {group.protocol for group in found}) if found else ():
+            notes.append(
+                f"{id} left out: no run of it counts yet, or it differs from the others in more than its action repeat"
+            )
     elif len({group.protocol for group in found}) > 1:
         raise UserError(
             f"the runs are of several protocols ({', '.join(group.protocol for group in found)}), which never share a figure; "
             "choose one with --protocol"
         )
-    notes: list[str] = []
     if several_protocols and found:
         table = _repeats_beside_each_other(found, folders, notes)
         if files:

@@ -128,8 +128,8 @@ def caption_of(runs: Sequence[store.Run]) -> str:
     numbers = {group: len({run.manifest["seed"] for run in runs if group_of(run) == group}) for group in LABELS}
     return (
         f"One agent for all tasks (n = {count(numbers['one'], 'seed')}) beside an agent for each (n = {numbers['each']}) at "
-        f"equal episodes per task: {said['label']} under {said['protocol']}, commit {said['commit']}. Lines: mean over runs; bands: "
-        "95% interval of the mean."
+        f"equal episodes per task: {said['label']} under {said['protocol']}, commit {said['commit']}. Lines: mean over runs; "
+        "bands: 95% interval of the mean."
     )
 
 

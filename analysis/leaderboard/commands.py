@@ -43,11 +43,14 @@ class LeaderboardAdd:
 
     def run(self) -> int:
         from analysis.leaderboard import adding
+        from analysis.scores import cures
 
         replaying = None if self.replay is None else self.replaying(self.replay)
         if replaying is None and (self.replay_seed is not None or self.replay_tolerance or self.device != "auto"):
             raise UserError("--replay-seed, --replay-tolerance and --device belong to --replay; give it a number of runs")
-        print(f"added: {adding.add(self.submission, self.to, replay=replaying, old_records=self.old_records)}")
+        with cures.within(cures.options_of(self), "mend the submission, and add it again"):
+            added = adding.add(self.submission, self.to, replay=replaying, old_records=self.old_records)
+        print(f"added: {added}")
         return 0
 
     def replaying(self, number: int) -> Replaying:

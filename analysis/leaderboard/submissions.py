@@ -22,7 +22,7 @@ import pandas as pd
 from analysis.leaderboard import evidence
 from analysis.leaderboard.card import read_card, slug_of
 from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
-from analysis.scores import from_runs, per_run
+from analysis.scores import cures, from_runs, per_run
 from analysis.scores import table as tables
 from analysis.scores.copies import copies
 from analysis.scores.tasks import suite_of
@@ -259,7 +259,8 @@ def read_leaderboard(
 def _made(make: Callable[[Submission], Any], folder: Path) -> tuple[Any, str | None]:
     """The result for a submission, or why it is left out."""
     try:
-        return make(_read_sealed(folder)), None
+        with cures.within((), "mend the submission, and add it again"):
+            return make(_read_sealed(folder)), None
     except UserError as error:
         return None, str(error)
 

@@ -32,6 +32,7 @@ from dreamer_bench_base import InvalidData, UserError, count
 from dreamer_bench_files import exchange_folder
 from dreamer_bench_json import check_shape, parse_json
 from dreamer_bench_untrusted import MOST_FILE_BYTES, read_regular
+from protocols import catalog
 from protocols.records.places import holds_protocols
 
 KIND, SCHEMA = "dreamer-bench report", 1
@@ -62,21 +63,24 @@ def build(
     _check_out(out)
     folders, files = comparison.split_paths(paths)
     runs = comparison.runs_of(folders)
-    notes: list[str] = []
-    from_files = tables.read(files, protocol=protocol, own_tasks=own_tasks, notes=notes) if files else None
+    from_files, notes = tables.of_files(files, protocol=protocol, own_tasks=own_tasks)
     found = groups.chosen(groups.groups(runs), protocol)
-    if runs and not found and from_files is None:
-        there = ", ".join(sorted({run.manifest["protocol"] for run in runs}))
-        raise UserError(f"{', '.join(map(str, paths))} holds no run of {protocol}; it holds {there}")
-    if not runs and from_files is None:
+    if not runs and not files:
         raise UserError(f"{', '.join(map(str, paths))} holds no run yet; start one with `dreamer-bench run quick@1`")
+    if protocol is not None and not found:
+        if files and catalog.id_of(protocol) not in set(from_files["protocol"]):
+            catalog.find(protocol)  # refuses a name that is neither in the scores nor installed
+        if from_files.empty:
+            there = ", ".join(sorted({run.manifest["protocol"] for run in runs}))
+            told = [f"it holds {there}" if there else "", *(line for lines in notes.values() for line in lines)]
+            raise UserError(f"{', '.join(map(str, paths))} holds no run of {protocol}; {'; '.join(filter(None, told))}")
     found = sorted(
         found, key=lambda group: -len(group.counted)
     )  # the fullest table opens the page; groups of one size keep their order
     runs = [member.run for group in found for member in group.members]
     folders_read = facts.runs_folders(runs)
     named = {group.protocol for group in found}
-    extra = [] if from_files is None else [(name, part) for name, part in from_files.groupby("protocol")]
+    extra = [(str(name), part) for name, part in from_files.groupby("protocol")]
     several = len(found) + sum(name not in named for name, _ in extra) > 1
     sections = []
     for group in found:
@@ -85,16 +89,25 @@ def build(
         table = from_runs.read_runs([member.run for member in group.members if not member.limited])
         refuse_clashes(table)
         section = run_section(group, table, beside, folders_read, several=several, same=same, reps=reps)
+        section.warnings += _sentences(notes.get(group.protocol, ()))
         sections.append(section.render())
     for name, part in extra:
         if name not in named:
-            sections.append(file_section(str(name), part, several=several, reps=reps, notes=notes).render())
+            section = file_section(name, part, several=several, reps=reps)
+            section.warnings[:0] = _sentences(notes.get(name, ()))
+            sections.append(section.render())
+    at_home = {*named, *(name for name, _ in extra)}
+    sections[0].warnings += _sentences([line for name, lines in notes.items() if name not in at_home for line in lines])
     if len(family := groups.repeats(found)) > 1:
         sections.append(repeat_section(folders, [group.protocol for group in family], reps=reps).render())
     created = max((run.manifest["created"] for run in runs), default="")[:16].replace("T", " ")
     places = len(set(folders_read.values()))
     read = f"{count(len(runs), 'run')} in {count(places, 'folder')}, until {created} UTC" if runs else "from score files"
     return _write(out, sections, created=read, runs=len(runs))
+
+
+def _sentences(notes: Sequence[str]) -> list[str]:
+    return [f"{note}." for note in notes]
 
 
 def _check_out(out: Path) -> None:

@@ -28,8 +28,10 @@ class ReportCommand:
 
     def run(self) -> int:
         from analysis.report import build
+        from analysis.scores import cures
 
-        summary = build.build(self.scores, self.out, protocol=self.protocol, reps=self.reps, own_tasks=self.own_tasks)
+        with cures.within(cures.options_of(self), "leave these scores out, or use `dreamer-bench aggregate`: {cure}"):
+            summary = build.build(self.scores, self.out, protocol=self.protocol, reps=self.reps, own_tasks=self.own_tasks)
         _print_summary(summary)
         print(f"report: {self.out / 'index.html'}")
         return 0

@@ -129,7 +129,7 @@ def run_section(
     return section
 
 
-def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int, notes: Sequence[str] = ()) -> Section:
+def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int) -> Section:
     anchor = re.sub(r"[^a-z0-9]+", "-", protocol.lower()).strip("-") or "score-files"
     section = Section(
         anchor=anchor,
@@ -138,7 +138,6 @@ def file_section(protocol: str, table: pd.DataFrame, *, several: bool, reps: int
         purpose="These scores were read from files, so the report cannot say how they were made.",
     )
     subject = comparison.assemble(table.reset_index(drop=True), title=protocol or "score files", reps=reps)
-    section.warnings += [f"{note[0].upper()}{note[1:]}." for note in notes]
     blocks.fill(section, subject, subject)
     sources = sorted(table["source"].unique())
     section.add(

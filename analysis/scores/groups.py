@@ -63,6 +63,11 @@ class Group:
         return [member for member in self.members if member.counts]
 
     @property
+    def has_rows(self) -> bool:
+        """Whether a run that counts or can still count has an evaluation."""
+        return any(member.run.episodes() for member in self.members if member.counts or member.unfinished)
+
+    @property
     def known_digest(self) -> str | None:
         """The digest of the installed protocol with this id; None if none is installed."""
         known = catalog.entries().get(self.protocol)
@@ -117,9 +122,12 @@ def _member(run: Run) -> Member:
 
 
 def repeats(found: Sequence[Group]) -> list[Group]:
-    """The largest set of groups that differ only in their action repeat, which Figure 12 may show together."""
+    """The largest set of groups that differ only in their action repeat, which Figure 12 may show together.
+
+    Groups without a run that counts are left out; if no group has one, those without a run that can still count.
+    """
     families: dict[str, list[Group]] = {}
-    for group in found:
+    for group in [group for group in found if group.counted] or [group for group in found if group.has_rows]:
         same = {key: value for key, value in group.data.items() if key not in (*PROSE, "id", "action_repeat")}
         families.setdefault(canonical_json(same), []).append(group)
     return max(families.values(), key=len, default=[])

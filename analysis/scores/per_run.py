@@ -71,12 +71,10 @@ def select(
     used = (env_steps <= at) & (final == (rule.kind == "final"))
     if not used.any():
         raise NoPoint(
-            f"no point lies at or before {at:,} env_steps under the rule {rule.kind!r}"
-            + (
-                "; these records have no final evaluation, so compare with --window"
-                if rule.kind == "final"
-                else "; give a larger --at"
-            )
+            f"no run has a final evaluation at or before {at:,} env_steps, which makes the score under the rule 'final'; "
+            "compare by the evaluations of training with --window"
+            if rule.kind == "final"
+            else f"no point lies at or before {at:,} env_steps; give a larger --at"
         )
     reached = reached_by_run(table, rule, at)
     late = reached[reached["short"]]

@@ -50,8 +50,6 @@ def read(
     """
     import pandas as pd
 
-    from analysis.scores import formats
-    from analysis.scores.import_options import Options
     from protocols import catalog
 
     if not paths:
@@ -60,7 +58,8 @@ def read(
     remarks: list[str] = []
     frames, left_out, said_so = [], 0, False
     there: set[str] = set()
-    of_files: set[str] = set()
+    named_by_files: set[str] = set()
+    skipped: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
             found = groups.groups(from_runs.find(path) if runs is None else runs[path])
@@ -68,12 +67,15 @@ def read(
             frame, more = _counted(groups.chosen(found, protocol), remarks)
             left_out += more
         else:
-            frame, said = formats.read_file(path, Options(own_tasks=tuple(own_tasks)))
+            frame, said = _read_file(path, own_tasks)
             remarks += said
         if protocol is not None:
             said_so |= id in set(frame["protocol"])
-            of_files |= set(frame["protocol"]) - {"", id}
-            frame = frame[frame["protocol"].isin(["", id])]
+            named_by_files |= set(frame["protocol"]) - {"", id}
+            kept = frame[frame["protocol"].isin(["", id])]
+            if kept.empty and not path.is_dir():
+                skipped.append(_without(path, frame, id))
+            frame = kept
         frames.append(frame)
     if protocol is not None and not said_so and id not in there:
         if there and all(map(Path.is_dir, map(Path, paths))):
@@ -81,18 +83,63 @@ def read(
         catalog.find(protocol)  # refuses a name that is neither in the scores nor installed
     table = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if notes is not None:
-        notes += remarks
+        notes += [*remarks, *skipped]
     if table.empty:
         where = ", ".join(map(str, paths))
         of = f"of {protocol} " if protocol else ""
         if left_out:
             raise InvalidData(f"{where}: no run {of}counts: {'; '.join(remarks)}")
-        if of_files:
-            held = ", ".join(sorted(of_files))
+        if named_by_files:
+            held = ", ".join(sorted(named_by_files))
             raise InvalidData(f"{where}: the scores are of {held}, none of {protocol}; choose another --protocol")
         raise InvalidData(f"{where}: no evaluation episode {of}is recorded yet; let a run reach its first evaluation")
     refuse_clashes(table)
     return _sorted(_defined(table))
+
+
+def of_files(
+    paths: Sequence[str | Path], *, protocol: str | None = None, own_tasks: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """The table of score files, and protocol -> the notes on the files that hold scores of it.
+
+    protocol  keep only scores of this protocol and of none; a file without such scores is left out, with a note
+
+    The notes begin with the name of a file, without its folder on this machine.
+    """
+    import pandas as pd
+
+    from protocols import catalog
+
+    id = None if protocol is None else catalog.id_of(protocol)
+    frames: list[pd.DataFrame] = []
+    notes: dict[str, list[str]] = {}
+    for path in map(Path, paths):
+        frame, said = _read_file(path, own_tasks)
+        kept = frame if id is None else frame[frame["protocol"].isin(["", id])]
+        if id is not None and kept.empty:
+            notes.setdefault(id, []).append(_without(path, frame, id))
+            continue
+        for name in kept["protocol"].unique():
+            notes.setdefault(str(name), []).extend(line.replace(str(path), path.name) for line in said)
+        frames.append(kept)
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS)), notes
+    table = pd.concat(frames, ignore_index=True)
+    refuse_clashes(table)
+    return _sorted(_defined(table)), notes
+
+
+def _without(path: Path, frame: pd.DataFrame, id: str | None) -> str:
+    """The note on a file without scores of the protocol."""
+    return f"{path.name} left out: it holds scores of {', '.join(sorted(set(frame['protocol'])))}, and none of {id}"
+
+
+def _read_file(path: Path, own_tasks: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The points of a score file and the notes on it."""
+    from analysis.scores import formats
+    from analysis.scores.import_options import Options
+
+    return formats.read_file(path, Options(own_tasks=tuple(own_tasks)))
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
