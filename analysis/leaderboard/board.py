@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from analysis.figures.style import number, short_count, task_label
 from analysis.leaderboard.entries import Entry
 from analysis.scores import normalize, per_run
 from analysis.statistics import aggregate, small_samples
-from dreamer_bench_base import UserError
+from dreamer_bench_base import InvalidData, UserError
 from protocols.records.schema import SCHEMA
 from protocols.spec import Protocol, digest
 
@@ -34,13 +35,14 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         raise UserError(f"two entries of {protocol.id} are named {twice!r}; change the name on one card")
     anchor = re.sub(r"[^a-z0-9]+", "-", protocol.id).strip("-")
     one_scale = normalize.one_scale(protocol.tasks, protocol.normalization)
-    ranked = [entry for entry in entries if entry.complete and one_scale]
-    incomplete = [entry for entry in entries if not entry.complete]
+    ranked = [entry for entry in entries if one_scale and not entry.unranked]
+    incomplete = [entry for entry in entries if entry.unranked]
     subject = _subject(protocol, ranked or entries, reps)
     files: dict[str, bytes] = {}
     drawings: list[Drawing] = []
     rows: list[dict[str, Any]] = []
     pairs: dict[str, Any] = {}
+    not_drawn = ""
     if ranked:
         estimates = intervals.estimate_table(
             aggregate.estimates(subject.normalized, reps=reps, metrics=_metrics(subject), single_seed="refuse")
@@ -56,7 +58,10 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         pairs = _pairs(subject.only(best), best, reps)
         drawings.append(intervals.ranking(subject, order))
         drawings.append(intervals.aggregates(subject, order=order))
-        drawings.append(efficiency.efficiency(replace(subject.only(best), table=table[table["method"].isin(best)])))
+        recorded = [method for method in best if entry_of(ranked, method).submission.imported is None]
+        shown = replace(subject.only(best), table=table[table["method"].isin(best)])
+        drawing, not_drawn = _efficiency(shown, recorded)
+        drawings += drawing
     drawings.append(curves.curves(replace(everyone.only(drawn[:MOST_DRAWN]), table=table)))
     figures = _figures(drawings, anchor, files)
     glance = figures.pop(0) if ranked else None
@@ -72,14 +77,15 @@ def board_of(entries: list[Entry], reps: int) -> tuple[dict[str, Any], dict[str,
         "unit": intervals.axis_label(subject),
         "metrics": [intervals.METRIC_TITLES[metric] for metric in _metrics(subject)],
         "rows": rows,
-        "unranked": "No entry covers every task yet."
+        "unranked": "No entry can be ranked yet."
         if one_scale
         else "Not ranked: the raw returns of these tasks have different scales, so their mean has no meaning. See each task.",
-        "partial": [_partial(everyone, entry) for entry in incomplete],
+        "partial": [{"method": entry.method, "why": entry.unranked} for entry in incomplete],
         "pairs": pairs,
         "drawn": min(len(drawn), MOST_DRAWN),
         "per_task": _per_task(everyone, [*order, *(entry.method for entry in entries if entry.method not in set(order))], reps),
         "figures": figures,
+        "not_drawn": not_drawn,
         "glance": glance,
         "note": small_samples.small_sample_note(subject.scores),
         "entries": [_card(entry) for entry in sorted(entries, key=lambda entry: entry.method.lower())],
@@ -128,6 +134,19 @@ def _points(entries: Sequence[Entry]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _efficiency(subject: Comparison, recorded: Sequence[str]) -> tuple[list[Drawing], str]:
+    """Sample efficiency, and a sentence about what is not in it. Published curves may have no time in common with the others;
+    then only the recorded methods are drawn, which all have the protocol's times."""
+    try:
+        return [efficiency.efficiency(subject)], ""
+    except InvalidData:
+        why = "because the times of some evaluations do not fit those of the others"
+    if recorded and set(recorded) < set(subject.methods):
+        with suppress(InvalidData):
+            return [efficiency.efficiency(subject.only(recorded))], f"Sample efficiency is without imported scores, {why}."
+    return [], f"Sample efficiency is not drawn, {why}."
+
+
 def _row(subject: Comparison, entry: Entry, rank: Any, estimates: pd.DataFrame) -> dict[str, Any]:
     mine = {row.metric: row for row in estimates[estimates["method"] == entry.method].itertuples()}
     first = mine["iqm"]
@@ -165,10 +184,6 @@ def _common(subject: Comparison, entry: Entry) -> dict[str, Any]:
         "paper": entry.submission.paper,
         "code": entry.submission.code,
     }
-
-
-def _partial(subject: Comparison, entry: Entry) -> dict[str, Any]:
-    return {**_common(subject, entry), "tasks": entry.scores["task"].nunique()}
 
 
 def _pairs(subject: Comparison, order: Sequence[str], reps: int) -> dict[str, Any]:

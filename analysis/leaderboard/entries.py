@@ -8,13 +8,14 @@ from functools import partial
 
 import pandas as pd
 
+from analysis.figures.style import task_label
 from analysis.leaderboard import submissions
 from analysis.leaderboard.submissions import Submission
 from analysis.scores import per_run
 from analysis.scores import table as tables
 from analysis.scores.from_runs import ScoredRun
 from analysis.scores.groups import tally
-from dreamer_bench_base import count
+from dreamer_bench_base import InvalidData, count
 from protocols import catalog
 from protocols.records.schema import SCHEMA, Manifest
 from protocols.spec import Protocol
@@ -43,8 +44,22 @@ class Entry:
     schema: int = SCHEMA
 
     @property
-    def complete(self) -> bool:
-        return set(self.scores["task"]) >= set(self.protocol.tasks)
+    def unranked(self) -> str:
+        """Why it is not in the ranking, for a reader of the board; "" if it is.
+
+        It lacks a task, or a second seed with a score on one, without which there is no interval.
+        """
+        seeds = self.scores.groupby("task")["seed"].nunique()
+        there = [task for task in self.protocol.tasks if task in seeds.index]
+        alone = [task for task in there if seeds[task] == 1]
+        if len(there) < len(self.protocol.tasks):
+            why = f"scores on {len(there)} of {count(len(self.protocol.tasks), 'task')}"
+        elif alone:
+            more = f" and {count(len(alone) - 1, 'more task')}" if alone[1:] else ""
+            why = f"a single seed has a score on {task_label(alone[0])}{more}, so no interval can be given"
+        else:
+            return ""
+        return why + (f"; {self.diverged} of {count(self.runs, 'run')} diverged" if self.diverged else "")
 
 
 def entries_of(submission: Submission) -> list[Entry]:
@@ -81,7 +96,11 @@ def entries_of(submission: Submission) -> list[Entry]:
         protocol = catalog.find(id)
         name = submission.name if len(labels) == 1 else f"{submission.name} {label}"
         points = partial(_points, runs, name)
-        selection = per_run.select(points(), rule=protocol.score_rule, at=protocol.env_steps, short="drop")
+        evaluated = points()
+        if evaluated.empty:
+            all_of = f"all {count(len(runs), 'run')} of {label} under {id}"
+            raise InvalidData(f"{all_of} diverged, so no score can be shown; leave {label} out of the submission")
+        selection = per_run.select(evaluated, rule=protocol.score_rule, at=protocol.env_steps, short="drop")
         found.append(
             Entry(
                 submission=submission,

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ import pytest
 from analysis.leaderboard import adding, evidence, submissions
 from analysis.leaderboard import site as site_builder
 from analysis.leaderboard.board import board_of
+from analysis.leaderboard.commands import LeaderboardAdd
 from analysis.leaderboard.entries import entries_of
+from analysis.scores import cures
 from dreamer_bench_base import InvalidData
 from protocols import catalog
 from protocols.cadence import cadence_of
@@ -310,22 +312,105 @@ def test_adding_again_changes_nothing_and_another_one_of_that_name_is_refused(tm
     assert not list(first.rglob("checkpoint*"))
 
 
-def test_a_diverged_run_enters_and_is_said_in_the_ranking(tmp_path):
-    folder = make_submission(tmp_path / "entry", 500)
+def with_diverged(folder: Path, *seeds: int) -> Path:
+    """A submission in which the runs of these seeds diverged after their third evaluation."""
+    make_submission(folder, 500)
     times = cadence_of(QUICK, TASK, QUICK.env_steps).evaluation_env_steps
-    shutil.rmtree(folder / "runs" / "quick@1" / "dreamer" / TASK / "seed-2")
-    scores = {time: [7.0] * QUICK.evaluate_episodes for time in times[:3]}
-    run = make_run(folder / "runs", QUICK, agent="dreamer", task=TASK, seed=2, scores=scores, status=None)
-    last, repeat = run.metrics()[-1], QUICK.action_repeat_of(TASK)
-    updates = run.manifest["options"]["updates"]  # every 100 env_steps
-    counts = {"env_steps": last["env_steps"] + 100, "agent_steps": last["agent_steps"] + 100 // repeat,
-              "gradient_steps": last["gradient_steps"] + updates}  # fmt: skip
-    said = {"seconds": 99.0, "env_steps_per_second": 1.0, "train_return": None, "diverged": True}
-    append_lines(run.folder / METRICS, [{**counts, **said}])
-    write_result(run, status="diverged", **counts, wall_seconds=99.0, device_seconds=99.0)
-    adding.add(folder, tmp_path / "kept")
+    for seed in seeds:
+        shutil.rmtree(folder / "runs" / "quick@1" / "dreamer" / TASK / f"seed-{seed}")
+        scores = {time: [7.0 + seed] * QUICK.evaluate_episodes for time in times[:3]}
+        run = make_run(folder / "runs", QUICK, agent="dreamer", task=TASK, seed=seed, scores=scores, status=None)
+        last, repeat = run.metrics()[-1], QUICK.action_repeat_of(TASK)
+        updates = run.manifest["options"]["updates"]  # every 100 env_steps
+        counts = {"env_steps": last["env_steps"] + 100, "agent_steps": last["agent_steps"] + 100 // repeat,
+                  "gradient_steps": last["gradient_steps"] + updates}  # fmt: skip
+        said = {"seconds": 99.0, "env_steps_per_second": 1.0, "train_return": None, "diverged": True}
+        append_lines(run.folder / METRICS, [{**counts, **said}])
+        write_result(run, status="diverged", **counts, wall_seconds=99.0, device_seconds=99.0)
+    return folder
+
+
+def test_a_diverged_run_enters_and_is_said_in_the_ranking(tmp_path):
+    adding.add(with_diverged(tmp_path / "entry", 2), tmp_path / "kept")
     site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
     assert "1 diverged" in (tmp_path / "site" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_entry_with_one_seed_left_is_shown_without_a_rank_and_says_why(beside, tmp_path):
+    adding.add(with_diverged(tmp_path / "entry", 1, 2), tmp_path / "kept")
+    if beside:
+        adding.add(make_submission(tmp_path / "whole", 600), tmp_path / "kept")
+    site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    why = "entry (a single seed has a score on Walker Stand, so no interval can be given; 2 of 3 runs diverged)"
+    for name in ("index.html", "quick-1.html"):
+        page = (tmp_path / "site" / name).read_text()
+        assert " ".join(f"Not ranked: {why}.".split()) in " ".join(page.split())
+        assert rows_of(page) == ([("1", "whole")] if beside else [])
+    assert "<dt>Diverged</dt><dd>2 of 3 runs</dd>" in page
+
+
+def test_a_submission_without_any_score_is_refused_in_its_own_words(tmp_path):
+    with pytest.raises(InvalidData, match="all 3 runs of dreamer under quick@1 diverged, so no score can be shown; leave"):
+        adding.add(with_diverged(tmp_path / "entry", 0, 1, 2), tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+# ---------------------------------------------------------------- nothing of one submission stops the site of the others
+
+
+def imported_at(folder: Path, times: Sequence[int], *, protocol: Protocol = QUICK, hours: tuple[int, ...] = ()) -> Path:
+    """Imported scores with points at these times only; the seeds in `hours` say how long they trained."""
+    make_imported(folder, 500, spread=50, protocol=protocol)
+    lines = ["method,task,seed,env_step,score,device_seconds"]
+    for task, seed, time in itertools.product(protocol.tasks, protocol.seeds, times):
+        lines.append(f"theirs,{task},{seed},{time},{500 + 10 * seed + time / 1e4},{time if seed in hours else ''}")
+    (folder / "scores" / "scores.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+SPARSE = {
+    "one point": {"times": (10_000,)},
+    "others end before it begins": {"times": (0, 3_300, 6_600, 9_900)},
+    "one seed has hours": {"times": (5_000, 10_000), "hours": (0,)},
+}
+
+
+@pytest.mark.parametrize("names", list(itertools.combinations(SPARSE, 2)))
+@pytest.mark.parametrize("recorded", [False, True])
+def test_no_two_submissions_that_were_accepted_stop_the_site(names, recorded, tmp_path):
+    for number, name in enumerate(names):
+        adding.add(imported_at(tmp_path / f"import{number}", **SPARSE[name]), tmp_path / "kept")
+    if recorded:
+        adding.add(make_submission(tmp_path / "ours", 700), tmp_path / "kept")
+    built = site_builder.build(tmp_path / "kept", tmp_path / "site", reps=REPS)
+    assert built.left_out == {}
+    page = (tmp_path / "site" / "quick-1.html").read_text()
+    assert len(rows_of(page)) == 2 + recorded
+    drawn = (tmp_path / "site" / "quick-1" / "efficiency.csv").exists()
+    assert drawn == recorded
+    says = "is without imported scores, because" if recorded else "is not drawn, because"
+    assert f"Sample efficiency {says}" in page
+    if drawn:
+        with (tmp_path / "site" / "quick-1" / "efficiency.csv").open() as file:
+            assert {row["method"] for row in csv.DictReader(file)} == {"ours"}
+
+
+def test_a_cure_for_a_submission_names_no_option_that_add_lacks(tmp_path):
+    folder = imported_at(tmp_path / "in", (0, 100))
+    asked = LeaderboardAdd(submission=folder, to=tmp_path / "kept")
+    with pytest.raises(InvalidData, match="every run stops short of 10,000 env_steps; mend the submission") as raised:
+        asked.run()
+    assert cures.named_in(str(raised.value)) <= cures.options_of(asked)
+
+
+def test_seeds_that_do_not_reach_the_budget_are_counted_in_the_plural(tmp_path):
+    folder = make_imported(tmp_path / "in", 500, spread=90, protocol=catalog.find("quick@2"))
+    path = folder / "scores" / "scores.csv"
+    task = catalog.find("quick@2").tasks[0]
+    path.write_text("".join(line for line in path.open() if f"{task}," not in line or ",10000," not in line))
+    with pytest.raises(InvalidData, match=f"{task}: 0 seeds reach 10,000 env steps; an interval needs two"):
+        adding.add(folder, tmp_path / "kept")
 
 
 # ---------------------------------------------------------------- published methods as first entries
