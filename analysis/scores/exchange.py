@@ -74,6 +74,13 @@ def export_scores(command: Any) -> int:
             raise UserError(
                 f"{command.format} holds whole curves in raw units; use --at, --window and --normalize with rliable only"
             )
+        if command.format == "danijar" and points["final"].any():
+            final = int(points["final"].sum())
+            points = points[~points["final"]]
+            if points.empty:
+                raise UserError("danijar holds curves, and the scores have final evaluations only; choose tidy or marl-eval")
+            held = describe(points)
+            notes.append(f"{final:,} points of final evaluations left out: danijar holds curves")
         texts = {"tidy": tidy, "danijar": danijar.dump, "marl-eval": marl_eval.dump}
         data = compressed(command.out, texts[command.format](points))
     write_atomically(command.out, data)

@@ -74,6 +74,8 @@ def select(
             f"no run has a final evaluation at or before {at:,} env_steps, which makes the score under the rule 'final'; "
             "compare by the evaluations of training with --window"
             if rule.kind == "final"
+            else "all points are of final evaluations; leave the column 'final' out, or add a column 'protocol'"
+            if final.all()
             else f"no point lies at or before {at:,} env_steps; give a larger --at"
         )
     reached = reached_by_run(table, rule, at)

@@ -91,7 +91,7 @@ def read(
             raise InvalidData(f"{where}: no run {of}counts: {'; '.join(remarks)}")
         if named_by_files:
             held = ", ".join(sorted(named_by_files))
-            raise InvalidData(f"{where}: the scores are of {held}, none of {protocol}; choose another --protocol")
+            raise UserError(f"{where}: the scores are of {held}, none of {protocol}; choose another --protocol")
         raise InvalidData(f"{where}: no evaluation episode {of}is recorded yet; let a run reach its first evaluation")
     refuse_clashes(table)
     return _sorted(_defined(table))

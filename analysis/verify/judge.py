@@ -201,6 +201,11 @@ def _improvement(scores: pd.DataFrame, reference: Reference, question: Question)
     import pandas as pd
 
     assert reference.kind == "raw", reference.name  # the command refuses a reference of means
+    if question.alpha * aggregate.REPS < 2:  # each tail of the interval would lie beyond the last resample
+        raise UserError(
+            f"interim analysis {question.interim} of --improves is tested at {question.alpha:.2g}, which {aggregate.REPS:,} "
+            "resamples cannot decide; use --non-inferior, or plan fewer interim analyses"
+        )
     both = pd.concat([scores.assign(method="ours"), reference.scores.assign(method="reference")], ignore_index=True)
     return aggregate.improvement(both, "ours", "reference", confidence=1.0 - question.alpha)
 

@@ -31,7 +31,8 @@ def record_causes(
     expected = None if protocol is None else digest(protocol)
     for run in runs:
         manifest = run.manifest
-        if manifest["label"] != method or (tasks and manifest["task"] not in tasks):
+        played = {manifest["task"], *(run.points.tasks or ())}  # a run on joined tasks has the points of several
+        if manifest["label"] != method or (tasks and played.isdisjoint(tasks)):
             continue
         if protocol is not None and manifest["protocol"] != protocol.id:
             continue

@@ -84,6 +84,23 @@ def test_a_cure_names_only_options_that_its_command_has(case: str, tmp_path: Pat
     assert {option for part in IMPORT.findall(line) for option in OPTION.findall(part)} <= importing, line
 
 
+def test_danijars_format_says_that_it_has_no_final_evaluations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header, out = "method,task,seed,env_step,score,final", tmp_path / "x.json"
+    last = [("m", "walker_walk", seed, 100, 7, "true") for seed in range(2)]
+    alone = write_csv(tmp_path / "alone.csv", last, header)
+    with pytest.raises(UserError, match="the scores have final evaluations only; choose tidy or marl-eval"):
+        ExportCommand(format="danijar", scores=(alone,), out=out).run()
+    assert not out.exists()
+    ExportCommand(
+        format="danijar", scores=(write_csv(tmp_path / "both.csv", [*((*r, "") for r in curve("m")), *last], header),), out=out
+    ).run()
+    printed = capsys.readouterr()
+    assert "20 points" in printed.out
+    assert printed.err == "note: 2 points of final evaluations left out: danijar holds curves\n"
+    with pytest.raises(UserError, match="all points are of final evaluations; leave the column 'final' out"):
+        AggregateCommand(scores=(alone,)).run()
+
+
 def test_a_method_that_a_shipped_reference_lacks_is_wrong_use(tmp_path: Path) -> None:
     for name in ("dreamer-2020-appendix-g", "dreamer-2021-table-k1"):
         command = VerifyCommand(scores=(whole(tmp_path),), reference=name, reference_method="X", json=tmp_path / "v.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,8 +13,10 @@ import pytest
 from analysis import api
 from analysis.commands import VerifyCommand
 from analysis.scores import from_runs
+from analysis.verify import validity
 from analysis.verify.procedure import verify_scores
 from dreamer_bench_base import UserError
+from protocols import catalog
 from tests.analysis.scores.test_table import record
 
 FIXTURES = Path(__file__).resolve().parents[3] / "examples/ci/fixtures"
@@ -89,6 +92,15 @@ def test_tasks_that_are_not_there_are_refused(tmp_path: Path, tasks: tuple[str, 
     assert error.value.exit_code == 2
 
 
+def test_an_interim_analysis_beyond_the_resamples_of_an_improvement_is_refused(tmp_path: Path) -> None:
+    above = shifted(tmp_path / "above.csv", "0-reproduced.csv", 40.0)
+    code, verdict, _ = verify(tmp_path, above, improves=True, interim=11)
+    assert (code, verdict["improvement"]["confidence"]) == (0, 1 - 0.05 / 2**10)
+    for interim in (12, 60):
+        with pytest.raises(UserError, match=f"interim analysis {interim} of --improves is tested at .*50,000 resamples"):
+            verify(tmp_path, above, improves=True, interim=interim)
+
+
 def test_no_output_names_a_folder_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     away = tmp_path / "some where"
@@ -136,3 +148,16 @@ def test_a_margin_that_is_none_is_refused_by_command_and_library_before_the_scor
         with pytest.raises(UserError, match="--margin must be a number above 0 in normalised units, not"):
             ask(tmp_path, bad, margin=margin)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_a_run_on_joined_tasks_is_checked_when_one_of_its_tasks_is_chosen(tmp_path: Path) -> None:
+    whole = Path(__file__).resolve().parents[3] / "results/studies/joined-small/runs"
+    shipped = next(path.parent for path in sorted(whole.rglob("manifest.json")) if "joined-small@2" in path.parts)
+    shutil.copytree(shipped, tmp_path / shipped.relative_to(whole))
+    (run,) = from_runs.find(tmp_path)
+    part, label, protocol = run.points.tasks[0], run.manifest["label"], catalog.find("joined-small@2")  # type: ignore[index]
+    assert part != run.manifest["task"]
+    assert validity.record_causes([run], label, protocol, [part])[0] == []
+    run.__dict__["manifest"] = {**run.manifest, "digest": "0" * 64}
+    assert "another definition" in validity.record_causes([run], label, protocol, [part])[0][0]
+    assert validity.record_causes([run], label, protocol, ["dmc_walker_walk"])[0] == []
