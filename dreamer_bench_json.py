@@ -10,7 +10,7 @@ import re
 import types
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from dreamer_bench_base import InvalidData
 from dreamer_bench_untrusted import is_printable, printable
@@ -27,6 +27,10 @@ MOST_DEPTH = 32
 
 MOST_NUMBER = 1e300
 
+Count = Annotated[int, 0]
+Positive = Annotated[int, 1]
+"""Whole numbers with their least value."""
+
 
 # Bytes of JSON that can encode an unprintable character: every escape but \" \\ \/ \n \t, and everything that is not ASCII.
 _SUSPICIOUS = re.compile(rb'\\[^"\\/nt]|[^\x20-\x7e\n\r\t]')
@@ -40,7 +44,7 @@ def parse_json(data: bytes, where: object, *, most_bytes: int = MOST_JSON_BYTES)
     if len(data) > most_bytes:
         raise InvalidData(f"{where} is damaged: it has {len(data):,} bytes; at most {most_bytes:,} are read")
     try:
-        value = json.loads(data, parse_constant=_no_number)
+        value = json.loads(data, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:
         raise InvalidData(f"{where} is damaged: nested more than {MOST_DEPTH} levels deep") from None
     except ValueError as error:
@@ -112,7 +116,9 @@ def mismatch(value: Any, shape: Any, field: str = "", *, closed: bool = False) -
         return None
     if origin in (NotRequired, Required):
         return mismatch(value, arguments[0], field, closed=closed)
-    if origin in (Union, types.UnionType):
+    if origin is Annotated and mismatch(value, arguments[0]) is None:
+        fits = value >= arguments[1]
+    elif origin in (Union, types.UnionType):
         fits = any(mismatch(value, option, field, closed=closed) is None for option in arguments)
     elif origin is Literal:
         fits = value in arguments
@@ -133,7 +139,7 @@ def mismatch(value: Any, shape: Any, field: str = "", *, closed: bool = False) -
         fits = isinstance(value, dict)
         inside = ((entry, arguments[1], f"{field}.{printable(name)}") for name, entry in (value.items() if fits else ()))
     else:
-        fits = _is(value, shape)
+        fits = origin is not Annotated and _is(value, shape)
     if not fits:
         return f"{field or 'it'} is {_said(value)}; expected {_words(shape)}"
     return next((fault for each in inside if (fault := mismatch(*each, closed=closed)) is not None), None)
@@ -171,6 +177,8 @@ def _words(shape: Any) -> str:
         return " or ".join(repr(choice) for choice in get_args(shape))
     if get_origin(shape) in (Union, types.UnionType):
         return " or ".join(_words(option) for option in get_args(shape))
+    if get_origin(shape) is Annotated:
+        return f"a whole number from {get_args(shape)[1]}"
     return _NAMES.get(get_origin(shape) or shape, "an object")
 
 
@@ -188,7 +196,15 @@ def _no_number(constant: str) -> Any:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (_INFINITY, -_INFINITY):  # what Python makes of 1e999
+        raise ValueError(f"{text if len(text) < 20 else text[:17] + '...'} is too large a number")
+    return number
+
+
+_INFINITY = float("inf")
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
 
 
 def _depth(value: Any) -> int:

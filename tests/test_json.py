@@ -8,7 +8,7 @@ from typing import Literal, NotRequired, TypedDict
 import pytest
 
 from dreamer_bench_base import InvalidData
-from dreamer_bench_json import MOST_DEPTH, check_shape, parse_json, parse_lines
+from dreamer_bench_json import MOST_DEPTH, Count, Positive, check_shape, mismatch, parse_json, parse_lines
 from dreamer_bench_untrusted import is_printable
 
 
@@ -52,7 +52,8 @@ def test_a_wrong_type_is_named_with_its_field_and_what_was_expected(change, says
 
 @pytest.mark.parametrize(("data", "says"), [
     (b"[" * 200_000, "nested"), (b'{"a":' * 50 + b"1" + b"}" * 50, "nested"), (b"", "not JSON"), (b"{", "not JSON"),
-    (b'{"a": NaN}', "NaN is no number"), (b"\xff", "not JSON"), (b'"' + b"x" * 100 + b'"', "100|102 bytes"),
+    (b'{"a": NaN}', "NaN is no number"), (b'{"a": -1e999}', "-1e999 is too large a number"),
+    (b"1" * 400 + b".0", "11... is too large"), (b"\xff", "not JSON"), (b'"' + b"x" * 100 + b'"', "100|102 bytes"),
     (b'{"\\ud800": 1}', "invisible character"), (b'"\\u001b[31m"', "invisible character"), (b'"\xe2\x80\xae"', "invisible"),
     (b"1" * 5_000, "bytes|digits"),
 ])  # fmt: skip
@@ -104,5 +105,20 @@ def test_lines_are_objects_and_an_unfinished_last_one_is_left_out_or_refused():
     assert parse_lines(b'{"a": 1}\n{"b', "log") == [{"a": 1}]
     with pytest.raises(InvalidData, match="cut short"):
         parse_lines(b'{"a": 1}\n{"b', "log", whole=True)
-    with pytest.raises(InvalidData, match="log line 2 is damaged: expected a JSON object, found 5"):
+    with pytest.raises(InvalidData, match=r"log line 2 is damaged: expected a JSON object, found 5"):
         parse_lines(b"{}\n5\n", "log")
+
+
+def test_lines_hold_no_number_that_overflows():
+    with pytest.raises(InvalidData, match=r"log line 2 is damaged: .*1e999 is too large a number"):
+        parse_lines(b'{"a": 1e99}\n{"a": 1e999}\n', "log")
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [(0, True), (2**63 - 1, True), (-1, False), (2**63, False), (True, False), (0.0, False)]
+)
+def test_a_count_is_a_whole_number_that_is_not_negative(value, fits):
+    assert (mismatch(value, Count) is None) == fits
+    assert (mismatch(value, Count | None) is None) == fits
+    assert mismatch(None, Count | None) is None
+    assert mismatch(0, Positive, "seed") == "seed is 0; expected a whole number from 1"

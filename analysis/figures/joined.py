@@ -24,6 +24,7 @@ from analysis.scores import from_runs
 from analysis.scores.tasks import named
 from analysis.statistics import bootstrap
 from dreamer_bench_base import InvalidData, UserError, count
+from dreamer_bench_json import Positive, mismatch
 from protocols.records import store
 
 CONFIDENCE = 0.95
@@ -40,14 +41,16 @@ def decisions_per_round(data: Mapping[str, Any], task: str) -> int:
     parts = data.get("joined", {}).get(task)
     if not parts:
         raise UserError(f"{data['id']} joins no tasks in {task!r}; give runs of joined-small@2 and apart-small@2, for example")
-    limit = {**{"time_limit_env_steps": data["time_limit_env_steps"]}, **data["task_options"].get(task, {})}[
+    limit = {**{"time_limit_env_steps": data["time_limit_env_steps"]}, **data.get("task_options", {}).get(task, {})}[
         "time_limit_env_steps"
     ]
+    if fault := mismatch(limit, Positive | None, "time_limit_env_steps"):
+        raise InvalidData(f"{data['id']}: {fault}; restore its manifest")
     repeats = [re.fullmatch(r"[^*]+\*([1-9]\d{0,3})", str(part)) for part in parts]
     if not all(repeats):
         raise InvalidData(f"{data['id']} joins {', '.join(map(str, parts))}; expected task*repeat each; restore its manifest")
     own = [-(-LENGTH // int(repeat[1])) for repeat in repeats if repeat]
-    return sum(length if limit is None else min(int(limit), length) for length in own)
+    return sum(length if limit is None else min(limit, length) for length in own)
 
 
 def group_of(run: store.Run) -> str | None:

@@ -22,7 +22,7 @@ from analysis.report.page import Section
 from analysis.report.pictures import pictures
 from analysis.scores import groups
 from dreamer_bench_base import UserError, count
-from protocols.spec import ScoreRule
+from protocols.records.score import rule_of
 
 
 def run_section(
@@ -65,7 +65,7 @@ def run_section(
         subject = comparison.assemble(
             counted.reset_index(drop=True),
             title=group.protocol,
-            rule=ScoreRule(**group.data["score_rule"]),
+            rule=rule_of(group.data["score_rule"]),
             at=budget,
             normalization=normalization,
             overrides=groups.overrides(group.members),

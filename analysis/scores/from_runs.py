@@ -17,15 +17,10 @@ from dreamer_bench_processes import in_order
 from protocols.records import integrity, score, store
 from protocols.records.read_once import ReadOnce
 from protocols.records.schema import EpisodeLine, Result
-from protocols.spec import ScoreRule
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-
-IDENTITY = ("protocol", "protocol_data", "digest", "label", "task", "seed", "limit_env_steps")
-"""Fields of a manifest that the rows of a table need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +88,11 @@ def _check_identity(run: store.Run) -> None:
     path = run.folder / store.MANIFEST
     with _damage_is_invalid():
         manifest, _ = run.manifest, run.result()
-    missing = [key for key in IDENTITY if key not in manifest]
-    if missing:
-        raise InvalidData(f"{path} lacks {', '.join(missing)}; restore the file from a copy")
     tasks = manifest["protocol_data"]["tasks"]
     if manifest["task"] not in tasks:
         raise InvalidData(
-            f"{path}: task {manifest['task']!r} is not in {manifest['protocol']}, which has {len(tasks)}, for example "
-            f"{tasks[0]!r}; restore the file from a copy"
+            f"{path}: task {manifest['task']!r} is not in {manifest['protocol']}, which has "
+            f"{f'{len(tasks)}, for example {tasks[0]!r}' if tasks else 'none'}; restore the file from a copy"
         )
 
 
@@ -108,17 +100,16 @@ def _lines(run: store.Run) -> list[EpisodeLine]:
     path = run.folder / store.EPISODES
     with _damage_is_invalid():
         lines, result = run.episodes(), run.result()
-    for number, line in enumerate(lines, start=1):
-        missing = [key for key in ("env_steps", "episode", "score", "final") if key not in line]
-        if missing:
-            raise InvalidData(f"{path}:{number}: lacks {', '.join(missing)}; restore the file from a copy")
-    values: list[Any] = [line["score"] for line in lines]
-    bad = next((n for n, value in enumerate(values) if not isinstance(value, (int, float)) or value != value), None)
+    bad = next((number for number, line in enumerate(lines, start=1) if line["score"] is None), None)
     if bad is not None:
         raise InvalidData(
-            f"{path}:{bad + 1}: the score is {values[bad]}, no finite number; "
+            f"{path}:{bad}: the score is null, which stands for a return that was not finite; "
             "leave the run out of the comparison or train it again"
         )
+    if run.manifest["protocol_data"].get("joined", {}).get(run.manifest["task"]):
+        nameless = next((number for number, line in enumerate(lines, start=1) if "task" not in line), None)
+        if nameless is not None:
+            raise InvalidData(f"{path}:{nameless}: lacks task, in a run on joined tasks; restore the file from a copy")
     if result is not None and len(lines) != result["episodes"]:
         raise InvalidData(
             f"{path}:{len(lines) + 1}: the file ends here, but the run had {result['episodes']} episodes; restore it from a "
@@ -174,7 +165,7 @@ def read_runs(runs: Sequence[store.Run]) -> pd.DataFrame:
         "final": joined("final"),
         "device_seconds": joined("device_seconds"),
         "budget_env_steps": repeated([int(manifest["protocol_data"]["env_steps"]) for manifest in manifests], "int64"),
-        "score_rule": repeated([rule_text(ScoreRule(**manifest["protocol_data"]["score_rule"])) for manifest in manifests]),
+        "score_rule": repeated([rule_text(score.rule_of(manifest["protocol_data"]["score_rule"])) for manifest in manifests]),
         "finished": repeated([run.result() is not None for run, _ in known], bool),
         "place": [f"{path}:{number}" for path, length in zip(paths, lengths) for number in range(1, length + 1)],
     }

@@ -60,7 +60,7 @@ def type_in_words(hint: Any) -> str:
     """ "int or none", "one of `auto`, `cpu`", "list of int"; ranges of `Annotated` as their own text."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        marks = [str(mark) for mark in arguments[1:] if _is_range(mark)]
+        marks = [f"at least {mark}" if type(mark) is int else str(mark) for mark in arguments[1:] if _is_range(mark)]
         return ", ".join([type_in_words(arguments[0]), *marks])
     if origin in (typing.NotRequired, typing.Required):
         return type_in_words(arguments[0])

@@ -21,7 +21,7 @@ Words = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]
 class ValidateCommand:
     """Check whether a runs folder can be submitted: digests, completeness, seeds, cadence, scores, versions, commit, hashes.
 
-    Exit code 0: every rule holds. 4: one does not. 2: this is not a runs folder.
+    Exit code 0: every rule holds. 4: one does not. 2: this is not a runs folder, or it holds no run.
     """
 
     runs: tyro.conf.Positional[Path] = Path("runs")
@@ -39,6 +39,8 @@ class ValidateCommand:
         from protocols.records.validate import check
 
         runs = runs_of(self.runs, self.protocol)
+        if not runs:
+            raise UserError(f"{self.runs} holds no run yet, so nothing was checked; start one with `dreamer-bench run quick@1`")
         violations = check(self.runs, runs)
         record = {
             "schema": 1,

@@ -48,7 +48,7 @@ def runs_folders(root: Path) -> list[Path]:
 
 
 def holds_protocols(folder: Path) -> bool:
-    return any(PROTOCOL_FOLDER.fullmatch(entry.name) for entry in folder.iterdir())
+    return any(PROTOCOL_FOLDER.fullmatch(entry.name) and entry.is_dir() for entry in folder.iterdir())
 
 
 def _entries(folder: Path) -> list[str]:

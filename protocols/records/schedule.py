@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from dreamer_bench_json import Count, mismatch
 from protocols.records.schema import EpisodeLine, Manifest, Result
 from protocols.spec import Protocol
 
 FIELDS = ("prefill_env_steps", "update_every_env_steps", "updates", "pretrain_updates")
+BATCH_LENGTH = "batch_length"
 
 
 def faults(
@@ -22,8 +24,12 @@ def faults(
 ) -> Iterator[tuple[str, str]]:
     """(rule, what) for each interval between two evaluations with more or fewer updates than were due."""
     options: Mapping[str, Any] = manifest["options"]
-    if not all(isinstance(options.get(name), int) for name in FIELDS):
+    if not all(type(options.get(name)) is int for name in FIELDS):
         return
+    for name in (*FIELDS, BATCH_LENGTH):
+        if (fault := mismatch(options.get(name, 0), Count, f"option {name}")) is not None:
+            yield "schedule", fault
+            return
     prefill, every, updates, pretrain = (int(options[name]) for name in FIELDS)
     if every < 1:
         return
@@ -45,5 +51,5 @@ def faults(
 def latest_start(prefill: int, options: Mapping[str, Any], protocol: Protocol, action_repeat: int) -> int:
     """Latest env_steps of the first update: the prefill, a whole episode in every environment, and the rows of one batch in
     each."""
-    rows = int(options.get("batch_length", 0)) * action_repeat
+    rows = int(options.get(BATCH_LENGTH, 0)) * action_repeat
     return prefill + protocol.num_envs * (protocol.time_limit_env_steps + rows + action_repeat)

@@ -7,12 +7,9 @@ than 300 lines, because all files of a run are on one page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cache
-from types import NoneType, UnionType
-from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin
+from typing import Any, Literal, NotRequired, TypedDict
 
-from dreamer_bench_json import MOST_NUMBER, mismatch, type_hints
+from dreamer_bench_json import Count, Positive
 
 SCHEMA = 2
 """The schema of new records."""
@@ -56,9 +53,9 @@ class Source(TypedDict):
 
 class Hardware(TypedDict):
     cpu: str
-    cores: int
+    cores: Count
     """CPU cores that the process may use."""
-    memory_bytes: int
+    memory_bytes: Count
     gpu: str | None
 
 
@@ -66,7 +63,7 @@ class Asked(TypedDict):
     """The tasks and seeds in the same call of `run`, for the same agent and protocol."""
 
     tasks: list[str]
-    seeds: list[int]
+    seeds: list[Count]
 
 
 class DeviceCheck(TypedDict):
@@ -96,12 +93,12 @@ class Manifest(TypedDict):
     options: dict[str, Any]
     """Every option of the agent."""
     task: str
-    seed: int
-    cohort: list[int]
+    seed: Count
+    cohort: list[Count]
     """Seeds that trained together as one program."""
-    action_repeat: int
+    action_repeat: Positive
     """Simulator steps per decision."""
-    limit_env_steps: int | None
+    limit_env_steps: Count | None
     """A cut budget; such a run never counts as one of the protocol."""
     asked: NotRequired[Asked]
     created: str
@@ -126,15 +123,39 @@ class Manifest(TypedDict):
     command: str
 
 
+class ReadScoreRule(TypedDict):
+    """The score rule of `protocol_data`."""
+
+    kind: Literal["window", "last", "final"]
+    window_env_steps: NotRequired[Count]
+
+
 class ReadProtocol(TypedDict):
     """The fields of `protocol_data` on which every reader of a manifest relies."""
 
-    env_steps: int
-    num_envs: int
+    id: str
+    title: str
+    purpose: str
+    source: str
     tasks: list[str]
-    seeds: list[int]
-    score_rule: NotRequired[dict[str, Any]]
-    simulators: NotRequired[dict[str, str]]
+    suite_options: NotRequired[dict[str, Any]]
+    task_options: NotRequired[dict[str, dict[str, Any]]]
+    action_repeat: Positive
+    env_steps: Positive
+    time_limit_env_steps: Positive
+    num_envs: Positive
+    seeds: list[Count]
+    evaluate_every_env_steps: Positive
+    evaluate_episodes: Positive
+    final_episodes: NotRequired[Count]
+    score_rule: ReadScoreRule
+    normalization: str
+    margin: NotRequired[float]
+    agent_profile: NotRequired[str]
+    task_profiles: NotRequired[dict[str, str]]
+    joined: NotRequired[dict[str, list[str]]]
+    simulators: dict[str, str]
+    diverged: NotRequired[str]
 
 
 class ReadHardware(TypedDict):
@@ -142,8 +163,8 @@ class ReadHardware(TypedDict):
 
     cpu: str
     gpu: str | None
-    cores: NotRequired[int]
-    memory_bytes: NotRequired[int]
+    cores: NotRequired[Count]
+    memory_bytes: NotRequired[Count]
 
 
 class ReadManifest(TypedDict):
@@ -154,31 +175,55 @@ class ReadManifest(TypedDict):
     digest: str
     label: str
     task: str
-    seed: int
-    limit_env_steps: int | None
+    seed: Count
+    limit_env_steps: Count | None
     agent: str
     overrides: dict[str, Any]
     options: dict[str, Any]
     packages: dict[str, str]
+    python: str
+    platform: str
     hardware: ReadHardware
-    cohort: list[int]
-    action_repeat: int
+    gl_renderer: str | None
+    cohort: list[Count]
+    action_repeat: Positive
     created: str
     commit: str | None
+    dirty: bool
     device: str
-    schema: NotRequired[int]
+    schema: NotRequired[Count]
     asked: NotRequired[Asked]
     origins: NotRequired[Origins]
     source: NotRequired[Source]
 
 
+class ReadEpisodeLine(TypedDict):
+    """The fields of a line of episodes.jsonl on which every reader relies."""
+
+    env_steps: Count
+    episode: Count
+    score: float | None
+    final: bool
+    checkpoint: Count
+    length: NotRequired[Count]
+    task: NotRequired[str]
+
+
+class ReadMetricsLine(TypedDict):
+    """The fields of a line of metrics.jsonl on which every reader relies."""
+
+    env_steps: Count
+    seconds: NotRequired[float | None]
+    env_steps_per_second: NotRequired[float | None]
+
+
 class ReadResult(TypedDict):
     """The fields of a result on which every reader relies."""
 
-    status: str
+    status: Status
     score: float | None
-    env_steps: NotRequired[int]
-    episodes: int
+    env_steps: Count
+    episodes: Count
     device_seconds: NotRequired[float | None]
     sha256: NotRequired[dict[str, str]]
 
@@ -186,21 +231,21 @@ class ReadResult(TypedDict):
 class EpisodeLine(TypedDict):
     """A line of episodes.jsonl: one evaluation episode."""
 
-    env_steps: int
+    env_steps: Count
     """Training so far, in simulator steps of this seed."""
-    agent_steps: int
+    agent_steps: Count
     """Training so far, in decisions of this seed."""
-    gradient_steps: int
-    checkpoint: int
+    gradient_steps: Count
+    checkpoint: Count
     """Number of the evaluation, from 0."""
-    episode: int
+    episode: Count
     """Number of the episode in the evaluation, from 0."""
     task: NotRequired[str]
     """The task of the episode, in a run on joined tasks."""
-    env_seed: int
+    env_seed: Count
     score: float | None
     """Sum of raw rewards; None if it was not finite, which `validate` refuses."""
-    length: int
+    length: Count
     """Decisions until the end."""
     seconds: float
     """Wall time of the round in which it was played."""
@@ -213,9 +258,9 @@ class EpisodeLine(TypedDict):
 class MetricsLine(TypedDict):
     """A line of metrics.jsonl: progress of training at an evaluation. The line also has the agent's own metrics."""
 
-    env_steps: int
-    agent_steps: int
-    gradient_steps: int
+    env_steps: Count
+    agent_steps: Count
+    gradient_steps: Count
     seconds: float
     """Training and evaluation time of the whole cohort so far."""
     env_steps_per_second: float
@@ -253,15 +298,15 @@ class Result(TypedDict):
     """result.json, the last file of a run."""
 
     status: Status
-    env_steps: int
-    agent_steps: int
-    gradient_steps: int
-    episodes: int
+    env_steps: Count
+    agent_steps: Count
+    gradient_steps: Count
+    episodes: Count
     """Lines of episodes.jsonl."""
     score: float | None
     """Score by the protocol's score rule. For a diverged run: the mean of its first evaluation if the protocol counts it as an
-    untrained agent, else None. For joined tasks: the mean of `task_scores`."""
-    task_scores: NotRequired[dict[str, float] | None]
+    untrained agent, else None. For joined tasks: the mean of `task_scores`. None if a score that counts was not finite."""
+    task_scores: NotRequired[dict[str, float | None] | None]
     """The score of every task, in a run on joined tasks."""
     device_seconds: float
     """Wall time divided by the number of seeds in the cohort."""
@@ -274,75 +319,3 @@ class Result(TypedDict):
     """None if the run diverged, because its cohort continues to train."""
     seal: NotRequired[str]
     """Hash of this file's other fields (`store.seal`)."""
-
-
-def problems(kind: type, value: Any) -> Iterator[str]:
-    """How a value from a file differs from one of these types, one line each. Unknown fields are violations, too."""
-    if not isinstance(value, dict):
-        yield f"expected an object, found {value!r:.40}"
-        return
-    fields = _fields(kind)
-    for name, (optional, hint, plain) in fields.items():
-        if name not in value:
-            if not optional:
-                yield f"{name} is missing"
-        elif type(value[name]) not in plain and (fault := mismatch(value[name], hint, name, closed=True)) is not None:
-            yield fault
-    for name in value:
-        if name not in fields and not (kind is MetricsLine and mismatch(value[name], float | None) is None):
-            yield f"{str(name)!r:.40} is no field here"
-
-
-def line_problems(kind: type, lines: Iterable[Any]) -> set[str]:
-    """`problems` of many lines. Lines with the same names and classes in the same order have the same ones, as far as those
-    show in names and classes alone."""
-    lines = list(lines)
-    if _all_plain(kind, lines):
-        return set()
-    found: set[str] = set()
-    sound: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
-    fields = _fields(kind)
-    for line in lines:
-        form = (tuple(line), tuple(map(type, line.values()))) if isinstance(line, dict) else ((), ())
-        if form in sound:
-            continue
-        faults = [*problems(kind, line)]
-        found.update(faults)
-        if not faults and all(name in fields and own in fields[name][2] for name, own in zip(form[0], form[1])):
-            sound.add(form)
-    return found
-
-
-def _all_plain(kind: type, lines: list[Any]) -> bool:
-    """Whether all lines have the same fields and every field has values of its classes alone, which the loops of the
-    interpreter see many times as fast. If not, lines may still be right."""
-    if {*map(type, lines)} != {dict}:
-        return False
-    names, fields = tuple(lines[0]), _fields(kind)
-    if any(map(names.__ne__, map(tuple, lines))):
-        return False
-    if any(not optional and name not in lines[0] for name, (optional, _, _) in fields.items()):
-        return False
-    for name in names:
-        column = [line[name] for line in lines]
-        if name in fields:
-            fits = fields[name][2].issuperset(map(type, column))
-        else:
-            fits = kind is MetricsLine and all(
-                value is None or (type(value) in (int, float) and -MOST_NUMBER < value < MOST_NUMBER) for value in column
-            )
-        if not fits:
-            return False
-    return True
-
-
-@cache
-def _fields(kind: type) -> dict[str, tuple[bool, Any, frozenset[type]]]:
-    """Field -> whether it is optional, its type, and the classes whose values always fit."""
-    found = {}
-    for name, hint in type_hints(kind).items():
-        optional = get_origin(hint) is NotRequired
-        own = get_args(hint)[0] if optional else hint
-        choices = get_args(own) if get_origin(own) in (Union, UnionType) else (own,)
-        found[name] = (optional, own, frozenset({int, float, bool, str, NoneType} & {*choices}))
-    return found

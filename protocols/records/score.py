@@ -98,9 +98,13 @@ def counted(
 
 def _parts(rule: ScoreRule | Mapping[str, Any]) -> tuple[str, int]:
     """Kind and window of a rule, or of a rule in a record."""
-    if isinstance(rule, ScoreRule):
-        return rule.kind, rule.window_env_steps
-    return rule["kind"], int(rule.get("window_env_steps", 0))
+    rule = rule if isinstance(rule, ScoreRule) else rule_of(rule)
+    return rule.kind, rule.window_env_steps
+
+
+def rule_of(data: Mapping[str, Any]) -> ScoreRule:
+    """The rule in a record (`protocol_data["score_rule"]`), of whose fields no others are used."""
+    return ScoreRule(kind=data["kind"], window_env_steps=data.get("window_env_steps", 0))
 
 
 def in_words(rule: ScoreRule | Mapping[str, Any], budget_env_steps: int | None = None) -> str:
@@ -115,8 +119,9 @@ def in_words(rule: ScoreRule | Mapping[str, Any], budget_env_steps: int | None =
     }[kind]
 
 
-def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> float:
-    """The score of one run: the mean return of the episodes that the protocol's score rule selects.
+def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> float | None:
+    """The score of one run: the mean return of the episodes that the protocol's score rule selects; None if one of them was not
+    finite.
 
     rule  `protocol_data["score_rule"]` of a manifest, or `asdict(protocol.score_rule)`
     Raises UserError if no episode counts.
@@ -134,10 +139,12 @@ def score_of(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], bud
         raise UserError(
             f"score rule {rule['kind']!r} names no episode of this run; it has {len(lines)} up to {budget_env_steps} env_steps"
         )
-    return math.fsum(scores) / len(scores)
+    return _mean(scores)
 
 
-def task_scores(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int) -> dict[str, float]:
+def task_scores(
+    rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], budget_env_steps: int
+) -> dict[str, float | None]:
     """`score_of` for each task of a run on joined tasks, in the order of play."""
     apart: dict[str, list[Mapping[str, Any]]] = {}
     for line in episodes:
@@ -145,18 +152,24 @@ def task_scores(rule: Mapping[str, Any], episodes: Iterable[Mapping[str, Any]], 
     return {task: score_of(rule, lines, budget_env_steps) for task, lines in apart.items()}
 
 
-def untrained_score(episodes: Iterable[Mapping[str, Any]]) -> float:
-    """The mean return of a run's first evaluation, before any training."""
+def untrained_score(episodes: Iterable[Mapping[str, Any]]) -> float | None:
+    """The mean return of a run's first evaluation, before any training; None if a return was not finite."""
     scores = [line["score"] for line in episodes if line["env_steps"] == 0 and not line["final"]]
     if not scores:
         raise UserError("the run has no evaluation at 0 env_steps, so it has no score of an untrained agent")
-    return math.fsum(scores) / len(scores)
+    return _mean(scores)
+
+
+def _mean(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    return math.fsum(known) / len(known) if len(known) == len(scores) else None
 
 
 def result_score(
     protocol: Mapping[str, Any], status: str, episodes: Sequence[Mapping[str, Any]], budget_env_steps: int
 ) -> float | None:
-    """The value of `score` in result.json; None for a diverged run that does not count."""
+    """The value of `score` in result.json; None for a diverged run that does not count, or if a return that counts was not
+    finite."""
     if status == "diverged":
         return untrained_score(episodes) if counts_as_untrained(protocol) else None
     return score_of(protocol["score_rule"], episodes, budget_env_steps)
@@ -169,7 +182,7 @@ def points(run: Run, episodes: list[EpisodeLine]) -> list[EpisodeLine]:
     if result is None or result["status"] != "diverged" or not counts_as_untrained(data):
         return episodes
     rule, budget = data["score_rule"], run.budget_env_steps
-    begin = budget - rule["window_env_steps"] if rule["kind"] == "window" else budget
+    begin = budget - _parts(rule)[1] if rule["kind"] == "window" else budget
     last = max((line["checkpoint"] for line in episodes), default=0) + 1
     again: list[EpisodeLine] = [
         {**line, "env_steps": budget, "checkpoint": last, "final": final}

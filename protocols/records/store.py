@@ -32,6 +32,7 @@ from urllib.parse import quote
 from dreamer_bench_base import UserError
 from dreamer_bench_files import sha256
 from protocols.records import chain
+from protocols.records.fields import check_lines
 from protocols.records.json_files import finite, read_json, read_lines, write_json
 from protocols.records.lock import is_locked
 from protocols.records.places import PROTOCOL_FOLDER, runs_folders
@@ -40,7 +41,9 @@ from protocols.records.schema import (
     EpisodeLine,
     Manifest,
     MetricsLine,
+    ReadEpisodeLine,
     ReadManifest,
+    ReadMetricsLine,
     ReadResult,
     Result,
     SessionLine,
@@ -92,10 +95,14 @@ class Run:
 
     def episodes(self) -> list[EpisodeLine]:
         """Evaluation episodes in the order of play, without an incomplete last line that a kill left."""
-        return cast(list[EpisodeLine], read_lines(self.folder / EPISODES))
+        path = self.folder / EPISODES
+        check_lines(ReadEpisodeLine, lines := read_lines(path), path)
+        return cast(list[EpisodeLine], lines)
 
     def metrics(self) -> list[MetricsLine]:
-        return cast(list[MetricsLine], read_lines(self.folder / METRICS))
+        path = self.folder / METRICS
+        check_lines(ReadMetricsLine, lines := read_lines(path), path)
+        return cast(list[MetricsLine], lines)
 
     def sessions(self) -> list[SessionLine]:
         return cast(list[SessionLine], read_lines(self.folder / SESSIONS))

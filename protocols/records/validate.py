@@ -18,6 +18,7 @@ from dreamer_bench_base import UserError
 from dreamer_bench_processes import in_order
 from protocols import catalog, own
 from protocols.records import integrity, profiles, schedule
+from protocols.records.fields import line_problems, problems
 from protocols.records.read_once import ReadOnce
 from protocols.records.rules import Broken, Violation
 from protocols.records.schema import (
@@ -27,8 +28,6 @@ from protocols.records.schema import (
     MetricsLine,
     Result,
     SessionLine,
-    line_problems,
-    problems,
 )
 from protocols.records.store import EPISODES, MANIFEST, METRICS, RESULT, SESSIONS, Run, find_runs
 from protocols.records.validate_code import check_provenance

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from protocols.records import checkpoint
 from protocols.records.chosen import runs_of
+from protocols.records.fields import check_lines
 from protocols.records.json_files import last_record
-from protocols.records.schema import Asked
+from protocols.records.schema import Asked, ReadMetricsLine
 from protocols.records.store import METRICS, Run
 
 COLOURS = {"done": "green", "running": "cyan", "resumable": "yellow", "diverged": "red", "missing": "dim"}
@@ -72,7 +73,9 @@ def standings(root: Path, protocol: str | None = None) -> list[Standing]:
 
 def _standing(run: Run) -> Standing:
     manifest, result = run.manifest, run.result()
-    last = last_record(run.folder / METRICS) or {}
+    last = last_record(run.folder / METRICS)
+    if last is not None:
+        check_lines(ReadMetricsLine, [last], run.folder / METRICS)
     return Standing(
         protocol=manifest["protocol"],
         label=manifest["label"],
@@ -81,7 +84,7 @@ def _standing(run: Run) -> Standing:
         state=run.state(),
         env_steps=result["env_steps"] if result else checkpoint.env_steps(run) or 0,
         budget_env_steps=run.budget_env_steps,
-        env_steps_per_second=last.get("env_steps_per_second"),
+        env_steps_per_second=last.get("env_steps_per_second") if last else None,
         score=result["score"] if result else None,
     )
 

@@ -47,7 +47,11 @@ def test_a_task_with_a_slash_and_a_colon_is_one_folder(tmp_path):
 def test_score_rules_name_their_episodes(tmp_path, kind, window, expected):
     run = make_run(tmp_path, PROBE, agent="a", task="probe_count", seed=0, scores={**SCORES, 1200: [99.0]}, status=None)
     append_lines(
-        run.folder / EPISODES, [{"env_steps": 800, "checkpoint": 3, "score": score, "final": True} for score in (6.0, 8.0)]
+        run.folder / EPISODES,
+        [
+            {"env_steps": 800, "checkpoint": 3, "episode": episode, "score": score, "final": True}
+            for episode, score in enumerate((6.0, 8.0))
+        ],
     )
     assert score_of(asdict(ScoreRule(kind=kind, window_env_steps=window)), run.episodes(), 800) == expected
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from dreamer_bench_base import UserError
 from protocols import catalog
 from protocols.cadence import cadence_of
 from protocols.costs.commands import ValidateCommand
-from protocols.records import chain, profiles
+from protocols.records import chain, profiles, schedule
 from protocols.records.drift import simulator_drift
 from protocols.records.json_files import append_lines
 from protocols.records.line_log import LineLog
@@ -95,6 +96,17 @@ def diverged(root, number=3, **more):
 def test_a_diverged_run_is_a_result(tmp_path):
     diverged(tmp_path)
     assert check(tmp_path) == []
+
+
+@pytest.mark.parametrize(("at", "rules"), [(0, {"score"}), (-1, {"score"})])
+def test_a_run_with_a_return_that_is_not_finite_ends_with_a_result(tmp_path, at, rules):
+    """The score is None if such a return counts (the final ones do); `validate` refuses the record."""
+    final = [200.0 + episode for episode in range(PROTOCOL.final_episodes)]
+    scores = scores_of(0)
+    (scores[0] if at == 0 else final)[at] = float("nan")
+    run = write_all(tmp_path, scores=scores, final=final)
+    assert (run.result()["score"] is None) == (at == -1)
+    assert broken(tmp_path) == rules
 
 
 def test_a_diverged_run_needs_what_came_before(tmp_path):
@@ -357,3 +369,26 @@ def test_the_command_leaves_with_zero_when_every_rule_holds(tmp_path, capsys):
 def test_what_is_no_runs_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         ValidateCommand(runs=tmp_path / "nothing").run()
+
+
+def test_a_folder_without_runs_is_not_valid(tmp_path):
+    with pytest.raises(UserError, match="holds no run yet"):
+        ValidateCommand(runs=tmp_path).run()
+
+
+def test_a_file_with_the_name_of_a_protocol_is_no_protocol(tmp_path):
+    """A picture beside `runs/` once made the folder a runs folder without runs."""
+    write_all(tmp_path / "runs", dirty=True)
+    (tmp_path / "logo@2x.png").write_bytes(b"")
+    assert broken(tmp_path) == {"commit"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("batch_length", "abc"), ("batch_length", None), ("updates", 10**400), ("prefill_env_steps", -1)]
+)
+def test_an_option_of_the_schedule_is_a_count(tmp_path, name, value):
+    options = {**profiles.known()["dreamer"]["quick"], name: value}
+    run = write_all(tmp_path)
+    assert [rule for rule, _ in schedule.faults({**run.manifest, "options": options}, PROTOCOL, run.episodes(), None)] == [
+        "schedule"
+    ]

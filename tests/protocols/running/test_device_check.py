@@ -7,7 +7,8 @@ import tally_agent
 from probe_runs import register, request
 
 from dreamer_bench_base import UserError
-from protocols.records.schema import Manifest, SessionLine, problems
+from protocols.records.fields import problems
+from protocols.records.schema import Manifest, SessionLine
 from protocols.records.store import find_runs
 from protocols.running import launch
 from protocols.running.launch import run_cohort
