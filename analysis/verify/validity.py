@@ -55,7 +55,7 @@ def record_causes(
             )
         versions |= {(name, manifest["packages"].get(name)) for name in (protocol.simulators if protocol else {})}
         commits.add(manifest["commit"])
-        dirty += bool(manifest.get("dirty"))  # not every record has it
+        dirty += bool(manifest["dirty"])
     notes = []
     if protocol is not None:
         other = sorted(f"{name} {version}" for name, version in versions if version != protocol.simulators[name])
