@@ -11,7 +11,7 @@ from analysis.scores import references
 from analysis.scores.per_run import Short, select
 from analysis.scores.references import NAMES
 from analysis.scores.table import read
-from dreamer_bench_base import InvalidData, UserError
+from dreamer_bench_base import UserError
 from dreamer_bench_files import sha256
 from protocols.spec import ScoreRule
 
@@ -80,10 +80,7 @@ def load(
     method = method or methods[0]
     if method not in methods:
         raise UserError(f"{path} holds no method {method!r}; it holds {', '.join(methods)}")
-    try:
-        selection = select(table[table["method"] == method], rule=rule, at=at, window=window, short=short)
-    except InvalidData as error:  # `verify` has --reference-short, because its own runs are never dropped
-        raise type(error)(str(error).replace(" --short ", " --reference-short ")) from None
+    selection = select(table[table["method"] == method], rule=rule, at=at, window=window, short=short)
     scores = selection.scores[["method", "task", "seed", "score", "place"]]
     return Reference(
         name=f"{path.name}:{method}",
