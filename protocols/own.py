@@ -116,7 +116,7 @@ def from_data(kept: Mapping[str, Any]) -> Protocol:
         data[name] = tuple(data[name])
     data["joined"] = {task: tuple(parts) for task, parts in data.get("joined", {}).items()}
     data["score_rule"] = ScoreRule(**data["score_rule"])
-    data["score_range"] = None if data["score_range"] is None else tuple(data["score_range"])
+    data["score_range"] = None if data.get("score_range") is None else tuple(data["score_range"])
     return Protocol(**data)
 
 

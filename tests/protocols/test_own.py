@@ -159,9 +159,9 @@ def test_a_missing_run_of_an_own_protocol_is_seen(tmp_path):
     [
         ({"env_steps": 10**15, "evaluate_every_env_steps": 1}, "evaluation episodes"),
         ({"evaluate_episodes": 10**12}, "evaluation episodes"),
-        ({"evaluate_every_env_steps": 0}, "evaluate_every_env_steps must be a whole number of at least 1"),
+        ({"evaluate_every_env_steps": 0}, "evaluate_every_env_steps is 0; expected a whole number from 1"),
         ({"num_envs": "many"}, "num_envs is 'many'; expected a whole number"),
-        ({"joined": 3}, "joined must be"),
+        ({"joined": 3}, "joined is 3; expected an object"),
         ({"id": "own-other@1"}, "holds own-other@1"),
     ],
 )
@@ -172,6 +172,13 @@ def test_a_kept_protocol_out_of_range_is_one_violation_and_costs_no_time(tmp_pat
     manifest["protocol_data"] |= change
     (run.folder / MANIFEST).write_text(json.dumps(manifest))
     assert any(violation.rule in ("protocol", "record") and told in violation.what for violation in validate.check(root))
+
+
+def test_a_kept_protocol_without_a_field_that_has_a_default_is_read(tmp_path):
+    _, root = whole(tmp_path)
+    data = dict(find_runs(root)[0].manifest["protocol_data"])
+    del data["score_range"]
+    assert own.from_data(data).score_range is None
 
 
 def answers(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
