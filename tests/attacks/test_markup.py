@@ -126,7 +126,7 @@ def test_formulas_are_text_in_every_csv(tmp_path):
         assert not any(cell.startswith("=") for cell in cells)
 
 
-@pytest.mark.parametrize("name", ["../../x", "/x", "a\\b", "tasks", "file"])
+@pytest.mark.parametrize("name", ["../../x", "/x", "a\\b", "tasks", "a.npy"])
 def test_a_method_cannot_name_a_place_outside_an_archive(name, tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text(curves(name))
