@@ -34,7 +34,12 @@ def shipped() -> list[Run]:
 def test_every_submission_is_as_it_was_sealed_and_passes_the_rules():
     submissions, left_out = read_leaderboard(RESULTS / "leaderboard")
     assert left_out == {}
-    assert {submission.input for submission in submissions if submission.imported is None} == {"state"}
+    ours = [submission for submission in submissions if submission.imported is None]
+    assert {submission.input_of("small@1") for submission in ours} == {"state"}
+    whole = {
+        run.manifest["label"] for submission in ours for run in submission.runs if run.manifest["protocol"] == "dmc-small@1"
+    }
+    assert whole == {"dreamer", "no_value", "planet", "random", "sac"}
 
 
 def test_every_shipped_record_is_of_a_clean_commit_and_of_a_protocol_as_it_is_today():
