@@ -59,7 +59,8 @@ def test_the_actions_verify_step_leaves_by_the_verdict_and_tells_its_status(scor
 def test_the_action_takes_a_runs_folder_and_a_margin(tmp_path):
     """Random actions against Dreamer's shipped records: below, at the margin that was given."""
     records = ROOT / "results/leaderboard"
-    done = verify(tmp_path, RUNS=str(records / "random-actions/runs"), REFERENCE=str(records / "dreamer/runs"), MARGIN="0.2")
+    paths = {"RUNS": str(records / "random-actions/runs"), "REFERENCE": str(records / "dreamer/runs")}
+    done = verify(tmp_path, **paths, PROTOCOL="small@1", MARGIN="0.2")
     assert done.returncode == 1, done.stdout + done.stderr
     assert (tmp_path / "output").read_text() == "status=below\n"
     assert "margin 0.2" in done.stdout
