@@ -130,10 +130,11 @@ def test_a_page_of_several_protocols_opens_with_the_fullest_and_names_every_fold
     ]
     summary = build.build(paths, tmp_path / "out", reps=100)
     page = (tmp_path / "out/index.html").read_text()
-    assert [section["protocol"] for section in summary["sections"]] == ["small@1", "apart-small@2", "joined-small@2"]
-    assert summary["headline"] == "3 protocols, 100 runs"
+    shown = [section["protocol"] for section in summary["sections"]]
+    assert shown == ["small@1", "dmc-small@1", "apart-small@2", "joined-small@2"]
+    assert summary["headline"] == "4 protocols, 150 runs"
     text = re.sub(r"<[^>]+>", " ", page[page.index("<body>") :])
-    assert "100 runs in 4 folders" in text
+    assert "150 runs in 4 folders" in text
     assert "results/references/dreamer-small/runs" in summary["sections"][0]["facts"]["Read from"]
     assert "Cartpole Swingup (repeat 8)" in text
     assert "`" not in text
