@@ -17,7 +17,7 @@ from analysis.figures.drawing import Drawing, drawing_style, new_figure
 from analysis.figures.layout import legend_below
 from analysis.figures.style import INK, RULE
 from analysis.scores import normalize
-from analysis.statistics import aggregate
+from analysis.statistics import aggregate, welch
 from dreamer_bench_base import UserError
 
 METRIC_TITLES = {"iqm": "IQM", "median": "Median", "mean": "Mean", "optimality-gap": "Optimality gap"}
@@ -149,7 +149,7 @@ def ranking(comparison: Comparison, order: Sequence[str]) -> Drawing:
 
 
 def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
-    """The difference of every method to one of them, in the unit of the score, with its 95% interval."""
+    """The difference of every method to one of them, in the unit of the score, with Welch's 95% t-interval."""
     raw = _in_units(comparison)
     others = comparable(comparison, baseline)
     if not others:
@@ -157,7 +157,7 @@ def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
             f"a difference to {baseline!r} needs at least two seeds of it and of another method on the same tasks; "
             f"the scores hold {', '.join(comparison.methods)}"
         )
-    data = estimate_table([aggregate.difference(raw, other, baseline, metric="mean", reps=comparison.reps) for other in others])
+    data = estimate_table([welch.difference(raw, other, baseline) for other in others])
     data.insert(0, "of", others)
     data.insert(1, "to", baseline)
     colors = {f"{row.method}": comparison.styles_of([row.of])[row.of].color for row in data.itertuples()}
@@ -177,8 +177,8 @@ def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
         figure=figure,
         data=data,
         caption=f"Difference of the mean score to {baseline}, {comparison.title} at {comparison.budget}. Black stroke: point; "
-        f"bar: 95% interval, stratified bootstrap, both resampled ({comparison.reps:,} resamples); right of 0 is "
-        f"above {baseline}; {tasks_in_words(raw)}, {seeds_in_words(raw)}.{comparison.left_out}",
+        f"bar: Welch's 95% t-interval over seeds, which few seeds do not make too narrow; right of 0 is above {baseline}; "
+        f" {tasks_in_words(raw)}, {seeds_in_words(raw)}.{comparison.left_out}",
     )
 
 

@@ -239,7 +239,8 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
         )
     section.cards_title = (
         f"Mean score ({subject.unit}) at {subject.budget}, best first. Score of a run: {subject.selection.rule}. "
-        "Intervals: 95%, stratified bootstrap over runs."
+        "Intervals of means: 95%, stratified bootstrap over runs"
+        + (f"; of differences to {BASELINE}: Welch's 95% t-interval." if gaps else ".")
     )
     best = next(iter(ranked.itertuples()))
     section.headline = f"{subject.title}: {subject.label(best.method)} scores {number(best.point, digits)}"
@@ -250,6 +251,6 @@ def _cards(section: Section, subject: Comparison, means: pd.DataFrame, differenc
     if gaps:
         above = [subject.label(name) for name, gap in gaps.items() if gap.low > 0]
         section.lead.append(
-            f"Methods above {BASELINE} (the 95% interval of the difference is above 0): {', '.join(above) or 'none'} "
+            f"Methods above {BASELINE} (Welch's 95% interval of the difference is above 0): {', '.join(above) or 'none'} "
             f"({len(above)} of {count(len(gaps), 'method')})."
         )

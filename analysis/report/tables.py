@@ -45,7 +45,7 @@ def difference_table(subject: Comparison, data: pd.DataFrame) -> Table:
         ]
         for row in data.itertuples()
     ]
-    caption = f"Mean score minus that of {BASELINE} ({subject.unit}), with the 95% interval of the difference."
+    caption = f"Mean score minus that of {BASELINE} ({subject.unit}), with Welch's 95% t-interval."
     return table(caption, ["method", "difference", "verdict", "runs of both"], rows)
 
 

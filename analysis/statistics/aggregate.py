@@ -143,7 +143,7 @@ def difference(
 ) -> Estimate:
     """metric(first) - metric(second), both resampled independently. Exchanging the two changes only the signs."""
     _check([metric], reps, confidence)
-    a, b = _pair(scores, first, second)
+    a, b = pair_of(scores, first, second)
     role_a, role_b = roles_of([a, b])
     samples = samples_of(a, [metric], reps, role_a)[metric] - samples_of(b, [metric], reps, role_b)[metric]
     point = point_of(a, metric) - point_of(b, metric)
@@ -153,7 +153,7 @@ def difference(
 def improvement(scores: pd.DataFrame, first: str, second: str, *, reps: int = REPS, confidence: float = 0.95) -> Estimate:
     """P(a run of first beats a run of second on the same task), averaged over tasks; a tie counts half."""
     _check([], reps, confidence)
-    return _improvements([_pair(scores, first, second)], reps, confidence)[0]
+    return _improvements([pair_of(scores, first, second)], reps, confidence)[0]
 
 
 def improvements(
@@ -293,7 +293,8 @@ def _every_method(scores: pd.DataFrame, single_seed: SingleSeed) -> list[MethodS
     return every
 
 
-def _pair(scores: pd.DataFrame, first: str, second: str) -> tuple[MethodScores, MethodScores]:
+def pair_of(scores: pd.DataFrame, first: str, second: str) -> tuple[MethodScores, MethodScores]:
+    """Two methods. Raises UserError for an unknown one, and InvalidData for a task that one lacks or has with a single seed."""
     for method in (first, second):
         MethodScores(scores, method)
     if first == second:

@@ -14,12 +14,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from finished_runs import finished, print_or_refuse
 
+from analysis.statistics import welch
 from analysis.statistics.aggregate import estimates
-from analysis.statistics.equivalence import Pair, suite_test
 from dreamer_bench_base import UserError
 from protocols import catalog
 from protocols.spec import Protocol
@@ -70,17 +69,11 @@ def score_cell(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> str:
 
 
 def difference_cell(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> str:
-    ours, theirs = of(scores, "dreamer", tasks), of(scores, method, tasks)
-    if ours.empty or theirs.empty:
+    both = [of(scores, name, tasks) for name in ("dreamer", method)]
+    if any(rows.empty for rows in both):
         return MISSING
-
-    def by_task(rows: pd.DataFrame) -> list[np.ndarray]:
-        return [rows.loc[rows["task"] == task, "score"].to_numpy(float) for task in tasks]
-
-    seeds = len(theirs) // len(tasks)
-    pair = Pair(tasks=tuple(tasks), ours=by_task(ours), reference=by_task(theirs), kind="raw", reference_seeds=seeds)
-    test = suite_test(pair, 0.025)
-    return cell(test.difference, test.low, test.high)
+    gap = welch.difference(pd.concat(both), "dreamer", method)
+    return cell(gap.point, gap.low, gap.high)
 
 
 def minutes_cell(scores: pd.DataFrame, method: str, tasks: Sequence[str]) -> str:

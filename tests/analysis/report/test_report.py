@@ -76,8 +76,8 @@ def test_the_summary_holds_means_and_differences_worked_out_by_hand(built):
     }
     (gap,) = section["differences"]
     assert gap["point"] == pytest.approx(400)
-    assert 400 - 20 <= gap["low"] <= 400 <= gap["high"] <= 400 + 20  # seeds differ by at most 10 on either side
-    assert gap["low"] > 0
+    # seeds at -10, 0 and +10 on either side: variances 100, so an error of sqrt(200 / 3), and t(0.975, 4) = 2.7764
+    assert (gap["low"], gap["high"]) == pytest.approx((400 - 22.67, 400 + 22.67), abs=0.01)
 
 
 def test_the_page_says_at_its_top_what_was_run_and_what_came_out(built):
