@@ -14,7 +14,7 @@ quick: setup egl
 	$(BIN)/dreamer-bench run quick@2 --executor ray --runs $(RUNS)
 	$(BIN)/dreamer-bench report $(RUNS) --out $(REPORT)
 
-# The gate for changes of agents/: Dreamer on small@1 with new seeds against the records in results/. About 5 minutes on one quiet core.
+# The gate for changes of agents/: Dreamer on small@1 with new seeds against the records in results/. 5 to 10 minutes of one core.
 verify-small: setup
 	DREAMER_BENCH=$(BIN)/dreamer-bench examples/ci/verify-small.sh $(RUNS)
 

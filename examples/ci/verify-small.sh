@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The gate that this project applies to changes of agents/: trains an agent on small@1 with seeds that the reference does not
-# have, and asks whether it still scores what the shipped records say. About 5 minutes on one quiet core.
+# have, and asks whether it still scores what the shipped records say. 5 to 10 minutes of one core.
 #
 #   examples/ci/verify-small.sh RUNS [REFERENCE] [options of `dreamer-bench verify`]
 #
