@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
+from analysis.scores.tasks import suite_of
 from dreamer_bench_base import InvalidData
 from dreamer_bench_json import check_shape, parse_json
 from dreamer_bench_untrusted import is_printable, printable
@@ -73,6 +74,18 @@ def read_card(data: bytes, path: object) -> dict[str, Any]:
         for value in imported.values():
             _check_text(value, "imported", path)
     return card
+
+
+def observed(data: Mapping[str, Any]) -> str | None:
+    """What the tasks of a protocol show: "pixels", "state" or "both". None if its options do not say it for every task."""
+    shown = set()
+    for task in data["tasks"]:
+        whole, own = data.get("suite_options", {}), data.get("task_options", {})
+        own = own.get(task, {}) if isinstance(own, dict) else None
+        if suite_of(task) != "dmc" or not isinstance(whole, dict) or not isinstance(own, dict):
+            return None
+        shown.add(str(own.get("observation", whole.get("observation", "pixels"))))
+    return shown.pop() if len(shown) == 1 else "both"
 
 
 def card_text(card: Mapping[str, Any]) -> bytes:

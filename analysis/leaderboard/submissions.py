@@ -20,12 +20,11 @@ from typing import Any, NotRequired, TypedDict, cast
 import pandas as pd
 
 from analysis.leaderboard import evidence
-from analysis.leaderboard.card import read_card, slug_of
+from analysis.leaderboard.card import observed, read_card, slug_of
 from analysis.leaderboard.evidence import CARD, RUNS, SCORE_FILE, SCORES
 from analysis.scores import cures, from_runs, per_run
 from analysis.scores import table as tables
 from analysis.scores.copies import copies
-from analysis.scores.tasks import suite_of
 from dreamer_bench_base import InvalidData, UserError
 from dreamer_bench_files import sha256
 from dreamer_bench_json import check_shape, parse_json
@@ -143,18 +142,6 @@ def _input_violations(submission: Submission, shown: Mapping[str, str | None]) -
         elif what not in (None, claimed):
             found.append(f"{CARD}: input: {claimed!r} under {protocol}, whose tasks show {what}")
     return found
-
-
-def observed(data: Mapping[str, Any]) -> str | None:
-    """What the tasks of a protocol show: "pixels", "state" or "both". None if its options do not say it for every task."""
-    shown = set()
-    for task in data["tasks"]:
-        whole, own = data.get("suite_options", {}), data.get("task_options", {})
-        own = own.get(task, {}) if isinstance(own, dict) else None
-        if suite_of(task) != "dmc" or not isinstance(whole, dict) or not isinstance(own, dict):
-            return None
-        shown.add(str(own.get("observation", whole.get("observation", "pixels"))))
-    return shown.pop() if len(shown) == 1 else "both"
 
 
 def imported_protocol(submission: Submission) -> Protocol:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from analysis.leaderboard import adding, evidence, submissions
+from analysis.leaderboard import adding, card, evidence, submissions
 from analysis.leaderboard import site as site_builder
 from analysis.leaderboard.board import board_of
 from analysis.leaderboard.commands import LeaderboardAdd
@@ -170,15 +170,13 @@ def test_imported_scores_need_an_input_under_their_protocol(tmp_path):
 
 
 def test_the_input_of_each_protocol_is_that_of_its_tasks():
-    shown = {
-        name: submissions.observed(asdict(catalog.find(name))) for name in ("dmc-5m@1", "quick@1", "dmc-small@1", "small@1")
-    }
+    shown = {name: card.observed(asdict(catalog.find(name))) for name in ("dmc-5m@1", "quick@1", "dmc-small@1", "small@1")}
     assert shown == {"dmc-5m@1": "pixels", "quick@1": "pixels", "dmc-small@1": "both", "small@1": None}
 
 
 @pytest.mark.parametrize("damage", [{"suite_options": 3}, {"task_options": []}, {"task_options": {TASK: 1}}])
 def test_damaged_options_of_a_protocol_say_nothing_of_its_input(damage):
-    assert submissions.observed({**asdict(QUICK), **damage}) is None
+    assert card.observed({**asdict(QUICK), **damage}) is None
 
 
 def test_an_entry_shows_the_input_of_each_protocol(tmp_path):
