@@ -8,7 +8,8 @@ written for one seed, and tests compare the two. Measurements are in docs/log.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -52,6 +53,19 @@ def over_groups(function: Callable[..., Any], *inputs: Tensor) -> Any:
     with lift.lower():
         result = function(*groups)
     return _each(lambda part: _C._add_batch_dim(part, 0, level), result)
+
+
+@contextmanager
+def lift_over(groups: int) -> Iterator[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]]:
+    """What `vmap` does around a function, without its walks through trees of arguments: (into, out of) the lift.
+
+    The first takes tensors [G, ...] into code that is written for one group, the second takes its results out of it.
+    """
+    level = _C._vmap_increment_nesting(groups, "error")
+    try:
+        yield lambda tensor: _C._add_batch_dim(tensor, 0, level), lambda tensor: _C._remove_batch_dim(tensor, level, groups, 0)
+    finally:
+        _C._vmap_decrement_nesting()
 
 
 def _each(change: Callable[[Tensor], Tensor], result: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from gymnasium import spaces
@@ -105,7 +106,8 @@ class MLP(nn.Module):
         # As a matrix, because a linear layer would otherwise return a view, which cannot be changed in place without a copy.
         leading, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
         if usable(x):
-            return over_groups(partial(layers, self.activation), x, *self.parameters()).float().unflatten(0, leading)
+            parameters: list[Any] = [part for layer in self.layers for part in (layer.weight, layer.bias)]
+            return over_groups(partial(layers, self.activation), x, *parameters).float().unflatten(0, leading)
         for layer in self.layers[:-1]:
             x = self.activation(layer(x), inplace=True)
         return self.layers[-1](x).float().unflatten(0, leading)

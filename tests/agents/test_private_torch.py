@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 USED = {
     ("torch._C", "_functorch"): "agents/models/grouped.py",
     ("torch._C._functorch", "_add_batch_dim"): "agents/models/grouped.py",
+    ("torch._C._functorch", "_remove_batch_dim"): "agents/models/grouped.py",
     ("torch._C._functorch", "_unwrap_batched"): "agents/models/grouped.py",
+    ("torch._C._functorch", "_vmap_decrement_nesting"): "agents/models/grouped.py",
+    ("torch._C._functorch", "_vmap_increment_nesting"): "agents/models/grouped.py",
     ("torch._C._functorch", "is_batchedtensor"): "agents/models/grouped.py",
     ("torch._functorch.pyfunctorch", "retrieve_current_functorch_interpreter"): "agents/models/grouped.py",
     ("torch.utils._python_dispatch", "TorchDispatchMode"): "agents/roofline.py",

@@ -178,6 +178,41 @@ def test_an_update_reads_no_value_and_draws_nothing(arm):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_lift_without_walks_is_torch_s_own_vmap_of_a_functional_call():
+    """Also results that depend on no input, and a derivative with respect to the lifted parameters."""
+    learner = build("dreamer", seeds=(3, 4, 5), lift=Vmap).learner
+    lift, draw = learner.lift, torch.randn(3, 7, TINY["stoch"] + TINY["deter"], generator=torch.Generator().manual_seed(0))
+
+    def function(parts, inputs, more):
+        return {
+            "raw": parts.actor(inputs["a"]),
+            "pair": [more[0] + 1.0, parts.actor.layers[0].weight.sum()],
+            "one": torch.ones(2),
+        }
+
+    trees = {"a": draw}, (draw[:, 0],)
+    found, expected = lift.call(function, *trees), lift._lift(function)(lift.stacked, *trees)
+    assert found.keys() == expected.keys()
+    for one, other in zip(leaves(found), leaves(expected)):
+        assert torch.equal(one, other)
+    derivatives = [torch.autograd.grad(each["raw"].square().sum(), lift.leaves("actor")) for each in (found, expected)]
+    assert all(map(torch.equal, *derivatives))
+
+
+def test_a_function_that_fails_leaves_the_lift_as_it_was():
+    learner = build("dreamer", seeds=(3, 4, 5), lift=Vmap).learner
+    before = dict(learner.skeleton.named_parameters())
+
+    def fails(parts, inputs):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        learner.lift.call(fails, torch.zeros(3, 1))
+    after = dict(learner.skeleton.named_parameters())
+    assert all(after[name] is before[name] for name in before)
+    assert learner.lift.call(lambda parts, x: x + 1.0, torch.zeros(3, 1)).flatten().tolist() == [1.0, 1.0, 1.0]
+
+
 @pytest.mark.parametrize("arm", ["dreamer", "sac"])
 def test_bfloat16_stays_within_its_rounding_of_float32(arm):
     """8 bits of mantissa: one rounding is 2^-9 = 0.2 %; the losses of the first updates differ by a few of those."""
