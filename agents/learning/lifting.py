@@ -152,13 +152,21 @@ def modules(skeleton: Parts, groups: Mapping[str, Group]) -> list[Parts]:
     return found
 
 
-def faster_lift(context: AgentContext, *, compile: bool) -> MakeLift:
-    """Convolutions of several seeds at once are slow on a CPU; small dense layers are faster together, from three seeds on.
+MOST_IMAGE_BYTES = 2**28
+"""Memory of updates up to which seeds that see images are computed together: all their feature maps are kept at once."""
 
-    One core, Pendulum from its vector, quick widths, 16x16 rows, Dreamer's update: 306 ms in a loop and 168 ms lifted for
-    five seeds, 162 and 134 ms for three, 56 and 63 ms for one. SAC with five: 72 and 41 ms, PlaNet 67 and 26 ms.
+
+def faster_lift(context: AgentContext, *, compile: bool, update_bytes: int = 0) -> MakeLift:
+    """A CPU computes small networks of several seeds together from three seeds on, and larger ones in a loop over the seeds.
+
+    One core, Dreamer's update. Pendulum from its vector, quick widths, 16x16 rows: 306 ms in a loop and 168 ms lifted for
+    five seeds, 162 and 134 ms for three, 56 and 63 ms for one. SAC with five: 72 and 41 ms, PlaNet 67 and 26 ms. From images,
+    three seeds with the profile quick: 188 and 160 ms, five with `small`: 899 and 851 ms, but 484 and 932 MB.
+
+    update_bytes  memory of an update of all seeds; 0 if it is not known
     """
-    together = "image" not in context.observation_space.spaces and len(context.seeds) >= 3
     if compile:
         return partial(Vmap, compile=True)
+    small = "image" not in context.observation_space.spaces or 0 < update_bytes <= MOST_IMAGE_BYTES
+    together = small and len(context.seeds) >= 3
     return Vmap if together or torch.device(context.device).type != "cpu" else LoopOverSeeds

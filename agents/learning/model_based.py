@@ -50,7 +50,7 @@ class ModelBasedAgent:
     lift             lift over seeds (agents/learning/lifting.py); None takes the faster one for the device
     compile          use torch.compile for the losses
     capture          on a GPU, replay every update and every decision as one CUDA graph
-    update_bytes     memory of updates on a GPU besides the weights
+    update_bytes     memory of updates of all seeds besides the weights, as much as a GPU needs
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ModelBasedAgent:
             behavior=behavior,
             noise=self.noise,
             precision=PRECISIONS[precision],
-            lift=lift or faster_lift(context, compile=compile),
+            lift=lift or faster_lift(context, compile=compile, update_bytes=update_bytes),
             capture=capture,
             model_first=schedule.model_first,
             searched=[] if evolution is None else [cast(Searched, behavior).searched],

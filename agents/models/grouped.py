@@ -55,6 +55,17 @@ def over_groups(function: Callable[..., Any], *inputs: Tensor) -> Any:
     return _each(lambda part: _C._add_batch_dim(part, 0, level), result)
 
 
+def one_by_one(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """function(*inputs); under a lift, of one seed after the other, because convolutions of several weights are slow."""
+    if not usable(inputs[0]) or not any(_C.is_batchedtensor(tensor) for tensor in inputs):
+        return function(*inputs)
+
+    def each(*groups: Tensor) -> Tensor:
+        return torch.stack([function(*parts) for parts in zip(*(tensor.unbind() for tensor in groups))])
+
+    return over_groups(each, *inputs)
+
+
 @contextmanager
 def lift_over(groups: int) -> Iterator[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]]:
     """What `vmap` does around a function, without its walks through trees of arguments: (into, out of) the lift.

@@ -9,12 +9,14 @@ same sums in a faster layout, and the parameters keep the shapes of the original
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, relu
+from torch.nn.functional import conv2d, conv_transpose2d, linear, relu
+
+from agents.models.grouped import one_by_one
 
 IMAGE_SIZE = 64
 ENCODER_SIDES, ENCODER_WIDTHS = (31, 14, 6, 2), (1, 2, 4, 8)
@@ -54,12 +56,15 @@ class ImageEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [..., 64, 64, C] -> [..., size]."""
-        first, *others, last = self.layers
+        return one_by_one(self._convolve, image, *_weights_and_biases(self.layers))
+
+    def _convolve(self, image: Tensor, *parameters: Tensor) -> Tensor:
+        (weight, bias), *others, last = zip(parameters[::2], parameters[1::2])
         x = image_blocks(image).flatten(0, -4).permute(0, 3, 1, 2)  # channels-last in memory, where convolutions are fast
-        x = self.activation(conv2d(x, _over_blocks(first.weight), first.bias), inplace=True)
-        for layer in others:
-            x = self.activation(layer(x), inplace=True)
-        x = self.activation(_quarters_product(x, last.weight, last.bias), inplace=True)
+        x = self.activation(conv2d(x, _over_blocks(weight), bias), inplace=True)
+        for weight, bias in others:
+            x = self.activation(conv2d(x, weight, bias, stride=2), inplace=True)
+        x = self.activation(_quarters_product(x, *last), inplace=True)
         return x.unflatten(0, (-1, 4)).transpose(1, 2).reshape(*image.shape[:-3], self.size)
 
 
@@ -76,15 +81,22 @@ class ImageDecoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., F] -> mean image as blocks [..., 32, 32, 4 C], float32."""
-        first, *others, last = self.layers
-        x = self.dense(features.reshape(-1, features.shape[-1]))
+        return one_by_one(self._convolve, features, *_weights_and_biases([self.dense, *self.layers]))
+
+    def _convolve(self, features: Tensor, *parameters: Tensor) -> Tensor:
+        dense, (weight, bias), *others, (last_weight, last_bias) = zip(parameters[::2], parameters[1::2])
+        x = linear(features.reshape(-1, features.shape[-1]), *dense)
         # On a 1x1 map, a transposed convolution is a matrix product with its kernel.
-        x = torch.addmm(first.bias.repeat(25), x, first.weight.permute(0, 2, 3, 1).flatten(1))
+        x = torch.addmm(bias.repeat(25), x, weight.permute(0, 2, 3, 1).flatten(1))
         x = self.activation(x.unflatten(1, (5, 5, -1)).permute(0, 3, 1, 2), inplace=True)
-        for layer in others:
-            x = self.activation(layer(x), inplace=True)
-        x = conv2d(x, _to_blocks(last.weight), last.bias.repeat(4), padding=2)
+        for weight, bias in others:
+            x = self.activation(conv_transpose2d(x, weight, bias, stride=2), inplace=True)
+        x = conv2d(x, _to_blocks(last_weight), last_bias.repeat(4), padding=2)
         return x.permute(0, 2, 3, 1).unflatten(0, features.shape[:-1]).float()
+
+
+def _weights_and_biases(layers: Iterable[Any]) -> list[Tensor]:
+    return [part for layer in layers for part in (layer.weight, layer.bias)]
 
 
 def _over_blocks(weight: Tensor) -> Tensor:

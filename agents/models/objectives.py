@@ -16,6 +16,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, relu
 
+from agents.models.grouped import one_by_one
 from agents.models.images import image_blocks, images_from_blocks
 from agents.models.latents import Latent, NoiseSpec
 from agents.models.networks import Decoder
@@ -30,6 +31,11 @@ def unit_normal_loss(mean: Tensor, target: Tensor, event_axes: int = 0) -> Tenso
     events = math.prod(mean.shape[mean.dim() - event_axes :])
     positions = mean.numel() // events
     return mse_loss(mean, target, reduction="sum") * (0.5 / positions) + events * LOG_SQRT_2PI
+
+
+def image_loss(blocks: Tensor, image: Tensor) -> Tensor:
+    """For mean images as blocks [..., 32, 32, 4 C] and uint8 [..., 64, 64, C]: a scalar."""
+    return unit_normal_loss(blocks, image_blocks(image), event_axes=3)
 
 
 class Objective(Protocol):
@@ -55,7 +61,7 @@ class Reconstruction(nn.Module):
         losses = {}
         for key, mean in self.decoder(features).items():
             if key == "image":
-                losses["image_loss"] = unit_normal_loss(mean, image_blocks(batch[key]), event_axes=3)
+                losses["image_loss"] = one_by_one(image_loss, mean, batch[key])
             else:
                 losses[f"{key}_loss"] = unit_normal_loss(mean, batch[key], event_axes=1)
         return torch.stack(list(losses.values())).sum(), {name: loss.detach() for name, loss in losses.items()}

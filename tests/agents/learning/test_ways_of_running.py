@@ -15,7 +15,7 @@ from agents.api import AgentContext, TimeStep
 from agents.drawn import Drawn
 from agents.learning.batches import DeviceBatches, HostBatches, rows_fit
 from agents.learning.captured import Captured
-from agents.learning.lifting import LoopOverSeeds, Vmap
+from agents.learning.lifting import LoopOverSeeds, Vmap, faster_lift
 from agents.learning.trees import leaves, mapped
 from agents.models.world_model import WorldModel
 from agents.recipes.backbone import Backbone
@@ -366,3 +366,35 @@ def test_batches_on_a_gpu_are_those_of_the_host():
     for device in ("cpu", "cuda"):
         rows[device] = mapped(lambda tensor: tensor.cpu(), build(observations=IMAGES, device=device).sample())
     assert all(torch.equal(rows["cuda"][key], rows["cpu"][key]) for key in rows["cpu"])
+
+
+@pytest.mark.parametrize(
+    ("observations", "seeds", "update_bytes", "chosen"),
+    [
+        (VECTORS, 2, 0, LoopOverSeeds),
+        (VECTORS, 3, 0, Vmap),
+        (IMAGES, 2, 2**20, LoopOverSeeds),
+        (IMAGES, 3, 2**20, Vmap),
+        (IMAGES, 3, 2**28 + 1, LoopOverSeeds),
+        (IMAGES, 3, 0, LoopOverSeeds),
+    ],
+)
+def test_a_cpu_computes_three_seeds_together_unless_their_feature_maps_are_large_or_unknown(
+    observations, seeds, update_bytes, chosen
+):
+    context = AgentContext(
+        observation_space=observations, action_space=ACTIONS, seeds=tuple(range(seeds)), num_envs=1, action_repeat=1,
+        budget_env_steps=10,
+    )  # fmt: skip
+    assert faster_lift(context, compile=False, update_bytes=update_bytes) is chosen
+
+
+def test_three_seeds_of_quick_from_images_are_computed_together_and_five_of_small_are_not():
+    made = []
+    for profile, seeds in (("quick", (0, 1, 2)), ("small", (0, 1, 2, 3, 4))):
+        entry = catalog.find("dreamer")
+        context = AgentContext(
+            observation_space=IMAGES, action_space=ACTIONS, seeds=seeds, num_envs=1, action_repeat=1, budget_env_steps=10
+        )
+        made.append(type(entry.build(entry.options(profile), context).learner.lift))
+    assert made == [Vmap, LoopOverSeeds]

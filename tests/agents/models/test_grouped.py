@@ -10,8 +10,10 @@ from agents.models import grouped, networks, rssm
 from agents.models.categorical_latent import Categorical
 from agents.models.distributions import TanhNormal
 from agents.models.dynamics_variants import MeanOnly
+from agents.models.images import ImageDecoder, ImageEncoder
 from agents.models.latents import Gaussian
 from agents.models.networks import MLP, initialize
+from agents.models.objectives import image_loss
 from agents.models.rssm import RSSM, rollout_by_steps
 from agents.models.world_model import WorldModel
 
@@ -183,3 +185,26 @@ def test_a_dream_and_its_derivative_are_the_slow_ones(policy, activation, monkey
         monkeypatch, DynamicsAndActor(policy, activation), imagine,
         draw(ROWS, 5), draw(ROWS, 3, seed=4), draw(HORIZON, ROWS, 3, seed=2), uniform, constants=2 + 4,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder", "loss"])
+def test_images_of_all_seeds_are_those_of_each_seed_alone(part):
+    """Each is computed with its own weights, and the derivative of a seed's weights comes from its own images."""
+    images = torch.randint(0, 256, (SEEDS, 2, 3, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    encoder, decoder = ImageEncoder(3, depth=2), ImageDecoder(9, 3, depth=2)
+    module, function, inputs = {
+        "encoder": (encoder, lambda module, image: module(image), (images,)),
+        "decoder": (decoder, lambda module, features: module(features), (draw(2, 3, 9),)),
+        "loss": (decoder, lambda module, features, image: image_loss(module(features), image), (draw(2, 3, 9), images)),
+    }[part]
+    torch.testing.assert_close(lifted(module, function, *inputs), alone(module, function, *inputs))
+    stacked = {name: torch.stack([weights(module, s)[name] for s in range(SEEDS)]) for name, _ in module.named_parameters()}
+    leaf = stacked["layers.0.weight"].requires_grad_()
+    found = vmap(lambda values, *rows: functional_call(Calling(module, function), values, rows))(
+        {f"module.{name}": value for name, value in stacked.items()}, *inputs
+    )
+    (together,) = torch.autograd.grad(found.square().sum(), leaf)
+    for s in range(SEEDS):
+        module.load_state_dict(weights(module, s))
+        result = function(module, *(tensor[s] for tensor in inputs))
+        torch.testing.assert_close(together[s], torch.autograd.grad(result.square().sum(), module.layers[0].weight)[0])
