@@ -31,6 +31,11 @@ REPLAY_RESIDENT_BYTES = 2**28
 """Most bytes of a seed's replay folder that an agent may hold in memory at a time. The check before a run relies on it."""
 
 
+UPDATE_BYTES_TOGETHER = 2**27
+"""Most bytes that an update of all seeds may take on a CPU so that an agent may compute them together; above, it computes one
+seed after another. The check before a run relies on it."""
+
+
 class TimeStep(NamedTuple):
     """What S x E environments returned on arrival.
 
@@ -135,7 +140,7 @@ class Recipe(Protocol):
     SUMMARY: str                                   one line for `list agents` [the name of its package]
     KEEPS_REPLAY: bool                             whether it stores every observation [True]
     PER_CALL: str                                  the option that counts work per training call of `updates` updates [none]
-    options.update_bytes(observation_space) -> int memory of one update on a CPU, in bytes [0]
+    options.update_bytes(observation_space) -> int memory of an update of one seed on a CPU, in bytes [0]
     options.replay_capacity: int                   most rows that a replay keeps, 0 for all [all]
     options.prefill_env_steps, .pretrain_updates,  when it learns; with all four, `bench`, `plan` and `check-agent` shorten
       .updates, .update_every_env_steps: int       the schedule [they run the agent as it is]

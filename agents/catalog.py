@@ -69,7 +69,7 @@ class AgentEntry:
         return getattr(self.module(), "PER_CALL", None)
 
     def update_bytes(self, options: Any, observation_space: spaces.Dict) -> int:
-        """Memory of one update on a CPU, in bytes; 0 if the options have no method `update_bytes`."""
+        """Memory of an update of one seed on a CPU, in bytes; 0 if the options have no method `update_bytes`."""
         told = getattr(options, "update_bytes", None)
         return 0 if told is None else int(told(observation_space))
 

@@ -81,7 +81,7 @@ class Parts(nn.Module):
     """All networks of one seed: `world_model`, the behaviour's networks by group name, and slow copies by their own name.
 
     `parts.world_model`, `parts.actor`, ... Calling it runs a function of the parts: `parts(fn, *args)` is `fn(parts, *args)`,
-    so one `functional_call` on this module lifts any such function over the seed axis.
+    so whoever sets the parameters of this module to those of all seeds lifts any such function over the seed axis.
     """
 
     world_model: WorldModel

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from agents.api import AgentContext
+from agents.api import UPDATE_BYTES_TOGETHER, AgentContext
 from agents.behaviors.api import Parts
 from agents.learning.optimiser import Group
 from agents.learning.trees import mapped, row, stack
@@ -100,7 +100,7 @@ class Vmap:
         ]
         vmap(torch.neg)(torch.zeros(1))  # its first call loads what lifting some operations needs
 
-    @property
+    @cached_property
     def plain(self) -> Lift:
         return Vmap(self.skeleton, self.groups) if self.compile else self
 
@@ -122,9 +122,10 @@ class Vmap:
         return [self.stacked[f"{group}.{key}"] for key in self.groups[group].layout]
 
     def _directly(self, function: Callable, inputs: Sequence[Any]) -> Any:
-        """The same as `_lift(function)`, which walks all modules and arguments at every call. torch.compile cannot trace this.
+        """The same as `_lift(function)`, which walks all modules and arguments at every call.
 
-        A decision of three seeds with the quick widths takes 0.9 ms this way and 1.5 ms the other.
+        A decision of three seeds with the quick widths takes 0.9 ms this way and 1.5 ms the other. torch.compile can
+        only trace the other.
         """
         own = [parameters[name] for parameters, name in self._places]
         try:
@@ -152,21 +153,19 @@ def modules(skeleton: Parts, groups: Mapping[str, Group]) -> list[Parts]:
     return found
 
 
-MOST_IMAGE_BYTES = 2**28
-"""Memory of updates up to which seeds that see images are computed together: all their feature maps are kept at once."""
-
-
-def faster_lift(context: AgentContext, *, compile: bool, update_bytes: int = 0) -> MakeLift:
+def faster_lift(context: AgentContext, *, compile: bool, precision: str = "float32", update_bytes: int = 0) -> MakeLift:
     """A CPU computes small networks of several seeds together from three seeds on, and larger ones in a loop over the seeds.
 
     One core, Dreamer's update. Pendulum from its vector, quick widths, 16x16 rows: 306 ms in a loop and 168 ms lifted for
     five seeds, 162 and 134 ms for three, 56 and 63 ms for one. SAC with five: 72 and 41 ms, PlaNet 67 and 26 ms. From images,
-    three seeds with the profile quick: 188 and 160 ms, five with `small`: 899 and 851 ms, but 484 and 932 MB.
+    three seeds with the profile `quick`: 188 and 160 ms; five with `small`: 899 and 851 ms, but 484 and 932 MB (docs/log.md).
 
+    precision     in bfloat16, convolutions of several seeds are grouped ones, which are slower than a loop
     update_bytes  memory of an update of all seeds; 0 if it is not known
     """
     if compile:
         return partial(Vmap, compile=True)
-    small = "image" not in context.observation_space.spaces or 0 < update_bytes <= MOST_IMAGE_BYTES
+    images = "image" in context.observation_space.spaces
+    small = not images or (precision == "float32" and 0 < update_bytes <= UPDATE_BYTES_TOGETHER)
     together = small and len(context.seeds) >= 3
     return Vmap if together or torch.device(context.device).type != "cpu" else LoopOverSeeds

@@ -50,7 +50,7 @@ class ModelBasedAgent:
     lift             lift over seeds (agents/learning/lifting.py); None takes the faster one for the device
     compile          use torch.compile for the losses
     capture          on a GPU, replay every update and every decision as one CUDA graph
-    update_bytes     memory of updates of all seeds besides the weights, as much as a GPU needs
+    update_bytes     memory of an update of one seed besides the weights; 0 if it is not known
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class ModelBasedAgent:
         update_bytes: int = 0,
     ):
         assert lift is None or not compile, "who names a lift says there whether it compiles"
-        self.context, self.schedule, self.behavior, self.update_bytes = context, schedule, behavior, update_bytes
+        self.context, self.schedule, self.behavior = context, schedule, behavior
+        self.update_bytes = len(context.seeds) * update_bytes
         self.device = torch.device(context.device)
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -100,7 +101,7 @@ class ModelBasedAgent:
             behavior=behavior,
             noise=self.noise,
             precision=PRECISIONS[precision],
-            lift=lift or faster_lift(context, compile=compile, update_bytes=update_bytes),
+            lift=lift or faster_lift(context, compile=compile, precision=precision, update_bytes=self.update_bytes),
             capture=capture,
             model_first=schedule.model_first,
             searched=[] if evolution is None else [cast(Searched, behavior).searched],
@@ -262,7 +263,7 @@ class ModelBasedAgent:
                 balance_ends=schedule.balance_ends,
                 device=self.device,
                 decisions=context.budget_env_steps // (context.num_envs * context.action_repeat),
-                update_bytes=self.update_bytes,
+                update_bytes=2 * self.update_bytes,  # line by line, and as a graph
             )
         batch = dict(
             self._batches.take(

@@ -3,7 +3,8 @@
 In small networks most of the time is overhead around the arithmetic: lifting each operation over seeds, and a graph node for
 its derivative. Here a function takes tensors [G, ...], where a group is a seed with its own weights, and computes all groups in
 one batched product. `over_groups` calls it from code written for one seed, lifted or not. Every function has a slower twin
-written for one seed, and tests compare the two. Measurements are in docs/log.md.
+written for one seed, and tests compare the two. Measurements are in docs/log.md. `lift_over` enters the lift itself, and
+`one_by_one` leaves it for what is faster alone.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ def over_groups(function: Callable[..., Any], *inputs: Tensor) -> Any:
 
 
 def one_by_one(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """function(*inputs); under a lift, of one seed after the other, because convolutions of several weights are slow."""
+    """function(*inputs); under a lift on a CPU, one seed after another.
+
+    Lifted convolutions are grouped ones, which a CPU computes more slowly than those of each seed. On a GPU, under autocast and
+    in torch.compile this stays an ordinary lift.
+    """
     if not usable(inputs[0]) or not any(_C.is_batchedtensor(tensor) for tensor in inputs):
         return function(*inputs)
 
@@ -73,8 +78,13 @@ def lift_over(groups: int) -> Iterator[tuple[Callable[[Tensor], Tensor], Callabl
     The first takes tensors [G, ...] into code that is written for one group, the second takes its results out of it.
     """
     level = _C._vmap_increment_nesting(groups, "error")
+
+    def into(tensor: Tensor) -> Tensor:
+        assert len(tensor) == groups, f"a first axis of {groups}, not {tuple(tensor.shape)}"
+        return _C._add_batch_dim(tensor, 0, level)
+
     try:
-        yield lambda tensor: _C._add_batch_dim(tensor, 0, level), lambda tensor: _C._remove_batch_dim(tensor, level, groups, 0)
+        yield into, lambda tensor: _C._remove_batch_dim(tensor, level, groups, 0)
     finally:
         _C._vmap_decrement_nesting()
 

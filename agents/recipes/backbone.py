@@ -180,7 +180,7 @@ class Backbone(CheckedOptions):
             model_optimizer=self.optimizer(self.model_learning_rate),
             behavior=behavior,
             schedule=self.schedule(),
-            update_bytes=2 * len(context.seeds) * self.update_bytes(context.observation_space),  # line by line, and as a graph
+            update_bytes=self.update_bytes(context.observation_space),
             **self.execution(),
             **more,
         )
@@ -201,7 +201,7 @@ class Backbone(CheckedOptions):
         )
 
     def update_bytes(self, space: spaces.Dict) -> int:
-        """Memory of one update on a CPU, in bytes: the feature maps of encoder and decoder, which are nearly all of it.
+        """Memory of an update of one seed on a CPU, in bytes: the feature maps of encoder and decoder, nearly all of it.
 
         Measured on PlaNet in batches of 50x50 and 25x50 at depths 16 and 32: 2.3 to 2.5 times the feature maps alone.
         """

@@ -12,7 +12,7 @@ from typing import Any
 from gymnasium import spaces
 
 from agents import catalog as agent_catalog
-from agents.api import REPLAY_RESIDENT_BYTES, AgentContext
+from agents.api import REPLAY_RESIDENT_BYTES, UPDATE_BYTES_TOGETHER, AgentContext
 from agents.device import free_bytes, resolve_device
 from dreamer_bench_base import UserError
 from protocols.cadence import cadence_of
@@ -80,12 +80,13 @@ def check(requests: Sequence[CohortRequest], stop_requested: Callable[[], bool] 
         episodes = len(cadence.evaluations) * request.protocol.evaluate_episodes + request.protocol.final_episodes
         device = resolve_device("auto") if request.device == "auto" else request.device
         update = entry.update_bytes(options, given[0])
+        together = seeds if seeds * update <= UPDATE_BYTES_TOGETHER else 1
         needs.append(
             Needs(
                 kept_bytes=seeds * (size + RECORD_BYTES_PER_EPISODE * episodes),
                 running_bytes=max(0, replay - _there_already(request)) + seeds * EXTRA_CHECKPOINTS * size,
                 memory_bytes=BASE_MEMORY_BYTES
-                + (update if device == "cpu" else 0)
+                + (together * update if device == "cpu" else 0)
                 + seeds * LEARNER_COPIES * size
                 + min(replay, seeds * REPLAY_RESIDENT_BYTES),
                 device_bytes=0 if device == "cpu" else device_bytes(size, update, seeds),

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch._C import _functorch
 from torch.func import functional_call, vmap
-from torch.nn.functional import elu, relu
+from torch.nn.functional import conv2d, elu, relu
 
 from agents.behaviors.categorical_policy import CategoricalPolicy
-from agents.models import grouped, networks, rssm
+from agents.models import grouped, images, networks, rssm
 from agents.models.categorical_latent import Categorical
 from agents.models.distributions import TanhNormal
 from agents.models.dynamics_variants import MeanOnly
@@ -188,23 +189,35 @@ def test_a_dream_and_its_derivative_are_the_slow_ones(policy, activation, monkey
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder", "loss"])
-def test_images_of_all_seeds_are_those_of_each_seed_alone(part):
-    """Each is computed with its own weights, and the derivative of a seed's weights comes from its own images."""
-    images = torch.randint(0, 256, (SEEDS, 2, 3, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+def test_images_of_all_seeds_are_those_of_each_seed_alone(part, monkeypatch):
+    """Each is computed with its own weights, by convolutions of one seed, and all derivatives come from its own images."""
+    images_seen = torch.randint(0, 256, (SEEDS, 2, 3, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     encoder, decoder = ImageEncoder(3, depth=2), ImageDecoder(9, 3, depth=2)
+    features = draw(2, 3, 9).requires_grad_()
     module, function, inputs = {
-        "encoder": (encoder, lambda module, image: module(image), (images,)),
-        "decoder": (decoder, lambda module, features: module(features), (draw(2, 3, 9),)),
-        "loss": (decoder, lambda module, features, image: image_loss(module(features), image), (draw(2, 3, 9), images)),
+        "encoder": (encoder, lambda module, image: module(image), (images_seen,)),
+        "decoder": (decoder, lambda module, features: module(features), (features,)),
+        "loss": (decoder, lambda module, features, image: image_loss(module(features), image), (features, images_seen)),
     }[part]
-    torch.testing.assert_close(lifted(module, function, *inputs), alone(module, function, *inputs))
     stacked = {name: torch.stack([weights(module, s)[name] for s in range(SEEDS)]) for name, _ in module.named_parameters()}
-    leaf = stacked["layers.0.weight"].requires_grad_()
+    leaves = [*(value.requires_grad_() for value in stacked.values()), *(x for x in inputs if x.requires_grad)]
+    shapes = []
+
+    def convolve(x, *rest, **more):
+        shapes.append((_functorch.is_batchedtensor(x), len(x)))
+        return conv2d(x, *rest, **more)
+
+    monkeypatch.setattr(images, "conv2d", convolve)
     found = vmap(lambda values, *rows: functional_call(Calling(module, function), values, rows))(
         {f"module.{name}": value for name, value in stacked.items()}, *inputs
     )
-    (together,) = torch.autograd.grad(found.square().sum(), leaf)
+    assert set(shapes) == {(False, 2 * 3)}  # of one seed each, not grouped
+    assert len(shapes) % SEEDS == 0
+    together = torch.autograd.grad(found.square().sum(), leaves)
     for s in range(SEEDS):
         module.load_state_dict(weights(module, s))
-        result = function(module, *(tensor[s] for tensor in inputs))
-        torch.testing.assert_close(together[s], torch.autograd.grad(result.square().sum(), module.layers[0].weight)[0])
+        rows = [tensor[s].detach() for tensor in inputs]
+        own = [*module.parameters(), *(row.requires_grad_() for row in rows if row.is_floating_point())]
+        result = function(module, *rows)
+        torch.testing.assert_close(found[s], result)
+        torch.testing.assert_close([part[s] for part in together], list(torch.autograd.grad(result.square().sum(), own)))

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 def test_ctrl_c_while_a_plan_measures_ends_in_silence(line, after_seconds):
     """The whole process group gets the signal, as from a terminal; the moments lie in imports, in the start and in the work.
 
-    The last moment is a line of the program and no time: a fast machine measures an agent in under a second.
+    The last moment is given by a line of output, not by a time: a fast machine measures an agent in under a second.
     """
     with subprocess.Popen(
         PLAN, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
