@@ -39,7 +39,7 @@ def test_every_submission_is_as_it_was_sealed_and_passes_the_rules():
     whole = {
         run.manifest["label"] for submission in ours for run in submission.runs if run.manifest["protocol"] == "dmc-small@1"
     }
-    assert whole == {"dreamer", "dreamer_v2", "no_value", "planet", "random", "sac"}
+    assert whole == {"dreamer", "dreamer_v2", "no_value", "planet", "random", "sac", "world_models"}
 
 
 def test_every_shipped_record_is_of_a_clean_commit_and_of_a_protocol_as_it_is_today():
