@@ -9,7 +9,7 @@ written for one seed, and tests compare the two. Measurements are in docs/log.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -64,11 +64,7 @@ def one_by_one(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """
     if not usable(inputs[0]) or not any(_C.is_batchedtensor(tensor) for tensor in inputs):
         return function(*inputs)
-
-    def each(*groups: Tensor) -> Tensor:
-        return torch.stack([function(*parts) for parts in zip(*(tensor.unbind() for tensor in groups))])
-
-    return over_groups(each, *inputs)
+    return over_groups(lambda *groups: torch.stack([function(*parts) for parts in zip(*groups)]), *inputs)
 
 
 @contextmanager
@@ -91,6 +87,11 @@ def lift_over(groups: int) -> Iterator[tuple[Callable[[Tensor], Tensor], Callabl
 
 def _each(change: Callable[[Tensor], Tensor], result: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
     return tuple(change(part) for part in result) if isinstance(result, tuple) else change(result)
+
+
+def weights_and_biases(layers: Iterable[Any]) -> list[Tensor]:
+    """Weight and bias of every layer in turn, as the functions here take them. `parameters()` would walk all modules."""
+    return [part for layer in layers for part in (layer.weight, layer.bias)]
 
 
 def elu_(x: Tensor, scratch: Tensor) -> Tensor:

@@ -9,14 +9,14 @@ same sums in a faster layout, and the parameters keep the shapes of the original
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear, relu
 
-from agents.models.grouped import one_by_one
+from agents.models.grouped import one_by_one, weights_and_biases
 
 IMAGE_SIZE = 64
 ENCODER_SIDES, ENCODER_WIDTHS = (31, 14, 6, 2), (1, 2, 4, 8)
@@ -56,7 +56,7 @@ class ImageEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [..., 64, 64, C] -> [..., size]."""
-        return one_by_one(self._convolve, image, *_weights_and_biases(self.layers))
+        return one_by_one(self._convolve, image, *weights_and_biases(self.layers))
 
     def _convolve(self, image: Tensor, *parameters: Tensor) -> Tensor:
         (weight, bias), *others, last = zip(parameters[::2], parameters[1::2])
@@ -81,7 +81,7 @@ class ImageDecoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., F] -> mean image as blocks [..., 32, 32, 4 C], float32."""
-        return one_by_one(self._convolve, features, *_weights_and_biases([self.dense, *self.layers]))
+        return one_by_one(self._convolve, features, *weights_and_biases([self.dense, *self.layers]))
 
     def _convolve(self, features: Tensor, *parameters: Tensor) -> Tensor:
         dense, (weight, bias), *others, (last_weight, last_bias) = zip(parameters[::2], parameters[1::2])
@@ -93,10 +93,6 @@ class ImageDecoder(nn.Module):
             x = self.activation(conv_transpose2d(x, weight, bias, stride=2), inplace=True)
         x = conv2d(x, _to_blocks(last_weight), last_bias.repeat(4), padding=2)
         return x.permute(0, 2, 3, 1).unflatten(0, features.shape[:-1]).float()
-
-
-def _weights_and_biases(layers: Iterable[Any]) -> list[Tensor]:
-    return [part for layer in layers for part in (layer.weight, layer.bias)]
 
 
 def _over_blocks(weight: Tensor) -> Tensor:

@@ -9,14 +9,13 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn.functional import elu, layer_norm, linear, relu
 
-from agents.models.grouped import layers, over_groups, usable
+from agents.models.grouped import layers, over_groups, usable, weights_and_biases
 from agents.models.images import IMAGE_SIZE, ImageDecoder, ImageEncoder
 from dreamer_bench_base import UserError
 
@@ -106,7 +105,7 @@ class MLP(nn.Module):
         # As a matrix, because a linear layer would otherwise return a view, which cannot be changed in place without a copy.
         leading, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
         if usable(x):
-            parameters: list[Any] = [part for layer in self.layers for part in (layer.weight, layer.bias)]
+            parameters = weights_and_biases(self.layers)
             return over_groups(partial(layers, self.activation), x, *parameters).float().unflatten(0, leading)
         for layer in self.layers[:-1]:
             x = self.activation(layer(x), inplace=True)

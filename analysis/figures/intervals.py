@@ -178,7 +178,7 @@ def differences(comparison: Comparison, baseline: str = "random") -> Drawing:
         data=data,
         caption=f"Difference of the mean score to {baseline}, {comparison.title} at {comparison.budget}. Black stroke: point; "
         f"bar: Welch's 95% t-interval over seeds, which holds its level with few of them; right of 0 is above {baseline}; "
-        f" {tasks_in_words(raw)}, {seeds_in_words(raw)}.{comparison.left_out}",
+        f"{tasks_in_words(raw)}, {seeds_in_words(raw)}.{comparison.left_out}",
     )
 
 
